@@ -1,0 +1,160 @@
+/*
+ * See real.h. RTLD_NEXT answers for every library that binds through the global scope. It does not see a cudart that
+ * was loaded RTLD_LOCAL (a Python extension's): then the caller's own dependencies are searched, and the answer holds
+ * for that caller's address range alone, since another library may carry another cudart of the same node. From then
+ * on this node answers by caller only: a cudart that becomes global later is not what earlier callers had reached.
+ */
+#include "real.h"
+
+#include <dlfcn.h>
+#include <link.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { CALLERS_MAX = 32 };
+
+struct caller {
+    _Atomic uintptr_t begin, end; /* mapped range of the calling library; end 0: free or forgotten */
+    atomic_bool local;            /* bound to its own dependencies: no global cudart was there when it was first seen */
+    _Atomic(void *) function[FUSELN_REAL_COUNT];
+};
+
+static _Atomic(void *) next[FUSELN_NODE_COUNT][FUSELN_REAL_COUNT];
+static struct caller callers[FUSELN_NODE_COUNT][CALLERS_MAX];
+static atomic_bool by_caller[FUSELN_NODE_COUNT];
+
+static const char *const node_names[] = {
+#define X(suffix, node) node,
+    FUSELN_CUDART_NODES(X)
+#undef X
+};
+
+static const char *const function_names[] = {
+#define X(id, name) #name,
+    FUSELN_CUDART_EXPORTS(X)
+#undef X
+        [FUSELN_REAL_GET_DEVICE] = "cudaGetDevice",
+};
+
+struct range {
+    uintptr_t address, begin, end;
+};
+
+static int find_range(struct dl_phdr_info *info, size_t size, void *data)
+{
+    struct range *range = data;
+    uintptr_t begin = UINTPTR_MAX, end = 0;
+
+    (void)size;
+    for (size_t i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
+        uintptr_t from = info->dlpi_addr + ph->p_vaddr;
+        if (ph->p_type != PT_LOAD)
+            continue;
+        begin = from < begin ? from : begin;
+        end = from + ph->p_memsz > end ? from + ph->p_memsz : end;
+    }
+    if (range->address < begin || range->address >= end)
+        return 0;
+    range->begin = begin;
+    range->end = end;
+    return 1;
+}
+
+static struct caller *find_caller(enum fuseln_node node, uintptr_t address)
+{
+    for (size_t i = 0; i < CALLERS_MAX; i++) {
+        struct caller *caller = &callers[node][i];
+        if (address < atomic_load_explicit(&caller->end, memory_order_acquire) &&
+            address >= atomic_load_explicit(&caller->begin, memory_order_relaxed))
+            return caller;
+    }
+    return NULL;
+}
+
+/* A place for this caller's answers; NULL when all are taken (then each call looks up again: slow, but right). */
+static struct caller *add_caller(enum fuseln_node node, uintptr_t address, bool local)
+{
+    struct range range = {.address = address};
+
+    if (!dl_iterate_phdr(find_range, &range))
+        return NULL;
+    for (size_t i = 0; i < CALLERS_MAX; i++) {
+        struct caller *caller = &callers[node][i];
+        uintptr_t free_begin = 0;
+        if (!atomic_compare_exchange_strong(&caller->begin, &free_begin, range.begin))
+            continue;
+        for (size_t k = 0; k < FUSELN_REAL_COUNT; k++)
+            atomic_store_explicit(&caller->function[k], NULL, memory_order_relaxed);
+        atomic_store_explicit(&caller->local, local, memory_order_relaxed);
+        atomic_store_explicit(&caller->end, range.end, memory_order_release);
+        return caller;
+    }
+    return NULL;
+}
+
+/* Through the dependencies of the library at this address, as its own references were bound. */
+static void *look_up_in_scope_of(const void *address, const char *name, const char *node)
+{
+    Dl_info info;
+    struct link_map *map = NULL;
+    void *function = NULL;
+
+    if (!dladdr1(address, &info, (void **)&map, RTLD_DL_LINKMAP) || !map)
+        return NULL;
+    void *handle = dlopen(map->l_name[0] ? map->l_name : NULL, RTLD_LAZY | RTLD_NOLOAD);
+    if (handle) {
+        function = dlvsym(handle, name, node);
+        dlclose(handle);
+    }
+    return function;
+}
+
+static void *look_up(enum fuseln_node node, enum fuseln_real which, const void *address)
+{
+    struct caller *caller = find_caller(node, (uintptr_t)address);
+    bool local = caller && atomic_load(&caller->local);
+    void *function = local ? NULL : dlvsym(RTLD_NEXT, function_names[which], node_names[node]);
+
+    if (function && !atomic_load(&by_caller[node])) {
+        atomic_store_explicit(&next[node][which], function, memory_order_release);
+        return function;
+    }
+    if (!function) {
+        function = look_up_in_scope_of(address, function_names[which], node_names[node]);
+        local = true;
+    }
+    if (!function)
+        return NULL;
+    atomic_store(&by_caller[node], true);
+    if (!caller)
+        caller = add_caller(node, (uintptr_t)address, local);
+    if (caller)
+        atomic_store_explicit(&caller->function[which], function, memory_order_release);
+    return function;
+}
+
+void *fuseln_real(enum fuseln_node node, enum fuseln_real which, const void *address)
+{
+    void *function = atomic_load_explicit(&next[node][which], memory_order_acquire);
+    struct caller *caller;
+
+    if (__builtin_expect(function != NULL, 1))
+        return function;
+    caller = find_caller(node, (uintptr_t)address);
+    function = caller ? atomic_load_explicit(&caller->function[which], memory_order_acquire) : NULL;
+    return function ? function : look_up(node, which, address);
+}
+
+void fuseln_real_forget(const void *address)
+{
+    for (int node = 0; node < FUSELN_NODE_COUNT; node++) {
+        struct caller *caller = find_caller((enum fuseln_node)node, (uintptr_t)address);
+        if (caller) {
+            atomic_store_explicit(&caller->end, 0, memory_order_release);
+            atomic_store_explicit(&caller->begin, 0, memory_order_release);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+/*
+ * The functions behind our exported hooks: for each cudart version node, the one that the caller would have reached
+ * without us. No CUDA library is ever opened, only found again.
+ */
+#ifndef FUSELN_REAL_H
+#define FUSELN_REAL_H
+
+/*
+ * Version nodes of cudart: X(suffix, node). 14 to 16 are spare. hooks/fuseln.map lists the same nodes (a test
+ * compares): the map cannot be generated from here.
+ */
+// clang-format off
+#define FUSELN_CUDART_NODES(X) \
+    X(11, "libcudart.so.11.0") X(12, "libcudart.so.12") X(13, "libcudart.so.13") \
+    X(14, "libcudart.so.14")   X(15, "libcudart.so.15") X(16, "libcudart.so.16")
+
+/* X(ENUM, exported name): every runtime function that we export or need. EXPORTED first. */
+#define FUSELN_CUDART_EXPORTS(X)                              \
+    X(REGISTER,         __cudaRegisterFunction)               \
+    X(UNREGISTER,       __cudaUnregisterFatBinary)            \
+    X(GET_KERNEL,       __cudaGetKernel)                      \
+    X(LAUNCH,           cudaLaunchKernel)                     \
+    X(LAUNCH_PTSZ,      cudaLaunchKernel_ptsz)                \
+    X(LAUNCH13,         __cudaLaunchKernel)                   \
+    X(LAUNCH13_PTSZ,    __cudaLaunchKernel_ptsz)              \
+    X(LAUNCH_EX,        cudaLaunchKernelExC)                  \
+    X(LAUNCH_EX_PTSZ,   cudaLaunchKernelExC_ptsz)             \
+    X(COOPERATIVE,      cudaLaunchCooperativeKernel)          \
+    X(COOPERATIVE_PTSZ, cudaLaunchCooperativeKernel_ptsz)
+// clang-format on
+
+enum fuseln_node {
+#define X(suffix, node) FUSELN_NODE_##suffix,
+    FUSELN_CUDART_NODES(X)
+#undef X
+        FUSELN_NODE_COUNT
+};
+
+enum fuseln_real {
+#define X(id, name) FUSELN_REAL_##id,
+    FUSELN_CUDART_EXPORTS(X)
+#undef X
+        FUSELN_REAL_GET_DEVICE, /* cudaGetDevice: asked, not exported */
+    FUSELN_REAL_COUNT
+};
+
+/*
+ * The real function for a caller (an address inside the calling library: __builtin_return_address(0)), or NULL where
+ * its scope holds none. Lock-free; a few instructions once known.
+ */
+void *fuseln_real(enum fuseln_node node, enum fuseln_real which, const void *caller);
+
+/* The library at this address is being unloaded: what was found through it is forgotten. */
+void fuseln_real_forget(const void *caller);
+
+#endif

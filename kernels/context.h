@@ -1,0 +1,52 @@
+/*
+ * The state of kernels/ per device and per CUDA context, shared by context.c, scratch.c and launch.c. Static tables,
+ * valid when zeroed; entries are claimed once by compare-and-swap and live until the process ends. No locks.
+ */
+#ifndef FUSELN_CONTEXT_H
+#define FUSELN_CONTEXT_H
+
+#include <stdatomic.h>
+
+#include "driver.h"
+#include "image.h"
+#include "params.h"
+
+enum { FUSELN_CONTEXTS_MAX = 256, FUSELN_DEVICES_MAX = 64 };
+
+struct fuseln_device_record {
+    struct fuseln_device device;
+    char name[96];
+    int driver_version;
+    _Atomic(const struct fuseln_image *) image; /* what modules were last loaded from; NULL while none was */
+    _Atomic size_t scratch_bytes;
+};
+
+/* A slot of a cache: 0 not known yet; two ways not to be tried again; else the CUmodule or CUfunction. */
+enum { FUSELN_SLOT_REFUSED = 1, FUSELN_SLOT_IMAGE = 2 };
+
+struct fuseln_context {
+    _Atomic uint64_t id; /* cuCtxGetId + 1; 0 while the entry is free */
+    _Atomic(struct fuseln_device_record *) record;
+    _Atomic uintptr_t modules[FUSELN_MODULE_COUNT];
+    _Atomic uintptr_t functions[FUSELN_VARIANT_COUNT]; /* known once the variant was launched outside of capture */
+    atomic_int scratch_pause;                          /* launches that shall not ask for a new slab */
+};
+
+/* One thread's claim on device memory for partial sums. */
+struct fuseln_slab {
+    _Atomic unsigned state; /* enum slab_state of scratch.c */
+    uint64_t context_id, stream_id;
+    CUdeviceptr address;
+    size_t bytes;
+};
+
+/*
+ * Take a slab of at least `bytes` that belongs to this stream of this context; a new one where all are taken, under
+ * the limit (bytes per device). NULL where there is none. Give it back once the last launch that uses it is issued:
+ * later users of the same stream come after it.
+ */
+struct fuseln_slab *fuseln_slab_take(struct fuseln_context *context, uint64_t stream_id, size_t bytes, size_t limit);
+void fuseln_slab_give(struct fuseln_slab *slab);
+void fuseln_scratch_after_fork(void);
+
+#endif

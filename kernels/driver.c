@@ -1,0 +1,70 @@
+/*
+ * The table of driver.h. libcuda is found by RTLD_NOLOAD, its functions by the C library's own dlsym: fuseln may hook
+ * that name. The table is filled in private and then published, so there is no lock, and nothing calls dl* in one.
+ * While libcuda is absent every call looks again: only a recognised launch asks.
+ */
+#include "driver.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+/* Threads that race for the first use each fill one; one is published. */
+static struct fuseln_driver tables[16];
+static atomic_uint tables_used;
+static _Atomic(const struct fuseln_driver *) published;
+
+typedef void *dlsym_function(void *handle, const char *name);
+
+static dlsym_function *real_dlsym(void)
+{
+    static const char *const versions[] = {"GLIBC_2.2.5", "GLIBC_2.17",
+                                           "GLIBC_2.34"}; /* x86-64, aarch64, later ports */
+    void *function = NULL;
+    for (size_t i = 0; i < sizeof versions / sizeof versions[0] && !function; i++)
+        function = dlvsym(RTLD_NEXT, "dlsym", versions[i]);
+    return (dlsym_function *)function;
+}
+
+static bool resolve(struct fuseln_driver *ret_driver)
+{
+    dlsym_function *look_up = real_dlsym();
+    void *libcuda = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_NOLOAD);
+    if (!look_up || !libcuda)
+        return false;
+    bool complete = true;
+#define X(member, name, params)                                      \
+    ret_driver->member = (CUresult(*) params)look_up(libcuda, name); \
+    complete = complete && ret_driver->member;
+    FUSELN_DRIVER_FUNCTIONS(X)
+#undef X
+    return complete; /* the handle is kept: what we point into must not be unloaded */
+}
+
+static const struct fuseln_driver *driver_find(void)
+{
+    struct fuseln_driver driver;
+    const struct fuseln_driver *none = NULL;
+    if (!resolve(&driver))
+        return NULL;
+    const unsigned slot = atomic_fetch_add(&tables_used, 1);
+    if (slot >= sizeof tables / sizeof tables[0])
+        return atomic_load_explicit(&published, memory_order_acquire);
+    tables[slot] = driver;
+    atomic_compare_exchange_strong(&published, &none, &tables[slot]);
+    return atomic_load_explicit(&published, memory_order_acquire);
+}
+
+const struct fuseln_driver *fuseln_driver_get(void)
+{
+    const struct fuseln_driver *driver = atomic_load_explicit(&published, memory_order_acquire);
+    if (driver)
+        return driver;
+    const int saved = errno;
+    driver = driver_find();
+    if (!driver)
+        dlerror(); /* the host must not find our failure there */
+    errno = saved;
+    return driver;
+}

@@ -1,0 +1,78 @@
+/*
+ * Everything src knows about our kernels: choose a variant (pure), and launch it.
+ * Implemented by kernels/variants.c (choice), kernels/image.c (which embedded image a device gets),
+ * kernels/context.c (what was loaded, per CUDA context) and kernels/launch.c.
+ */
+#ifndef FUSELN_KERNELS_H
+#define FUSELN_KERNELS_H
+
+#include "fuseln.h"
+
+/* Facts of one device, read once per device; all of a plan's inputs besides the call. */
+struct fuseln_device {
+    int index;            /* CUdevice ordinal */
+    int cc_major, cc_minor;
+    int sm_count;
+    int smem_optin_bytes; /* largest dynamic shared memory a block may ask for */
+};
+
+/* One compiled kernel: a row of kernels/variants.h. */
+struct fuseln_variant;
+
+/* What decide returns and launch carries out: one kernel, or two back to back for DGAMMA (partial sums, reduction). */
+struct fuseln_plan {
+    const struct fuseln_variant *kernel[2]; /* [1] is NULL except for DGAMMA */
+    unsigned grid[2];                       /* blocks, x only */
+    unsigned block[2];                      /* threads, x only */
+    unsigned smem_bytes[2];                 /* dynamic shared memory */
+    unsigned width;                         /* bytes per access to x, dy, y, dx: 16, or less for unaligned rows */
+    int64_t partial_rows;                   /* DGAMMA: rows of partial sums; else 0 */
+    size_t scratch_bytes;                   /* DGAMMA: 2 * partial_rows * cols * acc bytes; else 0 */
+};
+
+/*
+ * Choose kernels and geometry for a call. Pure: no state, no CUDA call, thread-safe.
+ * The variant depends on op, cols, dtype, alignment and device, never on rows (batch invariance).
+ * Returns OK, EMPTY, SHAPE, NULLPTR or ALIGN; *ret_plan is written only on OK.
+ */
+enum fuseln_verdict fuseln_plan_make(const struct fuseln_call *call, const struct fuseln_device *device,
+                                     struct fuseln_plan *ret_plan);
+
+/* The variant's kernel name as it stands in the image, e.g. "fuseln_ln_forward_warp8_f32". Static string. */
+const char *fuseln_variant_name(const struct fuseln_variant *variant);
+
+struct fuseln_context; /* one CUDA context: device, loaded modules, scratch */
+
+/*
+ * The calling thread's current CUDA context. One driver query (cuCtxGetId) once a context is known.
+ * Returns OK, CONTEXT or DRIVER. Lock-free; the returned object lives as long as the process.
+ */
+enum fuseln_verdict fuseln_context_current(struct fuseln_context **ret_context);
+const struct fuseln_device *fuseln_context_device(const struct fuseln_context *context);
+
+/*
+ * Launch a plan on stream (a CUstream; 0 legacy default, 2 per-thread default). Never synchronises; allocates and
+ * loads only outside of stream capture, under cuThreadExchangeStreamCaptureMode(RELAXED), and only the first time.
+ * scratch_limit: bytes of device memory that partial sums may take on this device.
+ * Returns OK (launched), or CONTEXT, CAPTURE, SCRATCH, IMAGE or REFUSED: then nothing that the original does not
+ * itself overwrite has been written, and the caller launches the original. Thread-safe, lock-free.
+ */
+enum fuseln_verdict fuseln_kernel_launch(struct fuseln_context *context, const struct fuseln_call *call,
+                                         const struct fuseln_plan *plan, void *stream, size_t scratch_limit);
+
+/* What the report says of each device that fuseln saw. Read without any CUDA call; index 0 ... count-1. */
+struct fuseln_device_report {
+    int index;
+    char name[96];
+    char compute_capability[8]; /* "9.0" */
+    int driver_version;         /* as cuDriverGetVersion, 12020 */
+    char image[24];             /* "sm_90", "compute_90" (PTX), or "" while none was loaded */
+    const char *compiler;       /* compiler of that image, e.g. "NVRTC 12.0.140"; "" while none */
+    size_t scratch_bytes;       /* device memory held for partial sums */
+};
+size_t fuseln_device_reports(struct fuseln_device_report *ret_reports, size_t capacity); /* returns how many */
+
+/* After fork, in the child: forget every context (a CUDA context does not survive fork). Async-signal-safe. */
+void fuseln_kernels_after_fork(void);
+
+#endif

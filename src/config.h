@@ -1,0 +1,57 @@
+/*
+ * The user's settings: one row per environment variable (name, default, what it means). Read once, lazily, at the
+ * first use; a bad value warns once, names what is allowed, and keeps the default. README's table is these rows.
+ * Thread-safe; allocates nothing. Under AT_SECURE every variable counts as unset.
+ */
+#ifndef FUSELN_CONFIG_H
+#define FUSELN_CONFIG_H
+
+#include "fuseln.h"
+
+/* X(ENUM, text) */
+#define FUSELN_MODES(X) X(REPLACE, "replace") X(OBSERVE, "observe") X(OFF, "off")
+
+enum fuseln_mode {
+#define X(id, text) FUSELN_MODE_##id,
+    FUSELN_MODES(X)
+#undef X
+};
+
+/* X(NAME without FUSELN_, default as text, README sentence). The rows of verify, measure, hooks come with them. */
+// clang-format off
+#define FUSELN_VARIABLES(X) \
+    X(MODE,         "replace", "`replace`; `observe` (recognise and count, launch the originals); `off`")                 \
+    X(REPORT,       "",        "where the substitution report goes: a path, `stderr` or `stdout`; JSON if it ends in "     \
+                               "`.json`, else text. `%p` pid, `%h` host, `%r` rank, `%e` executable, `%q{VAR}` a variable, `%%` a percent sign") \
+    X(REPORT_EVERY, "30",      "seconds between snapshots of the report")                                                  \
+    X(TRACE,        "",        "one JSON line for every substitution goes here (path template as above)")                 \
+    X(LOG,          "warn",    "`error`, `warn`, `info` (first launch, each new site) or `debug` (every decline); `:path` after it sends it to a file") \
+    X(SKIP,         "",        "comma list never replaced: an op (`forward`, `backward`, `moments`, `apply`, `dx`, `dgamma`, `rms`), a dtype, a target name, `cols=768`, `build=ID`") \
+    X(ONLY,         "",        "executable names (shell globs, comma list) in which fuseln acts at all")                    \
+    X(SCRATCH,      "32M",     "device memory for partial sums, per device")
+// clang-format on
+
+enum fuseln_log_level { FUSELN_LOG_ERROR, FUSELN_LOG_WARN, FUSELN_LOG_INFO, FUSELN_LOG_DEBUG };
+
+struct fuseln_config {
+    enum fuseln_mode mode; /* OFF also where FUSELN_ONLY does not name this executable */
+    char report[1024];     /* path template as given; "" unset */
+    unsigned report_every_s;
+    char trace[1024];
+    enum fuseln_log_level log_level;
+    char log_path[1024]; /* "" means stderr */
+    char skip[1024];
+    size_t scratch_bytes;
+    char folder[1024]; /* working directory when the settings were read: relative paths start there */
+};
+
+/* The settings of this process. Never NULL. The warnings of bad values are held back until the process launches a
+ * kernel (a process without CUDA stays silent): fuseln_config_warn prints them, once. */
+const struct fuseln_config *fuseln_config_get(void);
+void fuseln_config_warn(void);
+
+struct fuseln_target;
+/* Is this target, at this width, named in FUSELN_SKIP? Pure in its arguments and the settings; no allocation. */
+bool fuseln_config_skips(const struct fuseln_config *config, const struct fuseln_target *target, int64_t cols);
+
+#endif

@@ -1,0 +1,72 @@
+/*
+ * The names of fuseln.h, made from its X-macros: what log, report and trace call an operation, an element type or a
+ * verdict. Called by everyone; static strings only, thread-safe.
+ */
+#include "fuseln.h"
+
+#define ROW(table, index, count) ((size_t)(index) < (count) ? table[index] : "unknown")
+
+const char *fuseln_op_name(enum fuseln_op op)
+{
+    static const char *const names[] = {
+#define X(id, name, pass, text) name,
+        FUSELN_OPS(X)
+#undef X
+    };
+    return ROW(names, op, FUSELN_OP_COUNT);
+}
+
+const char *fuseln_op_pass(enum fuseln_op op)
+{
+    static const char *const passes[] = {
+#define X(id, name, pass, text) pass,
+        FUSELN_OPS(X)
+#undef X
+    };
+    return ROW(passes, op, FUSELN_OP_COUNT);
+}
+
+const char *fuseln_dtype_name(enum fuseln_dtype dtype)
+{
+    static const char *const names[] = {
+#define X(id, name, bytes) name,
+        FUSELN_DTYPES(X)
+#undef X
+    };
+    return ROW(names, dtype, FUSELN_DTYPE_COUNT);
+}
+
+size_t fuseln_dtype_bytes(enum fuseln_dtype dtype)
+{
+    static const unsigned char sizes[] = {
+#define X(id, name, bytes) bytes,
+        FUSELN_DTYPES(X)
+#undef X
+    };
+    return (size_t)dtype < FUSELN_DTYPE_COUNT ? sizes[dtype] : 0;
+}
+
+size_t fuseln_acc_bytes(enum fuseln_dtype dtype)
+{
+    return dtype == FUSELN_DTYPE_F64 ? 8 : 4;
+}
+
+const char *fuseln_verdict_key(enum fuseln_verdict verdict)
+{
+    static const char *const keys[] = {
+#define X(id, key, text) key,
+        FUSELN_VERDICTS(X)
+#undef X
+    };
+    return ROW(keys, verdict, FUSELN_VERDICT_COUNT);
+}
+
+const char *fuseln_verdict_text(enum fuseln_verdict verdict)
+{
+    static const char *const texts[] = {
+#define X(id, key, text) text,
+        FUSELN_VERDICTS(X)
+#undef X
+    };
+    return ROW(texts, verdict, FUSELN_VERDICT_COUNT);
+}

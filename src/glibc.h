@@ -1,0 +1,31 @@
+/*
+ * Included before every C source: pins the few libc symbols whose default version moved after glibc 2.28, so that a
+ * library linked on a new system loads on an old one. A function that lived in libpthread before 2.34 cannot be
+ * pinned (an old libc does not have it at all): it is avoided, or referred to weakly. Checked by tests/elf.
+ */
+#ifndef FUSELN_GLIBC_H
+#define FUSELN_GLIBC_H
+
+#if defined(__x86_64__)
+#define FUSELN_GLIBC_BASE "GLIBC_2.2.5"
+#define FUSELN_GLIBC_DLADDR1 "GLIBC_2.3.3"
+#elif defined(__aarch64__)
+#define FUSELN_GLIBC_BASE "GLIBC_2.17"
+#define FUSELN_GLIBC_DLADDR1 "GLIBC_2.17"
+#endif
+
+#ifdef FUSELN_GLIBC_BASE
+#define FUSELN_PIN_AT(name, version) __asm__(".symver " #name ", " #name "@" version)
+#define FUSELN_PIN(name) FUSELN_PIN_AT(name, FUSELN_GLIBC_BASE)
+FUSELN_PIN(dlopen);
+FUSELN_PIN(dlclose);
+FUSELN_PIN(dlerror);
+FUSELN_PIN(dlsym);
+FUSELN_PIN(dlvsym);
+FUSELN_PIN(dladdr);
+FUSELN_PIN_AT(dladdr1, FUSELN_GLIBC_DLADDR1);
+#undef FUSELN_PIN
+#undef FUSELN_PIN_AT
+#endif
+
+#endif

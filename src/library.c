@@ -1,0 +1,145 @@
+/*
+ * See library.h. An entry is found again by its name and build-id, so a library that is unloaded and loaded again
+ * keeps its entry (targets and sites point at it); only the range of addresses is forgotten in between.
+ */
+#include "library.h"
+
+#include <link.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+enum { LIBRARIES_MAX = 64, BUILD_ID_BYTES_MAX = 20 };
+
+struct entry {
+    struct fuseln_library library;
+    _Atomic uintptr_t begin, end; /* where it is mapped; 0, 0 while it is not */
+};
+
+static struct entry entries[LIBRARIES_MAX];
+static atomic_size_t entry_count;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+struct search {
+    uintptr_t address;
+    uintptr_t begin, end;
+    struct fuseln_library library;
+};
+
+static void read_build_id(const ElfW(Nhdr) * note, size_t bytes, char *ret_hex)
+{
+    const char *at = (const char *)note, *end = at + bytes;
+
+    while (at + sizeof(*note) <= end) {
+        ElfW(Nhdr) head;
+        memcpy(&head, at, sizeof(head));
+        const char *name = at + sizeof(head);
+        size_t name_bytes = (head.n_namesz + 3u) & ~3u, desc_bytes = (head.n_descsz + 3u) & ~3u;
+        if (name_bytes > (size_t)(end - name) || desc_bytes > (size_t)(end - name) - name_bytes)
+            return;
+        const unsigned char *desc = (const unsigned char *)name + name_bytes;
+        if (head.n_type == NT_GNU_BUILD_ID && head.n_namesz == 4 && memcmp(name, "GNU", 4) == 0) {
+            size_t n = head.n_descsz < BUILD_ID_BYTES_MAX ? head.n_descsz : BUILD_ID_BYTES_MAX;
+            for (size_t i = 0; i < n; i++) {
+                ret_hex[2 * i] = "0123456789abcdef"[desc[i] >> 4];
+                ret_hex[2 * i + 1] = "0123456789abcdef"[desc[i] & 15];
+            }
+            ret_hex[2 * n] = '\0';
+            return;
+        }
+        at = (const char *)desc + desc_bytes;
+    }
+}
+
+static bool holds_address(const struct dl_phdr_info *info, struct search *search)
+{
+    bool inside = false;
+
+    search->begin = UINTPTR_MAX;
+    search->end = 0;
+    for (size_t i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
+        uintptr_t begin = info->dlpi_addr + ph->p_vaddr, end = begin + ph->p_memsz;
+        if (ph->p_type != PT_LOAD)
+            continue;
+        inside |= search->address >= begin && search->address < end;
+        search->begin = begin < search->begin ? begin : search->begin;
+        search->end = end > search->end ? end : search->end;
+    }
+    return inside;
+}
+
+static int visit_object(struct dl_phdr_info *info, size_t size, void *data)
+{
+    struct search *search = data;
+    const char *slash = strrchr(info->dlpi_name, '/');
+    const char *name = slash ? slash + 1 : info->dlpi_name;
+
+    (void)size;
+    if (!holds_address(info, search))
+        return 0;
+    /* The loader gives the main program an empty name. */
+    strncpy(search->library.name, name[0] ? name : "(program)", sizeof(search->library.name) - 1);
+    for (size_t i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
+        if (ph->p_type == PT_NOTE && search->library.build_id[0] == '\0')
+            read_build_id((const void *)(info->dlpi_addr + ph->p_vaddr), ph->p_memsz, search->library.build_id);
+    }
+    return 1;
+}
+
+/* Under the lock. */
+static struct entry *entry_of(const struct fuseln_library *library)
+{
+    size_t count = atomic_load_explicit(&entry_count, memory_order_relaxed);
+
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(entries[i].library.name, library->name) == 0 &&
+            strcmp(entries[i].library.build_id, library->build_id) == 0)
+            return &entries[i];
+    if (count == LIBRARIES_MAX)
+        return NULL;
+    entries[count].library = *library;
+    atomic_store_explicit(&entry_count, count + 1, memory_order_release);
+    return &entries[count];
+}
+
+const struct fuseln_library *fuseln_library_of(const void *address, bool (*is_known)(const char *build_id))
+{
+    struct search search = {.address = (uintptr_t)address};
+    size_t count = atomic_load_explicit(&entry_count, memory_order_acquire);
+
+    for (size_t i = 0; i < count; i++)
+        if (search.address >= atomic_load(&entries[i].begin) && search.address < atomic_load(&entries[i].end))
+            return &entries[i].library;
+    if (!dl_iterate_phdr(visit_object, &search))
+        return NULL;
+    search.library.known = search.library.build_id[0] && is_known(search.library.build_id);
+
+    pthread_mutex_lock(&lock);
+    struct entry *entry = entry_of(&search.library);
+    if (entry) {
+        atomic_store(&entry->begin, search.begin);
+        atomic_store(&entry->end, search.end);
+    }
+    pthread_mutex_unlock(&lock);
+    return entry ? &entry->library : NULL;
+}
+
+void fuseln_library_forget(const void *address)
+{
+    uintptr_t at = (uintptr_t)address;
+    size_t count = atomic_load_explicit(&entry_count, memory_order_acquire);
+
+    for (size_t i = 0; i < count; i++) {
+        if (at >= atomic_load(&entries[i].begin) && at < atomic_load(&entries[i].end)) {
+            atomic_store(&entries[i].end, 0);
+            atomic_store(&entries[i].begin, 0);
+        }
+    }
+}
+
+void fuseln_library_after_fork(void)
+{
+    lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+}

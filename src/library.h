@@ -1,0 +1,21 @@
+/*
+ * Which loaded object an address belongs to, with its GNU build-id: read once per library, at its registration,
+ * so that nothing has to be asked of the loader on the launch path. Static table; entries live until the process ends.
+ */
+#ifndef FUSELN_LIBRARY_H
+#define FUSELN_LIBRARY_H
+
+#include "registry.h"
+
+/*
+ * The library that holds this address, or NULL where none does or the table (64) is full. is_known tells whether a
+ * build-id (hex) is one that was tested; asked once per library. Thread-safe; walks the loader's list without a lock
+ * of ours, only for an address outside of the libraries already seen.
+ */
+const struct fuseln_library *fuseln_library_of(const void *address, bool (*is_known)(const char *build_id));
+
+/* The library at this address is being unloaded: another may be mapped there later. */
+void fuseln_library_forget(const void *address);
+void fuseln_library_after_fork(void); /* in the child: the lock is free again */
+
+#endif

@@ -1,0 +1,28 @@
+/*
+ * Path templates of FUSELN_REPORT, FUSELN_TRACE and FUSELN_LOG, and what they are made of.
+ * Thread-safe; no allocation.
+ */
+#ifndef FUSELN_PATH_H
+#define FUSELN_PATH_H
+
+#include "fuseln.h"
+
+enum { FUSELN_PATH_MAX = 4096, FUSELN_COMPLAINT_MAX = 160 };
+
+/*
+ * Expand %p (pid), %h (host), %r (rank; 0 where there is none), %e (executable), %q{NAME} (a variable; nothing where
+ * it is not set) and %%; any other % stays as it is. A relative path starts in the folder the process had when the
+ * settings were read: the report of a program that changes its folder stays where the user asked for it.
+ * ret_complaint (may be NULL) says what was not known or not set, or is "".
+ * 0 or -ENAMETOOLONG.
+ */
+int fuseln_path_expand(const char *path_template, char ret_path[FUSELN_PATH_MAX],
+                       char ret_complaint[FUSELN_COMPLAINT_MAX]);
+
+/* RANK, else OMPI_COMM_WORLD_RANK, else SLURM_PROCID: the first one set, as text; NULL if none is. */
+const char *fuseln_path_rank(void);
+void fuseln_path_host(char *ret_host, size_t size);
+/* Base name of /proc/self/exe, else of argv[0]. */
+void fuseln_path_executable(char *ret_name, size_t size);
+
+#endif

@@ -1,0 +1,17 @@
+/*
+ * What happens to a recognised launch: find (the hook did) > decode > decide > launch > record, on the caller's
+ * stack, without allocation or lock.
+ */
+#ifndef FUSELN_PIPELINE_H
+#define FUSELN_PIPELINE_H
+
+#include "decode.h"
+
+/*
+ * Try to replace one launch. True: our kernel was launched on the same stream, the original must not be.
+ * False: nothing was launched (or nothing that the original does not overwrite), launch the original; the reason is
+ * counted. Called by every launch hook for a recognised kernel; thread-safe; errno is kept.
+ */
+bool fuseln_pipeline_run(const struct fuseln_launch *launch);
+
+#endif

@@ -1,0 +1,171 @@
+/*
+ * The counters and the table of sites (record.h). Threads count in their own thread-local storage, which a list
+ * links; its mutex is taken when a thread launches first, when it ends and by the report, never per launch.
+ * A site is filled in privately and then published by one compare-and-swap of its hash slot.
+ */
+#include "record.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "lifecycle.h"
+
+struct thread_node {
+    struct thread_node *next, **link; /* link: what points at this node; NULL when not in the list */
+    struct fuseln_thread_counter *counter;
+};
+
+_Thread_local struct fuseln_thread_counter fuseln_thread_counter __attribute__((tls_model("initial-exec")));
+static _Thread_local struct thread_node this_thread __attribute__((tls_model("initial-exec")));
+static pthread_mutex_t threads_mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct thread_node *threads;
+static uint64_t ended_launches; /* of threads that have ended */
+static _Atomic bool launched;
+
+/* Runs once more for a thread that launches after it (another destructor's launch joins again). */
+static void thread_end(void *node_address)
+{
+    struct thread_node *node = node_address;
+    pthread_mutex_lock(&threads_mutex);
+    if (node->link) {
+        ended_launches += node->counter->launches;
+        *node->link = node->next;
+        if (node->next)
+            node->next->link = node->link;
+        node->link = NULL;
+        node->counter->launches = 0;
+        node->counter->joined = false;
+    }
+    pthread_mutex_unlock(&threads_mutex);
+}
+
+void fuseln_record_join(void)
+{
+    struct thread_node *node = &this_thread;
+    fuseln_lifecycle_handle_fork();
+    fuseln_lifecycle_at_thread_exit(thread_end, node);
+    pthread_mutex_lock(&threads_mutex);
+    node->counter = &fuseln_thread_counter;
+    node->counter->joined = true;
+    node->next = threads;
+    node->link = &threads;
+    if (threads)
+        threads->link = &node->next;
+    threads = node;
+    pthread_mutex_unlock(&threads_mutex);
+    if (!atomic_exchange(&launched, true))
+        fuseln_lifecycle_first_launch();
+}
+
+uint64_t fuseln_record_launches(void)
+{
+    pthread_mutex_lock(&threads_mutex);
+    uint64_t sum = ended_launches;
+    for (const struct thread_node *node = threads; node; node = node->next)
+        sum += __atomic_load_n(&node->counter->launches, __ATOMIC_RELAXED);
+    pthread_mutex_unlock(&threads_mutex);
+    return sum;
+}
+
+enum { SLOTS = 2 * FUSELN_SITES_MAX };
+
+static struct fuseln_site sites[FUSELN_SITES_MAX];
+static _Atomic bool published[FUSELN_SITES_MAX];
+static _Atomic uint32_t slots[SLOTS]; /* index into sites + 1; 0 empty */
+static _Atomic uint32_t site_count;   /* handed out; a lost race leaves an unpublished one */
+static struct fuseln_site other = {.rows_first = -1, .rows_min = INT64_MAX, .rows_max = -1};
+
+static bool key_equal(const struct fuseln_site_key *a, const struct fuseln_site_key *b)
+{
+    return a->target == b->target && a->cols == b->cols && a->device == b->device && a->nulls == b->nulls &&
+           a->width == b->width && a->boundary == b->boundary;
+}
+
+static size_t key_slot(const struct fuseln_site_key *key)
+{
+    uint64_t hash = (uintptr_t)key->target >> 4;
+    hash = (hash ^ (uint64_t)key->cols) * 0x9e3779b97f4a7c15u;
+    hash ^= (uint64_t)(unsigned)key->device << 40 | (uint64_t)key->nulls << 16 | key->width << 4 | key->boundary;
+    hash *= 0x9e3779b97f4a7c15u;
+    return (size_t)(hash >> 40) % SLOTS;
+}
+
+/* An unpublished site, or NULL when all are taken. */
+static struct fuseln_site *site_take(const struct fuseln_site_key *key)
+{
+    uint32_t index = atomic_load(&site_count);
+    do {
+        if (index >= FUSELN_SITES_MAX)
+            return NULL;
+    } while (!atomic_compare_exchange_weak(&site_count, &index, index + 1));
+    sites[index].key = *key;
+    atomic_store(&sites[index].rows_first, -1);
+    atomic_store(&sites[index].rows_min, INT64_MAX);
+    atomic_store(&sites[index].rows_max, -1);
+    return &sites[index];
+}
+
+struct fuseln_site *fuseln_site_get(const struct fuseln_site_key *key, bool *ret_new)
+{
+    struct fuseln_site *mine = NULL;
+    *ret_new = false;
+    for (size_t slot = key_slot(key);; slot = (slot + 1) % SLOTS) {
+        uint32_t entry = atomic_load_explicit(&slots[slot], memory_order_acquire);
+        if (entry == 0) {
+            if (!mine && !(mine = site_take(key)))
+                return &other;
+            uint32_t index = (uint32_t)(mine - sites);
+            if (atomic_compare_exchange_strong(&slots[slot], &entry, index + 1)) {
+                atomic_store_explicit(&published[index], true, memory_order_release);
+                *ret_new = true;
+                return mine;
+            }
+        }
+        if (key_equal(&sites[entry - 1].key, key))
+            return &sites[entry - 1];
+    }
+}
+
+void fuseln_site_record(struct fuseln_site *site, enum fuseln_verdict verdict, int64_t rows, const char *kernel)
+{
+    int64_t none = -1, least = atomic_load(&site->rows_min), most = atomic_load(&site->rows_max);
+    atomic_compare_exchange_strong(&site->rows_first, &none, rows);
+    while (rows < least && !atomic_compare_exchange_weak(&site->rows_min, &least, rows))
+        ;
+    while (rows > most && !atomic_compare_exchange_weak(&site->rows_max, &most, rows))
+        ;
+    atomic_fetch_add_explicit(&site->launches, 1, memory_order_relaxed);
+    if (verdict == FUSELN_VERDICT_OK)
+        atomic_fetch_add_explicit(&site->substituted, 1, memory_order_relaxed);
+    else
+        atomic_fetch_add_explicit(&site->passed[verdict], 1, memory_order_relaxed);
+    if (kernel)
+        atomic_store_explicit(&site->kernel, kernel, memory_order_release);
+}
+
+const struct fuseln_site *fuseln_site_at(size_t index)
+{
+    size_t count = atomic_load(&site_count);
+    for (size_t i = 0; i < count; i++)
+        if (atomic_load_explicit(&published[i], memory_order_acquire) && index-- == 0)
+            return &sites[i];
+    return index == 0 && atomic_load(&other.launches) ? &other : NULL;
+}
+
+void fuseln_record_after_fork(void)
+{
+    threads_mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    threads = NULL;
+    ended_launches = 0;
+    this_thread.link = NULL;
+    fuseln_thread_counter = (struct fuseln_thread_counter){0};
+    atomic_store(&launched, false);
+    memset(sites, 0, atomic_load(&site_count) * sizeof *sites);
+    memset(published, 0, sizeof published);
+    memset(slots, 0, sizeof slots);
+    memset(&other, 0, sizeof other);
+    atomic_store(&other.rows_first, -1);
+    atomic_store(&other.rows_min, INT64_MAX);
+    atomic_store(&other.rows_max, -1);
+    atomic_store(&site_count, 0);
+}

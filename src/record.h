@@ -1,0 +1,65 @@
+/*
+ * What happened: the count of all launches (per thread) and one record per site. Writers are the launch path of any
+ * thread; readers are the report. Static storage, valid when zeroed; nothing is allocated per launch, nothing locks.
+ * A site is (target, cols, device, which pointers are null, alignment class, boundary); rows are not part of it.
+ */
+#ifndef FUSELN_RECORD_H
+#define FUSELN_RECORD_H
+
+#include <stdatomic.h>
+#include "registry.h"
+
+enum { FUSELN_SITES_MAX = 1024 };
+
+enum fuseln_boundary { FUSELN_BOUNDARY_RUNTIME, FUSELN_BOUNDARY_DRIVER };
+
+struct fuseln_site_key {
+    const struct fuseln_target *target;
+    int64_t cols;
+    int device;          /* CUdevice ordinal; -1 where no context was current */
+    unsigned nulls;      /* bit r set: the argument of enum fuseln_role r is null */
+    unsigned width;      /* 16 for aligned rows, else the widest access that fits */
+    enum fuseln_boundary boundary;
+};
+
+struct fuseln_site {
+    struct fuseln_site_key key; /* constant once published; target NULL in the site `other` */
+    _Atomic int64_t rows_first, rows_min, rows_max;
+    _Atomic uint64_t launches, substituted;
+    _Atomic uint64_t passed[FUSELN_VERDICT_COUNT]; /* by reason; [OK] unused */
+    const char *_Atomic kernel;                     /* name of our kernel last used here; NULL while none */
+};
+
+/*
+ * Count one launch of any kernel, in this thread: thread-local, no atomics. Called first by every launch hook.
+ * The first launch of a thread takes a slow path (joins the list of threads; the process's first also arms the
+ * report, fork handling and the pending warnings of bad settings).
+ */
+struct fuseln_thread_counter {
+    uint64_t launches;
+    bool joined;
+};
+extern _Thread_local struct fuseln_thread_counter fuseln_thread_counter __attribute__((tls_model("initial-exec")));
+void fuseln_record_join(void);
+static inline void fuseln_record_launch(void)
+{
+    if (__builtin_expect(!fuseln_thread_counter.joined, 0))
+        fuseln_record_join();
+    /* Written by this thread alone, read by the report's: a plain increment, but no torn or cached value. */
+    __atomic_store_n(&fuseln_thread_counter.launches, fuseln_thread_counter.launches + 1, __ATOMIC_RELAXED);
+}
+uint64_t fuseln_record_launches(void); /* sum over all threads, ended ones too */
+
+/* The site of this key, made at its first use; the site `other` when the table is full. Lock-free; never NULL.
+ * *ret_new tells whether this call made it. */
+struct fuseln_site *fuseln_site_get(const struct fuseln_site_key *key, bool *ret_new);
+/* One launch at site ended with this verdict; kernel is our kernel's name when OK, else NULL. Thread-safe. */
+void fuseln_site_record(struct fuseln_site *site, enum fuseln_verdict verdict, int64_t rows, const char *kernel);
+
+/* Walk the published sites, `other` last (only if used). Returns NULL past the end. */
+const struct fuseln_site *fuseln_site_at(size_t index);
+
+/* In the child after fork: counters and sites start afresh. Async-signal-safe. */
+void fuseln_record_after_fork(void);
+
+#endif

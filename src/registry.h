@@ -1,0 +1,70 @@
+/*
+ * Which host function or kernel handle is which foreign kernel: hash table from address to target, static storage.
+ * Written under a mutex at registration, read lock-free (release/acquire) at each launch. Valid when zeroed: hooks
+ * run before any constructor. Owned here: libraries and targets; both live, at fixed addresses, until the process
+ * ends, also when their library is unloaded (reports name them); the same kernel registered again reuses its target.
+ */
+#ifndef FUSELN_REGISTRY_H
+#define FUSELN_REGISTRY_H
+
+#include "fuseln.h"
+
+/* Arguments by role. X(ENUM, word in a target row) */
+#define FUSELN_ROLES(X)                                                                                                \
+    X(X, "x") X(DY, "dy") X(GAMMA, "gamma") X(BETA, "beta") X(MEAN, "mean") X(RSTD, "rstd") X(Y, "y") X(DX, "dx")        \
+    X(DGAMMA, "dgamma") X(DBETA, "dbeta") X(ROWS, "rows") X(COLS, "cols") X(EPS, "eps") X(IGNORE, "ignore")
+
+enum fuseln_role {
+#define X(id, word) FUSELN_ROLE_##id,
+    FUSELN_ROLES(X)
+#undef X
+        FUSELN_ROLE_COUNT
+};
+
+enum fuseln_arg_type { FUSELN_ARG_PTR, FUSELN_ARG_I32, FUSELN_ARG_U32, FUSELN_ARG_I64, FUSELN_ARG_F32, FUSELN_ARG_F64 };
+
+enum { FUSELN_ARGS_MAX = 16 };
+
+/* Where each role is found in a launch: parsed from a target row's argument words, once, at registration. */
+struct fuseln_layout {
+    unsigned char count;
+    unsigned char role[FUSELN_ARGS_MAX]; /* enum fuseln_role */
+    unsigned char type[FUSELN_ARGS_MAX]; /* enum fuseln_arg_type */
+    unsigned cols_per_block;             /* gridDim.x = ceil(cols / this); 0: gridDim.x = rows */
+    bool partial;                        /* gridDim.y rows of partial sums are written; else gridDim.y is 1 */
+};
+
+/* A loaded object that registered a kernel we know; made by library.c. */
+struct fuseln_library {
+    char name[64];     /* file name: libtorch_cuda.so */
+    char build_id[41]; /* GNU build-id in hex; "" where the library has none */
+    bool known;        /* a build that was tested (hooks/targets.c) */
+};
+
+struct fuseln_target {
+    char name[56]; /* "pytorch/forward/vectorized/f32", "pytorch/rms-forward/vectorized/bf16" */
+    enum fuseln_op op;
+    enum fuseln_dtype dtype;
+    bool rms;
+    struct fuseln_layout layout;
+    const char *symbol; /* complete mangled name, our own copy */
+    const struct fuseln_library *library;
+};
+
+/* The target that a host function or kernel handle stands for, or NULL. Lock-free, wait-free, <= 20 instructions
+ * for an address that is not in the table. */
+const struct fuseln_target *fuseln_registry_find(const void *address);
+
+/*
+ * Add a host function of a fat binary (handle from __cudaRegisterFatBinary). The target is copied, its symbol too.
+ * 0, or -ENOMEM when a static table is full (the kernel then passes as a foreign one).
+ */
+int fuseln_registry_add(const void *host_function, const void *fatbin, const struct fuseln_target *target);
+/* A kernel handle (cudaKernel_t) is another address of what host_function is; nothing if that one is unknown. */
+void fuseln_registry_alias(const void *handle, const void *host_function);
+/* This fat binary is being unregistered: forget its addresses. False if nothing of it was known. */
+bool fuseln_registry_forget(const void *fatbin);
+size_t fuseln_registry_targets(void); /* how many targets were ever registered */
+void fuseln_registry_after_fork(void);  /* in the child: the lock is free again */
+
+#endif

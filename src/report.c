@@ -1,0 +1,222 @@
+/*
+ * The report (report.h): when it is written, and the consistent copy that is written. Sites are read before the count
+ * of all launches, and each site's launches are the sum of its outcomes: the totals of one report always add up.
+ * One thread writes; others that find it due go on.
+ */
+#include "report.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "path.h"
+#include "report_snapshot.h"
+
+static _Atomic int writer;     /* thread id of the thread that writes; 0: nobody */
+static _Atomic int64_t due_ms; /* next snapshot; 0: none was written yet */
+static _Atomic bool substituted_once;
+static _Atomic bool exiting;            /* the last report is due: snapshots leave the writer's place to it */
+static int64_t first_ms, step_ms;       /* under writer: time of the first snapshot, the next one's distance from it */
+static bool final_done;                 /* under writer */
+static struct fuseln_snapshot snapshot; /* under writer */
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* wait: up to 2 s. exit() from a signal handler may have stopped the writer in this very thread: then not at all. */
+static bool writer_enter(bool wait)
+{
+    int self = (int)syscall(SYS_gettid);
+    for (int tries = wait ? 200 : 1; tries > 0; tries--) {
+        int nobody = 0;
+        if (atomic_compare_exchange_strong(&writer, &nobody, self))
+            return true;
+        if (nobody == self)
+            return false;
+        if (wait)
+            nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+    return false;
+}
+
+static void writer_leave(void)
+{
+    atomic_store(&writer, 0);
+}
+
+static void copy_site(const struct fuseln_site *site, struct fuseln_site_view *view)
+{
+    view->key = &site->key;
+    view->kernel = atomic_load_explicit(&site->kernel, memory_order_acquire);
+    view->launches = view->substituted = atomic_load(&site->substituted);
+    for (int verdict = 0; verdict < FUSELN_VERDICT_COUNT; verdict++)
+        view->launches += view->passed[verdict] = atomic_load(&site->passed[verdict]);
+    view->rows_first = atomic_load(&site->rows_first);
+    view->rows_min = atomic_load(&site->rows_min);
+    view->rows_max = atomic_load(&site->rows_max);
+}
+
+/* Insertion keeps the order of first use among equals; qsort would allocate. */
+static void insert_site(const struct fuseln_site_view *view)
+{
+    size_t at = snapshot.site_count++;
+    for (; at > 0 && snapshot.sites[at - 1].launches < view->launches; at--)
+        snapshot.sites[at] = snapshot.sites[at - 1];
+    snapshot.sites[at] = *view;
+}
+
+static void copy_sites(void)
+{
+    const struct fuseln_site *site;
+    struct fuseln_site_view view;
+    snapshot.recognised = snapshot.substituted = snapshot.site_count = 0;
+    memset(snapshot.passed, 0, sizeof snapshot.passed);
+    for (size_t i = 0; i <= FUSELN_SITES_MAX && (site = fuseln_site_at(i)); i++) {
+        copy_site(site, &view);
+        if (view.launches == 0) /* made by a launch that is not yet counted */
+            continue;
+        insert_site(&view);
+        snapshot.recognised += view.launches;
+        snapshot.substituted += view.substituted;
+        for (int verdict = 0; verdict < FUSELN_VERDICT_COUNT; verdict++)
+            snapshot.passed[verdict] += view.passed[verdict];
+    }
+    snapshot.launches = fuseln_record_launches();
+}
+
+static void copy_command(void)
+{
+    int fd = fuseln_open("/proc/self/cmdline", O_RDONLY);
+    ssize_t size = fd < 0 ? -1 : read(fd, snapshot.command, sizeof snapshot.command - 1);
+    if (fd >= 0)
+        close(fd);
+    snapshot.command_size = size < 0 ? 0 : (size_t)size;
+    if (size > 0 && snapshot.command[size - 1]) /* longer than our copy, or its end was overwritten by the program */
+        snapshot.command[snapshot.command_size++] = '\0';
+}
+
+static void copy_process(void)
+{
+    struct timespec wall;
+    clock_gettime(CLOCK_REALTIME, &wall);
+    snapshot.written_us = (uint64_t)wall.tv_sec * 1000000 + (uint64_t)wall.tv_nsec / 1000;
+    uint64_t start_us = (uint64_t)fuseln_report_process_start() / 1000;
+    snapshot.age_us = snapshot.written_us > start_us ? snapshot.written_us - start_us : 0;
+    fuseln_path_host(snapshot.host, sizeof snapshot.host);
+    snapshot.rank = fuseln_path_rank();
+    copy_command();
+}
+
+static const char *why_nothing(void)
+{
+    if (snapshot.recognised > 0)
+        return NULL;
+    if (fuseln_registry_targets() == 0)
+        return "No layer norm was recognised: no library of this program registered a layer-norm kernel that fuseln "
+               "knows. "
+               "torch.compile and Triton make kernels of their own; a statically linked CUDA runtime registers out of "
+               "sight.";
+    return "No layer norm was recognised: layer-norm kernels that fuseln knows were registered, but none was launched. "
+           "Either "
+           "the program ran no layer norm on the GPU, or torch.compile or a fused kernel of another name did it.";
+}
+
+static void write_now(bool final)
+{
+    static const char *const modes[] = {
+#define X(id, text) text,
+        FUSELN_MODES(X)
+#undef X
+    };
+    fuseln_report_file_arm();
+    copy_sites();
+    copy_process();
+    snapshot.final = final;
+    snapshot.mode = modes[fuseln_config_get()->mode];
+    snapshot.why = why_nothing();
+    snapshot.device_count = fuseln_device_reports(snapshot.devices, FUSELN_REPORT_DEVICES);
+    if (snapshot.device_count > FUSELN_REPORT_DEVICES)
+        snapshot.device_count = FUSELN_REPORT_DEVICES;
+    fuseln_report_file_write(&snapshot);
+}
+
+/* 1, 2, 4, 8, 16 s after the first, then every FUSELN_REPORT_EVERY s; those that nobody came for are left out. */
+static void schedule(int64_t now)
+{
+    if (!first_ms) {
+        first_ms = now;
+        step_ms = 1000;
+    }
+    while (first_ms + step_ms <= now)
+        step_ms += step_ms < 16000 ? step_ms : fuseln_config_get()->report_every_s * INT64_C(1000);
+    atomic_store(&due_ms, first_ms + step_ms);
+}
+
+static bool is_wanted(void)
+{
+    const struct fuseln_config *config = fuseln_config_get();
+    return config->report[0] && config->mode != FUSELN_MODE_OFF;
+}
+
+void fuseln_report_arm(void)
+{
+    if (is_wanted() && writer_enter(false)) {
+        fuseln_report_file_arm();
+        writer_leave();
+    }
+}
+
+void fuseln_report_tick(bool substituted)
+{
+    if (!is_wanted())
+        return;
+    bool first = substituted && !atomic_load_explicit(&substituted_once, memory_order_relaxed);
+    int64_t now = now_ms();
+    if (!first && now < atomic_load_explicit(&due_ms, memory_order_relaxed))
+        return;
+    int saved = errno;
+    if (writer_enter(false)) {
+        if (!exiting && (first || now >= atomic_load(&due_ms))) {
+            if (substituted)
+                atomic_store(&substituted_once, true);
+            schedule(now);
+            write_now(false);
+        }
+        writer_leave();
+    }
+    errno = saved;
+}
+
+void fuseln_report_write(void)
+{
+    if (fuseln_record_launches() == 0 || !is_wanted())
+        return;
+    int saved = errno;
+    atomic_store(&exiting, true);
+    if (writer_enter(true)) {
+        if (!final_done)
+            write_now(true);
+        final_done = true;
+        writer_leave();
+    }
+    errno = saved;
+}
+
+void fuseln_report_after_fork(void)
+{
+    atomic_store(&writer, 0);
+    atomic_store(&due_ms, 0);
+    atomic_store(&substituted_once, false);
+    first_ms = 0;
+    atomic_store(&exiting, false);
+    final_done = false;
+    fuseln_report_file_after_fork();
+}

@@ -1,0 +1,163 @@
+/*
+ * The report as JSON, schema 1: fields are added freely and never changed. A pure function of the snapshot.
+ */
+#include "report_snapshot.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "json.h"
+#include "version.h"
+
+static const char *or_null(const char *text)
+{
+    return text && *text ? text : NULL;
+}
+
+static void write_reasons(struct fuseln_json *json, const char *key, const uint64_t *passed)
+{
+    fuseln_json_open(json, key, '{');
+    for (int verdict = 1; verdict < FUSELN_VERDICT_COUNT; verdict++)
+        if (passed[verdict])
+            fuseln_json_integer(json, fuseln_verdict_key((enum fuseln_verdict)verdict), (int64_t)passed[verdict]);
+    fuseln_json_close(json, '}');
+}
+
+static void write_process(struct fuseln_json *json, const struct fuseln_snapshot *snapshot)
+{
+    fuseln_json_line(json);
+    fuseln_json_open(json, "process", '{');
+    fuseln_json_integer(json, "pid", getpid());
+    fuseln_json_string(json, "host", snapshot->host);
+    char *end = NULL;
+    long rank = snapshot->rank ? strtol(snapshot->rank, &end, 10) : 0;
+    if (end && end != snapshot->rank && *end == '\0')
+        fuseln_json_integer(json, "rank", rank);
+    else
+        fuseln_json_string(json, "rank", snapshot->rank);
+    fuseln_json_open(json, "command", '[');
+    const char *word = snapshot->command, *last = word + snapshot->command_size;
+    for (; word < last; word += strlen(word) + 1)
+        fuseln_json_string(json, NULL, word);
+    fuseln_json_close(json, ']');
+    fuseln_json_seconds(json, "seconds", snapshot->age_us);
+    fuseln_json_close(json, '}');
+}
+
+static void write_device(struct fuseln_json *json, const struct fuseln_device_report *device)
+{
+    char driver[24];
+    snprintf(driver, sizeof driver, "%d.%d", device->driver_version / 1000, device->driver_version % 1000 / 10);
+    fuseln_json_line(json);
+    fuseln_json_open(json, NULL, '{');
+    fuseln_json_integer(json, "index", device->index);
+    fuseln_json_string(json, "name", device->name);
+    fuseln_json_string(json, "compute_capability", device->compute_capability);
+    fuseln_json_string(json, "driver", driver);
+    fuseln_json_string(json, "image", or_null(device->image));
+    fuseln_json_string(json, "compiler", or_null(device->compiler));
+    fuseln_json_integer(json, "scratch_bytes", (int64_t)device->scratch_bytes);
+    fuseln_json_close(json, '}');
+}
+
+static void write_totals(struct fuseln_json *json, const struct fuseln_snapshot *snapshot)
+{
+    fuseln_json_line(json);
+    fuseln_json_open(json, "totals", '{');
+    fuseln_json_integer(json, "launches", (int64_t)snapshot->launches);
+    fuseln_json_integer(json, "recognised", (int64_t)snapshot->recognised);
+    fuseln_json_integer(json, "substituted", (int64_t)snapshot->substituted);
+    fuseln_json_integer(json, "passed_through", (int64_t)(snapshot->recognised - snapshot->substituted));
+    fuseln_json_integer(json, "pairs", 0);
+    write_reasons(json, "reasons", snapshot->passed);
+    fuseln_json_close(json, '}');
+}
+
+static void write_nulls(struct fuseln_json *json, unsigned nulls)
+{
+    static const char *const roles[] = {
+#define X(id, word) word,
+        FUSELN_ROLES(X)
+#undef X
+    };
+    fuseln_json_open(json, "null_arguments", '[');
+    for (unsigned role = 0; role < FUSELN_ROLE_COUNT; role++)
+        if (nulls >> role & 1)
+            fuseln_json_string(json, NULL, roles[role]);
+    fuseln_json_close(json, ']');
+}
+
+/* What a site is; the site `other` has none of it. */
+static void write_identity(struct fuseln_json *json, const struct fuseln_site_view *site)
+{
+    const struct fuseln_target *target = site->key->target;
+    const struct fuseln_library *library = target->library;
+    fuseln_json_string(json, "symbol", target->symbol);
+    fuseln_json_string(json, "library", library ? library->name : NULL);
+    fuseln_json_string(json, "build_id", library ? or_null(library->build_id) : NULL);
+    fuseln_json_string(json, "build", library && library->known ? "known" : "unverified");
+    fuseln_json_string(json, "op", fuseln_op_name(target->op));
+    fuseln_json_string(json, "dtype", fuseln_dtype_name(target->dtype));
+    fuseln_json_bool(json, "rms", target->rms);
+    fuseln_json_integer(json, "cols", site->key->cols);
+    fuseln_json_integer(json, "device", site->key->device);
+    fuseln_json_string(json, "boundary", site->key->boundary == FUSELN_BOUNDARY_RUNTIME ? "runtime" : "driver");
+    fuseln_json_integer(json, "access_bytes", site->key->width);
+    write_nulls(json, site->key->nulls);
+}
+
+static void write_site(struct fuseln_json *json, const struct fuseln_site_view *site)
+{
+    static const char *const absent[] = {"symbol", "library", "build_id", "build", "op",
+                                         "dtype",  "rms",     "cols",     "device"};
+    fuseln_json_line(json);
+    fuseln_json_open(json, NULL, '{');
+    fuseln_json_string(json, "target", site->key->target ? site->key->target->name : "other");
+    if (site->key->target)
+        write_identity(json, site);
+    else
+        for (size_t i = 0; i < sizeof absent / sizeof *absent; i++)
+            fuseln_json_string(json, absent[i], NULL);
+    fuseln_json_integer(json, "rows", site->rows_first);
+    fuseln_json_integer(json, "rows_min", site->rows_min);
+    fuseln_json_integer(json, "rows_max", site->rows_max);
+    fuseln_json_string(json, "kernel", site->kernel);
+    fuseln_json_integer(json, "launches", (int64_t)site->launches);
+    fuseln_json_integer(json, "substituted", (int64_t)site->substituted);
+    write_reasons(json, "passed_through", site->passed);
+    fuseln_json_string(json, "verify", NULL);
+    fuseln_json_string(json, "measure", NULL);
+    fuseln_json_close(json, '}');
+}
+
+void fuseln_report_json(const struct fuseln_snapshot *snapshot, struct fuseln_out *out)
+{
+    struct fuseln_json json = {.out = out};
+    fuseln_json_open(&json, NULL, '{');
+    fuseln_json_integer(&json, "schema", 1);
+    fuseln_json_open(&json, "fuseln", '{');
+    fuseln_json_string(&json, "version", FUSELN_VERSION);
+    fuseln_json_string(&json, "commit", FUSELN_COMMIT);
+    fuseln_json_string(&json, "mode", snapshot->mode);
+    fuseln_json_close(&json, '}');
+    fuseln_json_seconds(&json, "written_at", snapshot->written_us); /* Unix time: now - written_at is its age */
+    fuseln_json_bool(&json, "final", snapshot->final);
+    write_process(&json, snapshot);
+    fuseln_json_line(&json);
+    fuseln_json_open(&json, "devices", '[');
+    for (size_t i = 0; i < snapshot->device_count; i++)
+        write_device(&json, &snapshot->devices[i]);
+    fuseln_json_close(&json, ']');
+    write_totals(&json, snapshot);
+    fuseln_json_string(&json, "why", snapshot->why);
+    fuseln_json_line(&json);
+    fuseln_json_open(&json, "sites", '[');
+    for (size_t i = 0; i < snapshot->site_count; i++)
+        write_site(&json, &snapshot->sites[i]);
+    fuseln_json_close(&json, ']');
+    fuseln_json_close(&json, '}');
+    fuseln_out_text(out, "\n");
+}

@@ -1,0 +1,47 @@
+/*
+ * Private to the report: one consistent copy of everything it says, and who writes it down.
+ * report.c takes the copy and decides when; report_json.c and report_text.c are pure functions of it;
+ * report_file.c knows where it goes.
+ */
+#ifndef FUSELN_REPORT_SNAPSHOT_H
+#define FUSELN_REPORT_SNAPSHOT_H
+
+#include "kernels.h"
+#include "output.h"
+#include "record.h"
+
+enum { FUSELN_REPORT_DEVICES = 16 };
+
+struct fuseln_site_view {
+    const struct fuseln_site_key *key; /* key->target is NULL in the site `other` */
+    int64_t rows_first, rows_min, rows_max;
+    uint64_t launches, substituted, passed[FUSELN_VERDICT_COUNT]; /* launches = substituted + all passed */
+    const char *kernel;
+};
+
+struct fuseln_snapshot {
+    bool final;                   /* written at exit */
+    uint64_t written_us, age_us;  /* wall clock; age of the process */
+    char host[72], command[4096]; /* command: arguments, each ended by a NUL */
+    size_t command_size;
+    const char *rank;       /* NULL where there is none */
+    const char *mode, *why; /* why nothing was recognised; NULL if something was */
+    uint64_t launches, recognised, substituted, passed[FUSELN_VERDICT_COUNT];
+    size_t site_count, device_count;
+    struct fuseln_device_report devices[FUSELN_REPORT_DEVICES];
+    struct fuseln_site_view sites[FUSELN_SITES_MAX + 1]; /* most launches first */
+};
+
+void fuseln_report_json(const struct fuseln_snapshot *snapshot, struct fuseln_out *out);
+void fuseln_report_text(const struct fuseln_snapshot *snapshot, struct fuseln_out *out);
+
+/* Write to where FUSELN_REPORT says; a descriptor (stderr, a FIFO, a device) only when final. 0 or -errno: then a
+ * line has said why. One caller at a time. */
+int fuseln_report_file_write(const struct fuseln_snapshot *snapshot);
+/* Expand the template; once, until fork. */
+void fuseln_report_file_arm(void);
+void fuseln_report_file_after_fork(void);
+/* Wall clock in ns when this process began, rounded up to a clock tick; the present where /proc does not say. */
+int64_t fuseln_report_process_start(void);
+
+#endif

@@ -1,0 +1,159 @@
+/*
+ * The report as text: a table of at most 100 columns, the site with most launches first. A pure function of the
+ * snapshot.
+ */
+#include "report_snapshot.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "version.h"
+
+enum { COLUMNS = 100, NUMBER_MAX = 28 };
+
+/* 1234567 as 1,234,567 (printf's ' flag follows the host's locale). */
+static const char *grouped(uint64_t value, char ret_text[NUMBER_MAX])
+{
+    char *text = ret_text + NUMBER_MAX - 1;
+    *text = '\0';
+    for (unsigned digits = 0; value > 0 || digits == 0; digits++, value /= 10) {
+        if (digits > 0 && digits % 3 == 0)
+            *--text = ',';
+        *--text = (char)('0' + value % 10);
+    }
+    return text;
+}
+
+/* The command on one line, shortened, without control characters: it may go to a terminal. */
+static void write_command(struct fuseln_out *out, const struct fuseln_snapshot *snapshot, size_t room)
+{
+    char line[COLUMNS + 1];
+    size_t size = snapshot->command_size ? snapshot->command_size - 1 : 0;
+    size_t shown = size < room ? size : room - 3;
+    for (size_t i = 0; i < shown; i++) {
+        unsigned char c = (unsigned char)snapshot->command[i];
+        line[i] = c == '\0' ? ' ' : c < ' ' || c == 0x7f ? '?' : (char)c;
+    }
+    while (shown < size && shown > 0 && (snapshot->command[shown] & 0xc0) == 0x80)
+        shown--; /* not in the middle of a UTF-8 sequence */
+    fuseln_out_bytes(out, line, shown);
+    fuseln_out_text(out, shown < size ? "..." : "");
+}
+
+static void write_head(struct fuseln_out *out, const struct fuseln_snapshot *snapshot)
+{
+    char launches[NUMBER_MAX], recognised[NUMBER_MAX], substituted[NUMBER_MAX], passed[NUMBER_MAX], tail[160];
+    uint64_t seconds = snapshot->age_us / 1000000, tenths = snapshot->age_us / 100000 % 10;
+    fuseln_out_format(
+        out, "fuseln " FUSELN_VERSION ", mode %s: %s kernel launches, %s layer norms: %s replaced, %s passed on\n",
+        snapshot->mode, grouped(snapshot->launches, launches), grouped(snapshot->recognised, recognised),
+        grouped(snapshot->substituted, substituted), grouped(snapshot->recognised - snapshot->substituted, passed));
+    int used = snprintf(tail, sizeof tail, " (pid %d on %.40s%s%.8s, %" PRIu64 ".%" PRIu64 " s%s)\n", (int)getpid(),
+                        snapshot->host, snapshot->rank ? ", rank " : "", snapshot->rank ? snapshot->rank : "", seconds,
+                        tenths, snapshot->final ? "" : ", still running");
+    write_command(out, snapshot, (size_t)(COLUMNS + 1 - used));
+    fuseln_out_text(out, tail);
+}
+
+static void write_devices(struct fuseln_out *out, const struct fuseln_snapshot *snapshot)
+{
+    for (size_t i = 0; i < snapshot->device_count; i++) {
+        const struct fuseln_device_report *device = &snapshot->devices[i];
+        char scratch[NUMBER_MAX];
+        bool image = device->image[0] != '\0';
+        fuseln_out_format(out, "device %d: %.36s, compute %s, driver %d.%d, image %s%s%.20s\n", device->index,
+                          device->name, device->compute_capability, device->driver_version / 1000,
+                          device->driver_version % 1000 / 10, image ? device->image : "none", image ? " by " : "",
+                          image ? device->compiler : "");
+        if (device->scratch_bytes)
+            fuseln_out_format(out, "          %s bytes of scratch\n", grouped(device->scratch_bytes, scratch));
+    }
+}
+
+/* Each library once, with the build that its kernels came from. */
+static void write_libraries(struct fuseln_out *out, const struct fuseln_snapshot *snapshot)
+{
+    const struct fuseln_library *said[8];
+    size_t count = 0;
+    for (size_t i = 0; i < snapshot->site_count && count < 8; i++) {
+        const struct fuseln_target *target = snapshot->sites[i].key->target;
+        const struct fuseln_library *library = target ? target->library : NULL;
+        for (size_t j = 0; j < count; j++)
+            if (said[j] == library)
+                library = NULL;
+        if (!library)
+            continue;
+        said[count++] = library;
+        fuseln_out_format(out, "library %.36s, build %s: %s\n", library->name,
+                          library->build_id[0] ? library->build_id : "id missing",
+                          library->known ? "known" : "unverified (*)");
+    }
+}
+
+static void write_rows(char *ret_text, size_t size, const struct fuseln_site_view *site)
+{
+    if (site->rows_min == site->rows_max)
+        snprintf(ret_text, size, "%" PRId64, site->rows_min);
+    else
+        snprintf(ret_text, size, "%" PRId64 "-%" PRId64, site->rows_min, site->rows_max);
+}
+
+/* 36 + 7 + 15 + 11 + 11 + 1 + 19 = 100 columns, unless numbers are huge. */
+static void write_site(struct fuseln_out *out, const struct fuseln_site_view *site)
+{
+    const struct fuseln_target *target = site->key->target;
+    char rows[48], cols[24] = "", launches[NUMBER_MAX], substituted[NUMBER_MAX], name[64];
+    bool unverified = target && !(target->library && target->library->known);
+    snprintf(name, sizeof name, "%.55s%s", target ? target->name : "other", unverified ? "*" : "");
+    if (target)
+        snprintf(cols, sizeof cols, "%" PRId64, site->key->cols);
+    write_rows(rows, sizeof rows, site);
+    const char *kernel = site->kernel ? site->kernel : "-";
+    kernel += strncmp(kernel, "fuseln_ln_", 10) ? 0 : 10;
+    fuseln_out_format(out, "%-36s%7s%15s%11s%11s %.19s\n", name, cols, rows, grouped(site->launches, launches),
+                      grouped(site->substituted, substituted), kernel);
+}
+
+static void write_reasons(struct fuseln_out *out, const struct fuseln_snapshot *snapshot)
+{
+    char count[NUMBER_MAX];
+    if (snapshot->recognised > snapshot->substituted)
+        fuseln_out_text(out, "\npassed on to the original:\n");
+    for (int verdict = 1; verdict < FUSELN_VERDICT_COUNT; verdict++)
+        if (snapshot->passed[verdict])
+            fuseln_out_format(out, "%14s  %-11s  %s\n", grouped(snapshot->passed[verdict], count),
+                              fuseln_verdict_key((enum fuseln_verdict)verdict),
+                              fuseln_verdict_text((enum fuseln_verdict)verdict));
+}
+
+/* Lines of at most 100 columns, broken at blanks. */
+static void write_wrapped(struct fuseln_out *out, const char *text)
+{
+    while (*text) {
+        size_t length = strlen(text);
+        if (length > COLUMNS)
+            for (length = COLUMNS; length > 1 && text[length] != ' ';)
+                length--;
+        fuseln_out_bytes(out, text, length);
+        fuseln_out_text(out, "\n");
+        text += length;
+        text += *text == ' ';
+    }
+}
+
+void fuseln_report_text(const struct fuseln_snapshot *snapshot, struct fuseln_out *out)
+{
+    write_head(out, snapshot);
+    write_devices(out, snapshot);
+    write_libraries(out, snapshot);
+    if (snapshot->site_count > 0)
+        fuseln_out_format(out, "\n%-36s%7s%15s%11s%11s %s\n", "layer norm of the program", "cols", "rows", "launches",
+                          "replaced", "by fuseln_ln_...");
+    for (size_t i = 0; i < snapshot->site_count; i++)
+        write_site(out, &snapshot->sites[i]);
+    write_reasons(out, snapshot);
+    if (snapshot->why)
+        write_wrapped(out, snapshot->why);
+}

@@ -1,0 +1,83 @@
+/*
+ * A library as nvcc makes it: registers a layer-norm kernel and another one in its constructor, and launches both
+ * through every entry point that it is linked to. With LAUNCH_AT_LOAD its constructor launches too.
+ */
+#include <stddef.h>
+#include <stdio.h>
+
+struct dim3 {
+    unsigned x, y, z;
+};
+struct attribute {
+    int id;
+    char pad[4];
+    char value[64];
+};
+struct config {
+    struct dim3 grid, block;
+    size_t smem_bytes;
+    void *stream;
+    struct attribute *attributes;
+    unsigned attribute_count;
+};
+
+void **__cudaRegisterFatBinary(void *image);
+void __cudaUnregisterFatBinary(void **handle);
+void __cudaRegisterFunction(void **handle, const char *host_function, char *device_function, const char *device_name,
+                            int thread_limit, void *tid, void *bid, void *block, void *grid, int *warp_size);
+int __cudaGetKernel(void **ret_kernel, const void *function);
+typedef int launch(const void *function, struct dim3 grid, struct dim3 block, void **args, size_t smem_bytes,
+                   void *stream);
+launch cudaLaunchKernel, cudaLaunchKernel_ptsz, __cudaLaunchKernel, __cudaLaunchKernel_ptsz,
+    cudaLaunchCooperativeKernel, cudaLaunchCooperativeKernel_ptsz;
+int cudaLaunchKernelExC(const struct config *config, const void *function, void **args);
+int cudaLaunchKernelExC_ptsz(const struct config *config, const void *function, void **args);
+
+static char layer_norm[16], other[16], image[16];
+static void **fatbin;
+
+static void launch_all(void *function)
+{
+    static int n = 768;
+    static float eps = 1e-5f;
+    static void *x = image, *null;
+    void *args[] = {&n, &eps, &x, &null, &null, &x, &x, &x}, *kernel;
+    struct dim3 grid = {5, 1, 1}, block = {32, 4, 1};
+    struct attribute serialization = {.id = 6}, cluster = {.id = 4};
+    struct config config = {grid, block, 24, (void *)0x40, &serialization, 1};
+    launch *const launches[] = {cudaLaunchKernel, cudaLaunchKernel_ptsz, cudaLaunchCooperativeKernel,
+                                cudaLaunchCooperativeKernel_ptsz};
+    int sum = 0;
+
+    for (size_t i = 0; i < sizeof(launches) / sizeof(launches[0]); i++)
+        sum += launches[i](function, grid, block, args, 24, (void *)0x40);
+    __cudaGetKernel(&kernel, function);
+    sum += __cudaLaunchKernel(kernel, grid, block, args, 24, (void *)0x40);
+    sum += __cudaLaunchKernel_ptsz(kernel, grid, block, args, 24, NULL);
+    sum += cudaLaunchKernelExC(&config, function, args) + cudaLaunchKernelExC_ptsz(&config, function, args);
+    config.attributes = &cluster;
+    sum += cudaLaunchKernelExC(&config, function, args);
+    printf("sum %d\n", sum);
+}
+
+void client_run(void);
+void client_run(void)
+{
+    launch_all(layer_norm);
+    launch_all(other);
+}
+
+static __attribute__((constructor)) void load(void)
+{
+    fatbin = __cudaRegisterFatBinary(image);
+    __cudaRegisterFunction(fatbin, layer_norm, "layer_norm", SYMBOL, -1, NULL, NULL, NULL, NULL, NULL);
+    __cudaRegisterFunction(fatbin, other, "other", "_Z5otherv", -1, NULL, NULL, NULL, NULL, NULL);
+#ifdef LAUNCH_AT_LOAD
+    client_run();
+#endif
+}
+
+static __attribute__((destructor)) void unload(void)
+{
+    __cudaUnregisterFatBinary(fatbin);
+}

@@ -1,0 +1,143 @@
+/*
+ * Unit tests of what a whole process shows: run a body in a forked child, with an environment, its stderr caught.
+ * The settings are read once a process, so each case needs its own; the test program itself never reads them.
+ */
+#ifndef FUSELN_TESTS_CHILD_H
+#define FUSELN_TESTS_CHILD_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kernels.h"
+#include "registry.h"
+
+/* What src asks of kernels and of the registry, as far as a test needs it. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmissing-prototypes"
+static size_t registered_targets;
+__attribute__((weak)) size_t fuseln_device_reports(struct fuseln_device_report *ret_reports, size_t capacity)
+{
+    ret_reports[0] = (struct fuseln_device_report){.index = 0,
+                                                   .name = "Test \"GPU\"",
+                                                   .compute_capability = "9.0",
+                                                   .driver_version = 12020,
+                                                   .image = "sm_90",
+                                                   .compiler = "NVRTC 12.0.140",
+                                                   .scratch_bytes = 1234567};
+    return capacity ? 1 : 0;
+}
+__attribute__((weak)) void fuseln_kernels_after_fork(void) {}
+__attribute__((weak)) size_t fuseln_registry_targets(void)
+{
+    return registered_targets;
+}
+__attribute__((weak)) void fuseln_registry_after_fork(void) {}
+#pragma GCC diagnostic pop
+
+static char folder[64];           /* made for each test, removed after it */
+static char stderr_text[1 << 16]; /* of the last child, or what read_file read */
+
+static inline int folder_make(void **state)
+{
+    (void)state;
+    strcpy(folder, "/tmp/fuseln-unit-XXXXXX");
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static inline int folder_remove(void **state)
+{
+    char command[256];
+    (void)state;
+    snprintf(command, sizeof command, "chmod -R u+w %s; rm -rf %s", folder, folder);
+    return system(command);
+}
+
+/* A name in the folder; two may be used at a time. */
+static inline char *in_folder(const char *name)
+{
+    static char paths[4][512];
+    static unsigned turn;
+    char *path = paths[turn++ % 4];
+    snprintf(path, sizeof *paths, "%s/%s", folder, name);
+    return path;
+}
+
+/* The text of a file, "" if there is none. */
+static inline char *read_file(const char *path, char *text, size_t size)
+{
+    int fd = open(path, O_RDONLY);
+    size_t used = 0;
+    for (ssize_t part; fd >= 0 && (part = read(fd, text + used, size - 1 - used)) > 0;)
+        used += (size_t)part;
+    if (fd >= 0)
+        close(fd);
+    text[used] = '\0';
+    return text;
+}
+
+static inline pid_t child_start(void (*body)(void), const char *const *environment)
+{
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid != 0)
+        return pid;
+    for (; environment && *environment; environment += 2)
+        setenv(environment[0], environment[1], 1);
+    int fd = open(in_folder("stderr"), O_WRONLY | O_CREAT | O_APPEND, 0600);
+    dup2(fd, STDERR_FILENO);
+    close(fd);
+    body();
+    exit(0);
+}
+
+/* The exit status of the child, 256 + the signal if it was killed. Its stderr is in stderr_text then. */
+static inline int child_end(pid_t pid)
+{
+    int status = -1;
+    waitpid(pid, &status, 0);
+    read_file(in_folder("stderr"), stderr_text, sizeof stderr_text);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
+}
+
+/* environment: name, value, name, value, ..., NULL */
+#define child(body, ...) child_end(child_start(body, (const char *const[]){__VA_ARGS__, NULL}))
+#define check(condition)                                                    \
+    do {                                                                    \
+        if (!(condition)) {                                                 \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
+            _exit(9);                                                       \
+        }                                                                   \
+    } while (0)
+
+#define test(name) cmocka_unit_test_setup_teardown(name, folder_make, folder_remove)
+
+/* The sanitizers' own allocator may be locked for ever in a child that a process with threads forks. */
+#if defined(__has_feature)
+#define SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#else
+#define SANITIZED 0
+#endif
+
+static inline size_t occurrences(const char *text, const char *part)
+{
+    size_t count = 0;
+    for (const char *at = text; (at = strstr(at, part)); at += strlen(part))
+        count++;
+    return count;
+}
+
+#endif

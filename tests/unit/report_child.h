@@ -1,0 +1,130 @@
+/*
+ * What the tests of report and trace share: launches as the pipeline records them, a clock that the test moves, and
+ * reading a report back.
+ */
+#ifndef FUSELN_TESTS_REPORT_CHILD_H
+#define FUSELN_TESTS_REPORT_CHILD_H
+
+#include "child.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <jansson.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "json.h"
+#include "report.h"
+
+static _Atomic int64_t clock_ms; /* added to the coarse clock, by which snapshots are due */
+
+#pragma GCC diagnostic ignored "-Wmissing-prototypes"
+int clock_gettime(clockid_t clock, struct timespec *ret_time)
+{
+    long error = syscall(SYS_clock_gettime, clock, ret_time);
+    if (clock == CLOCK_MONOTONIC_COARSE)
+        ret_time->tv_sec += clock_ms / 1000;
+    return (int)error;
+}
+
+/* Makes the moment between the look at a path and the rename longer. */
+int statx(int folder_fd, const char *path, int flags, unsigned mask, struct statx *ret_info)
+{
+    long error = syscall(SYS_statx, folder_fd, path, flags, mask, ret_info);
+    if (getenv("SLOW"))
+        usleep(500);
+    return (int)error;
+}
+
+static const struct fuseln_library known = {.name = "libknown.so", .build_id = "ab12", .known = true};
+static const struct fuseln_library unknown = {.name = "libnew.so"};
+static const struct fuseln_target forward = {
+    .name = "pytorch/forward/vectorized/f32", .symbol = "_Zfwd", .library = &known};
+static const struct fuseln_target gradient = {.name = "pytorch/rms-dgamma/bf16",
+                                              .op = FUSELN_OP_DGAMMA,
+                                              .dtype = FUSELN_DTYPE_BF16,
+                                              .rms = true,
+                                              .symbol = "_Zgrad",
+                                              .library = &unknown};
+
+static inline void launch(const struct fuseln_target *target, int64_t cols, int64_t rows, enum fuseln_verdict verdict)
+{
+    const struct fuseln_site_key key = {
+        .target = target, .cols = cols, .width = 16, .nulls = 1u << FUSELN_ROLE_GAMMA | 1u << FUSELN_ROLE_BETA};
+    bool is_new;
+    fuseln_record_launch();
+    fuseln_site_record(fuseln_site_get(&key, &is_new), verdict, rows, verdict ? NULL : "fuseln_ln_forward_warp8_f32");
+    fuseln_report_tick(verdict == FUSELN_VERDICT_OK);
+}
+
+static inline void launch_some(void)
+{
+    errno = 77;
+    for (int i = 0; i < 3; i++)
+        launch(&forward, 1024, 64 << i, FUSELN_VERDICT_OK);
+    for (int i = 0; i < 5; i++)
+        launch(&gradient, 768, 9, i == 4 ? FUSELN_VERDICT_SCRATCH : FUSELN_VERDICT_CAPTURE);
+    fuseln_record_launch();
+    check(errno == 77);
+}
+
+static inline json_t *load(const char *path)
+{
+    json_error_t error;
+    json_t *json = json_load_file(path, 0, &error);
+    if (!json && json_error_code(&error) != json_error_cannot_open_file)
+        fail_msg("%s:%d: %s", path, error.line, error.text);
+    return json;
+}
+
+/* A number of the report by its path, "totals.launches"; -1 if it is not there. */
+static inline int64_t number(const json_t *json, const char *path)
+{
+    char key[64];
+    for (size_t length; (length = strcspn(path, ".")) > 0; path += length + (path[length] == '.')) {
+        snprintf(key, sizeof key, "%.*s", (int)length, path);
+        json = isdigit((unsigned char)*key) ? json_array_get(json, (size_t)atoi(key)) : json_object_get(json, key);
+    }
+    return json_is_integer(json) ? json_integer_value(json) : -1;
+}
+
+static inline const char *text(const json_t *json, const char *key)
+{
+    const char *value = json_string_value(json_object_get(json, key));
+    return value ? value : "";
+}
+
+/* What must hold in every report; returns how many launches it counts. */
+static inline int64_t check_sums(const json_t *report)
+{
+    int64_t substituted = 0, passed = 0, count;
+    size_t i;
+    json_t *site, *reason;
+    const char *key;
+    json_array_foreach(json_object_get(report, "sites"), i, site)
+    {
+        int64_t here = 0;
+        json_object_foreach(json_object_get(site, "passed_through"), key, reason) here += json_integer_value(reason);
+        count = number(site, "substituted");
+        assert_int_equal(number(site, "launches"), count + here);
+        substituted += count;
+        passed += here;
+    }
+    assert_int_equal(number(report, "schema"), 1);
+    assert_int_equal(number(report, "totals.substituted"), substituted);
+    assert_int_equal(number(report, "totals.passed_through"), passed);
+    assert_int_equal(number(report, "totals.recognised"), substituted + passed);
+    assert_true(number(report, "totals.launches") >= substituted + passed);
+    return number(report, "totals.launches");
+}
+
+static inline void launch_and_be_killed(void)
+{
+    launch_some();
+    raise(SIGKILL);
+}
+
+#endif

@@ -1,0 +1,229 @@
+/*
+ * The settings: defaults, every parser's good and bad values, warnings held back and said once, FUSELN_ONLY,
+ * FUSELN_SKIP, mistyped names, threads that read at once.
+ */
+#include "child.h"
+
+#include <pthread.h>
+
+#include "config.h"
+
+static void check_defaults(void)
+{
+    const struct fuseln_config *config = fuseln_config_get();
+    check(config->mode == FUSELN_MODE_REPLACE && config->report_every_s == 30 && config->scratch_bytes == 32u << 20);
+    check(!*config->report && !*config->trace && !*config->skip && !*config->log_path);
+    check(config->log_level == FUSELN_LOG_WARN && config->folder[0] == '/');
+    fuseln_config_warn();
+}
+
+static void nothing_set_gives_the_defaults_and_no_word(void **state)
+{
+    (void)state;
+    assert_int_equal(child(check_defaults, "FUSELN_MODE", "", "FUSELN_LOG", ""), 0);
+    assert_string_equal(stderr_text, "");
+}
+
+static void check_values(void)
+{
+    const struct fuseln_config *config = fuseln_config_get();
+    check(config->mode == FUSELN_MODE_OBSERVE && config->report_every_s == 5 && config->scratch_bytes == 3u << 30);
+    check(!strcmp(config->report, "a%p.json") && !strcmp(config->trace, "t") && !strcmp(config->skip, "rms,cols=7"));
+    check(config->log_level == FUSELN_LOG_DEBUG && !strcmp(config->log_path, "/x:y"));
+    fuseln_config_warn();
+}
+
+static void good_values_are_taken(void **state)
+{
+    (void)state;
+    assert_int_equal(child(check_values, "FUSELN_MODE", "observe", "FUSELN_REPORT", "a%p.json", "FUSELN_REPORT_EVERY",
+                           "5", "FUSELN_TRACE", "t", "FUSELN_LOG", "debug:/x:y", "FUSELN_SKIP", "rms,cols=7",
+                           "FUSELN_SCRATCH", "3g", "FUSELN_ONLY", "nothing*, test_conf*"),
+                     0);
+    assert_string_equal(stderr_text, "");
+}
+
+static void read_twice_and_warn_twice(void)
+{
+    fuseln_config_get();
+    struct stat info;
+    check(!fstat(2, &info) && info.st_size == 0); /* held back */
+    fuseln_config_warn();
+    fuseln_config_warn();
+}
+
+/* Variable, bad value, what the warning must name besides the variable and the value. */
+static void a_bad_value_warns_once_and_keeps_the_default(void **state)
+{
+    static char long_value[1200];
+    static const char *const rows[][3] = {
+        {"FUSELN_MODE", "replcae", "observe"},
+        {"FUSELN_REPORT_EVERY", "0", "1 to 86400"},
+        {"FUSELN_REPORT_EVERY", "-5", "30 stays"},
+        {"FUSELN_REPORT_EVERY", "86401", "86400"},
+        {"FUSELN_REPORT_EVERY", "5s", "seconds"},
+        {"FUSELN_LOG", "loud", "debug"},
+        {"FUSELN_SCRATCH", "32MB", "32M stays"},
+        {"FUSELN_SCRATCH", "-1", "K, M or G"},
+        {"FUSELN_SCRATCH", " 1", "32M stays"},
+        {"FUSELN_SCRATCH", "99999999999G", "32M stays"},
+        {"FUSELN_SKIP", "bckward", "backward"},
+        {"FUSELN_SKIP", "cols=x7", "cols=N"},
+        {"FUSELN_SKIP", "cols=", "left out"},
+        {"FUSELN_REPORT", long_value, "unset"},
+        {"FUSELN_REPORT", "a%q{FUSELN_NO}", "is not set"},
+        {"FUSELN_TRACE", "a%z", "%z is not known"},
+    };
+    (void)state;
+    memset(long_value, 'x', sizeof long_value - 1);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        folder_remove(NULL), folder_make(NULL);
+        assert_int_equal(child(read_twice_and_warn_twice, rows[i][0], rows[i][1]), 0);
+        assert_int_equal(occurrences(stderr_text, "\n"), 1);
+        assert_int_equal(strncmp(stderr_text, "fuseln[", 7), 0);
+        assert_non_null(strstr(stderr_text, rows[i][0]));
+        assert_non_null(strstr(stderr_text, rows[i][2]));
+        if (rows[i][1] != long_value)
+            assert_non_null(strstr(stderr_text, rows[i][1]));
+    }
+}
+
+static void check_other_words(void)
+{
+    const struct fuseln_target target = {.name = "a/b", .op = FUSELN_OP_DX, .rms = true};
+    check(fuseln_config_skips(fuseln_config_get(), &target, 8));
+    fuseln_config_warn();
+}
+
+static void a_bad_word_of_skip_leaves_the_others(void **state)
+{
+    (void)state;
+    assert_int_equal(child(check_other_words, "FUSELN_SKIP", "forward, bckward,rms"), 0);
+    assert_non_null(strstr(stderr_text, "\"bckward\""));
+}
+
+static void a_mistyped_name_is_told_with_the_nearest(void **state)
+{
+    (void)state;
+    assert_int_equal(child(read_twice_and_warn_twice, "FUSELN_REPROT", "x", "FUSELN_REPORT_EVRY", "1",
+                           "FUSELN_A_VERY_LONG_NAME_THAT_NOBODY_EVER_MEANT_TO_SET_AT_ALL_0123456789", "1"),
+                     0);
+    assert_int_equal(occurrences(stderr_text, "\n"), 3);
+    assert_non_null(strstr(stderr_text, "FUSELN_REPROT is not a variable of fuseln (the nearest is FUSELN_REPORT)"));
+    assert_non_null(
+        strstr(stderr_text, "FUSELN_REPORT_EVRY is not a variable of fuseln (the nearest is FUSELN_REPORT_EVERY)"));
+}
+
+static void exit_with_mode(void)
+{
+    _exit((int)fuseln_config_get()->mode);
+}
+
+static void only_named_executables_are_acted_on(void **state)
+{
+    static const struct {
+        const char *only;
+        int mode;
+    } rows[] = {
+        {"python*", FUSELN_MODE_OFF},    {"test_config", FUSELN_MODE_REPLACE}, {"a,b,test_c[o]*", FUSELN_MODE_REPLACE},
+        {"test_confi", FUSELN_MODE_OFF}, {"/x/test_config", FUSELN_MODE_OFF},  {",", FUSELN_MODE_OFF}};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_int_equal(child(exit_with_mode, "FUSELN_ONLY", rows[i].only), rows[i].mode);
+}
+
+static void exec_under_another_name(void)
+{
+    execl("/proc/self/exe", "/x/other-name", "--mode", NULL);
+}
+
+static void an_executable_has_the_name_of_its_file_and_of_its_call(void **state)
+{
+    (void)state;
+    assert_int_equal(child(exec_under_another_name, "FUSELN_ONLY", "test_config"), FUSELN_MODE_REPLACE);
+    assert_int_equal(child(exec_under_another_name, "FUSELN_ONLY", "other-*"), FUSELN_MODE_REPLACE);
+    assert_int_equal(child(exec_under_another_name, "FUSELN_ONLY", "another-name"), FUSELN_MODE_OFF);
+}
+
+static void skip_names_targets(void **state)
+{
+    static const struct fuseln_library library = {.build_id = "0a1b2c3d"};
+    static const struct fuseln_target target = {
+        .name = "pytorch/dgamma/f16", .op = FUSELN_OP_DGAMMA, .dtype = FUSELN_DTYPE_F16, .library = &library};
+    static const struct {
+        const char *skip;
+        bool skipped;
+    } rows[] = {{"", false},
+                {"backward", true},
+                {"forward", false},
+                {"dgamma", true},
+                {"dx", false},
+                {"f16", true},
+                {"bf16", false},
+                {"f1", false},
+                {"rms", false},
+                {"cols=768", true},
+                {"cols=76", false},
+                {"cols=7680", false},
+                {"build=0a1", true},
+                {"build=0A1B", true},
+                {"build=1", false},
+                {"build=0a1b2c3d4", false},
+                {"pytorch/dgamma/f16", true},
+                {"pytorch/dgamma/f1", false},
+                {"f32,, dgamma", true}};
+    struct fuseln_config config;
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        strcpy(config.skip, rows[i].skip);
+        if (fuseln_config_skips(&config, &target, 768) != rows[i].skipped)
+            fail_msg("FUSELN_SKIP=%s", rows[i].skip);
+    }
+    strcpy(config.skip, "build=0");
+    assert_false(fuseln_config_skips(&config, &(struct fuseln_target){.name = "no library"}, 1));
+}
+
+static void *get(void *unused)
+{
+    (void)unused;
+    return (void *)fuseln_config_get();
+}
+
+static void read_by_threads(void)
+{
+    pthread_t threads[16];
+    void *first, *next;
+    for (int i = 0; i < 16; i++)
+        pthread_create(&threads[i], NULL, get, NULL);
+    pthread_join(threads[0], &first);
+    for (int i = 1; i < 16; i++) {
+        pthread_join(threads[i], &next);
+        check(next == first);
+    }
+    check(((struct fuseln_config *)first)->mode == FUSELN_MODE_OBSERVE);
+}
+
+static void threads_agree(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 50; i++)
+        assert_int_equal(child(read_by_threads, "FUSELN_MODE", "observe"), 0);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        test(nothing_set_gives_the_defaults_and_no_word),
+        test(good_values_are_taken),
+        test(a_bad_value_warns_once_and_keeps_the_default),
+        test(a_bad_word_of_skip_leaves_the_others),
+        test(a_mistyped_name_is_told_with_the_nearest),
+        test(only_named_executables_are_acted_on),
+        test(an_executable_has_the_name_of_its_file_and_of_its_call),
+        test(skip_names_targets),
+        test(threads_agree),
+    };
+    if (argc > 1 && !strcmp(argv[1], "--mode"))
+        exit_with_mode();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,186 @@
+/*
+ * The log: levels, one line a call, errno, repeated warnings, a file, a file that cannot be, fork, a closed pipe,
+ * a descriptor that the host closed and used again.
+ */
+#include "child.h"
+
+#include <errno.h>
+
+#include "log.h"
+#include "record.h"
+
+static void log_all(void)
+{
+    pr_error("e %d", 1);
+    pr_warn("w");
+    pr_info("i");
+    pr_debug("d");
+}
+
+static void levels_choose(void **state)
+{
+    static const char *const levels[] = {"error", "warn", "info", "debug"};
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        folder_remove(NULL), folder_make(NULL);
+        assert_int_equal(child(log_all, "FUSELN_LOG", levels[i]), 0);
+        assert_int_equal(occurrences(stderr_text, "\n"), i + 1);
+        assert_int_equal(occurrences(stderr_text, "fuseln["), i + 1);
+    }
+    assert_non_null(strstr(stderr_text, "]: e 1\n"));
+}
+
+static void log_odd(void)
+{
+    static char text[5000];
+    memset(text, 'x', sizeof text - 1);
+    errno = 77;
+    pr_warn("a\nb\x1b[31m");
+    pr_warn("%s", text);
+    check(errno == 77);
+}
+
+static void a_call_is_one_clean_line_and_keeps_errno(void **state)
+{
+    (void)state;
+    assert_int_equal(child(log_odd, "FUSELN_LOG", "warn"), 0);
+    assert_non_null(strstr(stderr_text, "]: a?b?[31m\n"));
+    assert_int_equal(occurrences(stderr_text, "\n"), 2);
+    assert_int_equal(stderr_text[strlen(stderr_text) - 1], '\n');
+}
+
+static void log_many(void)
+{
+    errno = 77;
+    for (int i = 0; i < 5; i++) {
+        pr_warn("same");
+        pr_debug("each");
+        pr_warn("different %d", i);
+        check(errno == 77);
+    }
+}
+
+static void an_identical_warning_is_said_once(void **state)
+{
+    (void)state;
+    assert_int_equal(child(log_many, "FUSELN_LOG", "debug"), 0);
+    assert_int_equal(occurrences(stderr_text, "same"), 1);
+    assert_int_equal(occurrences(stderr_text, "each"), 5);
+    assert_int_equal(occurrences(stderr_text, "different"), 5);
+}
+
+static void log_and_fork(void)
+{
+    fuseln_record_launch(); /* from here on fork is noticed */
+    pr_warn("parent");
+    if (fork() == 0) {
+        pr_warn("child");
+        _exit(0);
+    }
+    wait(NULL);
+    pr_warn("parent again");
+}
+
+static void a_file_takes_the_lines_and_a_child_its_own(void **state)
+{
+    char value[256], text[4096];
+    (void)state;
+    snprintf(value, sizeof value, "warn:%s/log.%%p", folder);
+    pid_t pid = child_start(log_and_fork, (const char *const[]){"FUSELN_LOG", value, NULL});
+    assert_int_equal(child_end(pid), 0);
+    assert_string_equal(stderr_text, "");
+    snprintf(value, sizeof value, "log.%d", (int)pid);
+    read_file(in_folder(value), text, sizeof text);
+    assert_non_null(strstr(text, "parent again\n"));
+    assert_null(strstr(text, "child"));
+    snprintf(value, sizeof value, "cat %s/log.*", folder);
+    FILE *all = popen(value, "r");
+    assert_int_equal(text[fread(text, 1, sizeof text - 1, all)] = '\0', 0);
+    pclose(all);
+    assert_int_equal(occurrences(text, "child\n"), 1);
+}
+
+static void a_log_that_cannot_be_written_goes_to_stderr(void **state)
+{
+    char value[256];
+    (void)state;
+    snprintf(value, sizeof value, "warn:%s/missing/log", folder);
+    assert_int_equal(child(log_many, "FUSELN_LOG", value), 0);
+    assert_int_equal(occurrences(stderr_text, "No such file or directory"), 1);
+    assert_int_equal(occurrences(stderr_text, "same"), 1);
+    assert_int_equal(occurrences(stderr_text, "different"), 5);
+}
+
+static void log_into_closed_pipe(void)
+{
+    int ends[2];
+    sigset_t pending;
+    check(!pipe(ends));
+    close(ends[0]);
+    dup2(ends[1], STDERR_FILENO);
+    pr_warn("nobody reads");
+    sigpending(&pending);
+    check(!sigismember(&pending, SIGPIPE));
+    _exit(3);
+}
+
+static void a_closed_pipe_does_not_kill_the_host(void **state)
+{
+    (void)state;
+    assert_int_equal(child(log_into_closed_pipe, "FUSELN_LOG", "warn"), 3);
+}
+
+/* As daemons do: every descriptor above 2 closed, then files of its own opened. */
+static void log_after_descriptors_were_reused(void)
+{
+    pr_warn("one");
+    for (int fd = 3; fd < 64; fd++)
+        close(fd);
+    for (int fd = 3; fd < 64; fd++)
+        check(open(in_folder("precious"), O_RDWR | O_CREAT, 0600) == fd);
+    pr_warn("two");
+}
+
+static void a_reused_descriptor_is_not_written_to(void **state)
+{
+    char value[256], text[512];
+    (void)state;
+    snprintf(value, sizeof value, "warn:%s/log", folder);
+    assert_int_equal(child(log_after_descriptors_were_reused, "FUSELN_LOG", value), 0);
+    assert_string_equal(read_file(in_folder("precious"), text, sizeof text), "");
+    read_file(in_folder("log"), text, sizeof text);
+    assert_non_null(strstr(text, "two\n"));
+    assert_int_equal(occurrences(text, "\n"), 2);
+}
+
+/* A program that runs without stdin, stdout, stderr must not find our files under these numbers. */
+static void log_without_descriptors(void)
+{
+    close(0), close(1), close(2);
+    pr_warn("one");
+    _exit(fcntl(0, F_GETFD) < 0 && fcntl(1, F_GETFD) < 0 && fcntl(2, F_GETFD) < 0 ? 0 : 1);
+}
+
+static void the_log_never_takes_a_standard_descriptor(void **state)
+{
+    char value[256];
+    (void)state;
+    snprintf(value, sizeof value, "warn:%s/log", folder);
+    assert_int_equal(child(log_without_descriptors, "FUSELN_LOG", value), 0);
+    assert_non_null(strstr(read_file(in_folder("log"), stderr_text, sizeof stderr_text), "one\n"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        test(levels_choose),
+        test(a_call_is_one_clean_line_and_keeps_errno),
+        test(an_identical_warning_is_said_once),
+        test(a_file_takes_the_lines_and_a_child_its_own),
+        test(a_log_that_cannot_be_written_goes_to_stderr),
+        test(a_closed_pipe_does_not_kill_the_host),
+        test(a_reused_descriptor_is_not_written_to),
+        test(the_log_never_takes_a_standard_descriptor),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,106 @@
+/*
+ * Path templates: each escape, what is unset or unknown, relative paths after chdir, too long ones.
+ */
+#include "child.h"
+
+#include "config.h"
+#include "path.h"
+
+static void check_expansions(void)
+{
+    char path[FUSELN_PATH_MAX], complaint[FUSELN_COMPLAINT_MAX], wanted[512], host[256];
+    static const struct {
+        const char *from, *to, *complaint;
+    } rows[] = {
+        {"/a", "/a", ""},
+        {"/a%%b", "/a%b", ""},
+        {"/%r", "/7", ""},
+        {"/%e", "/test_path", ""},
+        {"/x-%q{FOO}-%q{EMPTY}.json", "/x-b/r-.json", ""},
+        {"%q{ABS}/x", "/abs/x", ""},
+        {"/x%q{NONE_SUCH}y", "/xy", "NONE_SUCH is not set"},
+        {"/x%z", "/x%z", "%z is not known"},
+        {"/x%", "/x%", "is not known"},
+        {"/x%q{FOO", "/x%q{FOO", "%q is not known"},
+        {"/x%qFOO}", "/x%qFOO}", "%q is not known"},
+        {"/100%\xc3\xa9", "/100%\xc3\xa9", "is not known"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        check(!fuseln_path_expand(rows[i].from, path, complaint));
+        if (strcmp(path, rows[i].to) || (*rows[i].complaint ? !strstr(complaint, rows[i].complaint) : *complaint))
+            fprintf(stderr, "%s: %s (%s)\n", rows[i].from, path, complaint), _exit(8);
+    }
+    gethostname(host, sizeof host);
+    snprintf(wanted, sizeof wanted, "/%d.%s", (int)getpid(), host);
+    check(!fuseln_path_expand("/%p.%h", path, NULL) && !strcmp(path, wanted));
+}
+
+static void templates_expand(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        child(check_expansions, "RANK", "7", "OMPI_COMM_WORLD_RANK", "8", "FOO", "b/r", "EMPTY", "", "ABS", "/abs"), 0);
+    assert_string_equal(stderr_text, "");
+}
+
+static void exit_with_rank(void)
+{
+    char path[FUSELN_PATH_MAX];
+    check(!fuseln_path_expand("/%r", path, NULL));
+    check(path[1] != '\0');
+    _exit(atoi(path + 1));
+}
+
+static void the_rank_is_the_first_variable_set_or_0(void **state)
+{
+    (void)state;
+    assert_int_equal(child(exit_with_rank, "RANK", "", "SLURM_PROCID", "5"), 5);
+    assert_int_equal(child(exit_with_rank, "OMPI_COMM_WORLD_RANK", "4", "SLURM_PROCID", "5"), 4);
+    assert_int_equal(child(exit_with_rank, "RANK", ""), 0);
+}
+
+static void check_relative(void)
+{
+    char path[FUSELN_PATH_MAX], wanted[128];
+    check(!chdir(folder));
+    fuseln_config_get();
+    check(!chdir("/"));
+    check(!fuseln_path_expand("a/b", path, NULL));
+    snprintf(wanted, sizeof wanted, "%s/a/b", folder);
+    check(!strcmp(path, wanted));
+}
+
+static void relative_paths_start_where_the_program_did(void **state)
+{
+    (void)state;
+    assert_int_equal(child(check_relative, "FUSELN_MODE", "off"), 0);
+}
+
+static void check_long(void)
+{
+    char path[FUSELN_PATH_MAX] = "as it was";
+    check(fuseln_path_expand("/%q{LONG}%q{LONG}", path, NULL) < 0);
+    check(!strcmp(path, "as it was"));
+    check(!fuseln_path_expand("/%q{LONG}", path, NULL) && strlen(path) == 4001);
+    check(fuseln_path_expand("%q{LONG}%q{PART}", path, NULL) < 0); /* too long with its folder */
+}
+
+static void a_path_that_is_too_long_is_refused(void **state)
+{
+    static char value[4001], part[96];
+    (void)state;
+    memset(value, 'x', 4000);
+    memset(part, 'y', 94);
+    assert_int_equal(child(check_long, "LONG", value, "PART", part), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        test(templates_expand),
+        test(the_rank_is_the_first_variable_set_or_0),
+        test(relative_paths_start_where_the_program_did),
+        test(a_path_that_is_too_long_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,171 @@
+/*
+ * The registry: addresses found, forgotten and reused; handles; tables that are full; look-ups while another thread
+ * registers. And library.c: this program's own name and build-id.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "library.h"
+#include "registry.h"
+
+#include <errno.h>
+#include <gnu/libc-version.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+static struct fuseln_library library = {.name = "libtest.so"};
+static char addresses[8192][16];
+static char fatbins[128];
+
+static int add(size_t address, size_t fatbin, const char *symbol)
+{
+    const struct fuseln_target target = {.symbol = symbol, .library = &library, .rms = true};
+    return fuseln_registry_add(addresses[address], &fatbins[fatbin], &target);
+}
+
+static void what_was_registered_is_found(void **state)
+{
+    char symbol[] = "one";
+
+    (void)state;
+    assert_null(fuseln_registry_find(addresses[0]));
+    assert_int_equal(add(0, 0, symbol), 0);
+    symbol[0] = '?'; /* the registry keeps its own copy */
+    assert_string_equal(fuseln_registry_find(addresses[0])->symbol, "one");
+    assert_true(fuseln_registry_find(addresses[0])->rms);
+    assert_ptr_equal(fuseln_registry_find(addresses[0])->library, &library);
+    assert_null(fuseln_registry_find(addresses[1]));
+    assert_null(fuseln_registry_find(NULL));
+    assert_null(fuseln_registry_find((void *)1));
+}
+
+static void a_handle_is_another_address_of_its_function(void **state)
+{
+    (void)state;
+    fuseln_registry_alias(addresses[2], addresses[0]);
+    assert_ptr_equal(fuseln_registry_find(addresses[2]), fuseln_registry_find(addresses[0]));
+    fuseln_registry_alias(addresses[3], addresses[1]); /* of a function nobody registered */
+    assert_null(fuseln_registry_find(addresses[3]));
+    fuseln_registry_alias(NULL, addresses[0]);
+}
+
+static void what_is_unregistered_is_forgotten_with_its_handles(void **state)
+{
+    const struct fuseln_target *before = fuseln_registry_find(addresses[0]);
+
+    (void)state;
+    assert_int_equal(add(4, 1, "two"), 0);
+    assert_false(fuseln_registry_forget(&fatbins[9]));
+    assert_true(fuseln_registry_forget(&fatbins[0]));
+    assert_null(fuseln_registry_find(addresses[0]));
+    assert_null(fuseln_registry_find(addresses[2]));
+    assert_non_null(fuseln_registry_find(addresses[4]));
+    assert_null(fuseln_registry_find((void *)1)); /* the mark of a forgotten slot is no address */
+    assert_false(fuseln_registry_forget(&fatbins[0]));
+    assert_int_equal(add(0, 0, "one"), 0); /* loaded again: the same target, so its sites go on */
+    assert_ptr_equal(fuseln_registry_find(addresses[0]), before);
+}
+
+static void load_and_unload_for_ever_takes_no_room(void **state)
+{
+    size_t targets = fuseln_registry_targets();
+
+    (void)state;
+    for (size_t i = 0; i < 20000; i++) {
+        assert_int_equal(add(100 + i % 50, 2 + i % 60, "again"), 0);
+        assert_true(fuseln_registry_forget(&fatbins[2 + i % 60]));
+    }
+    assert_int_equal(fuseln_registry_targets(), targets + 1);
+}
+
+static atomic_bool stop;
+
+static void *look_up(void *wrong)
+{
+    while (!atomic_load(&stop))
+        for (size_t i = 200; i < 232; i++) {
+            const struct fuseln_target *target = fuseln_registry_find(addresses[i]);
+            if (target && strcmp(target->symbol, "raced") != 0)
+                *(int *)wrong += 1;
+        }
+    return NULL;
+}
+
+static void look_ups_race_with_registrations(void **state)
+{
+    pthread_t threads[4];
+    int wrong[4] = {0};
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, look_up, &wrong[i]), 0);
+    for (size_t i = 0; i < 20000; i++) {
+        add(200 + i % 32, 3, "raced");
+        if (i % 32 == 31)
+            fuseln_registry_forget(&fatbins[3]);
+    }
+    atomic_store(&stop, true);
+    for (size_t i = 0; i < 4; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(wrong[i], 0);
+    }
+}
+
+static void a_full_table_says_so_and_keeps_what_it_has(void **state)
+{
+    char symbol[32];
+    size_t i = 1000;
+    int rc = 0;
+
+    (void)state;
+    for (; i < 8000 && rc == 0; i++) {
+        snprintf(symbol, sizeof(symbol), "symbol %zu", i);
+        rc = add(i, 5, symbol);
+    }
+    assert_int_equal(rc, -ENOMEM);
+    assert_true(i > 1500);
+    assert_string_equal(fuseln_registry_find(addresses[1000])->symbol, "symbol 1000");
+    assert_null(fuseln_registry_find(addresses[7999]));
+}
+
+static bool known_by_length(const char *build_id)
+{
+    return strlen(build_id) == 40;
+}
+
+static void a_library_is_known_by_name_and_build_id(void **state)
+{
+    const struct fuseln_library *self = fuseln_library_of((const void *)known_by_length, known_by_length);
+    const struct fuseln_library *libc = fuseln_library_of((const void *)gnu_get_libc_version, known_by_length);
+
+    (void)state;
+    assert_non_null(self);
+    assert_string_equal(self->name, "(program)");
+    assert_int_equal(strlen(self->build_id), 40);
+    assert_true(self->known);
+    assert_string_equal(libc->name, "libc.so.6");
+    assert_ptr_not_equal(self, libc);
+    assert_null(fuseln_library_of((const void *)16, known_by_length));
+    fuseln_library_forget((const void *)gnu_get_libc_version);
+    assert_ptr_equal(fuseln_library_of((const void *)gnu_get_libc_version, known_by_length), libc);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_registered_is_found),
+        cmocka_unit_test(a_handle_is_another_address_of_its_function),
+        cmocka_unit_test(what_is_unregistered_is_forgotten_with_its_handles),
+        cmocka_unit_test(load_and_unload_for_ever_takes_no_room),
+        cmocka_unit_test(look_ups_race_with_registrations),
+        cmocka_unit_test(a_full_table_says_so_and_keeps_what_it_has),
+        cmocka_unit_test(a_library_is_known_by_name_and_build_id),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

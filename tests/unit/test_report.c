@@ -1,0 +1,281 @@
+/*
+ * The report: what stands in it, when it is written, and that every snapshot is complete. Times pass by a clock that
+ * the test moves.
+ */
+#include "report_child.h"
+
+static void the_json_report_says_what_happened(void **state)
+{
+    (void)state;
+    pid_t pid =
+        child_start(launch_some, (const char *const[]){"FUSELN_REPORT", in_folder("r.json"), "RANK", "3", NULL});
+    assert_int_equal(child_end(pid), 0);
+    assert_string_equal(stderr_text, "");
+    json_t *report = load(in_folder("r.json")), *site = json_array_get(json_object_get(report, "sites"), 1);
+    assert_int_equal(check_sums(report), 9);
+    assert_int_equal(number(report, "totals.substituted"), 3);
+    assert_int_equal(number(report, "totals.reasons.capture"), 4);
+    assert_int_equal(number(report, "process.pid"), pid);
+    assert_int_equal(number(report, "process.rank"), 3);
+    assert_true(json_is_true(json_object_get(report, "final")));
+    assert_true(json_is_null(json_object_get(report, "why")));
+    double written = json_real_value(json_object_get(report, "written_at"));
+    assert_true(written > 1.6e9 && time(NULL) - written < 60 && time(NULL) - written > -2);
+    assert_int_equal(number(report, "sites.0.launches"), 5); /* most launches first */
+    assert_int_equal(number(report, "sites.0.passed_through.scratch"), 1);
+    assert_string_equal(text(json_array_get(json_object_get(report, "sites"), 0), "build"), "unverified");
+    assert_string_equal(text(site, "target"), forward.name);
+    assert_string_equal(text(site, "symbol"), "_Zfwd");
+    assert_string_equal(text(site, "library"), "libknown.so");
+    assert_string_equal(text(site, "build_id"), "ab12");
+    assert_string_equal(text(site, "build"), "known");
+    assert_string_equal(text(site, "op"), "forward");
+    assert_string_equal(text(site, "dtype"), "f32");
+    assert_string_equal(text(site, "kernel"), "fuseln_ln_forward_warp8_f32");
+    assert_true(json_is_false(json_object_get(site, "rms")));
+    assert_int_equal(number(site, "cols"), 1024);
+    assert_int_equal(number(site, "rows"), 64);
+    assert_int_equal(number(site, "rows_min"), 64);
+    assert_int_equal(number(site, "rows_max"), 256);
+    assert_int_equal(number(site, "device"), 0);
+    assert_int_equal(json_array_size(json_object_get(site, "null_arguments")), 2);
+    site = json_array_get(json_object_get(report, "devices"), 0);
+    assert_string_equal(text(site, "name"), "Test \"GPU\"");
+    assert_string_equal(text(site, "driver"), "12.2");
+    assert_string_equal(text(site, "image"), "sm_90");
+    assert_int_equal(number(site, "scratch_bytes"), 1234567);
+    json_decref(report);
+}
+
+static void launch_many_sites(void)
+{
+    for (int64_t cols = 1; cols <= 1100; cols++)
+        launch(&forward, cols, 1, FUSELN_VERDICT_OK);
+}
+
+static void eleven_hundred_sites_end_in_other(void **state)
+{
+    (void)state;
+    assert_int_equal(child(launch_many_sites, "FUSELN_REPORT", in_folder("r.json")), 0);
+    json_t *report = load(in_folder("r.json")), *sites = json_object_get(report, "sites");
+    assert_int_equal(check_sums(report), 1100);
+    assert_int_equal(json_array_size(sites), FUSELN_SITES_MAX + 1);
+    assert_string_equal(text(json_array_get(sites, 0), "target"), "other");
+    assert_int_equal(number(report, "sites.0.launches"), 1100 - FUSELN_SITES_MAX);
+    assert_true(json_is_null(json_object_get(json_array_get(sites, 0), "op")));
+    json_decref(report);
+}
+
+static void exit_plainly(void) {}
+
+static void a_process_that_launched_nothing_writes_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(child(exit_plainly, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_MODE", "bad"), 0);
+    assert_int_not_equal(access(in_folder("r.json"), F_OK), 0);
+    assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_MODE", "off"), 0);
+    assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_ONLY", "other", "FUSELN_X", ""),
+                     0);
+    assert_int_not_equal(access(in_folder("r.json"), F_OK), 0);
+    assert_string_equal(stderr_text, "");
+}
+
+static void assert_no_line_is_longer(size_t columns)
+{
+    for (const char *line = stderr_text; *line; line += strcspn(line, "\n") + 1)
+        assert_true(strcspn(line, "\n") <= columns);
+}
+
+static void launch_foreign(void)
+{
+    fuseln_record_launch();
+}
+
+static void register_and_launch_foreign(void)
+{
+    registered_targets = 12;
+    fuseln_record_launch();
+}
+
+static void a_report_without_layer_norms_says_why(void **state)
+{
+    static const struct {
+        void (*body)(void);
+        const char *why;
+    } rows[] = {{launch_foreign, "no library"}, {register_and_launch_foreign, "none was launched"}};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(child(rows[i].body, "FUSELN_REPORT", in_folder("r.json")), 0);
+        json_t *report = load(in_folder("r.json"));
+        assert_int_equal(check_sums(report), 1);
+        assert_non_null(strstr(text(report, "why"), rows[i].why));
+        json_decref(report);
+        assert_int_equal(child(rows[i].body, "FUSELN_REPORT", "stderr"), 0);
+        assert_non_null(strstr(stderr_text, "No layer norm was recognised"));
+        assert_no_line_is_longer(100);
+    }
+}
+
+/* Launches in the report on disk, -1 if there is none. Runs in the child. */
+static int64_t on_disk(void)
+{
+    json_t *report = load(in_folder("r.json"));
+    int64_t launches = report ? number(report, "totals.launches") : -1;
+    check(!report || json_is_false(json_object_get(report, "final")));
+    json_decref(report);
+    return launches;
+}
+
+static void launch_by_the_clock(void)
+{
+    static const int64_t due_s[] = {1, 2, 4, 8, 16, 23, 30}; /* FUSELN_REPORT_EVERY=7 */
+    int64_t count = 1, written = 1;
+    launch(&forward, 1, 1, FUSELN_VERDICT_OK);
+    check(on_disk() == 1);
+    for (size_t i = 0; i < sizeof due_s / sizeof *due_s; i++) {
+        clock_ms = due_s[i] * 1000 - 1000;
+        launch(&forward, 1, 1, FUSELN_VERDICT_OK);
+        count++;
+        check(on_disk() == (i == 0 ? 1 : written));
+        clock_ms = due_s[i] * 1000;
+        launch(&gradient, 1, 1, FUSELN_VERDICT_CAPTURE); /* any recognised launch will do */
+        written = ++count;
+        check(on_disk() == written);
+    }
+    clock_ms = 100000; /* those that nobody came for are left out: the next is due at 100 + 7 - (100 - 30) % 7 */
+    launch(&forward, 1, 1, FUSELN_VERDICT_OK);
+    check(on_disk() == ++count);
+    clock_ms = 106000;
+    launch(&forward, 1, 1, FUSELN_VERDICT_OK);
+    check(on_disk() == count);
+    _exit(0);
+}
+
+static void snapshots_are_due_after_1_2_4_8_16_and_then_every_so_often(void **state)
+{
+    (void)state;
+    assert_int_equal(child(launch_by_the_clock, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_REPORT_EVERY", "7"), 0);
+}
+
+static void the_last_snapshot_survives_sigkill(void **state)
+{
+    (void)state;
+    assert_int_equal(child(launch_and_be_killed, "FUSELN_REPORT", in_folder("r.json")), 256 + SIGKILL);
+    json_t *report = load(in_folder("r.json"));
+    assert_true(check_sums(report) >= 1);
+    assert_true(json_is_false(json_object_get(report, "final")));
+    json_decref(report);
+}
+
+static _Atomic bool stop;
+
+static void *launch_until_stopped(void *unused)
+{
+    for (int64_t i = 0; !stop; i++) {
+        launch(i % 3 ? &forward : &gradient, i % 50, i % 9, i % 5 ? FUSELN_VERDICT_OK : FUSELN_VERDICT_CAPTURE);
+        clock_ms += 1000;
+    }
+    return unused;
+}
+
+static void read_while_threads_launch(void)
+{
+    pthread_t thread;
+    int64_t last = 0, reports = 0;
+    for (int i = 0; i < 4; i++)
+        pthread_create(&thread, NULL, launch_until_stopped, NULL);
+    while (reports < 50) {
+        json_t *report = load(in_folder("r.json"));
+        if (!report)
+            continue;
+        int64_t launches = check_sums(report);
+        check(launches >= last);
+        reports += launches > last;
+        last = launches;
+        json_decref(report);
+    }
+    exit(0); /* while they launch */
+}
+
+static void every_snapshot_is_complete_and_adds_up(void **state)
+{
+    (void)state;
+    assert_int_equal(child(read_while_threads_launch, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_REPORT_EVERY", "1"),
+                     0);
+    json_t *report = load(in_folder("r.json"));
+    check_sums(report);
+    assert_true(json_is_true(json_object_get(report, "final")));
+    json_decref(report);
+}
+
+static void launch_wide(void)
+{
+    static struct fuseln_target long_name;
+    memset(long_name.name, 'n', sizeof long_name.name - 1);
+    for (int i = 0; i < 7; i++)
+        launch(&long_name, 65536, 1 << i, FUSELN_VERDICT_OK);
+    launch_some();
+}
+
+static void the_text_report_is_a_table_of_100_columns(void **state)
+{
+    (void)state;
+    assert_int_equal(child(launch_some, "FUSELN_REPORT", "stderr", "RANK", "1"), 0);
+    assert_int_equal(occurrences(stderr_text, "fuseln["), 0);
+    assert_non_null(strstr(stderr_text, "9 kernel launches, 8 layer norms: 3 replaced, 5 passed on"));
+    assert_non_null(strstr(stderr_text, "rank 1"));
+    assert_non_null(strstr(stderr_text, "sm_90 by NVRTC 12.0.140"));
+    assert_non_null(strstr(stderr_text, "libknown.so, build ab12: known"));
+    assert_non_null(strstr(stderr_text, "pytorch/rms-dgamma/bf16*"));
+    assert_non_null(strstr(stderr_text, "64-256"));
+    assert_non_null(strstr(stderr_text, " forward_warp8_f32\n"));
+    assert_non_null(strstr(stderr_text, fuseln_verdict_text(FUSELN_VERDICT_CAPTURE)));
+    assert_true(strstr(stderr_text, gradient.name) < strstr(stderr_text, forward.name)); /* most launches first */
+    assert_no_line_is_longer(100);
+    assert_int_equal(child(launch_wide, "FUSELN_REPORT", in_folder("r.txt")), 0);
+    assert_non_null(strstr(read_file(in_folder("r.txt"), stderr_text, sizeof stderr_text), "65536"));
+    assert_null(strstr(stderr_text, "still running"));
+}
+
+static void exec_with_odd_words(void)
+{
+    execl("/proc/self/exe", "a \"b\"\n", "--launch", "\\\xc3\xa9\t\x7f", "\xff\xc0\x80\xed\xa0\x80!",
+          "\xf0\x9f\x98\x80", "", NULL);
+}
+
+static void odd_words_make_valid_json(void **state)
+{
+    char name[] = "q\"\n\xc3\xa9.json";
+    (void)state;
+    assert_int_equal(child(exec_with_odd_words, "FUSELN_REPORT", in_folder(name), "RANK", "a\"b"), 0);
+    json_t *report = load(in_folder(name)), *command = json_object_get(json_object_get(report, "process"), "command");
+    static const char *const words[] = {
+        "a \"b\"\n",        "--launch",
+        "\\\xc3\xa9\t\x7f", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd!",
+        "\xf0\x9f\x98\x80", ""};
+    assert_int_equal(json_array_size(command), sizeof words / sizeof *words);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        assert_string_equal(json_string_value(json_array_get(command, i)), words[i]);
+    assert_string_equal(text(json_object_get(report, "process"), "rank"), "a\"b");
+    json_decref(report);
+    assert_int_equal(child(exec_with_odd_words, "FUSELN_REPORT", "stderr"), 0);
+    assert_non_null(strstr(stderr_text, "\na \"b\"? --launch"));
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        test(the_json_report_says_what_happened),
+        test(eleven_hundred_sites_end_in_other),
+        test(a_process_that_launched_nothing_writes_nothing),
+        test(a_report_without_layer_norms_says_why),
+        test(snapshots_are_due_after_1_2_4_8_16_and_then_every_so_often),
+        test(the_last_snapshot_survives_sigkill),
+        test(every_snapshot_is_complete_and_adds_up),
+        test(the_text_report_is_a_table_of_100_columns),
+        test(odd_words_make_valid_json),
+    };
+    if (argc > 1 && !strcmp(argv[1], "--launch"))
+        return launch_some(), 0;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

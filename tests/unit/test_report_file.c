@@ -1,0 +1,211 @@
+/*
+ * Where the report goes, and what becomes of it when paths, processes or the machine are unkind.
+ */
+#include "report_child.h"
+
+/* All reports of the folder: how many, from how many processes, how many launches; whether another file lies there. */
+struct found {
+    size_t reports, strangers;
+    int64_t launches;
+};
+static struct found find_reports(void)
+{
+    struct found found = {0};
+    char command[128], name[256];
+    snprintf(command, sizeof command, "ls -A %s", folder);
+    FILE *names = popen(command, "r");
+    while (fgets(name, sizeof name, names)) {
+        name[strcspn(name, "\n")] = '\0';
+        if (!strcmp(name, "stderr"))
+            continue;
+        json_t *report = strstr(name, ".json") ? load(in_folder(name)) : NULL;
+        found.strangers += !report;
+        found.reports += report != NULL;
+        found.launches += report ? check_sums(report) : 0;
+        json_decref(report);
+    }
+    pclose(names);
+    return found;
+}
+
+static void fork_children(void)
+{
+    launch_some();
+    for (int i = 0; i < 3; i++)
+        if (fork() == 0) {
+            if (i > 0) /* the first launches nothing */
+                launch_some();
+            exit(0);
+        }
+    while (wait(NULL) > 0)
+        ;
+    launch_some();
+}
+
+static void a_forked_child_writes_its_own_report_once_it_launches(void **state)
+{
+    (void)state;
+    assert_int_equal(child(fork_children, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_SKIP", "bad"), 0);
+    assert_int_equal(occurrences(stderr_text, "\"bad\" is not known"), 1); /* children do not say it again */
+    struct found found = find_reports();
+    assert_int_equal(found.reports, 3);
+    assert_int_equal(found.launches, 9 + 9 + 18);
+    assert_int_equal(found.strangers, 0);
+    json_t *report = load(in_folder("r.json"));
+    assert_int_equal(check_sums(report), 18); /* the parent's */
+    json_decref(report);
+    assert_int_equal(occurrences(stderr_text, "another process wrote"), 2);
+}
+
+static int gate[2];
+static void wait_and_launch(void)
+{
+    char byte;
+    check(read(gate[0], &byte, 1) == 1);
+    launch_some();
+    usleep(20000);
+    if (getenv("KILL"))
+        raise(SIGKILL); /* what was overwritten is not written again at exit */
+}
+
+static void processes_with_one_path_lose_no_report(void **state)
+{
+    enum { PROCESSES = 6 };
+    pid_t pids[PROCESSES];
+    (void)state;
+    for (int round = 0; round < 20; round++) {
+        bool killed = round / 2 % 2;
+        folder_remove(NULL), folder_make(NULL);
+        if (round % 2) { /* over the report of an earlier run, which is not a rival's */
+            assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json")), 0);
+            usleep(30000);
+        }
+        assert_int_equal(pipe(gate), 0);
+        for (int i = 0; i < PROCESSES; i++)
+            pids[i] = child_start(wait_and_launch, (const char *const[]){"FUSELN_REPORT", in_folder("r.json"), "SLOW",
+                                                                         "1", killed ? "KILL" : NULL, "1", NULL});
+        usleep(30000);
+        assert_int_equal(write(gate[1], "xxxxxx", PROCESSES), PROCESSES);
+        for (int i = 0; i < PROCESSES; i++)
+            assert_int_equal(child_end(pids[i]), killed ? 256 + SIGKILL : 0);
+        close(gate[0]), close(gate[1]);
+        struct found found = find_reports();
+        assert_int_equal(found.reports, PROCESSES);
+        assert_int_equal(found.launches, PROCESSES * (killed ? 1 : 9));
+        assert_int_equal(found.strangers, 0);
+        assert_int_equal(occurrences(stderr_text, "another process wrote"), PROCESSES - 1);
+    }
+}
+
+static void one_after_the_other_replaces_the_report(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json")), 0);
+    assert_int_equal(find_reports().reports, 1);
+    assert_string_equal(stderr_text, "");
+}
+
+static void limit_files_and_launch(void)
+{
+    setrlimit(RLIMIT_FSIZE, &(struct rlimit){.rlim_cur = 100, .rlim_max = 100});
+    dup2(open("/dev/null", O_WRONLY), STDERR_FILENO); /* a file, too */
+    launch_some();
+    exit(3);
+}
+
+static void what_cannot_be_written_goes_to_stderr_with_one_line(void **state)
+{
+    static const char *const rows[][2] = {{"missing/r.json", "No such file or directory"},
+                                          {"", "Is a directory"},
+                                          {"stderr/r.json", "Not a directory"},
+                                          {"fifo", "No such device or address"},
+                                          {"full", "No space left on device"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        folder_remove(NULL), folder_make(NULL);
+        mkfifo(in_folder("fifo"), 0600);
+        assert_int_equal(symlink("/dev/full", in_folder("full")), 0);
+        assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder(rows[i][0])), 0);
+        if (occurrences(stderr_text, "fuseln[") != 1 || occurrences(stderr_text, rows[i][1]) != 1)
+            fail_msg("%s: %s", rows[i][0], stderr_text);
+        assert_int_equal(occurrences(stderr_text, "3 replaced, 5 passed on"), 1); /* nothing is lost */
+        assert_int_equal(find_reports().reports, 0);
+    }
+    assert_int_equal(child(limit_files_and_launch, "FUSELN_REPORT", in_folder("r.json")), 3); /* no SIGXFSZ */
+    assert_int_equal(find_reports().strangers, 2);                                            /* fifo and full only */
+}
+
+static void a_device_or_a_link_stays_what_it_is(void **state)
+{
+    char text_read[8192];
+    struct stat info;
+    (void)state;
+    assert_int_equal(child(launch_some, "FUSELN_REPORT", "/dev/null"), 0);
+    assert_string_equal(stderr_text, "");
+    assert_true(!stat("/dev/null", &info) && S_ISCHR(info.st_mode));
+    assert_int_equal(child(launch_some, "FUSELN_REPORT", "/dev/stderr"), 0);
+    assert_int_equal(occurrences(stderr_text, "3 replaced"), 1);
+    assert_int_equal(occurrences(stderr_text, "kernel launches"), 1); /* no snapshots there */
+    assert_true(!lstat("/dev/stderr", &info) && S_ISLNK(info.st_mode));
+    assert_int_equal(symlink("behind.txt", in_folder("link.json")), 0);
+    fclose(fopen(in_folder("behind.txt"), "w"));
+    assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("link.json")), 0);
+    assert_true(!lstat(in_folder("link.json"), &info) && S_ISLNK(info.st_mode));
+    assert_non_null(strstr(read_file(in_folder("behind.txt"), text_read, sizeof text_read), "\"final\":true"));
+    assert_int_equal(child(launch_and_be_killed, "FUSELN_REPORT", in_folder("link.json")), 256 + SIGKILL);
+    assert_true(!lstat(in_folder("link.json"), &info) && S_ISLNK(info.st_mode));
+    assert_non_null(strstr(read_file(in_folder("behind.txt"), text_read, sizeof text_read), "\"final\":false"));
+}
+
+static void launch_into_closed_pipe(void)
+{
+    int ends[2];
+    check(!pipe(ends));
+    close(ends[0]);
+    dup2(ends[1], STDERR_FILENO);
+    launch_some();
+    exit(4);
+}
+
+static void a_closed_pipe_does_not_kill_the_host(void **state)
+{
+    (void)state;
+    assert_int_equal(child(launch_into_closed_pipe, "FUSELN_REPORT", "stderr"), 4);
+}
+
+static void launch_and_move(void)
+{
+    fuseln_record_launch();
+    setenv("WHERE", "elsewhere", 1);
+    check(!chdir("/"));
+    launch_some();
+}
+
+static void start_in_folder(void)
+{
+    check(!chdir(folder));
+    launch_and_move();
+}
+
+static void the_path_is_the_one_of_the_first_launch(void **state)
+{
+    (void)state;
+    assert_int_equal(child(start_in_folder, "FUSELN_REPORT", "%q{WHERE}.json", "WHERE", "here"), 0);
+    assert_string_equal(stderr_text, "");
+    assert_int_equal(access(in_folder("here.json"), F_OK), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        test(a_forked_child_writes_its_own_report_once_it_launches),
+        test(processes_with_one_path_lose_no_report),
+        test(one_after_the_other_replaces_the_report),
+        test(what_cannot_be_written_goes_to_stderr_with_one_line),
+        test(a_device_or_a_link_stays_what_it_is),
+        test(a_closed_pipe_does_not_kill_the_host),
+        test(the_path_is_the_one_of_the_first_launch),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,241 @@
+/*
+ * The table of targets against the names that real wheels register (tests/data/symbols): each layer-norm name of each
+ * PyTorch wheel is recognised by exactly one row, and what the row says of its arguments is checked against the
+ * demangled signature, which this test takes from c++filt. Other programs' names must not match.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "targets.h"
+
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LINE = 1024 };
+
+/* The function name in a demangled signature decides the operation. Longest first: some are prefixes of others. */
+static const struct {
+    const char *function;
+    enum fuseln_op op;
+    bool statistics_are_outputs;
+} functions[] = {
+    {"::vectorized_layer_norm_kernel<", FUSELN_OP_FORWARD, true},
+    {"::RowwiseMomentsCUDAKernel<", FUSELN_OP_MOMENTS, true},
+    {"::LayerNormForwardCUDAKernel<", FUSELN_OP_APPLY, false},
+    {"::layer_norm_grad_input_kernel<", FUSELN_OP_DX, false},
+    {"::layer_norm_grad_input_kernel_vectorized<", FUSELN_OP_DX, false},
+    {"::GammaBetaBackwardSimpleCUDAKernel<", FUSELN_OP_DGAMMA, false},
+    {"::GammaBetaBackwardCUDAKernel<", FUSELN_OP_DGAMMA, false},
+    {"::GammaBetaBackwardCUDAKernel_32x32<", FUSELN_OP_DGAMMA, false},
+    {"::GammaBetaBackwardCUDAKernelTemplate<", FUSELN_OP_DGAMMA, false},
+};
+
+static const char *const elements[] = {"float", "c10::Half", "c10::BFloat16", "double"};
+
+static const char *parameter_text(const struct fuseln_target *target, unsigned i, bool statistics_are_outputs,
+                                  char *buffer)
+{
+    const char *element = elements[target->dtype], *acc = target->dtype == FUSELN_DTYPE_F64 ? "double" : "float";
+
+    switch (target->layout.role[i]) {
+    case FUSELN_ROLE_ROWS:
+    case FUSELN_ROLE_COLS:
+        return target->layout.type[i] == FUSELN_ARG_I32 ? "int" : "long";
+    case FUSELN_ROLE_EPS:
+        return target->layout.type[i] == FUSELN_ARG_F64 ? "double" : "float";
+    case FUSELN_ROLE_MEAN:
+    case FUSELN_ROLE_RSTD:
+        sprintf(buffer, statistics_are_outputs ? "%s*" : "%s const*", acc);
+        return buffer;
+    case FUSELN_ROLE_X:
+    case FUSELN_ROLE_DY:
+    case FUSELN_ROLE_GAMMA:
+    case FUSELN_ROLE_BETA:
+        sprintf(buffer, "%s const*", element);
+        return buffer;
+    default:
+        sprintf(buffer, "%s*", element);
+        return buffer;
+    }
+}
+
+/* The last template argument, where there is one for it: the third, of the gamma and beta template the eighth. */
+static bool rms_argument(const char *demangled)
+{
+    const char *arguments = strchr(demangled, '<');
+    size_t commas = 0, before = strstr(demangled, "Template<") ? 7 : 2;
+
+    for (const char *at = arguments; *at && *at != '('; at++)
+        commas += *at == ',';
+    return commas == before && strstr(arguments, ", true>(") != NULL;
+}
+
+static void check_signature(const struct fuseln_target *target, const char *demangled)
+{
+    char expected[LINE] = "(", buffer[64];
+    size_t f = 0, count = sizeof(functions) / sizeof(functions[0]);
+
+    while (f < count && !strstr(demangled, functions[f].function))
+        f++;
+    assert_true(f < count);
+    assert_int_equal(target->op, functions[f].op);
+    for (unsigned i = 0; i < target->layout.count; i++) {
+        strcat(expected, i ? ", " : "");
+        strcat(expected, parameter_text(target, i, functions[f].statistics_are_outputs, buffer));
+    }
+    strcat(expected, ")");
+    const char *parameters = strrchr(demangled, '(');
+    assert_non_null(parameters);
+    assert_string_equal(parameters, expected);
+    assert_int_equal(target->rms, rms_argument(demangled));
+}
+
+static size_t rows_that_match(const char *symbol, struct fuseln_target *ret_target)
+{
+    struct fuseln_target_row row;
+    size_t matches = 0;
+
+    for (size_t i = 0; fuseln_targets_row(i, &row); i++)
+        matches += fuseln_targets_match_row(i, symbol, ret_target);
+    return matches;
+}
+
+/* Calls check for each pair of lines (mangled, demangled) of a file of names; returns how many. */
+static size_t for_each_name(const char *path, void (*check)(const char *symbol, const char *demangled))
+{
+    char command[LINE], symbol[LINE], demangled[LINE];
+    size_t n = 0;
+    FILE *names = fopen(path, "r"), *filter;
+
+    assert_non_null(names);
+    snprintf(command, sizeof(command), "c++filt < '%s'", path);
+    filter = popen(command, "r");
+    assert_non_null(filter);
+    while (fgets(symbol, sizeof(symbol), names) && fgets(demangled, sizeof(demangled), filter)) {
+        symbol[strcspn(symbol, "\n")] = '\0';
+        demangled[strcspn(demangled, "\n")] = '\0';
+        if (symbol[0] == '\0')
+            continue;
+        check(symbol, demangled);
+        n++;
+    }
+    fclose(names);
+    assert_int_equal(pclose(filter), 0);
+    return n;
+}
+
+static void check_recognised(const char *symbol, const char *demangled)
+{
+    struct fuseln_target target, alone;
+
+    assert_int_equal(rows_that_match(symbol, &alone), 1);
+    assert_true(fuseln_targets_match(symbol, &target));
+    assert_memory_equal(&target, &alone, sizeof(target));
+    assert_true(strncmp(target.name, "pytorch/", 8) == 0);
+    assert_int_equal(strstr(target.name, "/rms-") != NULL, target.rms);
+    assert_string_equal(strrchr(target.name, '/') + 1, fuseln_dtype_name(target.dtype));
+    check_signature(&target, demangled);
+}
+
+static void check_foreign(const char *symbol, const char *demangled)
+{
+    struct fuseln_target target;
+
+    (void)demangled;
+    assert_false(fuseln_targets_match(symbol, &target));
+}
+
+static void every_name_of_every_pytorch_wheel_is_recognised_by_one_row(void **state)
+{
+    glob_t files;
+    size_t names = 0;
+
+    (void)state;
+    assert_int_equal(glob(FUSELN_TEST_DATA "/symbols/torch-*.txt", 0, NULL, &files), 0);
+    assert_int_equal(files.gl_pathc, 14);
+    for (size_t i = 0; i < files.gl_pathc; i++)
+        names += for_each_name(files.gl_pathv[i], check_recognised);
+    globfree(&files);
+    assert_int_equal(names, 24 + 2 * 28 + 5 * 32 + 92 + 3 * 184 + 2 * 120);
+}
+
+static void names_of_other_programs_are_foreign(void **state)
+{
+    (void)state;
+    assert_true(for_each_name(FUSELN_TEST_DATA "/symbols/onnxruntime-gpu-1.31.1.txt", check_foreign) > 50);
+    assert_true(for_each_name(FUSELN_TEST_DATA "/symbols/ctranslate2-4.8.5.txt", check_foreign) > 5);
+    assert_true(for_each_name(FUSELN_TEST_DATA "/symbols/paddlepaddle-gpu-2.6.2.txt", check_foreign) > 50);
+    assert_true(for_each_name(FUSELN_TEST_DATA "/symbols/vllm-0.33.0.txt", check_foreign) > 50);
+}
+
+#define LN   "_ZN2at6native53_GLOBAL__N__4da244e1_20_layer_norm_kernel_cu_9c5ada8a"
+#define TAIL "28vectorized_layer_norm_kernelIffLb0EEEviT0_PKT_S6_S6_PS3_S7_PS4_"
+
+static void near_misses_are_foreign(void **state)
+{
+    static const char *const names[] = {
+        "",
+        "_ZN2at6native",
+        LN,
+        /* group_norm: same function name, other translation unit or other parameters */
+        "_ZN2at6native59_GLOBAL__N__4da244e1_20_group_norm_kernel_cu_ef1a7132_2652024RowwiseMomentsCUDAKernelIfEEvlT_"
+        "PKS3_PS3_S6_",
+        LN "24RowwiseMomentsCUDAKernelIfEEvlT_PKS3_PS3_S6_",
+        /* CTranslate2 and Paddle: namespace alone */
+        "_ZN2at6native26LayerNormForwardCUDAKernelIfjEEvT0_fPKT_S4_S4_PS2_",
+        LN TAIL "i",                                                            /* one parameter more */
+        LN "28vectorized_layer_norm_kernelIffLb0EEEviT0_PKT_S6_S6_PS3_S7_PS5_", /* another type at the end */
+        LN "28vectorized_layer_norm_kernelIffLb2EEEviT0_PKT_S6_S6_PS3_S7_PS4_",
+        LN "28vectorized_layer_norm_kernelIffLb0ELb0EEEviT0_PKT_S6_S6_PS3_S7_PS4_",
+        LN "28vectorized_layer_norm_kernelIfdLb0EEEviT0_PKT_S6_S6_PS3_S7_PS4_",
+        LN "L28vectorized_layer_norm_kernelIffLb0EEEviT0_PKT_S6_S6_PS3_S7_PS4_",
+        LN "28vectorized_layer_norm_kernelIN3c104HalfEfLb0EEEviT0_PKT_S6_S6_PS3_S7_PS4_", /* float's substitutions */
+        "_ZN2at6native52_GLOBAL__N__4da244e1_20_layer_norm_kernel_cu_9c5ada8a" TAIL,      /* length too short */
+        "_ZN2at6native54_GLOBAL__N__4da244e1_20_layer_norm_kernel_cu_9c5ada8a" TAIL,
+        "_ZN2at6native53_GLOBAL__N__4DA244E1_20_layer_norm_kernel_cu_9c5ada8a" TAIL,
+        "_ZN2at53_GLOBAL__N__4da244e1_20_layer_norm_kernel_cu_9c5ada8a" TAIL,
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        struct fuseln_target target;
+        if (fuseln_targets_match(names[i], &target))
+            fail_msg("matched: %s", names[i]);
+    }
+}
+
+static void a_unit_name_with_a_number_behind_it_is_recognised(void **state)
+{
+    struct fuseln_target target;
+
+    (void)state;
+    assert_true(fuseln_targets_match("_ZN2at6native59_GLOBAL__N__4da244e1_20_layer_norm_kernel_cu_9c5ada8a_26520" TAIL,
+                                     &target));
+    assert_string_equal(target.name, "pytorch/forward/vectorized/f32");
+}
+
+static void known_builds_are_known_by_their_whole_id(void **state)
+{
+    (void)state;
+    assert_true(fuseln_targets_known_build("4b4d248841eeece6dc64c71462b5cb1071864cd9"));
+    assert_false(fuseln_targets_known_build("4b4d248841eeece6dc64c71462b5cb1071864cd"));
+    assert_false(fuseln_targets_known_build(""));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_name_of_every_pytorch_wheel_is_recognised_by_one_row),
+        cmocka_unit_test(names_of_other_programs_are_foreign),
+        cmocka_unit_test(near_misses_are_foreign),
+        cmocka_unit_test(a_unit_name_with_a_number_behind_it_is_recognised),
+        cmocka_unit_test(known_builds_are_known_by_their_whole_id),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,100 @@
+/*
+ * The trace: a line for each substitution, from any thread, in each process's own file; paths that cannot be written.
+ */
+#include "report_child.h"
+
+static void trace_one(int64_t rows)
+{
+    bool is_new;
+    const struct fuseln_site_key key = {.target = &forward, .cols = 12, .device = 1};
+    errno = 77;
+    fuseln_trace(&(struct fuseln_trace_event){.site = fuseln_site_get(&key, &is_new),
+                                              .stream = (const void *)0xabc,
+                                              .rows = rows,
+                                              .grid = {1, 2, 3},
+                                              .block = {32, 4, 1},
+                                              .kernel = "our_kernel"});
+    check(errno == 77);
+}
+
+static void *trace_many(void *first)
+{
+    for (int64_t i = 0; i < 500; i++)
+        trace_one((intptr_t)first + i);
+    return NULL;
+}
+
+static void trace_in_threads_and_child(void)
+{
+    pthread_t threads[8];
+    fuseln_record_launch();
+    for (intptr_t i = 0; i < 8; i++)
+        pthread_create(&threads[i], NULL, trace_many, (void *)(i * 500));
+    for (int i = 0; i < 8; i++)
+        pthread_join(threads[i], NULL);
+    if (fork() == 0) {
+        trace_one(4000);
+        exit(0);
+    }
+    wait(NULL);
+}
+
+static void the_trace_has_one_line_for_each_substitution(void **state)
+{
+    char line[1024];
+    bool seen[4001] = {0};
+    (void)state;
+    pid_t pid = child_start(trace_in_threads_and_child, (const char *const[]){"FUSELN_TRACE", in_folder("t.%p"), NULL});
+    assert_int_equal(child_end(pid), 0);
+    assert_string_equal(stderr_text, "");
+    snprintf(line, sizeof line, "cd %s && cat t.%d && ls t.* | wc -l | grep -qx 2 && cat t.*", folder, (int)pid);
+    FILE *lines = popen(line, "r");
+    int count = 0;
+    while (fgets(line, sizeof line, lines)) {
+        json_t *event = json_loads(line, 0, NULL);
+        assert_non_null(event);
+        assert_true(number(event, "rows") < 4000 ? number(event, "pid") == pid : number(event, "pid") != pid);
+        seen[number(event, "rows")] = true;
+        assert_true(number(event, "tid") > 0 && json_real_value(json_object_get(event, "time")) > 1.6e9);
+        assert_string_equal(text(event, "target"), forward.name);
+        assert_string_equal(text(event, "kernel"), "our_kernel");
+        assert_string_equal(text(event, "stream"), "0xabc");
+        assert_int_equal(number(event, "cols"), 12);
+        assert_int_equal(number(event, "grid.2"), 3);
+        assert_int_equal(number(event, "block.0"), 32);
+        json_decref(event);
+        count++;
+    }
+    pclose(lines);
+    assert_int_equal(count, 2 * 4000 + 1);
+    assert_null(memchr(seen, 0, sizeof seen));
+}
+
+static void trace_twice(void)
+{
+    trace_one(1);
+    trace_one(2);
+}
+
+static void a_trace_that_cannot_be_written_is_told_once(void **state)
+{
+    (void)state;
+    assert_int_equal(child(trace_twice, "FUSELN_TRACE", in_folder("missing/t")), 0);
+    assert_int_equal(occurrences(stderr_text, "No such file or directory"), 1);
+    assert_int_equal(occurrences(stderr_text, "\n"), 1);
+    folder_remove(NULL), folder_make(NULL);
+    assert_int_equal(child(trace_twice, "FUSELN_TRACE", "/dev/full"), 0);
+    assert_int_equal(occurrences(stderr_text, "No space left on device"), 1);
+    folder_remove(NULL), folder_make(NULL);
+    assert_int_equal(child(trace_twice, "FUSELN_TRACE", "stderr"), 0);
+    assert_int_equal(occurrences(stderr_text, "our_kernel"), 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        test(the_trace_has_one_line_for_each_substitution),
+        test(a_trace_that_cannot_be_written_is_told_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# tools/build.sh [CMAKE-OPTION...]: sets up what a build needs and builds libfuseln.so, the tests and the software
+# device into build/. Device images come from pinned NVRTC releases, so that the result loads on drivers from 525 on;
+# neither a CUDA Toolkit nor a GPU is needed. -DFUSELN_TESTS=OFF leaves out the tests and the PyTorch wheel they use.
+set -euo pipefail
+. "$(dirname "$0")/setup.sh"
+
+fuseln_need_packages gcc cmake ninja-build python3-venv git
+fuseln_need_nvrtc
+case " $* " in
+*" -DFUSELN_TESTS=OFF "*) ;;
+*)
+    fuseln_need_packages g++ libcmocka-dev libjansson-dev libboost-context-dev
+    fuseln_need_torch
+    set -- -DFUSELN_TESTS=ON "$@"
+    ;;
+esac
+fuseln_cmake "$fuseln_root/build" "$@"

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# tools/check.sh: what a change must pass besides the tests: format, gcc and clang builds without a warning, clang-tidy,
+# and the unit tests under the address and undefined-behaviour sanitizers. Builds into build-check/.
+set -euo pipefail
+. "$(dirname "$0")/setup.sh"
+cd "$fuseln_root"
+
+fuseln_need_packages clang clang-tidy clang-format make
+tools/build.sh >/dev/null
+
+# check_build NAME CMAKE-OPTION...: with the device images of build/, which take minutes to make. (make goes by time
+# stamps, so it takes copies for its own; ninja would not.)
+check_build() {
+    mkdir -p "build-check/$1"
+    cp -a --update build/images "build-check/$1/"
+    fuseln_generator="Unix Makefiles" fuseln_cmake "build-check/$1" -DFUSELN_TESTS=ON -DFUSELN_WERROR=ON "${@:2}"
+}
+
+echo "== format"
+find src hooks kernels tests -name '*.[ch]' -o -name '*.cc' -o -name '*.cu' -o -name '*.cuh' |
+    xargs clang-format --dry-run -Werror
+echo "== gcc, warnings are errors"
+check_build gcc
+echo "== clang, warnings are errors"
+CC=clang check_build clang
+echo "== clang-tidy"
+clang-tidy --quiet -p build-check/clang src/*.c hooks/*.c kernels/*.c
+echo "== unit tests under sanitizers"
+check_build sanitized -DFUSELN_SANITIZE=address,undefined
+ctest --test-dir build-check/sanitized --output-on-failure -j"$(nproc)"
+echo "all checks passed"

@@ -1,0 +1,10 @@
+# Writes OUT (version.h) from VERSION and git's description of SOURCE; leaves it untouched when nothing changed, so
+# that a build without a new commit compiles nothing again. Outside of git, or before the first commit: "unknown".
+cmake_minimum_required(VERSION 3.20)
+execute_process(COMMAND git -C ${SOURCE} describe --always --dirty --tags OUTPUT_VARIABLE commit ERROR_QUIET
+                OUTPUT_STRIP_TRAILING_WHITESPACE)
+if(NOT commit)
+    set(commit unknown)
+endif()
+file(CONFIGURE OUTPUT ${OUT} @ONLY CONTENT
+     "#define FUSELN_VERSION \"@VERSION@\"\n#define FUSELN_COMMIT \"@commit@\"\n")
