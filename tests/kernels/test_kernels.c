@@ -1,0 +1,262 @@
+/*
+ * Our .cu sources on the CPU (executor of tests/softgpu), through fuseln_plan_make, against float64 with derived
+ * bounds: every schedule, element type and alignment, null gamma and beta, RMS norm.
+ * Bits: narrow variants equal aligned ones, MOMENTS + APPLY equal FORWARD, a row does not depend on its batch.
+ */
+#include "layer.h"
+
+static void check(const struct layer *l, const char *kernel, const char *what, int64_t at, double got, double want,
+                  double bound)
+{
+    if (!(fabs(got - want) <= bound))
+        fail_msg("%s, %ld x %ld, %s[%ld]: %.17g, expected %.17g, off by %g, allowed %g", kernel, (long)l->rows,
+                 (long)l->cols, what, (long)at, got, want, fabs(got - want), bound);
+}
+
+static double gamma_at(const struct layer *l, int64_t c)
+{
+    return l->call.gamma ? get(l->gamma.at, l->dtype, c) : 1;
+}
+
+/*
+ * u: half a unit of the sums. A sum of N terms by a tree has error <= depth u sum |term|; depth <= log2 N + 12 here.
+ * mean: depth u max|x|. Variance: relative depth u, plus (error of mean)^2. y: both, and one rounding to the type.
+ */
+static void check_forward(const struct layer *l, const char *kernel)
+{
+    const double u = acc_unit(l->dtype), depth = log2((double)l->cols) + 12;
+    const enum fuseln_dtype acc = acc_dtype(l->dtype);
+    for (int64_t r = 0; r < l->rows; r++) {
+        long double mean = 0, m2 = 0;
+        double most = 0;
+        for (int64_t c = 0; c < l->cols && !l->rms; c++)
+            mean += get(l->x.at, l->dtype, r * l->cols + c) / (double)l->cols;
+        for (int64_t c = 0; c < l->cols; c++) {
+            const long double x = get(l->x.at, l->dtype, r * l->cols + c);
+            m2 += (x - mean) * (x - mean);
+            most = fmax(most, fabs((double)x));
+        }
+        const double rstd = (double)(1 / sqrtl(m2 / (double)l->cols + 1e-5)), mean_error = depth * u * most;
+        const double rstd_error = depth * u + mean_error * mean_error * rstd * rstd;
+        if (!l->rms)
+            check(l, kernel, "mean", r, get(l->mean.at, acc, r), (double)mean, mean_error);
+        check(l, kernel, "rstd", r, get(l->rstd.at, acc, r), rstd, rstd_error * rstd);
+        for (int64_t c = 0; c < l->cols; c++) {
+            const double xhat = (double)(get(l->x.at, l->dtype, r * l->cols + c) - mean) * rstd, g = gamma_at(l, c);
+            const double b = l->call.beta ? get(l->beta.at, l->dtype, c) : 0, y = g * xhat + b;
+            const double bound = fabs(g) * (mean_error * rstd + fabs(xhat) * rstd_error) + 2 * u * fabs(b) +
+                                 unit(l->dtype) * fabs(y) * (1 + 1e-3) + 0x1p-25;
+            check(l, kernel, "y", r * l->cols + c, get(l->y.at, l->dtype, r * l->cols + c), y, bound);
+        }
+    }
+}
+
+static double xhat_at(const struct layer *l, int64_t r, int64_t c)
+{
+    const enum fuseln_dtype acc = acc_dtype(l->dtype);
+    return (get(l->x.at, l->dtype, r * l->cols + c) - (l->rms ? 0 : get(l->mean.at, acc, r))) * get(l->rstd.at, acc, r);
+}
+
+/* mean and rstd are inputs here, so only sums and roundings count. */
+static void check_dx(const struct layer *l, const char *kernel)
+{
+    const double error = (log2((double)l->cols) + 24) * acc_unit(l->dtype), n = (double)l->cols;
+    for (int64_t r = 0; r < l->rows; r++) {
+        long double s1 = 0, s2 = 0, s1_abs = 0, s2_abs = 0;
+        for (int64_t c = 0; c < l->cols; c++) {
+            const double g = gamma_at(l, c) * get(l->dy.at, l->dtype, r * l->cols + c), gx = g * xhat_at(l, r, c);
+            s1 += l->rms ? 0 : g, s1_abs += fabs(g);
+            s2 += gx, s2_abs += fabs(gx);
+        }
+        const double rstd = get(l->rstd.at, acc_dtype(l->dtype), r);
+        for (int64_t c = 0; c < l->cols; c++) {
+            const double g = gamma_at(l, c) * get(l->dy.at, l->dtype, r * l->cols + c), xhat = xhat_at(l, r, c);
+            const double want = (double)(n * g - xhat * s2 - s1) * rstd / n;
+            const double bound = error * rstd * (fabs(g) + (double)(fabs(xhat) * s2_abs + s1_abs) / n) +
+                                 unit(l->dtype) * fabs(want) * (1 + 1e-3) + 0x1p-25;
+            check(l, kernel, "dx", r * l->cols + c, get(l->dx.at, l->dtype, r * l->cols + c), want, bound);
+        }
+    }
+}
+
+static void check_dgamma(const struct layer *l, const char *kernel)
+{
+    const double error = ((double)l->rows / 4 + 40) * acc_unit(l->dtype);
+    for (int64_t c = 0; c < l->cols; c++) {
+        long double dg = 0, db = 0, dg_abs = 0, db_abs = 0;
+        for (int64_t r = 0; r < l->rows; r++) {
+            const double dy = get(l->dy.at, l->dtype, r * l->cols + c), term = dy * xhat_at(l, r, c);
+            dg += term, dg_abs += fabs(term);
+            db += dy, db_abs += fabs(dy);
+        }
+        for (int64_t o = 0; o < l->out_rows; o++) {
+            const int64_t at = o * l->cols + c;
+            const double u = unit(l->dtype) * (1 + 1e-3);
+            check(l, kernel, "dgamma", at, get(l->dgamma.at, l->dtype, at), o ? 0 : (double)dg,
+                  o ? 0 : error * (double)dg_abs + u * fabs((double)dg) + 0x1p-25);
+            if (l->call.dbeta)
+                check(l, kernel, "dbeta", at, get(l->dbeta.at, l->dtype, at), o ? 0 : (double)db,
+                      o ? 0 : error * (double)db_abs + u * fabs((double)db) + 0x1p-25);
+        }
+    }
+}
+
+static bool seen[FUSELN_VARIANT_COUNT];
+static void mark_seen(const char *kernel)
+{
+    for (size_t i = 0; i < FUSELN_VARIANT_COUNT; i++)
+        seen[i] |= strcmp(fuseln_variant_at(i)->name, kernel) == 0;
+}
+
+/* All five operations of one layer. FORWARD is compared, then MOMENTS + APPLY must give its bits. */
+static void check_layer(enum fuseln_dtype dtype, int64_t rows, int64_t cols, size_t off, bool rms, bool affine)
+{
+    struct layer l = layer_make(dtype, rows, cols, off, rms, affine);
+    const char *kernel = run_op(&l, FUSELN_OP_FORWARD);
+    mark_seen(kernel);
+    check_forward(&l, kernel);
+
+    struct layer two = l;
+    const size_t acc = fuseln_acc_bytes(dtype);
+    two.mean = tensor_make((size_t)rows * acc, 0);
+    two.rstd = tensor_make((size_t)rows * acc, 0);
+    two.y = tensor_make(l.y.bytes, off * fuseln_dtype_bytes(dtype));
+    two.call.mean = two.mean.at, two.call.rstd = two.rstd.at, two.call.y = two.y.at;
+    run_op(&two, FUSELN_OP_MOMENTS);
+    run_op(&two, FUSELN_OP_APPLY);
+    assert_memory_equal(two.mean.at, l.mean.at, l.mean.bytes);
+    assert_memory_equal(two.rstd.at, l.rstd.at, l.rstd.bytes);
+    assert_memory_equal(two.y.at, l.y.at, l.y.bytes);
+    tensor_free(&two.mean), tensor_free(&two.rstd), tensor_free(&two.y);
+
+    kernel = run_op(&l, FUSELN_OP_DX);
+    mark_seen(kernel);
+    check_dx(&l, kernel);
+    kernel = run_op(&l, FUSELN_OP_DGAMMA);
+    mark_seen(kernel);
+    check_dgamma(&l, kernel);
+    layer_free(&l);
+}
+
+static const int64_t wide_cols[] = {96,   128,  130,  255,  256,  257,  261,  511,  512,   768,
+                                    1000, 1024, 2048, 4096, 4100, 5120, 8192, 8200, 16384, 20000};
+enum { WIDE = sizeof wide_cols / sizeof wide_cols[0] };
+
+static void every_shape_and_type_is_within_its_bound(void **state)
+{
+    (void)state;
+    for (int dtype = 0; dtype < FUSELN_DTYPE_COUNT; dtype++) {
+        for (int64_t cols = 1; cols <= 70; cols++)
+            check_layer((enum fuseln_dtype)dtype, 37, cols, (size_t)cols % 3, cols % 5 == 0, cols % 4 != 0);
+        for (int i = 0; i < WIDE; i++)
+            for (size_t off = 0; off <= 1; off++)
+                check_layer((enum fuseln_dtype)dtype, wide_cols[i] > 3000 ? 2 : 11, wide_cols[i],
+                            off * (1 + (size_t)i % 3), i % 4 == 1, i % 3 != 1);
+    }
+    check_layer(FUSELN_DTYPE_BF16, 700, 24, 0, false, true); /* more rows than partial rows */
+    check_layer(FUSELN_DTYPE_F32, 90, 2000, 0, false, true);
+    for (size_t i = 0; i < FUSELN_VARIANT_COUNT; i++)
+        if (!seen[i] && !strstr(fuseln_variant_at(i)->name, "apply") && !strstr(fuseln_variant_at(i)->name, "reduce"))
+            fail_msg("%s was never chosen", fuseln_variant_at(i)->name);
+}
+
+/* The same values at another alignment; the same rows alone. */
+static void bits_depend_on_the_row_alone(void **state)
+{
+    (void)state;
+    for (int dtype = 0; dtype < FUSELN_DTYPE_F64; dtype++)
+        for (int i = 0; i < WIDE; i++)
+            for (size_t off = 1; off < 16 / fuseln_dtype_bytes((enum fuseln_dtype)dtype); off = off * 2 + 1) {
+                const int64_t rows = wide_cols[i] > 3000 ? 2 : 9, cols = wide_cols[i];
+                struct layer a = layer_make((enum fuseln_dtype)dtype, rows, cols, 0, i % 2, true);
+                struct layer b = layer_make((enum fuseln_dtype)dtype, rows, cols, off, i % 2, true);
+                struct layer c = layer_make((enum fuseln_dtype)dtype, 1, cols, off / 2, i % 2, true);
+                const size_t row = a.x.bytes / (size_t)rows, acc = a.mean.bytes / (size_t)rows;
+                const size_t last = (size_t)(rows - 1);
+                const struct {
+                    struct tensor *from, *to, *alone;
+                } inputs[] = {{&a.x, &b.x, &c.x}, {&a.dy, &b.dy, &c.dy}};
+                for (int t = 0; t < 2; t++) {
+                    memcpy(inputs[t].to->at, inputs[t].from->at, a.x.bytes);
+                    memcpy(inputs[t].alone->at, inputs[t].from->at + last * row, row);
+                }
+                memcpy(b.gamma.at, a.gamma.at, row), memcpy(c.gamma.at, a.gamma.at, row);
+                memcpy(b.beta.at, a.beta.at, row), memcpy(c.beta.at, a.beta.at, row);
+                struct layer *all[] = {&a, &b, &c};
+                for (int l = 0; l < 3; l++)
+                    for (int op = 0; op < FUSELN_OP_COUNT; op++)
+                        if (op != FUSELN_OP_MOMENTS && op != FUSELN_OP_APPLY)
+                            run_op(all[l], (enum fuseln_op)op);
+                assert_memory_equal(a.y.at, b.y.at, a.y.bytes);
+                assert_memory_equal(a.dx.at, b.dx.at, a.dx.bytes);
+                assert_memory_equal(a.dgamma.at, b.dgamma.at, a.dgamma.bytes);
+                assert_memory_equal(a.dbeta.at, b.dbeta.at, a.dbeta.bytes);
+                assert_memory_equal(a.mean.at, b.mean.at, a.mean.bytes);
+                assert_memory_equal(a.rstd.at + last * acc, c.rstd.at, acc);
+                assert_memory_equal(a.y.at + last * row, c.y.at, row);
+                assert_memory_equal(a.dx.at + last * row, c.dx.at, row);
+                layer_free(&a), layer_free(&b), layer_free(&c);
+            }
+}
+
+static void a_nan_or_infinite_row_stays_alone(void **state)
+{
+    (void)state;
+    const double bad[] = {NAN, INFINITY, -INFINITY};
+    for (int dtype = 0; dtype < FUSELN_DTYPE_COUNT; dtype++)
+        for (int i = 0; i < 3; i++) {
+            struct layer l = layer_make((enum fuseln_dtype)dtype, 5, 100, 0, false, true);
+            put(l.x.at, l.dtype, 2 * 100 + 7, bad[i]);
+            run_op(&l, FUSELN_OP_FORWARD);
+            run_op(&l, FUSELN_OP_DX);
+            for (int64_t at = 0; at < 500; at++) {
+                assert_int_equal(isnan(get(l.y.at, l.dtype, at)), at / 100 == 2);
+                assert_int_equal(isnan(get(l.dx.at, l.dtype, at)), at / 100 == 2);
+            }
+            layer_free(&l);
+        }
+}
+
+/* A row of one value: its mean has no error, so y = beta, although rstd is large. */
+static void a_constant_row_gives_beta(void **state)
+{
+    (void)state;
+    for (int dtype = 0; dtype < FUSELN_DTYPE_COUNT; dtype++)
+        for (int i = 0; i < WIDE; i++) {
+            struct layer l = layer_make((enum fuseln_dtype)dtype, 16, wide_cols[i], 0, false, true);
+            for (int64_t r = 0; r < l.rows; r++) {
+                const double value = 100 * (uniform() - 0.5);
+                for (int64_t c = 0; c < l.cols; c++)
+                    put(l.x.at, l.dtype, r * l.cols + c, value);
+            }
+            run_op(&l, FUSELN_OP_FORWARD);
+            for (int64_t r = 0; r < l.rows; r++)
+                assert_memory_equal(l.y.at + (size_t)r * l.beta.bytes, l.beta.at, l.beta.bytes);
+            layer_free(&l);
+        }
+}
+
+static void unwanted_gradients_are_not_written(void **state)
+{
+    (void)state;
+    for (int wanted = 0; wanted < 4; wanted++) {
+        struct layer l = layer_make(FUSELN_DTYPE_F32, 20, 33, 0, false, true);
+        run_op(&l, FUSELN_OP_FORWARD);
+        l.call.dgamma = wanted & 1 ? l.dgamma.at : NULL;
+        l.call.dbeta = wanted & 2 ? l.dbeta.at : NULL;
+        run_op(&l, FUSELN_OP_DGAMMA);
+        assert_int_equal((unsigned char)l.dgamma.at[0] == MARK && (unsigned char)l.dgamma.at[1] == MARK, !(wanted & 1));
+        assert_int_equal((unsigned char)l.dbeta.at[0] == MARK && (unsigned char)l.dbeta.at[1] == MARK, !(wanted & 2));
+        layer_free(&l);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_shape_and_type_is_within_its_bound), cmocka_unit_test(bits_depend_on_the_row_alone),
+        cmocka_unit_test(a_nan_or_infinite_row_stays_alone),        cmocka_unit_test(a_constant_row_gives_beta),
+        cmocka_unit_test(unwanted_gradients_are_not_written),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

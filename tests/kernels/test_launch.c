@@ -1,0 +1,334 @@
+/*
+ * kernels/launch.c, context.c and scratch.c against a driver of this file's: what is loaded, asked, refused and
+ * remembered, and when. The driver's state is plain counters; every test uses contexts that no other test has seen.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <string.h>
+
+#include "context.h"
+
+static struct {
+    atomic_int loads, unloads, launches, allocations, queries;
+    atomic_int mode; /* capture mode of the thread under test: back at 0 after every call */
+    int capturing, load_result[2], launch_result, refuse_launch; /* launch number `refuse_launch` gets launch_result */
+    unsigned long long context, stream_context;
+    size_t bytes;
+    atomic_bool y_null, mean_null;
+} fake;
+
+static CUresult ctx_get_id(CUcontext ctx, unsigned long long *id)
+{
+    fake.queries++;
+    *id = ctx ? fake.stream_context : fake.context;
+    return CUDA_SUCCESS;
+}
+static CUresult ctx_get_device(CUdevice *device)
+{
+    *device = 1;
+    return CUDA_SUCCESS;
+}
+static CUresult device_get_name(char *name, int len, CUdevice device)
+{
+    (void)device;
+    strncpy(name, "fake", (size_t)len);
+    return CUDA_SUCCESS;
+}
+static CUresult device_get_attr(int *value, int attribute, CUdevice device)
+{
+    (void)device;
+    *value = attribute == CU_ATTR_COMPUTE_CAPABILITY_MAJOR ? 9 : attribute == CU_ATTR_COMPUTE_CAPABILITY_MINOR ? 0 : 4;
+    return CUDA_SUCCESS;
+}
+static CUresult driver_get_version(int *version)
+{
+    *version = 12020;
+    return CUDA_SUCCESS;
+}
+static CUresult stream_get_id(CUstream stream, unsigned long long *id)
+{
+    fake.queries++;
+    *id = (uintptr_t)stream;
+    return CUDA_SUCCESS;
+}
+static CUresult stream_get_ctx(CUstream stream, CUcontext *ctx)
+{
+    fake.queries++;
+    *ctx = (CUcontext)stream;
+    return CUDA_SUCCESS;
+}
+static CUresult stream_capturing(CUstream stream, int *status)
+{
+    (void)stream;
+    fake.queries++;
+    *status = fake.capturing == 1;
+    return fake.capturing == 2 ? 901 : CUDA_SUCCESS; /* 2: the query itself fails */
+}
+static CUresult exchange_capture(int *mode)
+{
+    const int before = atomic_exchange(&fake.mode, *mode);
+    *mode = before;
+    return CUDA_SUCCESS;
+}
+static CUresult module_load_data(CUmodule *module, const void *image)
+{
+    const CUresult result = fake.load_result[*(const char *)image == 'p'];
+    *module = (CUmodule)(uintptr_t)(0x1000 + 16 * atomic_fetch_add(&fake.loads, 1));
+    return result;
+}
+static CUresult module_unload(CUmodule module)
+{
+    (void)module;
+    fake.unloads++;
+    return CUDA_SUCCESS;
+}
+static CUresult module_get_func(CUfunction *function, CUmodule module, const char *name)
+{
+    (void)module;
+    *function = (CUfunction)(uintptr_t)name;
+    return CUDA_SUCCESS;
+}
+static CUresult mem_alloc(CUdeviceptr *ptr, size_t bytes)
+{
+    assert_int_equal(fake.mode, CU_STREAM_CAPTURE_MODE_RELAXED);
+    *ptr = 0x100000;
+    fake.bytes = bytes;
+    fake.allocations++;
+    return CUDA_SUCCESS;
+}
+static CUresult launch_kernel(CUfunction function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
+                              unsigned bz, unsigned smem, CUstream stream, void **params, void **extra)
+{
+    (void)function, (void)gx, (void)gy, (void)gz, (void)bx, (void)by, (void)bz, (void)smem, (void)stream, (void)extra;
+    const struct fuseln_ln_params *p = params[0];
+    fake.y_null = !p->y;
+    fake.mean_null = !p->mean;
+    return ++fake.launches == fake.refuse_launch ? fake.launch_result : CUDA_SUCCESS;
+}
+
+const struct fuseln_driver *fuseln_driver_get(void)
+{
+    static const struct fuseln_driver driver = {
+        .ctx_get_id = ctx_get_id,
+        .ctx_get_device = ctx_get_device,
+        .device_get_name = device_get_name,
+        .device_get_attr = device_get_attr,
+        .driver_get_version = driver_get_version,
+        .stream_get_id = stream_get_id,
+        .stream_get_ctx = stream_get_ctx,
+        .stream_capturing = stream_capturing,
+        .exchange_capture = exchange_capture,
+        .module_load_data = module_load_data,
+        .module_unload = module_unload,
+        .module_get_func = module_get_func,
+        .mem_alloc = mem_alloc,
+        .launch_kernel = launch_kernel,
+    };
+    return &driver;
+}
+
+const struct fuseln_image *fuseln_image_find(enum fuseln_module module, const struct fuseln_device *device, bool ptx)
+{
+    static const struct fuseln_image images[] = {{.name = "sm_90", .compiler = "c", .data = "machine code"},
+                                                 {.name = "compute_90", .compiler = "c", .data = "ptx"}};
+    (void)module, (void)device;
+    return &images[ptx];
+}
+
+static CUstream const STREAM = (CUstream)0x5000, OTHER_STREAM = (CUstream)0x6000;
+
+static int new_context(void **state)
+{
+    static unsigned long long contexts = 100;
+    (void)state;
+    memset(&fake, 0, sizeof fake);
+    fake.context = fake.stream_context = ++contexts;
+    return 0;
+}
+
+static enum fuseln_verdict launch_with(enum fuseln_op op, bool rms, CUstream stream, size_t limit)
+{
+    static char memory[64] __attribute__((aligned(16)));
+    const struct fuseln_call call = {.op = op,
+                                     .rms = rms,
+                                     .rows = 9,
+                                     .cols = 1024,
+                                     .eps = 1e-5,
+                                     .x = memory,
+                                     .dy = memory,
+                                     .mean = memory,
+                                     .rstd = memory,
+                                     .y = memory,
+                                     .dx = memory,
+                                     .dgamma = memory,
+                                     .dbeta = memory,
+                                     .out_rows = 1};
+    struct fuseln_plan plan;
+    struct fuseln_context *context;
+    assert_int_equal(fuseln_context_current(&context), FUSELN_VERDICT_OK);
+    assert_int_equal(fuseln_plan_make(&call, fuseln_context_device(context), &plan), FUSELN_VERDICT_OK);
+    return fuseln_kernel_launch(context, &call, &plan, stream, limit);
+}
+
+static enum fuseln_verdict launch(enum fuseln_op op)
+{
+    const enum fuseln_verdict verdict = launch_with(op, false, STREAM, 32 << 20);
+    assert_int_equal(fake.mode, 0);
+    return verdict;
+}
+
+static void the_second_launch_asks_for_the_context_only(void **state)
+{
+    (void)state;
+    assert_int_equal(launch(FUSELN_OP_FORWARD), FUSELN_VERDICT_OK);
+    assert_int_equal(fake.loads, 1);
+    fake.queries = 0;
+    assert_int_equal(launch(FUSELN_OP_FORWARD), FUSELN_VERDICT_OK);
+    assert_int_equal(fake.queries, 1);
+    assert_int_equal(fake.loads, 1);
+    assert_int_equal(fake.launches, 2);
+    assert_int_equal(launch(FUSELN_OP_DX), FUSELN_VERDICT_OK); /* another module */
+    assert_int_equal(fake.loads, 2);
+}
+
+static void moments_write_no_y_and_rms_norm_no_mean(void **state)
+{
+    (void)state;
+    assert_int_equal(launch(FUSELN_OP_MOMENTS), FUSELN_VERDICT_OK);
+    assert_true(fake.y_null && !fake.mean_null);
+    assert_int_equal(launch_with(FUSELN_OP_FORWARD, true, STREAM, 0), FUSELN_VERDICT_OK);
+    assert_true(!fake.y_null && fake.mean_null);
+}
+
+static void in_capture_only_what_ran_before(void **state)
+{
+    (void)state;
+    for (fake.capturing = 1; fake.capturing <= 2; fake.capturing++) {
+        assert_int_equal(launch(FUSELN_OP_FORWARD), FUSELN_VERDICT_CAPTURE);
+        assert_int_equal(launch(FUSELN_OP_DGAMMA), FUSELN_VERDICT_CAPTURE);
+    }
+    assert_int_equal(fake.loads + fake.launches + fake.allocations, 0);
+    fake.capturing = 0;
+    assert_int_equal(launch(FUSELN_OP_FORWARD), FUSELN_VERDICT_OK);
+    assert_int_equal(launch(FUSELN_OP_DGAMMA), FUSELN_VERDICT_OK);
+    fake.capturing = 1;
+    assert_int_equal(launch(FUSELN_OP_FORWARD), FUSELN_VERDICT_OK);
+    assert_int_equal(launch(FUSELN_OP_DGAMMA), FUSELN_VERDICT_CAPTURE);
+}
+
+static void a_stream_of_another_context_is_left_alone(void **state)
+{
+    (void)state;
+    fake.stream_context = 7;
+    assert_int_equal(launch(FUSELN_OP_FORWARD), FUSELN_VERDICT_CONTEXT);
+    assert_int_equal(fake.launches, 0);
+    assert_int_equal(launch_with(FUSELN_OP_FORWARD, false, CU_STREAM_PER_THREAD, 0), FUSELN_VERDICT_OK);
+}
+
+static void a_refused_image_gives_way_to_ptx(void **state)
+{
+    (void)state;
+    fake.load_result[0] = CUDA_ERROR_NO_BINARY_FOR_GPU;
+    assert_int_equal(launch(FUSELN_OP_FORWARD), FUSELN_VERDICT_OK);
+    struct fuseln_device_report report[FUSELN_DEVICES_MAX];
+    assert_int_equal(fuseln_device_reports(report, FUSELN_DEVICES_MAX), 1);
+    assert_string_equal(report[0].image, "compute_90");
+    assert_string_equal(report[0].compute_capability, "9.0");
+    fake.load_result[1] = CUDA_ERROR_UNSUPPORTED_PTX_VERSION;
+    assert_int_equal(launch(FUSELN_OP_DX), FUSELN_VERDICT_IMAGE);
+    const int loads = fake.loads;
+    assert_int_equal(launch(FUSELN_OP_DX), FUSELN_VERDICT_IMAGE);
+    assert_int_equal(fake.loads, loads); /* remembered */
+}
+
+static void only_a_refusal_of_the_kernel_itself_is_remembered(void **state)
+{
+    (void)state;
+    fake.load_result[0] = 2; /* out of memory */
+    assert_int_equal(launch(FUSELN_OP_FORWARD), FUSELN_VERDICT_REFUSED);
+    fake.load_result[0] = CUDA_SUCCESS;
+    fake.refuse_launch = 1, fake.launch_result = 719; /* an error of the host's own */
+    assert_int_equal(launch(FUSELN_OP_FORWARD), FUSELN_VERDICT_REFUSED);
+    assert_int_equal(launch(FUSELN_OP_FORWARD), FUSELN_VERDICT_OK);
+    fake.refuse_launch = 3, fake.launch_result = CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
+    assert_int_equal(launch(FUSELN_OP_FORWARD), FUSELN_VERDICT_REFUSED);
+    assert_int_equal(launch(FUSELN_OP_FORWARD), FUSELN_VERDICT_REFUSED);
+    assert_int_equal(fake.launches, 3);
+}
+
+static void a_refused_reduction_gives_back_the_slab(void **state)
+{
+    (void)state;
+    fake.refuse_launch = 2, fake.launch_result = 719;
+    assert_int_equal(launch(FUSELN_OP_DGAMMA), FUSELN_VERDICT_REFUSED);
+    assert_int_equal(launch(FUSELN_OP_DGAMMA), FUSELN_VERDICT_OK);
+    assert_int_equal(fake.launches, 4);
+    assert_int_equal(fake.allocations, 1);
+}
+
+static void scratch_is_by_stream_and_under_the_limit(void **state)
+{
+    (void)state;
+    assert_int_equal(launch_with(FUSELN_OP_DGAMMA, false, STREAM, 1000), FUSELN_VERDICT_SCRATCH);
+    fake.queries = 0;
+    assert_int_equal(launch(FUSELN_OP_DGAMMA), FUSELN_VERDICT_OK);
+    const size_t first = fake.bytes;
+    fake.queries = 0;
+    assert_int_equal(launch(FUSELN_OP_DGAMMA), FUSELN_VERDICT_OK);
+    assert_int_equal(fake.queries, 3); /* context, capture, stream */
+    assert_int_equal(fake.allocations, 1);
+    struct fuseln_device_report report[FUSELN_DEVICES_MAX];
+    fuseln_device_reports(report, FUSELN_DEVICES_MAX);
+    const size_t held = report[0].scratch_bytes; /* of earlier tests too */
+    assert_int_equal(launch_with(FUSELN_OP_DGAMMA, false, OTHER_STREAM, held + first - 1), FUSELN_VERDICT_SCRATCH);
+    assert_int_equal(launch_with(FUSELN_OP_DGAMMA, false, OTHER_STREAM, held + first), FUSELN_VERDICT_OK);
+    assert_int_equal(fake.allocations, 2);
+    fuseln_kernels_after_fork();
+    assert_int_equal(fuseln_device_reports(report, FUSELN_DEVICES_MAX), 0);
+}
+
+static void *launch_in_thread(void *barrier)
+{
+    pthread_barrier_wait(barrier);
+    return (void *)(uintptr_t)launch_with(FUSELN_OP_FORWARD, false, NULL, 0);
+}
+
+static void losers_of_a_race_unload_their_module(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 50; round++) {
+        pthread_t threads[8];
+        pthread_barrier_t barrier;
+        new_context(state);
+        pthread_barrier_init(&barrier, NULL, 8);
+        for (int i = 0; i < 8; i++)
+            pthread_create(&threads[i], NULL, launch_in_thread, &barrier);
+        for (int i = 0; i < 8; i++) {
+            void *verdict;
+            pthread_join(threads[i], &verdict);
+            assert_int_equal((uintptr_t)verdict, FUSELN_VERDICT_OK);
+        }
+        pthread_barrier_destroy(&barrier);
+        assert_int_equal(fake.loads - fake.unloads, 1);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(the_second_launch_asks_for_the_context_only, new_context),
+        cmocka_unit_test_setup(moments_write_no_y_and_rms_norm_no_mean, new_context),
+        cmocka_unit_test_setup(in_capture_only_what_ran_before, new_context),
+        cmocka_unit_test_setup(a_stream_of_another_context_is_left_alone, new_context),
+        cmocka_unit_test_setup(a_refused_image_gives_way_to_ptx, new_context),
+        cmocka_unit_test_setup(only_a_refusal_of_the_kernel_itself_is_remembered, new_context),
+        cmocka_unit_test_setup(a_refused_reduction_gives_back_the_slab, new_context),
+        cmocka_unit_test_setup(scratch_is_by_stream_and_under_the_limit, new_context),
+        cmocka_unit_test_setup(losers_of_a_race_unload_their_module, new_context),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

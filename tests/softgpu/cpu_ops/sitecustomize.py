@@ -1,0 +1,77 @@
+"""Loaded by Python itself because tests/softgpu/run puts this folder first in PYTHONPATH.
+
+Runs the sitecustomize that this one hides, if any. Lets the autograd threads come to rest before the interpreter ends.
+With SOFTGPU_CPU_OPS set (run --cpu-ops), softgpu_cpu_ops takes over PyTorch's CUDA operators as soon as the program
+has imported torch. A program without torch notices nothing.
+"""
+import atexit
+import glob
+import importlib.machinery
+import importlib.util
+import os
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class TorchFinder:
+    """Finds torch as usual, and adds one step to the end of its import."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "torch":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.loader is None:
+            return spec
+        execute = spec.loader.exec_module
+
+        def exec_module(module):
+            execute(module)
+            import softgpu_cpu_ops
+
+            softgpu_cpu_ops.install(module)
+
+        spec.loader.exec_module = exec_module
+        return spec
+
+
+def run_hidden_sitecustomize():
+    others = [entry for entry in sys.path if os.path.abspath(entry or ".") != HERE]
+    spec = importlib.machinery.PathFinder.find_spec("sitecustomize", others)
+    if spec is not None and spec.loader is not None:
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+
+def autograd_threads():
+    """State and count of context switches of each autograd thread, by thread."""
+    found = {}
+    for comm in glob.glob("/proc/self/task/*/comm"):
+        try:
+            with open(comm) as name, open(os.path.join(os.path.dirname(comm), "status")) as status:
+                if name.read().startswith("pt_autograd"):
+                    found[comm] = [line for line in status if line.startswith(("State", "volun", "nonvol"))]
+        except OSError:
+            pass  # ended meanwhile
+    return found
+
+
+def wait_for_autograd():
+    """A device here is so fast that an autograd thread may still be dropping Python objects of the last backward when
+    the interpreter ends; Python then kills it inside C++ code that must not be unwound, and the process aborts. One
+    that has not moved while nobody held the GIL waits for its next task, and stays there."""
+    before = None
+    end = time.monotonic() + 2
+    while "torch" in sys.modules and time.monotonic() < end:
+        now = autograd_threads()
+        if now == before and all("S (sleeping)" in lines[0] for lines in now.values()):
+            return
+        before = now
+        time.sleep(0.006)  # longer than a thread waits before it asks for the GIL again
+
+
+atexit.register(wait_for_autograd)  # the first registered runs last
+if os.environ.get("SOFTGPU_CPU_OPS"):
+    sys.meta_path.insert(0, TorchFinder())
+run_hidden_sitecustomize()

@@ -1,0 +1,130 @@
+/*
+ * Allocations of device_memory.h: a list under one lock; each block is [guard][bytes, rounded up][guard]. The rounding
+ * belongs to the guard, so that the first byte behind the allocation is watched.
+ */
+#include "device_memory.h"
+
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "driver_objects.h"
+
+enum { GUARD_BYTES = 1024, ALIGNMENT = 512 };
+
+struct block {
+    struct block *next;
+    unsigned char *base; /* what the program has */
+    size_t bytes;
+    bool damaged; /* said once */
+};
+
+static pthread_mutex_t block_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct block *blocks;
+static size_t used_bytes;
+
+static size_t tail_bytes(size_t bytes)
+{
+    return GUARD_BYTES + (ALIGNMENT - bytes % ALIGNMENT) % ALIGNMENT;
+}
+
+static size_t total_bytes(void)
+{
+    const char *text = getenv("SOFTGPU_MEMORY");
+    return text ? strtoull(text, NULL, 0) : (size_t)16 << 30;
+}
+
+/* The first byte of a guard that changed, relative to start; -1 if none did. */
+static long guard_damage(const unsigned char *start, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; ++i)
+        if (start[i] != 0xff)
+            return (long)i;
+    return -1;
+}
+
+static void block_check(struct block *block, const char *after)
+{
+    long before = guard_damage(block->base - GUARD_BYTES, GUARD_BYTES);
+    long behind = guard_damage(block->base + block->bytes, tail_bytes(block->bytes));
+    if (block->damaged || (before < 0 && behind < 0))
+        return;
+    block->damaged = true;
+    if (before >= 0)
+        softgpu_error("guard zone damaged: byte %ld before an allocation of %zu bytes at %p, seen %s",
+                      GUARD_BYTES - before, block->bytes, (void *)block->base, after);
+    if (behind >= 0)
+        softgpu_error("guard zone damaged: byte %ld behind an allocation of %zu bytes at %p, seen %s", behind,
+                      block->bytes, (void *)block->base, after);
+}
+
+void *softgpu_memory_allocate(size_t bytes)
+{
+    struct block *block = malloc(sizeof *block);
+    size_t all = GUARD_BYTES + bytes + tail_bytes(bytes);
+    void *memory = NULL;
+    pthread_mutex_lock(&block_lock);
+    bool fits = all > bytes && bytes <= total_bytes() - used_bytes;
+    if (!block || !fits || posix_memalign(&memory, ALIGNMENT, all) != 0) {
+        pthread_mutex_unlock(&block_lock);
+        free(block);
+        return NULL;
+    }
+    memset(memory, 0xff, all);
+    *block = (struct block){.next = blocks, .base = (unsigned char *)memory + GUARD_BYTES, .bytes = bytes};
+    blocks = block;
+    used_bytes += bytes;
+    pthread_mutex_unlock(&block_lock);
+    return block->base;
+}
+
+bool softgpu_memory_free(void *address)
+{
+    pthread_mutex_lock(&block_lock);
+    struct block **link = &blocks;
+    while (*link && (*link)->base != address)
+        link = &(*link)->next;
+    struct block *block = *link;
+    if (block) {
+        block_check(block, "when it was freed");
+        *link = block->next;
+        used_bytes -= block->bytes;
+        memset(block->base, 0xff, block->bytes);
+        free(block->base - GUARD_BYTES);
+    }
+    pthread_mutex_unlock(&block_lock);
+    free(block);
+    return block != NULL;
+}
+
+bool softgpu_memory_find(const void *address, void **ret_base, size_t *ret_bytes)
+{
+    const unsigned char *byte = address;
+    pthread_mutex_lock(&block_lock);
+    struct block *block = blocks;
+    while (block && !(byte >= block->base && byte < block->base + block->bytes))
+        block = block->next;
+    if (block) {
+        *ret_base = block->base;
+        *ret_bytes = block->bytes;
+    }
+    pthread_mutex_unlock(&block_lock);
+    return block != NULL;
+}
+
+void softgpu_memory_check(const char *after)
+{
+    pthread_mutex_lock(&block_lock);
+    for (struct block *block = blocks; block; block = block->next)
+        block_check(block, after);
+    pthread_mutex_unlock(&block_lock);
+}
+
+void softgpu_memory_totals(size_t *ret_free_bytes, size_t *ret_total_bytes)
+{
+    pthread_mutex_lock(&block_lock);
+    *ret_total_bytes = total_bytes();
+    *ret_free_bytes = *ret_total_bytes - used_bytes;
+    pthread_mutex_unlock(&block_lock);
+}

@@ -1,0 +1,180 @@
+/*
+ * Reads what a module image holds: the kernels of a cubin with their registers, launch bounds, shared memory and
+ * parameter bytes, the entries of PTX text; and refuses what this device and driver could not load.
+ * Cubins: the architecture is in e_flags, in the low byte (ELF ABI version 7) or the next one (version 8); registers
+ * are attribute 0x2f of .nv.info, launch bounds 0x05 and parameter bytes 0x19 of .nv.info.NAME (seen in images of
+ * NVRTC 12.0 and 12.8 and nvcc 13.0 for sm_70 ... sm_120; sh_info's top byte holds registers for sm_70 only).
+ */
+#include <ctype.h>
+#include <elf.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "driver_objects.h"
+
+enum { ABI_7 = 7, ABI_8 = 8, DRIVER_OF_ABI_8 = 12080, MACHINE_CUDA = 190 };
+enum { ARCHITECTURE_OF_RESERVED_SMEM = 90, RESERVED_SMEM_BYTES = 1024 };
+enum { FATBIN_MAGIC = 0xba55ed50, FATBIN_WRAPPER_MAGIC = 0x466243b1 };
+enum {
+    FORMAT_VALUE = 3,
+    FORMAT_SIZED = 4,
+    ATTRIBUTE_MAX_THREADS = 0x05,
+    ATTRIBUTE_PARAM_BYTES = 0x19,
+    ATTRIBUTE_REGISTERS = 0x2f
+};
+
+struct cubin {
+    const unsigned char *bytes;
+    const Elf64_Shdr *sections;
+    unsigned section_count;
+    const char *names;
+};
+
+/* An image for X.y runs on X.z, z >= y. */
+static CUresult device_check(unsigned architecture)
+{
+    const struct softgpu_facts *facts = softgpu_facts_get();
+    bool runs = (int)(architecture / 10) == facts->cc_major && (int)(architecture % 10) <= facts->cc_minor;
+    return runs ? CUDA_SUCCESS : CUDA_ERROR_NO_BINARY_FOR_GPU;
+}
+
+static struct softgpu_image_kernel *kernel_add(CUmodule module, const char *name, size_t length)
+{
+    struct softgpu_image_kernel *grown = realloc(module->kernels, (module->kernel_count + 1) * sizeof *grown);
+    if (!grown)
+        return NULL;
+    module->kernels = grown;
+    struct softgpu_image_kernel *kernel = &grown[module->kernel_count];
+    *kernel = (struct softgpu_image_kernel){.name = strndup(name, length)};
+    module->kernel_count += kernel->name != NULL;
+    return kernel->name ? kernel : NULL;
+}
+
+static const Elf64_Shdr *section_find(const struct cubin *cubin, const char *prefix, const char *name)
+{
+    size_t length = strlen(prefix);
+    for (unsigned i = 0; i < cubin->section_count; ++i) {
+        const char *section = cubin->names + cubin->sections[i].sh_name;
+        if (strncmp(section, prefix, length) == 0 && strcmp(section + length, name) == 0)
+            return &cubin->sections[i];
+    }
+    return NULL;
+}
+
+/* The 32-bit word at index of an attribute's payload; key: the payload's first word, -1 any. 0 if there is none. */
+static unsigned info_word(const struct cubin *cubin, const Elf64_Shdr *section, unsigned attribute, long key, int index)
+{
+    const unsigned char *at = section ? cubin->bytes + section->sh_offset : NULL;
+    const unsigned char *end = section ? at + section->sh_size : NULL;
+    while (at && at + 4 <= end) {
+        uint16_t value;
+        uint32_t words[2] = {0, 0};
+        memcpy(&value, at + 2, sizeof value);
+        size_t payload = at[0] == FORMAT_SIZED ? value : 0;
+        memcpy(words, at + 4, payload < sizeof words ? payload : sizeof words);
+        if (at[1] == attribute && (key < 0 || (uint32_t)key == words[0]))
+            return payload ? words[index] : value;
+        at += 4 + payload;
+    }
+    return 0;
+}
+
+static void cubin_kernel_add(const struct cubin *cubin, CUmodule module, const char *name, long symbol,
+                             unsigned architecture)
+{
+    struct softgpu_image_kernel *kernel = kernel_add(module, name, strlen(name));
+    if (!kernel)
+        return;
+    const Elf64_Shdr *info = section_find(cubin, ".nv.info.", name);
+    const Elf64_Shdr *shared = section_find(cubin, ".nv.shared.", name);
+    kernel->registers = info_word(cubin, section_find(cubin, ".nv.info", ""), ATTRIBUTE_REGISTERS, symbol, 1);
+    kernel->threads_max = info_word(cubin, info, ATTRIBUTE_MAX_THREADS, -1, 0);
+    kernel->param_bytes = info_word(cubin, info, ATTRIBUTE_PARAM_BYTES, -1, 0);
+    kernel->smem_static_bytes = shared ? (unsigned)shared->sh_size : 0;
+    if (architecture >= ARCHITECTURE_OF_RESERVED_SMEM && kernel->smem_static_bytes >= RESERVED_SMEM_BYTES)
+        kernel->smem_static_bytes -= RESERVED_SMEM_BYTES; /* the system's, not the kernel's */
+}
+
+static CUresult cubin_read(const unsigned char *bytes, CUmodule module)
+{
+    const Elf64_Ehdr *header = (const Elf64_Ehdr *)bytes;
+    unsigned abi = header->e_ident[EI_ABIVERSION], flags = header->e_flags;
+    if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_machine != MACHINE_CUDA || abi < ABI_7 || abi > ABI_8)
+        return CUDA_ERROR_INVALID_IMAGE;
+    if (abi == ABI_8 && softgpu_facts_get()->driver_version < DRIVER_OF_ABI_8)
+        return CUDA_ERROR_INVALID_IMAGE;
+    unsigned architecture = abi == ABI_7 ? flags & 0xff : flags >> 8 & 0xff;
+    CUresult result = device_check(architecture);
+    if (result != CUDA_SUCCESS)
+        return result;
+    const Elf64_Shdr *sections = (const Elf64_Shdr *)(bytes + header->e_shoff);
+    struct cubin cubin = {bytes, sections, header->e_shnum,
+                          (const char *)bytes + sections[header->e_shstrndx].sh_offset};
+    const Elf64_Shdr *table = section_find(&cubin, ".symtab", "");
+    if (!table || table->sh_link >= cubin.section_count)
+        return CUDA_ERROR_INVALID_IMAGE;
+    const Elf64_Sym *symbols = (const Elf64_Sym *)(bytes + table->sh_offset);
+    const char *strings = (const char *)bytes + sections[table->sh_link].sh_offset;
+    for (size_t i = 0; i < table->sh_size / sizeof *symbols; ++i)
+        if (ELF64_ST_TYPE(symbols[i].st_info) == STT_FUNC && ELF64_ST_BIND(symbols[i].st_info) == STB_GLOBAL)
+            cubin_kernel_add(&cubin, module, strings + symbols[i].st_name, (long)i, architecture);
+    return CUDA_SUCCESS;
+}
+
+/* The number behind a directive, 83 for ".version 8.3", 90 for ".target sm_90a"; 0 if it is not there. */
+static unsigned directive(const char *text, const char *name)
+{
+    const char *at = strstr(text, name);
+    unsigned number = 0;
+    for (at = at ? at + strlen(name) : ""; isdigit((unsigned char)*at) || *at == '.'; ++at)
+        if (*at != '.')
+            number = number * 10 + (unsigned)(*at - '0');
+    return number;
+}
+
+/* PTX 8.0 came with CUDA 12.0; from there minor versions agree up to 12.6, then PTX 8.6 is 12.7. */
+static unsigned ptx_version_max(int driver_version)
+{
+    unsigned major = (unsigned)driver_version / 1000, minor = (unsigned)driver_version % 1000 / 10;
+    if (major == 11)
+        return 70 + minor;
+    if (major == 12)
+        return 80 + (minor > 5 ? minor - 1 : minor);
+    return (major - 4) * 10 + minor;
+}
+
+static CUresult ptx_read(const char *text, CUmodule module)
+{
+    static const char ENTRY[] = ".entry";
+    const struct softgpu_facts *facts = softgpu_facts_get();
+    unsigned version = directive(text, ".version "), target = directive(text, ".target sm_");
+    if (!version || !target)
+        return CUDA_ERROR_INVALID_PTX;
+    if (version > ptx_version_max(facts->driver_version))
+        return CUDA_ERROR_UNSUPPORTED_PTX_VERSION;
+    if (target > (unsigned)(facts->cc_major * 10 + facts->cc_minor))
+        return CUDA_ERROR_NO_BINARY_FOR_GPU;
+    for (const char *at = text; (at = strstr(at, ENTRY));) {
+        at += sizeof ENTRY - 1;
+        at += strspn(at, " \t\r\n");
+        size_t length = strcspn(at, "( \t\r\n");
+        if (!kernel_add(module, at, length))
+            return CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    return CUDA_SUCCESS;
+}
+
+CUresult softgpu_image_read(const void *image, CUmodule module)
+{
+    const unsigned char *bytes = image;
+    uint32_t magic;
+    if (!image)
+        return CUDA_ERROR_INVALID_VALUE;
+    memcpy(&magic, bytes, sizeof magic);
+    if (memcmp(bytes, ELFMAG, SELFMAG) == 0)
+        return cubin_read(bytes, module);
+    module->any_name = magic == FATBIN_MAGIC || magic == FATBIN_WRAPPER_MAGIC;
+    if (module->any_name)
+        return CUDA_SUCCESS;
+    return isspace(*bytes) || *bytes == '/' || *bytes == '.' ? ptx_read(image, module) : CUDA_ERROR_INVALID_IMAGE;
+}

@@ -1,0 +1,226 @@
+/*
+ * Launches of the stand-in driver: refuses what the image's or the device's limits refuse, then runs ours through the
+ * executor and originals through their references, and writes SOFTGPU_LOG, one JSON line for every kernel that ran:
+ * {"kind","name","grid","block","smem","stream" (cuStreamGetId),"pid"}.
+ */
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "device_memory.h"
+#include "driver_objects.h"
+#include "driver_signature.h"
+#include "executor.h"
+#include "originals.h"
+
+enum { REGISTERS_PER_BLOCK = 65536, GRID_YZ_MAX = 65535, BLOCK_Z_MAX = 64, ATTRIBUTE_CLUSTER = 4 };
+
+static void log_write(const struct softgpu_launch *launch, unsigned long long stream_id)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static int fd = -1;
+    static pid_t opened_by;
+    const char *path = getenv("SOFTGPU_LOG");
+    char line[8192];
+    if (!path || !*path)
+        return;
+    pthread_mutex_lock(&lock);
+    if (opened_by != getpid()) {
+        fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+        opened_by = getpid();
+        if (fd < 0)
+            softgpu_error("cannot write SOFTGPU_LOG %s", path);
+    }
+    pthread_mutex_unlock(&lock);
+    int length = snprintf(line, sizeof line,
+                          "{\"kind\":\"%s\",\"name\":\"%s\",\"grid\":[%u,%u,%u],\"block\":[%u,%u,%u],\"smem\":%u,"
+                          "\"stream\":%llu,\"pid\":%d}\n",
+                          launch->function->run ? "ours" : "original", launch->function->name, launch->grid[0],
+                          launch->grid[1], launch->grid[2], launch->block[0], launch->block[1], launch->block[2],
+                          launch->smem_bytes, stream_id, (int)opened_by);
+    if (fd >= 0 && length < (int)sizeof line && write(fd, line, (size_t)length) != length)
+        softgpu_error("cannot write SOFTGPU_LOG %s", path);
+}
+
+static void ours_body(const void *argument)
+{
+    const struct softgpu_launch *launch = argument;
+    launch->function->run(launch->ours);
+}
+
+static CUresult ours_run(const struct softgpu_launch *launch, CUcontext context)
+{
+    const unsigned *g = launch->grid, *b = launch->block;
+    struct softgpu_grid grid = {.kernel = launch->function->name,
+                                .grid_dim = {g[0], g[1], g[2]},
+                                .block_dim = {b[0], b[1], b[2]},
+                                .smem_bytes = launch->smem_bytes};
+    char after[512];
+    const char *failure = softgpu_execute(&grid, ours_body, launch);
+    snprintf(after, sizeof after, "after kernel %s", launch->function->name);
+    softgpu_memory_check(after);
+    if (!failure)
+        return CUDA_SUCCESS;
+    softgpu_error("%s", failure);
+    context->error = CUDA_ERROR_LAUNCH_FAILED;
+    return CUDA_ERROR_LAUNCH_FAILED;
+}
+
+static CUresult original_run(const struct softgpu_launch *launch)
+{
+    const char *name = launch->function->name;
+    int result = softgpu_original_run(name, launch->grid, launch->block, launch->smem_bytes, launch->params);
+    if (result == 0)
+        return CUDA_SUCCESS;
+    if (result != -1)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    softgpu_note("no reference for kernel %s", name);
+    return CUDA_ERROR_NOT_SUPPORTED;
+}
+
+static CUresult launch_run(const struct softgpu_operation *operation)
+{
+    const struct softgpu_launch *launch = &operation->launch;
+    CUresult result = launch->function->run ? ours_run(launch, operation->context) : original_run(launch);
+    if (result == CUDA_SUCCESS)
+        log_write(launch, operation->stream_id);
+    return result;
+}
+
+/* An original's parameters are copied as 8 bytes each: none of a layer norm is larger. */
+static CUresult launch_hold(struct softgpu_operation *operation)
+{
+    struct softgpu_launch *launch = &operation->launch;
+    void **params = launch->params;
+    launch->params = NULL;
+    if (launch->function->run)
+        return CUDA_SUCCESS;
+    size_t count = softgpu_signature_count(launch->function->name);
+    void **held = count ? malloc(count * (sizeof(void *) + sizeof(uint64_t))) : NULL;
+    if (!held) {
+        softgpu_note("cannot capture kernel %s: its signature is not known", launch->function->name);
+        return CUDA_ERROR_NOT_SUPPORTED;
+    }
+    for (size_t i = 0; i < count; ++i) {
+        held[i] = (char *)(held + count) + i * sizeof(uint64_t);
+        memcpy(held[i], params[i], sizeof(uint64_t));
+    }
+    launch->params = held;
+    return CUDA_SUCCESS;
+}
+
+static CUresult device_limits_check(const struct softgpu_launch *launch)
+{
+    const unsigned *grid = launch->grid, *block = launch->block;
+    unsigned long long threads = (unsigned long long)block[0] * block[1] * block[2];
+    bool grid_fits =
+        grid[0] && grid[1] && grid[2] && grid[0] <= INT32_MAX && grid[1] <= GRID_YZ_MAX && grid[2] <= GRID_YZ_MAX;
+    bool block_fits = threads && threads <= SOFTGPU_BLOCK_THREADS_MAX && block[2] <= BLOCK_Z_MAX;
+    return grid_fits && block_fits ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+/* Registers are granted to a thread in eights. */
+static CUresult image_limits_check(const struct softgpu_launch *launch)
+{
+    const struct softgpu_kernel *function = launch->function;
+    unsigned threads = launch->block[0] * launch->block[1] * launch->block[2];
+    unsigned registers = (function->facts.registers + 7) / 8 * 8 * ((threads + 31) / 32 * 32);
+    if (launch->smem_bytes > function->smem_dynamic_max)
+        return CUDA_ERROR_INVALID_VALUE;
+    if (registers > REGISTERS_PER_BLOCK || (function->facts.threads_max && threads > function->facts.threads_max))
+        return CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
+    return CUDA_SUCCESS;
+}
+
+static CUresult ours_params_take(struct softgpu_launch *launch, void **params)
+{
+    unsigned bytes = launch->function->facts.param_bytes;
+    if (!params || !params[0])
+        return CUDA_ERROR_INVALID_VALUE;
+    if (bytes && bytes != sizeof launch->ours) {
+        softgpu_error("kernel %s takes %u bytes of parameters in its image, its CPU build %zu", launch->function->name,
+                      bytes, sizeof launch->ours);
+        return CUDA_ERROR_INVALID_VALUE;
+    }
+    memcpy(&launch->ours, params[0], sizeof launch->ours);
+    return CUDA_SUCCESS;
+}
+
+/* A function belongs to one context, which must be the stream's and the current one; a kernel to any. */
+static CUresult handle_check(CUfunction function, CUstream handle)
+{
+    CUstream stream;
+    CUcontext context = NULL;
+    CUresult result = softgpu_context_ready(&context);
+    result = result ? result : softgpu_stream_ready(handle, &stream);
+    if (result != CUDA_SUCCESS || softgpu_object_is(function, SOFTGPU_KERNEL))
+        return result;
+    if (!softgpu_object_is(function, SOFTGPU_FUNCTION) || stream->context != context)
+        return CUDA_ERROR_INVALID_HANDLE;
+    CUcontext owner = function->module->context;
+    return !owner || owner == context ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+}
+
+static CUresult launch(struct softgpu_launch launch, CUstream stream, void **params, void **extra)
+{
+    CUresult result = handle_check(launch.function, stream);
+    result = result ? result : device_limits_check(&launch);
+    result = result ? result : image_limits_check(&launch);
+    if (result == CUDA_SUCCESS && !params && extra) {
+        softgpu_note("kernel %s: packed parameters are not supported", launch.function->name);
+        result = CUDA_ERROR_NOT_SUPPORTED;
+    }
+    if (result == CUDA_SUCCESS && launch.function->run)
+        result = ours_params_take(&launch, params);
+    if (result != CUDA_SUCCESS)
+        return result;
+    launch.params = params;
+    struct softgpu_operation operation = {.run = launch_run, .hold = launch_hold, .launch = launch};
+    return softgpu_stream_submit(stream, &operation);
+}
+
+CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
+                        unsigned block_y, unsigned block_z, unsigned smem_bytes, CUstream stream, void **params,
+                        void **extra)
+{
+    return launch((struct softgpu_launch){.function = function,
+                                          .grid = {grid_x, grid_y, grid_z},
+                                          .block = {block_x, block_y, block_z},
+                                          .smem_bytes = smem_bytes},
+                  stream, params, extra);
+}
+
+CUresult cuLaunchCooperativeKernel(CUfunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
+                                   unsigned block_x, unsigned block_y, unsigned block_z, unsigned smem_bytes,
+                                   CUstream stream, void **params)
+{
+    return cuLaunchKernel(function, grid_x, grid_y, grid_z, block_x, block_y, block_z, smem_bytes, stream, params,
+                          NULL);
+}
+
+static CUresult launch_ex(const struct softgpu_launch_config *config, CUstream stream, CUfunction function,
+                          void **params, void **extra)
+{
+    const unsigned *grid = config->grid, *block = config->block;
+    for (unsigned i = 0; i < config->attribute_count; ++i) {
+        const unsigned *value = config->attributes[i].value;
+        if (config->attributes[i].id == ATTRIBUTE_CLUSTER && value[0] * value[1] * value[2] > 1)
+            return CUDA_ERROR_NOT_SUPPORTED;
+    }
+    return cuLaunchKernel(function, grid[0], grid[1], grid[2], block[0], block[1], block[2], config->smem_bytes, stream,
+                          params, extra);
+}
+
+CUresult cuLaunchKernelEx(const struct softgpu_launch_config *config, CUfunction function, void **params, void **extra)
+{
+    return launch_ex(config, config->stream, function, params, extra);
+}
+
+CUresult cuLaunchKernelEx_ptsz(const struct softgpu_launch_config *config, CUfunction function, void **params,
+                               void **extra)
+{
+    return launch_ex(config, softgpu_stream_ptsz(config->stream), function, params, extra);
+}

@@ -1,0 +1,232 @@
+/*
+ * cuMem* of the stand-in driver over device_memory.h. Copies and fills are operations of a stream like launches, so
+ * they are captured too.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "device_memory.h"
+#include "driver_objects.h"
+
+/* What every call that may synchronise asks first. */
+static CUresult blocking_ready(void)
+{
+    CUcontext context;
+    CUresult result = softgpu_context_ready(&context);
+    return result ? result : softgpu_capture_forbids();
+}
+
+static CUresult allocate(CUdeviceptr *ret_address, size_t bytes)
+{
+    if (!bytes)
+        return CUDA_ERROR_INVALID_VALUE;
+    void *address = softgpu_memory_allocate(bytes);
+    if (!address)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    *ret_address = (CUdeviceptr)(uintptr_t)address;
+    return CUDA_SUCCESS;
+}
+
+static CUresult release(CUdeviceptr address)
+{
+    bool known = !address || softgpu_memory_free((void *)(uintptr_t)address);
+    return known ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+CUresult cuMemAlloc_v2(CUdeviceptr *ret_address, size_t bytes)
+{
+    CUresult result = blocking_ready();
+    return result ? result : allocate(ret_address, bytes);
+}
+
+CUresult cuMemFree_v2(CUdeviceptr address)
+{
+    CUresult result = blocking_ready();
+    return result ? result : release(address);
+}
+
+/* Memory nodes of a graph are not played. */
+static CUresult async_ready(CUstream handle)
+{
+    CUstream stream;
+    CUresult result = softgpu_stream_ready(handle, &stream);
+    return result ? result : stream->capture ? CUDA_ERROR_NOT_SUPPORTED : CUDA_SUCCESS;
+}
+
+CUresult cuMemAllocAsync(CUdeviceptr *ret_address, size_t bytes, CUstream stream)
+{
+    CUresult result = async_ready(stream);
+    return result ? result : allocate(ret_address, bytes);
+}
+
+CUresult cuMemFreeAsync(CUdeviceptr address, CUstream stream)
+{
+    CUresult result = async_ready(stream);
+    return result ? result : release(address);
+}
+
+CUresult cuMemHostAlloc(void **ret_address, size_t bytes, unsigned flags)
+{
+    (void)flags;
+    CUresult result = blocking_ready();
+    if (result != CUDA_SUCCESS)
+        return result;
+    return posix_memalign(ret_address, 4096, bytes ? bytes : 1) == 0 ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+CUresult cuMemAllocHost_v2(void **ret_address, size_t bytes)
+{
+    return cuMemHostAlloc(ret_address, bytes, 0);
+}
+
+CUresult cuMemFreeHost(void *address)
+{
+    CUresult result = blocking_ready();
+    if (result == CUDA_SUCCESS)
+        free(address);
+    return result;
+}
+
+CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr *ret_address, void *host, unsigned flags)
+{
+    (void)flags;
+    *ret_address = (CUdeviceptr)(uintptr_t)host;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuMemGetInfo_v2(size_t *ret_free, size_t *ret_total)
+{
+    CUcontext context;
+    CUresult result = softgpu_context_ready(&context);
+    if (result == CUDA_SUCCESS)
+        softgpu_memory_totals(ret_free, ret_total);
+    return result;
+}
+
+CUresult cuMemGetAddressRange_v2(CUdeviceptr *ret_base, size_t *ret_bytes, CUdeviceptr address)
+{
+    void *base;
+    size_t bytes;
+    if (!softgpu_memory_find((void *)(uintptr_t)address, &base, &bytes))
+        return CUDA_ERROR_NOT_FOUND;
+    if (ret_base)
+        *ret_base = (CUdeviceptr)(uintptr_t)base;
+    if (ret_bytes)
+        *ret_bytes = bytes;
+    return CUDA_SUCCESS;
+}
+
+enum pointer_attribute {
+    CONTEXT = 1,
+    MEMORY_TYPE,
+    DEVICE_POINTER,
+    BUFFER_ID = 7,
+    IS_MANAGED,
+    ORDINAL,
+    START = 11,
+    SIZE
+};
+
+CUresult cuPointerGetAttribute(void *ret_value, int attribute, CUdeviceptr address)
+{
+    void *base;
+    size_t bytes;
+    CUcontext context;
+    CUresult result = softgpu_context_ready(&context);
+    if (result != CUDA_SUCCESS || !softgpu_memory_find((void *)(uintptr_t)address, &base, &bytes))
+        return result ? result : CUDA_ERROR_INVALID_VALUE;
+    switch (attribute) {
+    case CONTEXT:
+        *(CUcontext *)ret_value = context;
+        return CUDA_SUCCESS;
+    case MEMORY_TYPE:
+        *(unsigned *)ret_value = 2; /* device */
+        return CUDA_SUCCESS;
+    case DEVICE_POINTER:
+        *(CUdeviceptr *)ret_value = address;
+        return CUDA_SUCCESS;
+    case BUFFER_ID:
+    case START:
+        *(CUdeviceptr *)ret_value = (CUdeviceptr)(uintptr_t)base;
+        return CUDA_SUCCESS;
+    case IS_MANAGED:
+        *(unsigned char *)ret_value = 0;
+        return CUDA_SUCCESS;
+    case ORDINAL:
+        *(int *)ret_value = context->device;
+        return CUDA_SUCCESS;
+    case SIZE:
+        *(size_t *)ret_value = bytes;
+        return CUDA_SUCCESS;
+    default:
+        return CUDA_ERROR_NOT_SUPPORTED;
+    }
+}
+
+CUresult cuPointerGetAttributes(unsigned count, const int *attributes, void **ret_values, CUdeviceptr address)
+{
+    for (unsigned i = 0; i < count; ++i)
+        cuPointerGetAttribute(ret_values[i], attributes[i], address);
+    return CUDA_SUCCESS;
+}
+
+static CUresult copy_run(const struct softgpu_operation *operation)
+{
+    memmove(operation->copy.target, operation->copy.source, operation->copy.bytes);
+    return CUDA_SUCCESS;
+}
+
+static CUresult copy_submit(void *target, const void *source, size_t bytes, CUstream stream)
+{
+    struct softgpu_operation operation = {.run = copy_run, .copy = {target, source, bytes}};
+    return softgpu_stream_submit(stream, &operation);
+}
+
+static CUresult set_run(const struct softgpu_operation *operation)
+{
+    unsigned value = operation->set.value, width = operation->set.width;
+    unsigned char *target = operation->set.target;
+    for (size_t i = 0; i < operation->set.count; ++i)
+        memcpy(target + i * width, &value, width); /* little-endian */
+    return CUDA_SUCCESS;
+}
+
+static CUresult set_submit(CUdeviceptr target, unsigned value, unsigned width, size_t count, CUstream stream)
+{
+    struct softgpu_operation operation = {.run = set_run, .set = {(void *)(uintptr_t)target, value, width, count}};
+    return softgpu_stream_submit(stream, &operation);
+}
+
+/* X(suffix of the name, type of target, type of source) */
+#define COPIES(X)                           \
+    X(, , CUdeviceptr, CUdeviceptr)         \
+    X(HtoD, _v2, CUdeviceptr, const void *) \
+    X(DtoH, _v2, void *, CUdeviceptr)       \
+    X(DtoD, _v2, CUdeviceptr, CUdeviceptr)
+#define X(kind, version, target_type, source_type)                                                                     \
+    CUresult cuMemcpy##kind##version(target_type target, source_type source, size_t bytes)                             \
+    {                                                                                                                  \
+        CUresult result = blocking_ready();                                                                            \
+        return result ? result : copy_submit((void *)(uintptr_t)target, (const void *)(uintptr_t)source, bytes, NULL); \
+    }                                                                                                                  \
+    CUresult cuMemcpy##kind##Async##version(target_type target, source_type source, size_t bytes, CUstream stream)     \
+    {                                                                                                                  \
+        return copy_submit((void *)(uintptr_t)target, (const void *)(uintptr_t)source, bytes, stream);                 \
+    }
+COPIES(X)
+#undef X
+#undef COPIES
+
+#define SETS(X) X(D8, unsigned char) X(D16, unsigned short) X(D32, unsigned)
+#define X(kind, type)                                                                             \
+    CUresult cuMemset##kind##_v2(CUdeviceptr target, type value, size_t count)                    \
+    {                                                                                             \
+        return set_submit(target, value, sizeof(type), count, NULL);                              \
+    }                                                                                             \
+    CUresult cuMemset##kind##Async(CUdeviceptr target, type value, size_t count, CUstream stream) \
+    {                                                                                             \
+        return set_submit(target, value, sizeof(type), count, stream);                            \
+    }
+SETS(X)
+#undef X
+#undef SETS

@@ -1,0 +1,236 @@
+/*
+ * Streams and events of the stand-in driver. Work is done when the call returns, so waiting only checks what a driver
+ * would refuse; event times are those of the host's clock.
+ */
+#include <pthread.h>
+#include <time.h>
+
+#include "driver_objects.h"
+
+enum { HANDLE_LEGACY = 1, HANDLE_PER_THREAD = 2 };
+
+/* The calling thread's own default stream in context. */
+static CUstream per_thread_stream(CUcontext context)
+{
+    CUstream *streams = softgpu_thread_get()->default_streams;
+    for (int i = 0; i < SOFTGPU_CONTEXT_DEPTH_MAX; ++i) {
+        if (!streams[i] && (streams[i] = softgpu_object_make(SOFTGPU_STREAM, sizeof *streams[i])))
+            streams[i]->context = context;
+        if (streams[i] && streams[i]->context == context && softgpu_object_is(streams[i], SOFTGPU_STREAM))
+            return streams[i];
+    }
+    return NULL;
+}
+
+CUresult softgpu_stream_ready(CUstream handle, CUstream *ret_stream)
+{
+    CUcontext context;
+    CUresult result = softgpu_context_ready(&context);
+    if (result != CUDA_SUCCESS)
+        return result;
+    uintptr_t number = (uintptr_t)handle;
+    CUstream stream = number <= HANDLE_LEGACY       ? context->legacy
+                      : number == HANDLE_PER_THREAD ? per_thread_stream(context)
+                                                    : handle;
+    if (!softgpu_object_is(stream, SOFTGPU_STREAM))
+        return CUDA_ERROR_INVALID_HANDLE;
+    *ret_stream = stream;
+    return stream->context->error;
+}
+
+CUresult softgpu_stream_submit(CUstream handle, struct softgpu_operation *operation)
+{
+    CUstream stream;
+    CUresult result = softgpu_stream_ready(handle, &stream);
+    if (result != CUDA_SUCCESS)
+        return result;
+    operation->stream_id = stream->object.id;
+    operation->context = stream->context;
+    if (stream->capture)
+        return stream->capture_invalid ? CUDA_ERROR_STREAM_CAPTURE_INVALIDATED
+                                       : softgpu_graph_append(stream->capture, operation);
+    if (stream == stream->context->legacy)
+        result = softgpu_capture_implicit(stream->context);
+    return result ? result : operation->run(operation);
+}
+
+CUresult cuStreamCreateWithPriority(CUstream *ret_stream, unsigned flags, int priority)
+{
+    CUcontext context;
+    CUresult result = softgpu_context_ready(&context);
+    if (result != CUDA_SUCCESS || flags > 1)
+        return result ? result : CUDA_ERROR_INVALID_VALUE;
+    CUstream stream = softgpu_object_make(SOFTGPU_STREAM, sizeof *stream);
+    if (!stream)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    stream->context = context;
+    stream->flags = flags;
+    stream->priority = priority;
+    *ret_stream = stream;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuStreamCreate(CUstream *ret_stream, unsigned flags)
+{
+    return cuStreamCreateWithPriority(ret_stream, flags, 0);
+}
+
+CUresult cuStreamDestroy_v2(CUstream stream)
+{
+    if ((uintptr_t)stream <= HANDLE_PER_THREAD || !softgpu_object_is(stream, SOFTGPU_STREAM))
+        return CUDA_ERROR_INVALID_HANDLE;
+    softgpu_object_kill(stream);
+    return CUDA_SUCCESS;
+}
+
+/* Asking whether work is done is forbidden while it is only recorded. */
+static CUresult stream_wait(CUstream handle)
+{
+    CUstream stream;
+    CUresult result = softgpu_stream_ready(handle, &stream);
+    if (result != CUDA_SUCCESS)
+        return result;
+    if (stream->capture) {
+        stream->capture_invalid = true;
+        return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+    }
+    return stream == stream->context->legacy ? softgpu_capture_implicit(stream->context) : CUDA_SUCCESS;
+}
+
+CUresult cuStreamSynchronize(CUstream stream)
+{
+    CUresult result = stream_wait(stream);
+    return result ? result : softgpu_capture_forbids();
+}
+
+CUresult cuStreamQuery(CUstream stream)
+{
+    return stream_wait(stream);
+}
+
+#define STREAM_GETTER(name, type, value)                        \
+    CUresult name(CUstream stream, type *ret)                   \
+    {                                                           \
+        CUstream found;                                         \
+        CUresult result = softgpu_stream_ready(stream, &found); \
+        if (result == CUDA_SUCCESS)                             \
+            *ret = found->value;                                \
+        return result;                                          \
+    }
+STREAM_GETTER(cuStreamGetId, unsigned long long, object.id)
+STREAM_GETTER(cuStreamGetCtx, CUcontext, context)
+STREAM_GETTER(cuStreamGetFlags, unsigned, flags)
+STREAM_GETTER(cuStreamGetPriority, int, priority)
+#undef STREAM_GETTER
+
+static CUresult host_run(const struct softgpu_operation *operation)
+{
+    operation->host.function(operation->host.data);
+    return CUDA_SUCCESS;
+}
+
+CUresult cuLaunchHostFunc(CUstream stream, void (*function)(void *), void *data)
+{
+    struct softgpu_operation operation = {.run = host_run, .host = {function, data}};
+    return softgpu_stream_submit(stream, &operation);
+}
+
+CUresult cuEventCreate(CUevent *ret_event, unsigned flags)
+{
+    (void)flags;
+    CUcontext context;
+    CUresult result = softgpu_context_ready(&context);
+    if (result != CUDA_SUCCESS)
+        return result;
+    CUevent event = softgpu_object_make(SOFTGPU_EVENT, sizeof *event);
+    *ret_event = event;
+    return event ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+CUresult cuEventDestroy_v2(CUevent event)
+{
+    if (!softgpu_object_is(event, SOFTGPU_EVENT))
+        return CUDA_ERROR_INVALID_HANDLE;
+    softgpu_object_kill(event);
+    return CUDA_SUCCESS;
+}
+
+CUresult cuEventRecord(CUevent event, CUstream handle)
+{
+    CUstream stream;
+    CUresult result = softgpu_stream_ready(handle, &stream);
+    if (result != CUDA_SUCCESS || !softgpu_object_is(event, SOFTGPU_EVENT))
+        return result ? result : CUDA_ERROR_INVALID_HANDLE;
+    if (!stream->capture && stream == stream->context->legacy &&
+        (result = softgpu_capture_implicit(stream->context)) != CUDA_SUCCESS)
+        return result;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    event->capture = stream->capture;
+    event->recorded_ms = (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned flags)
+{
+    (void)flags;
+    return cuEventRecord(event, stream);
+}
+
+static bool event_is_captured(CUevent event)
+{
+    return softgpu_object_is(event->capture, SOFTGPU_GRAPH) && event->capture->capturing;
+}
+
+/* A stream that waits for an event of a capture joins that capture. */
+CUresult cuStreamWaitEvent(CUstream handle, CUevent event, unsigned flags)
+{
+    (void)flags;
+    CUstream stream;
+    CUresult result = softgpu_stream_ready(handle, &stream);
+    if (result != CUDA_SUCCESS || !softgpu_object_is(event, SOFTGPU_EVENT))
+        return result ? result : CUDA_ERROR_INVALID_HANDLE;
+    if (!event_is_captured(event) || event->capture == stream->capture)
+        return CUDA_SUCCESS;
+    if (stream->capture)
+        return CUDA_ERROR_STREAM_CAPTURE_MERGE;
+    stream->capture = event->capture;
+    stream->capture_origin = stream->capture_invalid = false;
+    stream->capture_mode = 2; /* the origin's mode decides */
+    return CUDA_SUCCESS;
+}
+
+static CUresult event_ready(CUevent event)
+{
+    CUcontext context;
+    CUresult result = softgpu_context_ready(&context);
+    if (result != CUDA_SUCCESS || !softgpu_object_is(event, SOFTGPU_EVENT))
+        return result ? result : CUDA_ERROR_INVALID_HANDLE;
+    return event_is_captured(event) ? CUDA_ERROR_CAPTURED_EVENT : CUDA_SUCCESS;
+}
+
+CUresult cuEventQuery(CUevent event)
+{
+    return event_ready(event);
+}
+
+CUresult cuEventSynchronize(CUevent event)
+{
+    CUresult result = event_ready(event);
+    return result ? result : softgpu_capture_forbids();
+}
+
+CUresult cuEventElapsedTime(float *ret_ms, CUevent start, CUevent end)
+{
+    CUresult result = event_ready(start);
+    result = result ? result : event_ready(end);
+    if (result != CUDA_SUCCESS || start->recorded_ms == 0 || end->recorded_ms == 0)
+        return result ? result : CUDA_ERROR_INVALID_HANDLE;
+    *ret_ms = (float)(end->recorded_ms - start->recorded_ms);
+    return CUDA_SUCCESS;
+}
+
+CUresult cuEventElapsedTime_v2(float *ret_ms, CUevent start, CUevent end)
+{
+    return cuEventElapsedTime(ret_ms, start, end);
+}

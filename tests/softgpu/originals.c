@@ -1,0 +1,344 @@
+/*
+ * See originals.h. A symbol is taken apart into translation unit, kernel, template arguments and signature; each kernel
+ * is one row: its signature and, letter by letter, what its arguments are. PyTorch's semantics kept on purpose:
+ * no columns give mean 0 and rstd NaN, RMS kernels write no mean and no dbeta, a null gamma is 1 and a null beta 0.
+ */
+#include "originals.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum dtype { F32, F64, F16, BF16 };
+
+/* Arguments by letter: n int cols, N int64 cols, M int64 rows, e eps, and pointers: x, d dY, g gamma, b beta,
+ * m mean, r rstd, y, D dX, G dgamma, B dbeta. Unused entries are NULL. */
+struct launch {
+    enum dtype dtype, acc; /* acc: type of eps, mean and rstd */
+    bool rms;
+    int64_t rows, cols;
+    int64_t rows_per_block;
+    int64_t blocks_y;
+    double eps;
+    void *arg[128]; /* pointer arguments by their letter */
+};
+
+static double widen(const void *p, int64_t i, enum dtype dtype)
+{
+    if (dtype == F64)
+        return ((const double *)p)[i];
+    if (dtype == F32)
+        return ((const float *)p)[i];
+    uint32_t bits = ((const uint16_t *)p)[i];
+    float value;
+    if (dtype == BF16) {
+        bits <<= 16;
+        memcpy(&value, &bits, sizeof value);
+        return value;
+    }
+    uint32_t sign = (bits & 0x8000u) << 16, rest = bits & 0x7fffu;
+    if (rest < 0x400u)
+        return (sign ? -1.0 : 1.0) * rest * 0x1p-24;
+    bits = sign | ((rest << 13) + (rest >= 0x7c00u ? (255u - 31u) << 23 : (127u - 15u) << 23));
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* Round to nearest even in one step: going through float would round twice. */
+static uint16_t narrow_bits(double value, int exponent_bits, int mantissa_bits)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    uint16_t sign = (uint16_t)(bits >> 48) & 0x8000u;
+    uint16_t infinity = (uint16_t)(((1u << exponent_bits) - 1) << mantissa_bits);
+    if (isnan(value))
+        return sign | infinity | (uint16_t)(1u << (mantissa_bits - 1));
+    int bias = (1 << (exponent_bits - 1)) - 1, exponent = (int)(bits >> 52 & 0x7ff) - 1023, shift = 52 - mantissa_bits;
+    uint64_t magnitude = bits & ~(1ull << 63);
+    if (exponent >= 1 - bias) {
+        magnitude -= (uint64_t)(1023 - bias) << 52;
+    } else { /* subnormal in the narrow type */
+        magnitude = (magnitude & ((1ull << 52) - 1)) | 1ull << 52;
+        shift += 1 - bias - exponent;
+        if (shift > 54)
+            return sign;
+    }
+    uint64_t rounded = (magnitude + (1ull << (shift - 1)) - 1 + (magnitude >> shift & 1)) >> shift;
+    return sign | (rounded >= infinity ? infinity : (uint16_t)rounded);
+}
+
+static void narrow(void *p, int64_t i, enum dtype dtype, double value)
+{
+    if (dtype == F64)
+        ((double *)p)[i] = value;
+    else if (dtype == F32)
+        ((float *)p)[i] = (float)value;
+    else
+        ((uint16_t *)p)[i] = dtype == F16 ? narrow_bits(value, 5, 10) : narrow_bits(value, 8, 7);
+}
+
+static double value_or(const struct launch *l, char letter, int64_t i, double otherwise)
+{
+    void *p = l->arg[(int)letter];
+    return p ? widen(p, i, l->dtype) : otherwise;
+}
+
+static void row_moments(const struct launch *l, int64_t row, double *ret_mean, double *ret_rstd)
+{
+    const void *x = l->arg['x'];
+    double n = (double)l->cols, sum = 0, squares = 0, rest = 0;
+    for (int64_t i = 0; !l->rms && i < l->cols; i++)
+        sum += widen(x, row * l->cols + i, l->dtype);
+    double mean = l->cols ? sum / n : 0;
+    for (int64_t i = 0; i < l->cols; i++) {
+        double d = widen(x, row * l->cols + i, l->dtype) - mean;
+        squares += d * d;
+        rest += d;
+    }
+    if (!l->rms && l->cols) { /* what rounding left in the mean */
+        mean += rest / n;
+        squares -= rest * rest / n;
+    }
+    *ret_mean = mean;
+    *ret_rstd = 1 / sqrt(squares / n + l->eps);
+}
+
+static void row_apply(const struct launch *l, int64_t row, double mean, double rstd)
+{
+    for (int64_t i = 0; i < l->cols; i++) {
+        double x = widen(l->arg['x'], row * l->cols + i, l->dtype);
+        narrow(l->arg['y'], row * l->cols + i, l->dtype,
+               (x - mean) * rstd * value_or(l, 'g', i, 1) + (l->rms ? 0 : value_or(l, 'b', i, 0)));
+    }
+}
+
+static int run_moments(const struct launch *l)
+{
+    for (int64_t row = 0; row < l->rows; row++) {
+        double mean, rstd;
+        row_moments(l, row, &mean, &rstd);
+        if (!l->rms)
+            narrow(l->arg['m'], row, l->acc, mean);
+        narrow(l->arg['r'], row, l->acc, rstd);
+        if (l->arg['y'])
+            row_apply(l, row, mean, rstd);
+    }
+    return 0;
+}
+
+static double row_mean(const struct launch *l, int64_t row)
+{
+    return l->rms ? 0 : widen(l->arg['m'], row, l->acc);
+}
+
+static int run_apply(const struct launch *l)
+{
+    for (int64_t row = 0; row < l->rows; row++)
+        row_apply(l, row, row_mean(l, row), widen(l->arg['r'], row, l->acc));
+    return 0;
+}
+
+static int run_dx(const struct launch *l)
+{
+    double n = (double)l->cols;
+    for (int64_t row = 0; row < l->rows; row++) {
+        double mean = row_mean(l, row), rstd = widen(l->arg['r'], row, l->acc), s1 = 0, s2 = 0;
+        const int64_t at = row * l->cols;
+        for (int64_t i = 0; i < l->cols; i++) {
+            double dyg = widen(l->arg['d'], at + i, l->dtype) * value_or(l, 'g', i, 1);
+            s1 += l->rms ? 0 : dyg;
+            s2 += dyg * (widen(l->arg['x'], at + i, l->dtype) - mean) * rstd;
+        }
+        for (int64_t i = 0; i < l->cols; i++) {
+            double dyg = widen(l->arg['d'], at + i, l->dtype) * value_or(l, 'g', i, 1);
+            double xhat = (widen(l->arg['x'], at + i, l->dtype) - mean) * rstd;
+            narrow(l->arg['D'], at + i, l->dtype, (n * dyg - xhat * s2 - s1) * (rstd / n));
+        }
+    }
+    return 0;
+}
+
+/* Block row y writes row y of [blocks_y][cols]: the sums of its rows_per_block rows, strided over the grid. */
+static int run_dgamma(const struct launch *l)
+{
+    double *sums = calloc(2 * (size_t)l->cols + 1, sizeof *sums);
+    if (!sums)
+        return -2;
+    for (int64_t y = 0; y < l->blocks_y; y++) {
+        memset(sums, 0, 2 * (size_t)l->cols * sizeof *sums);
+        for (int64_t first = y * l->rows_per_block; first < l->rows; first += l->rows_per_block * l->blocks_y) {
+            for (int64_t row = first; row < first + l->rows_per_block && row < l->rows; row++) {
+                double mean = row_mean(l, row), rstd = widen(l->arg['r'], row, l->acc);
+                for (int64_t i = 0; i < l->cols; i++) {
+                    double dy = widen(l->arg['d'], row * l->cols + i, l->dtype);
+                    sums[i] += dy * (widen(l->arg['x'], row * l->cols + i, l->dtype) - mean) * rstd;
+                    sums[l->cols + i] += dy;
+                }
+            }
+        }
+        for (int64_t i = 0; i < l->cols; i++) {
+            if (l->arg['G'])
+                narrow(l->arg['G'], y * l->cols + i, l->dtype, sums[i]);
+            if (l->arg['B'] && !l->rms)
+                narrow(l->arg['B'], y * l->cols + i, l->dtype, sums[l->cols + i]);
+        }
+    }
+    free(sums);
+    return 0;
+}
+
+/* The rows of the table. S stands for any substitution of the mangling (S4_), which only counts earlier types. */
+// clang-format off
+static const struct kernel {
+    const char *name, *signature, *args;
+    int (*run)(const struct launch *l);
+} kernels[] = {
+    {"vectorized_layer_norm_kernel",            "iT0_PKT_SSPSSPS",      "nexgbmry", run_moments},
+    {"RowwiseMomentsCUDAKernel",                "lT0_PKT_PSS",          "Nexmr",    run_moments},
+    {"RowwiseMomentsCUDAKernel",                "llT0_PKT_PSS",         "MNexmr",   run_moments},
+    {"LayerNormForwardCUDAKernel",              "lPKT_PKT0_SSSPS",      "Nxmrgby",  run_apply},
+    {"LayerNormForwardCUDAKernel",              "llPKT_PKT0_SSSPS",     "MNxmrgby", run_apply},
+    {"layer_norm_grad_input_kernel",            "PKT_SPKT0_SSPSi",      "dxmrgDn",  run_dx},
+    {"layer_norm_grad_input_kernel_vectorized", "PKT_SPKT0_SSPSi",      "dxmrgDn",  run_dx},
+    {"GammaBetaBackwardSimpleCUDAKernel",       "llPKT_SPKT0_SPSS",     "MNdxmrGB", run_dgamma},
+    {"GammaBetaBackwardCUDAKernel",             "llPKT_SPKT0_SPSS",     "MNdxmrGB", run_dgamma},
+    {"GammaBetaBackwardCUDAKernel_32x32",       "llPKT_SPKT0_SPSS",     "MNdxmrGB", run_dgamma},
+    {"GammaBetaBackwardCUDAKernelTemplate",     "llPKT_SPKT0_SPSS",     "MNdxmrGB", run_dgamma},
+};
+
+static const struct { const char *mangled; enum dtype dtype, acc; } types[] = {
+    {"ff", F32, F32}, {"dd", F64, F64}, {"N3c104HalfEf", F16, F32}, {"N3c108BFloat16Ef", BF16, F32},
+};
+// clang-format on
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+static bool skip(const char **s, const char *word)
+{
+    size_t n = strlen(word);
+    if (strncmp(*s, word, n) != 0)
+        return false;
+    *s += n;
+    return true;
+}
+
+/* A length-prefixed name: its length is returned and *s left behind it; 0 where there is none. */
+static size_t take_name(const char **s, const char **ret_name)
+{
+    char *end;
+    size_t n = strtoul(*s, &end, 10);
+    if (end == *s || n == 0 || n > strlen(end))
+        return 0;
+    *ret_name = end;
+    *s = end + n;
+    return n;
+}
+
+static bool signature_is(const char *s, const char *expected)
+{
+    while (*s && *expected) {
+        if (*s != *expected)
+            return false;
+        if (*s++ == 'S')
+            s = strchr(s, '_') ? strchr(s, '_') + 1 : "?";
+        expected++;
+    }
+    return !*s && !*expected;
+}
+
+/* The template arguments after the types: rows_per_block is the third unsigned, rms the last of one or three flags. */
+static bool take_values(const char **s, struct launch *l)
+{
+    unsigned value[8];
+    int uints = 0, flags = 0;
+    bool last = false;
+    while (skip(s, "L")) {
+        char kind = *(*s)++, *end;
+        unsigned long v = strtoul(*s, &end, 10);
+        if (end == *s || *end != 'E' || (kind != 'j' && kind != 'b') || uints == 3 + (kind == 'b'))
+            return false;
+        *s = end + 1;
+        if (kind == 'j')
+            value[uints++] = (unsigned)v;
+        else if (++flags)
+            last = v;
+    }
+    l->rows_per_block = uints == 3 ? value[2] : 1;
+    l->rms = last && (uints == 3 ? flags == 3 : flags == 1);
+    return (uints == 0 && flags <= 1) || (uints == 3 && (flags == 2 || flags == 3));
+}
+
+static const struct kernel *parse(const char *s, struct launch *l)
+{
+    const char *unit, *name;
+    size_t unit_bytes, name_bytes;
+    if (!skip(&s, "_ZN2at6native") || !(unit_bytes = take_name(&s, &unit)) || !(name_bytes = take_name(&s, &name)) ||
+        strncmp(unit, "_GLOBAL__N__", 12) != 0 || !memmem(unit, unit_bytes, "_20_layer_norm_kernel_cu_", 25) ||
+        !skip(&s, "I"))
+        return NULL;
+    size_t t = 0;
+    while (t < COUNT(types) && !skip(&s, types[t].mangled))
+        t++;
+    if (t == COUNT(types) || !take_values(&s, l) || !skip(&s, "EEv"))
+        return NULL;
+    l->dtype = types[t].dtype;
+    l->acc = types[t].acc;
+    for (const struct kernel *k = kernels; k < kernels + COUNT(kernels); k++)
+        if (strlen(k->name) == name_bytes && strncmp(k->name, name, name_bytes) == 0 && signature_is(s, k->signature))
+            return k;
+    return NULL;
+}
+
+/* vectorized_elementwise_kernel<4, FillFunctor<T>, std::array<char *, 1>>(int n, FillFunctor<T> value, array out):
+ * zeros the parameter gradients of a layer norm without rows. The functor is the value alone. -1: another kernel. */
+static int run_fill(const char *symbol, void **params)
+{
+    static const struct {
+        const char *type;
+        size_t bytes;
+    } fills[] = {{"f", 4}, {"d", 8}, {"N3c104HalfE", 2}, {"N3c108BFloat16E", 2}, {"l", 8}, {"i", 4}, {"b", 1}};
+    char type[64];
+    int at = 0;
+    if (sscanf(symbol, "_ZN2at6native29vectorized_elementwise_kernelILi%*uENS0_11FillFunctorI%63[^S]%n", type, &at) !=
+        1)
+        return -1;
+    size_t n = strlen(type); /* the type, then two E: end of the functor's arguments, of its name */
+    if (n < 3 || strcmp(type + n - 2, "EE") != 0 || !strstr(symbol + at, "EEviT0_T1_"))
+        return -1;
+    type[n - 2] = 0;
+    for (size_t f = 0; f < COUNT(fills); f++) {
+        for (int i = 0; strcmp(type, fills[f].type) == 0 && i < *(int *)params[0]; i++)
+            memcpy(*(char **)params[2] + (size_t)i * fills[f].bytes, params[1], fills[f].bytes);
+        if (strcmp(type, fills[f].type) == 0)
+            return 0;
+    }
+    return -1;
+}
+
+int softgpu_original_run(const char *symbol, const unsigned grid[3], const unsigned block[3], unsigned smem,
+                         void **params)
+{
+    struct launch l = {.rows = grid[0], .blocks_y = grid[1]};
+    const struct kernel *kernel = parse(symbol, &l);
+    (void)block;
+    (void)smem;
+    if (!kernel)
+        return run_fill(symbol, params);
+    for (int i = 0; kernel->args[i]; i++) {
+        char letter = kernel->args[i];
+        if (letter == 'n')
+            l.cols = *(int *)params[i];
+        else if (letter == 'N')
+            l.cols = *(int64_t *)params[i];
+        else if (letter == 'M' && kernel->run == run_dgamma)
+            l.rows = *(int64_t *)params[i];
+        else if (letter == 'e')
+            l.eps = widen(params[i], 0, l.acc);
+        else if (letter != 'M')
+            l.arg[(int)letter] = *(void **)params[i];
+    }
+    return kernel->run(&l);
+}

@@ -1,0 +1,73 @@
+/*
+ * The stand-in CUDA runtime (libcudart.so): what its sources share. It keeps the public ABI of the headers that it is
+ * compiled with and does every device operation through the driver, which it reaches as NVIDIA's runtime does:
+ * dlopen("libcuda.so.1"), one dlsym of cuGetProcAddress_v2, and only pointers that this hands out. Thread-safe.
+ * runtime.c: start, context, last error. runtime_register.c: fat binaries and kernels. runtime_launch.c: launches.
+ * runtime_device.c: device facts, memory, graphs. runtime_stream.c: what takes a stream, compiled twice.
+ */
+#ifndef SOFTGPU_RUNTIME_H
+#define SOFTGPU_RUNTIME_H
+
+#include <cuda.h>
+#include <cuda_runtime_api.h>
+#include <stdbool.h>
+
+#if CUDART_VERSION < 13000
+#error "only the ABI of CUDA 13 is written yet"
+#endif
+
+/* Every driver function without a per-thread variant that the runtime calls. A name that the driver lacks stays NULL,
+ * and the runtime function that needs it returns cudaErrorNotSupported. */
+// clang-format off
+#define SOFTGPU_DRIVER(X)                                                                                              \
+    X(cuInit) X(cuDriverGetVersion) X(cuGetErrorName) X(cuGetErrorString)                                              \
+    X(cuDeviceGetCount) X(cuDeviceGet) X(cuDeviceGetName) X(cuDeviceGetUuid) X(cuDeviceTotalMem)                       \
+    X(cuDeviceGetAttribute) X(cuDeviceGetPCIBusId) X(cuDeviceCanAccessPeer) X(cuDevicePrimaryCtxRetain)                \
+    X(cuDeviceGetDefaultMemPool) X(cuCtxGetCurrent) X(cuCtxSetCurrent) X(cuCtxGetDevice) X(cuCtxSynchronize)           \
+    X(cuCtxGetStreamPriorityRange) X(cuMemGetInfo) X(cuMemAlloc) X(cuMemFree) X(cuMemAllocManaged)                     \
+    X(cuMemHostAlloc) X(cuMemFreeHost) X(cuMemHostRegister) X(cuMemHostUnregister) X(cuMemHostGetDevicePointer)        \
+    X(cuMemPoolTrimTo) X(cuMemPoolSetAttribute) X(cuMemPoolGetAttribute) X(cuPointerGetAttributes)                     \
+    X(cuEventCreate) X(cuEventDestroy) X(cuEventQuery) X(cuEventSynchronize) X(cuEventElapsedTime)                     \
+    X(cuStreamCreate) X(cuStreamCreateWithPriority) X(cuStreamDestroy) X(cuThreadExchangeStreamCaptureMode)            \
+    X(cuGraphCreate) X(cuGraphDestroy) X(cuGraphInstantiate) X(cuGraphExecDestroy) X(cuGraphGetNodes)                  \
+    X(cuGraphNodeGetType) X(cuUserObjectCreate) X(cuUserObjectRelease) X(cuGraphRetainUserObject)                      \
+    X(cuLibraryLoadData) X(cuLibraryUnload) X(cuLibraryGetKernel) X(cuLibraryGetKernelCount) X(cuKernelGetAttribute)   \
+    X(cuKernelSetAttribute) X(cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags) X(cuKernelGetName)
+// clang-format on
+
+struct softgpu_driver {
+#define X(name) __typeof__(&name) name;
+    SOFTGPU_DRIVER(X)
+#undef X
+};
+extern struct softgpu_driver softgpu_driver;
+
+/* Call once per API function. start: the driver is there. enter: also, a context is current in this thread. */
+cudaError_t softgpu_runtime_start(void);
+cudaError_t softgpu_runtime_enter(void);
+cudaError_t softgpu_runtime_current(CUdevice *ret_device); /* the thread's device */
+cudaError_t softgpu_runtime_set_error(int result);         /* remembers a failure as the thread's last error */
+
+/* What cuGetProcAddress hands out for a name; flags 2: its per-thread default stream variant. NULL if unknown. */
+void *softgpu_runtime_resolve(const char *name, unsigned flags);
+/* The tables of the files that keep their own, filled at start. */
+void softgpu_stream_resolve(void);
+void softgpu_stream_resolve_ptsz(void);
+void softgpu_launch_resolve(void);
+
+/* The kernel behind a host function or a handle, loading its library at first use. */
+cudaError_t softgpu_kernel_find(const void *function, CUkernel *ret_kernel);
+/* A kernel handle that was handed out may be launched like a host function. */
+void softgpu_kernel_learn(CUkernel kernel);
+
+/* One driver call as the body of an API function: CALL(enter, cuMemAlloc, (pointer, bytes)). */
+#define SOFTGPU_CALL_FROM(table, how, function, args)                                           \
+    do {                                                                                        \
+        cudaError_t error_ = softgpu_runtime_##how();                                           \
+        if (!error_)                                                                            \
+            error_ = table.function ? (cudaError_t)table.function args : cudaErrorNotSupported; \
+        return softgpu_runtime_set_error(error_);                                               \
+    } while (0)
+#define SOFTGPU_CALL(how, function, args) SOFTGPU_CALL_FROM(softgpu_driver, how, function, args)
+
+#endif

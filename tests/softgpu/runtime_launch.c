@@ -1,0 +1,234 @@
+/*
+ * See runtime.h: every way to launch a kernel, and what is asked of kernels. Each launch comes out at the driver's
+ * cuLaunchKernel(Ex) with the CUkernel cast to a CUfunction, as NVIDIA's runtime 13 does it.
+ */
+#include "runtime.h"
+
+#include <string.h>
+
+#define SOFTGPU_LAUNCHES(X) X(cuLaunchKernel) X(cuLaunchKernelEx) X(cuLaunchCooperativeKernel)
+
+/* [1]: the variants whose default stream is the thread's own. */
+static struct {
+#define X(name) __typeof__(&name) name;
+    SOFTGPU_LAUNCHES(X)
+#undef X
+} launches[2];
+
+static _Thread_local struct {
+    dim3 grid, block;
+    size_t smem;
+    void *stream;
+} pushed[8];
+static _Thread_local unsigned pushed_count;
+
+unsigned __cudaPushCallConfiguration(dim3 grid, dim3 block, size_t smem, struct CUstream_st *stream);
+cudaError_t __cudaPopCallConfiguration(dim3 *grid, dim3 *block, size_t *smem, void *stream);
+cudaError_t __cudaLaunchKernel(cudaKernel_t kernel, dim3 grid, dim3 block, void **args, size_t smem,
+                               cudaStream_t stream);
+cudaError_t __cudaLaunchKernel_ptsz(cudaKernel_t kernel, dim3 grid, dim3 block, void **args, size_t smem,
+                                    cudaStream_t stream);
+cudaError_t cudaLaunchKernel_ptsz(const void *function, dim3 grid, dim3 block, void **args, size_t smem,
+                                  cudaStream_t stream);
+cudaError_t cudaLaunchKernelExC_ptsz(const cudaLaunchConfig_t *config, const void *function, void **args);
+cudaError_t cudaLaunchCooperativeKernel_ptsz(const void *function, dim3 grid, dim3 block, void **args, size_t smem,
+                                             cudaStream_t stream);
+
+void softgpu_launch_resolve(void)
+{
+    for (unsigned ptsz = 0; ptsz < 2; ptsz++) {
+#define X(name) launches[ptsz].name = (__typeof__(launches[0].name))softgpu_runtime_resolve(#name, 2 * ptsz);
+        SOFTGPU_LAUNCHES(X)
+#undef X
+    }
+}
+
+unsigned __cudaPushCallConfiguration(dim3 grid, dim3 block, size_t smem, struct CUstream_st *stream)
+{
+    if (pushed_count == sizeof pushed / sizeof *pushed)
+        return 1;
+    pushed[pushed_count].grid = grid;
+    pushed[pushed_count].block = block;
+    pushed[pushed_count].smem = smem;
+    pushed[pushed_count++].stream = stream;
+    return 0;
+}
+
+cudaError_t __cudaPopCallConfiguration(dim3 *grid, dim3 *block, size_t *smem, void *stream)
+{
+    if (pushed_count == 0)
+        return cudaErrorMissingConfiguration;
+    pushed_count--;
+    *grid = pushed[pushed_count].grid;
+    *block = pushed[pushed_count].block;
+    *smem = pushed[pushed_count].smem;
+    *(void **)stream = pushed[pushed_count].stream;
+    return cudaSuccess;
+}
+
+/* A kernel launched plainly: handles and host functions are found the same way. */
+static cudaError_t launch(bool ptsz, const void *function, dim3 grid, dim3 block, void **args, size_t smem,
+                          cudaStream_t stream)
+{
+    CUkernel kernel = NULL;
+    cudaError_t error = softgpu_runtime_enter();
+    if (!error)
+        error = softgpu_kernel_find(function, &kernel);
+    if (!error)
+        error = (cudaError_t)launches[ptsz].cuLaunchKernel((CUfunction)kernel, grid.x, grid.y, grid.z, block.x, block.y,
+                                                           block.z, (unsigned)smem, stream, args, NULL);
+    return softgpu_runtime_set_error(error);
+}
+
+static cudaError_t launch_cooperative(bool ptsz, const void *function, dim3 grid, dim3 block, void **args, size_t smem,
+                                      cudaStream_t stream)
+{
+    CUkernel kernel = NULL;
+    cudaError_t error = softgpu_runtime_enter();
+    if (!error)
+        error = softgpu_kernel_find(function, &kernel);
+    if (!error && !launches[ptsz].cuLaunchCooperativeKernel)
+        error = cudaErrorNotSupported;
+    if (!error)
+        error = (cudaError_t)launches[ptsz].cuLaunchCooperativeKernel(
+            (CUfunction)kernel, grid.x, grid.y, grid.z, block.x, block.y, block.z, (unsigned)smem, stream, args);
+    return softgpu_runtime_set_error(error);
+}
+
+static cudaError_t launch_ex(bool ptsz, const cudaLaunchConfig_t *config, const void *function, void **args)
+{
+    CUkernel kernel = NULL;
+    cudaError_t error = softgpu_runtime_enter();
+    if (!error)
+        error = softgpu_kernel_find(function, &kernel);
+    if (!error && !launches[ptsz].cuLaunchKernelEx)
+        error = cudaErrorNotSupported;
+    if (!error) {
+        _Static_assert(sizeof(cudaLaunchAttribute) == sizeof(CUlaunchAttribute),
+                       "attributes are passed on as they are");
+        CUlaunchConfig to = {.gridDimX = config->gridDim.x,
+                             .gridDimY = config->gridDim.y,
+                             .gridDimZ = config->gridDim.z,
+                             .blockDimX = config->blockDim.x,
+                             .blockDimY = config->blockDim.y,
+                             .blockDimZ = config->blockDim.z,
+                             .sharedMemBytes = (unsigned)config->dynamicSmemBytes,
+                             .hStream = config->stream,
+                             .attrs = (CUlaunchAttribute *)(void *)config->attrs,
+                             .numAttrs = config->numAttrs};
+        error = (cudaError_t)launches[ptsz].cuLaunchKernelEx(&to, (CUfunction)kernel, args, NULL);
+    }
+    return softgpu_runtime_set_error(error);
+}
+
+#define SOFTGPU_LAUNCH_ENTRY(name, function_type, ptsz, how)                                                       \
+    cudaError_t name(function_type function, dim3 grid, dim3 block, void **args, size_t smem, cudaStream_t stream) \
+    {                                                                                                              \
+        return how(ptsz, function, grid, block, args, smem, stream);                                               \
+    }
+SOFTGPU_LAUNCH_ENTRY(cudaLaunchKernel, const void *, false, launch)
+SOFTGPU_LAUNCH_ENTRY(cudaLaunchKernel_ptsz, const void *, true, launch)
+SOFTGPU_LAUNCH_ENTRY(__cudaLaunchKernel, cudaKernel_t, false, launch)
+SOFTGPU_LAUNCH_ENTRY(__cudaLaunchKernel_ptsz, cudaKernel_t, true, launch)
+SOFTGPU_LAUNCH_ENTRY(cudaLaunchCooperativeKernel, const void *, false, launch_cooperative)
+SOFTGPU_LAUNCH_ENTRY(cudaLaunchCooperativeKernel_ptsz, const void *, true, launch_cooperative)
+
+cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t *config, const void *function, void **args)
+{
+    return launch_ex(false, config, function, args);
+}
+
+cudaError_t cudaLaunchKernelExC_ptsz(const cudaLaunchConfig_t *config, const void *function, void **args)
+{
+    return launch_ex(true, config, function, args);
+}
+
+/* A function attribute that the driver does not know stays at a value every kernel may have. */
+static int attribute(CUkernel kernel, CUfunction_attribute which, CUdevice device, int otherwise)
+{
+    int value = otherwise;
+    if (softgpu_driver.cuKernelGetAttribute &&
+        softgpu_driver.cuKernelGetAttribute(&value, which, kernel, device) == CUDA_SUCCESS)
+        return value;
+    return otherwise;
+}
+
+static cudaError_t enter_kernel(const void *function, CUkernel *ret_kernel, CUdevice *ret_device)
+{
+    cudaError_t error = softgpu_runtime_enter();
+    if (!error)
+        error = softgpu_runtime_current(ret_device);
+    return error ? error : softgpu_kernel_find(function, ret_kernel);
+}
+
+cudaError_t cudaFuncGetAttributes(struct cudaFuncAttributes *ret, const void *function)
+{
+    CUkernel kernel = NULL;
+    CUdevice device = 0;
+    cudaError_t error = enter_kernel(function, &kernel, &device);
+    if (error)
+        return softgpu_runtime_set_error(error);
+    memset(ret, 0, sizeof *ret);
+    ret->maxThreadsPerBlock = attribute(kernel, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, device, 1024);
+    ret->sharedSizeBytes = (size_t)attribute(kernel, CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, device, 0);
+    ret->localSizeBytes = (size_t)attribute(kernel, CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES, device, 0);
+    ret->numRegs = attribute(kernel, CU_FUNC_ATTRIBUTE_NUM_REGS, device, 32);
+    ret->ptxVersion = attribute(kernel, CU_FUNC_ATTRIBUTE_PTX_VERSION, device, 90);
+    ret->binaryVersion = attribute(kernel, CU_FUNC_ATTRIBUTE_BINARY_VERSION, device, 90);
+    ret->maxDynamicSharedSizeBytes =
+        attribute(kernel, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, device, 48 * 1024);
+    return cudaSuccess;
+}
+
+static cudaError_t set_attribute(const void *function, enum cudaFuncAttribute which, int value)
+{
+    CUkernel kernel = NULL;
+    CUdevice device = 0;
+    cudaError_t error = enter_kernel(function, &kernel, &device);
+    if (!error && !softgpu_driver.cuKernelSetAttribute)
+        error = cudaErrorNotSupported;
+    if (!error)
+        error = (cudaError_t)softgpu_driver.cuKernelSetAttribute((CUfunction_attribute)which, value, kernel, device);
+    return softgpu_runtime_set_error(error);
+}
+
+cudaError_t cudaFuncSetAttribute(const void *function, enum cudaFuncAttribute which, int value)
+{
+    return set_attribute(function, which, value);
+}
+
+cudaError_t cudaKernelSetAttributeForDevice(cudaKernel_t kernel, enum cudaFuncAttribute which, int value, int device)
+{
+    (void)device; /* attributes of a kernel are the same on every device here */
+    return set_attribute(kernel, which, value);
+}
+
+cudaError_t cudaFuncGetName(const char **ret_name, const void *function)
+{
+    CUkernel kernel = NULL;
+    cudaError_t error = softgpu_runtime_enter();
+    if (!error)
+        error = softgpu_kernel_find(function, &kernel);
+    if (error)
+        return softgpu_runtime_set_error(error);
+    SOFTGPU_CALL(enter, cuKernelGetName, (ret_name, kernel));
+}
+
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int *ret_blocks, const void *function, int threads,
+                                                                   size_t smem, unsigned flags)
+{
+    CUkernel kernel = NULL;
+    cudaError_t error = softgpu_runtime_enter();
+    if (!error)
+        error = softgpu_kernel_find(function, &kernel);
+    if (error)
+        return softgpu_runtime_set_error(error);
+    SOFTGPU_CALL(enter, cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags,
+                 (ret_blocks, (CUfunction)kernel, threads, smem, flags));
+}
+
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *ret_blocks, const void *function, int threads,
+                                                          size_t smem)
+{
+    return cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(ret_blocks, function, threads, smem, 0);
+}

@@ -1,0 +1,99 @@
+/*
+ * See runtime.h: every runtime function that takes a stream or waits for the default one. Compiled twice: with
+ * CUDA_API_PER_THREAD_DEFAULT_STREAM defined, CUDA's own headers rename each function here, runtime and driver alike,
+ * to its per-thread form (cudaStreamQuery_ptsz, cudaMemcpy_ptds).
+ */
+#include "runtime.h"
+
+// clang-format off
+#define SOFTGPU_STREAM_DRIVER(X)                                                                                       \
+    X(cuMemcpy) X(cuMemcpyHtoD) X(cuMemcpyDtoH) X(cuMemcpyDtoD) X(cuMemcpyAsync) X(cuMemcpyHtoDAsync)                  \
+    X(cuMemcpyDtoHAsync) X(cuMemcpyDtoDAsync) X(cuMemsetD8) X(cuMemsetD8Async) X(cuMemAllocAsync) X(cuMemFreeAsync)    \
+    X(cuStreamSynchronize) X(cuStreamQuery) X(cuStreamWaitEvent) X(cuStreamAddCallback) X(cuLaunchHostFunc)            \
+    X(cuStreamGetPriority) X(cuStreamGetFlags) X(cuStreamGetId) X(cuStreamBeginCapture) X(cuStreamEndCapture)          \
+    X(cuStreamBeginCaptureToGraph) X(cuStreamIsCapturing) X(cuStreamGetCaptureInfo)                                    \
+    X(cuStreamUpdateCaptureDependencies) X(cuEventRecord) X(cuEventRecordWithFlags) X(cuGraphLaunch) X(cuGraphUpload)
+// clang-format on
+
+static struct {
+#define X(name) __typeof__(&name) name;
+    SOFTGPU_STREAM_DRIVER(X)
+#undef X
+} driver;
+
+#ifdef CUDA_API_PER_THREAD_DEFAULT_STREAM
+void softgpu_stream_resolve_ptsz(void)
+#define FLAGS CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM
+#else
+void softgpu_stream_resolve(void)
+#define FLAGS 0
+#endif
+{
+#define X(name) driver.name = (__typeof__(driver.name))softgpu_runtime_resolve(#name, FLAGS);
+    SOFTGPU_STREAM_DRIVER(X)
+#undef X
+}
+
+/* API(name, parameters, driver function, arguments): a runtime function that is one driver call. */
+#define API(name, params, function, args)                 \
+    cudaError_t name params                               \
+    {                                                     \
+        SOFTGPU_CALL_FROM(driver, enter, function, args); \
+    }
+#define PTR(p) ((CUdeviceptr)(p))
+
+// clang-format off
+API(cudaStreamSynchronize, (cudaStream_t s),                                cuStreamSynchronize, (s))
+API(cudaStreamQuery,       (cudaStream_t s),                                cuStreamQuery,       (s))
+API(cudaStreamWaitEvent,   (cudaStream_t s, cudaEvent_t e, unsigned flags), cuStreamWaitEvent,   (s, e, flags))
+API(cudaStreamAddCallback, (cudaStream_t s, cudaStreamCallback_t call, void *data, unsigned flags),
+    cuStreamAddCallback, (s, (CUstreamCallback)(void (*)(void))call, data, flags))
+API(cudaLaunchHostFunc,    (cudaStream_t s, cudaHostFn_t call, void *data), cuLaunchHostFunc,    (s, call, data))
+API(cudaStreamGetPriority, (cudaStream_t s, int *priority),                 cuStreamGetPriority, (s, priority))
+API(cudaStreamGetFlags,    (cudaStream_t s, unsigned *flags),               cuStreamGetFlags,    (s, flags))
+API(cudaStreamGetId,       (cudaStream_t s, unsigned long long *id),        cuStreamGetId,       (s, id))
+API(cudaStreamBeginCapture, (cudaStream_t s, enum cudaStreamCaptureMode mode),
+    cuStreamBeginCapture, (s, (CUstreamCaptureMode)mode))
+API(cudaStreamEndCapture,  (cudaStream_t s, cudaGraph_t *graph),            cuStreamEndCapture,  (s, graph))
+API(cudaStreamIsCapturing, (cudaStream_t s, enum cudaStreamCaptureStatus *status),
+    cuStreamIsCapturing, (s, (void *)status))
+API(cudaStreamGetCaptureInfo, (cudaStream_t s, enum cudaStreamCaptureStatus *status, unsigned long long *id,
+    cudaGraph_t *graph, const cudaGraphNode_t **nodes, const cudaGraphEdgeData **edges, size_t *count),
+    cuStreamGetCaptureInfo, (s, (void *)status, (cuuint64_t *)id, graph, nodes, (void *)edges, count))
+API(cudaStreamUpdateCaptureDependencies, (cudaStream_t s, cudaGraphNode_t *nodes, const cudaGraphEdgeData *edges,
+    size_t count, unsigned flags), cuStreamUpdateCaptureDependencies, (s, nodes, (const void *)edges, count, flags))
+API(cudaStreamBeginCaptureToGraph, (cudaStream_t s, cudaGraph_t graph, const cudaGraphNode_t *nodes,
+    const cudaGraphEdgeData *edges, size_t count, enum cudaStreamCaptureMode mode),
+    cuStreamBeginCaptureToGraph, (s, graph, nodes, (const void *)edges, count, (CUstreamCaptureMode)mode))
+API(cudaEventRecord,       (cudaEvent_t e, cudaStream_t s),                 cuEventRecord,       (e, s))
+API(cudaEventRecordWithFlags, (cudaEvent_t e, cudaStream_t s, unsigned flags), cuEventRecordWithFlags, (e, s, flags))
+API(cudaGraphLaunch,       (cudaGraphExec_t graph, cudaStream_t s),         cuGraphLaunch,       (graph, s))
+API(cudaGraphUpload,       (cudaGraphExec_t graph, cudaStream_t s),         cuGraphUpload,       (graph, s))
+API(cudaMallocAsync, (void **p, size_t bytes, cudaStream_t s),              cuMemAllocAsync, ((CUdeviceptr *)p, bytes, s))
+API(cudaFreeAsync,         (void *p, cudaStream_t s),                       cuMemFreeAsync,      (PTR(p), s))
+API(cudaMemset,      (void *p, int value, size_t bytes), cuMemsetD8, (PTR(p), (unsigned char)value, bytes))
+API(cudaMemsetAsync, (void *p, int value, size_t bytes, cudaStream_t s),
+    cuMemsetD8Async, (PTR(p), (unsigned char)value, bytes, s))
+// clang-format on
+
+cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind)
+{
+    if (kind == cudaMemcpyHostToDevice)
+        SOFTGPU_CALL_FROM(driver, enter, cuMemcpyHtoD, (PTR(to), from, bytes));
+    if (kind == cudaMemcpyDeviceToHost)
+        SOFTGPU_CALL_FROM(driver, enter, cuMemcpyDtoH, (to, PTR(from), bytes));
+    if (kind == cudaMemcpyDeviceToDevice)
+        SOFTGPU_CALL_FROM(driver, enter, cuMemcpyDtoD, (PTR(to), PTR(from), bytes));
+    SOFTGPU_CALL_FROM(driver, enter, cuMemcpy, (PTR(to), PTR(from), bytes));
+}
+
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind, cudaStream_t s)
+{
+    if (kind == cudaMemcpyHostToDevice)
+        SOFTGPU_CALL_FROM(driver, enter, cuMemcpyHtoDAsync, (PTR(to), from, bytes, s));
+    if (kind == cudaMemcpyDeviceToHost)
+        SOFTGPU_CALL_FROM(driver, enter, cuMemcpyDtoHAsync, (to, PTR(from), bytes, s));
+    if (kind == cudaMemcpyDeviceToDevice)
+        SOFTGPU_CALL_FROM(driver, enter, cuMemcpyDtoDAsync, (PTR(to), PTR(from), bytes, s));
+    SOFTGPU_CALL_FROM(driver, enter, cuMemcpyAsync, (PTR(to), PTR(from), bytes, s));
+}

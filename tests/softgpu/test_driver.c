@@ -1,0 +1,361 @@
+/*
+ * Tests of the stand-in driver and its executor: kernels of test_driver_kernels.cu run through the driver's own entry
+ * points, from cubins that this file writes by hand. No CUDA, no library of ours.
+ */
+#include <math.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "driver_objects.h"
+#include "executor.h"
+#include "test_driver_cubin.h"
+
+void fuseln_ln_test_barrier_missed(struct fuseln_ln_params params);
+
+static int context_up(void **state)
+{
+    CUcontext context;
+    *state = NULL;
+    return cuInit(0) || cuCtxCreate_v2(&context, 0, 0);
+}
+
+static int context_down(void **state)
+{
+    (void)state;
+    CUcontext context;
+    return softgpu_errors_take() || cuCtxGetCurrent(&context) || cuCtxDestroy_v2(context);
+}
+
+static void barriers_and_shuffles_give_a_blocks_sum(void **state)
+{
+    (void)state;
+    float x[3 * 128], *y = device_memory(3 * sizeof *y);
+    for (int i = 0; i < 3 * 128; ++i)
+        x[i] = (float)i;
+    assert_int_equal(launch(function_load("fuseln_ln_test_sum", REGISTERS), 3, 128, 512, NULL, x, y, 0), 0);
+    for (int block = 0; block < 3; ++block)
+        assert_float_equal(y[block], 128.0f * (128.0f * (float)block + 63.5f), 0);
+}
+
+static void shuffles_stay_in_their_segment(void **state)
+{
+    (void)state;
+    double y[32];
+    assert_int_equal(launch(function_load("fuseln_ln_test_shuffle", REGISTERS), 1, 32, 0, NULL, NULL, y, 0), 0);
+    for (int lane = 0; lane < 32; ++lane)
+        assert_float_equal(y[lane], (lane % 16 == 15 ? lane : lane + 1) + 1000 * (lane / 16 * 16 + 0.5), 0);
+}
+
+/* A kernel that fails makes its context unusable, as on a device. */
+static void launch_fails(const char *kernel, unsigned smem)
+{
+    CUfunction function = function_load(kernel, REGISTERS);
+    assert_int_equal(launch(function, 2, 64, smem, NULL, NULL, NULL, 0), CUDA_ERROR_LAUNCH_FAILED);
+    assert_int_equal(softgpu_errors_take(), 1);
+    assert_int_equal(cuCtxSynchronize(), CUDA_ERROR_LAUNCH_FAILED);
+}
+
+static void a_missed_barrier_is_an_error(void **state)
+{
+    (void)state;
+    launch_fails("fuseln_ln_test_barrier_missed", 0);
+}
+
+static void a_missing_lane_is_an_error(void **state)
+{
+    (void)state;
+    launch_fails("fuseln_ln_test_lane_missed", 0);
+}
+
+static void a_write_beyond_shared_memory_is_an_error(void **state)
+{
+    (void)state;
+    launch_fails("fuseln_ln_test_smem_overrun", 32);
+}
+
+static void barrier_missed(const void *params)
+{
+    fuseln_ln_test_barrier_missed(*(const struct fuseln_ln_params *)params);
+}
+
+static void the_error_names_kernel_and_block(void **state)
+{
+    (void)state;
+    struct fuseln_ln_params params = {0};
+    struct softgpu_grid grid = {.kernel = "missed", .grid_dim = {2, 1, 1}, .block_dim = {64, 1, 1}};
+    const char *error = softgpu_execute(&grid, barrier_missed, &params);
+    assert_non_null(error);
+    assert_non_null(strstr(error, "kernel missed, block (1,0,0)"));
+    assert_non_null(strstr(error, "40 wait at __syncthreads"));
+}
+
+static void shared_memory_is_nan_in_every_block(void **state)
+{
+    (void)state;
+    float y[6] = {0};
+    assert_int_equal(launch(function_load("fuseln_ln_test_fresh", REGISTERS), 3, 1, 16, NULL, NULL, y, 0), 0);
+    for (int i = 0; i < 6; ++i)
+        assert_true(isnan(y[i]));
+}
+
+static void images_of_other_devices_are_refused(void **state)
+{
+    (void)state;
+    CUmodule module;
+    static const struct {
+        unsigned architecture, abi;
+        CUresult result;
+    } CASES[] = {
+        {90, ABI_7, 0},
+        {90, ABI_8, 0},
+        {80, ABI_7, CUDA_ERROR_NO_BINARY_FOR_GPU},
+        {80, ABI_8, CUDA_ERROR_NO_BINARY_FOR_GPU},
+        {91, ABI_7, 209},
+        {100, ABI_8, 209},
+        {90, 6, CUDA_ERROR_INVALID_IMAGE},
+        {90, 9, CUDA_ERROR_INVALID_IMAGE},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; ++i)
+        assert_int_equal(cubin_load(&module, "fuseln_ln_test_sum", CASES[i].architecture, CASES[i].abi, 1),
+                         CASES[i].result);
+    assert_int_equal(cuModuleLoadData(&module, "garbage"), CUDA_ERROR_INVALID_IMAGE);
+}
+
+static void ptx_of_newer_compilers_is_refused(void **state)
+{
+    (void)state;
+    CUmodule module;
+    CUfunction function;
+    static const char PTX[] = "//\n.version 8.0\n.target sm_90\n.visible .entry fuseln_ln_test_sum(\n.param";
+    assert_int_equal(cuModuleLoadData(&module, PTX), 0);
+    assert_int_equal(cuModuleGetFunction(&function, module, "fuseln_ln_test_sum"), 0);
+    assert_int_equal(cuModuleLoadData(&module, "//\n.version 9.3\n.target sm_90\n"),
+                     CUDA_ERROR_UNSUPPORTED_PTX_VERSION);
+    assert_int_equal(cuModuleLoadData(&module, "//\n.version 8.0\n.target sm_100\n"), CUDA_ERROR_NO_BINARY_FOR_GPU);
+    assert_int_equal(cuModuleLoadData(&module, "//\n.target sm_90\n"), CUDA_ERROR_INVALID_PTX);
+}
+
+static void a_name_needs_image_and_cpu_build(void **state)
+{
+    (void)state;
+    CUmodule module;
+    CUfunction function;
+    assert_int_equal(cubin_load(&module, "fuseln_ln_test_sum", 90, ABI_7, 1), 0);
+    assert_int_equal(cuModuleGetFunction(&function, module, "fuseln_ln_test_write"), CUDA_ERROR_NOT_FOUND);
+    assert_int_equal(cubin_load(&module, "fuseln_ln_test_absent", 90, ABI_7, 1), 0);
+    assert_int_equal(cuModuleGetFunction(&function, module, "fuseln_ln_test_absent"), CUDA_ERROR_NOT_FOUND);
+    assert_int_equal(softgpu_errors_take(), 1);
+}
+
+static void launches_beyond_a_limit_are_refused(void **state)
+{
+    (void)state;
+    float y[2];
+    CUfunction small = function_load("fuseln_ln_test_write", REGISTERS);
+    CUfunction large = function_load("fuseln_ln_test_write", 255);
+    assert_int_equal(launch(small, 1, THREADS_MAX, 0, NULL, NULL, y, 0), 0);
+    assert_int_equal(launch(small, 1, THREADS_MAX + 1, 0, NULL, NULL, y, 0), CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES);
+    assert_int_equal(launch(small, 1, 1025, 0, NULL, NULL, y, 0), CUDA_ERROR_INVALID_VALUE);
+    assert_int_equal(launch(small, 0, 1, 0, NULL, NULL, y, 0), CUDA_ERROR_INVALID_VALUE);
+    assert_int_equal(launch(large, 1, 256, 0, NULL, NULL, y, 0), 0);
+    assert_int_equal(launch(large, 1, 257, 0, NULL, NULL, y, 0), CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES);
+    assert_int_equal(launch(small, 1, 1, 49153, NULL, NULL, y, 0), CUDA_ERROR_INVALID_VALUE);
+    assert_int_equal(cuFuncSetAttribute(small, 8, SOFTGPU_SMEM_BYTES_MAX + 1), CUDA_ERROR_INVALID_VALUE);
+    assert_int_equal(cuFuncSetAttribute(small, 8, SOFTGPU_SMEM_BYTES_MAX), 0);
+    assert_int_equal(launch(small, 1, 1, SOFTGPU_SMEM_BYTES_MAX, NULL, NULL, y, 0), 0);
+}
+
+static void a_write_beside_an_allocation_is_an_error(void **state)
+{
+    (void)state;
+    CUfunction write = function_load("fuseln_ln_test_write", REGISTERS);
+    float *y = device_memory(10 * sizeof *y);
+    assert_true(isnan(y[0]) && isnan(y[9]));
+    assert_int_equal(launch(write, 1, 1, 0, NULL, NULL, y, 9), 0);
+    assert_int_equal(softgpu_errors_take(), 0);
+    assert_int_equal(launch(write, 1, 1, 0, NULL, NULL, y, 10), 0);
+    assert_int_equal(softgpu_errors_take(), 1);
+    float *z = device_memory(512);
+    z[-1] = 1;
+    assert_int_equal(cuMemFree_v2((CUdeviceptr)(uintptr_t)z), 0);
+    assert_int_equal(softgpu_errors_take(), 1);
+    assert_int_equal(cuMemFree_v2((CUdeviceptr)(uintptr_t)z), CUDA_ERROR_INVALID_VALUE);
+}
+
+static void capture_records_and_a_graph_replays(void **state)
+{
+    (void)state;
+    CUstream stream;
+    CUgraph graph, exec;
+    int status;
+    float y[3] = {0};
+    CUfunction write = function_load("fuseln_ln_test_write", REGISTERS);
+    assert_int_equal(cuStreamCreate(&stream, 1), 0);
+    assert_int_equal(cuStreamBeginCapture_v2(stream, 0), 0);
+    assert_int_equal(cuStreamIsCapturing(stream, &status), 0);
+    assert_int_equal(status, 1);
+    assert_int_equal(launch(write, 1, 1, 0, stream, NULL, y, 1), 0);
+    assert_int_equal(cuStreamEndCapture(stream, &graph), 0);
+    assert_float_equal(y[1], 0, 0);
+    assert_int_equal(cuGraphInstantiateWithFlags(&exec, graph, 0), 0);
+    assert_int_equal(cuGraphDestroy(graph), 0);
+    assert_int_equal(cuGraphLaunch(exec, stream), 0);
+    assert_float_equal(y[1], 1, 0);
+    assert_int_equal(cuGraphExecDestroy(exec), 0);
+}
+
+static void an_unrelaxed_allocation_spoils_a_capture(void **state)
+{
+    (void)state;
+    CUstream stream;
+    CUgraph graph;
+    CUdeviceptr address;
+    int mode = 2;
+    assert_int_equal(cuStreamCreate(&stream, 1), 0);
+    assert_int_equal(cuStreamBeginCapture_v2(stream, 0), 0);
+    assert_int_equal(cuThreadExchangeStreamCaptureMode(&mode), 0);
+    assert_int_equal(cuMemAlloc_v2(&address, 8), 0);
+    assert_int_equal(cuThreadExchangeStreamCaptureMode(&mode), 0);
+    assert_int_equal(cuStreamEndCapture(stream, &graph), 0);
+    assert_int_equal(cuStreamBeginCapture_v2(stream, 0), 0);
+    assert_int_equal(cuMemAlloc_v2(&address, 8), CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+    assert_int_equal(cuStreamEndCapture(stream, &graph), CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
+}
+
+static void the_resolver_knows_itself_and_every_variant(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        int version;
+        uint64_t flags;
+        void *function;
+        int status;
+    } CASES[] = {
+        {"cuGetProcAddress", 11030, 0, (void *)cuGetProcAddress, 0},
+        {"cuGetProcAddress", 12000, 0, (void *)cuGetProcAddress_v2, 0},
+        {"cuLaunchKernel", 4000, 0, (void *)cuLaunchKernel, 0},
+        {"cuLaunchKernel", 7000, 2, (void *)cuLaunchKernel_ptsz, 0},
+        {"cuLaunchKernelEx", 11060, 2, (void *)cuLaunchKernelEx_ptsz, 0},
+        {"cuLaunchKernelEx", 11050, 0, NULL, 2},
+        {"cuMemAlloc", 12000, 0, (void *)cuMemAlloc_v2, 0},
+        {"cuStreamGetCaptureInfo", 12000, 0, (void *)cuStreamGetCaptureInfo_v2, 0},
+        {"cuNoSuchFunction", 12000, 0, NULL, 1},
+        {"", 0, 0, NULL, 1},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; ++i) {
+        void *function;
+        int status;
+        assert_int_equal(cuGetProcAddress_v2(CASES[i].name, &function, CASES[i].version, CASES[i].flags, &status), 0);
+        assert_ptr_equal(function, CASES[i].function);
+        assert_int_equal(status, CASES[i].status);
+    }
+}
+
+static void originals_run_by_name_only(void **state)
+{
+    (void)state;
+    CUmodule library;
+    CUfunction kernel, again, function;
+    const char *name;
+    void *params[] = {NULL};
+    assert_int_equal(cuLibraryLoadData(&library, "fat binary", NULL, NULL, 0, NULL, NULL, 0), 0);
+    assert_int_equal(cuLibraryGetKernel(&kernel, library, "_Z7unknowni"), 0);
+    assert_int_equal(cuLibraryGetKernel(&again, library, "_Z7unknowni"), 0);
+    assert_ptr_equal(kernel, again);
+    assert_int_equal(cuKernelGetFunction(&function, kernel), 0);
+    assert_int_equal(cuKernelGetName(&name, kernel), 0);
+    assert_string_equal(name, "_Z7unknowni");
+    assert_int_equal(cuFuncGetName(&name, kernel), CUDA_ERROR_INVALID_HANDLE);
+    assert_int_equal(cuFuncGetName(&name, function), 0);
+    assert_int_equal(cuLaunchKernel(kernel, 1, 1, 1, 1, 1, 1, 0, NULL, params, NULL), CUDA_ERROR_NOT_SUPPORTED);
+}
+
+static void *per_thread_id(void *ret_id)
+{
+    CUcontext context;
+    if (cuCtxGetCurrent(&context) == 0 && !context && cuDevicePrimaryCtxRetain(&context, 0) == 0)
+        cuCtxSetCurrent(context);
+    cuStreamGetId((CUstream)0x2, ret_id);
+    return NULL;
+}
+
+static void the_per_thread_stream_is_another_in_every_thread(void **state)
+{
+    (void)state;
+    unsigned long long mine = 0, again = 0, theirs = 0, legacy = 0;
+    pthread_t thread;
+    assert_int_equal(cuStreamGetId((CUstream)0x2, &mine), 0);
+    assert_int_equal(cuStreamGetId_ptsz(NULL, &again), 0);
+    assert_int_equal(cuStreamGetId(NULL, &legacy), 0);
+    assert_int_equal(pthread_create(&thread, NULL, per_thread_id, &theirs), 0);
+    pthread_join(thread, NULL);
+    assert_true(mine == again && mine != theirs && mine != legacy && theirs != 0);
+}
+
+struct other_thread {
+    CUcontext context;
+    CUfunction function;
+    const float *x;
+    float *y;
+    CUresult result;
+};
+
+static void *launch_elsewhere(void *data)
+{
+    struct other_thread *other = data;
+    other->result = cuCtxSetCurrent(other->context);
+    for (int i = 0; i < 50 && other->result == 0; ++i)
+        other->result = launch(other->function, 2, 128, 512, NULL, other->x, other->y, 0);
+    return NULL;
+}
+
+/* Fibers made by one thread run in another; shared memory is each thread's own. */
+static void kernels_run_from_every_thread(void **state)
+{
+    (void)state;
+    float x[256], y[2], z[2];
+    pthread_t thread;
+    struct other_thread other = {.function = function_load("fuseln_ln_test_sum", REGISTERS), .x = x, .y = y};
+    for (int i = 0; i < 256; ++i)
+        x[i] = (float)i;
+    assert_int_equal(cuCtxGetCurrent(&other.context), 0);
+    assert_int_equal(launch(other.function, 2, 128, 512, NULL, x, z, 0), 0);
+    assert_int_equal(pthread_create(&thread, NULL, launch_elsewhere, &other), 0);
+    for (int i = 0; i < 50; ++i)
+        assert_int_equal(launch(other.function, 2, 128, 512, NULL, x, z, 0), 0);
+    pthread_join(thread, NULL);
+    assert_int_equal(other.result, 0);
+    assert_true(y[0] == 8128 && y[1] == 24512 && z[0] == 8128 && z[1] == 24512);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, context_up, context_down)
+    const struct CMUnitTest tests[] = {
+        TEST(barriers_and_shuffles_give_a_blocks_sum),
+        TEST(shuffles_stay_in_their_segment),
+        TEST(a_missed_barrier_is_an_error),
+        TEST(a_missing_lane_is_an_error),
+        TEST(a_write_beyond_shared_memory_is_an_error),
+        TEST(the_error_names_kernel_and_block),
+        TEST(shared_memory_is_nan_in_every_block),
+        TEST(images_of_other_devices_are_refused),
+        TEST(ptx_of_newer_compilers_is_refused),
+        TEST(a_name_needs_image_and_cpu_build),
+        TEST(launches_beyond_a_limit_are_refused),
+        TEST(a_write_beside_an_allocation_is_an_error),
+        TEST(capture_records_and_a_graph_replays),
+        TEST(an_unrelaxed_allocation_spoils_a_capture),
+        TEST(the_resolver_knows_itself_and_every_variant),
+        TEST(originals_run_by_name_only),
+        TEST(kernels_run_from_every_thread),
+        TEST(the_per_thread_stream_is_another_in_every_thread),
+    };
+#undef TEST
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
