@@ -1,0 +1,61 @@
+"""How the tests of this folder run a program: on the software device, with or without fuseln, with a report."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+RUN = ROOT / "tests" / "softgpu" / "run"
+
+
+class Runner:
+    """run(code or arguments) -> CompletedProcess; report() is the JSON report of the last run, or None."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.path = folder / "report.json"
+
+    def __call__(self, command, *, fuseln=True, cpu_ops=False, env=None, timeout=300, check=True):
+        self.path.unlink(missing_ok=True)
+        if isinstance(command, str):
+            command = ["-c", command]
+        options = ([] if fuseln else ["--no-fuseln"]) + (["--cpu-ops"] if cpu_ops else [])
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")}
+        environment |= {"FUSELN_REPORT": str(self.path)} | (env or {})
+        done = subprocess.run(
+            [str(RUN), *options, "--", sys.executable, *command],
+            env=environment, cwd=self.folder, timeout=timeout, capture_output=True, text=True,
+        )  # fmt: skip
+        if check:
+            assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def report(self):
+        return json.loads(self.path.read_text()) if self.path.exists() else None
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Runner(tmp_path)
+
+
+def launches(report, *ops):
+    """Launches of the sites with one of these ops."""
+    return sum(site["launches"] for site in report["sites"] if site["op"] in ops)
+
+
+def check_sums(report):
+    """What every report must satisfy."""
+    totals = report["totals"]
+    assert report["schema"] == 1
+    assert totals["recognised"] == totals["substituted"] + totals["passed_through"]
+    assert totals["recognised"] == sum(site["launches"] for site in report["sites"])
+    assert totals["substituted"] == sum(site["substituted"] for site in report["sites"])
+    for site in report["sites"]:
+        assert site["launches"] == site["substituted"] + sum(site["passed_through"].values())
+        assert site["rows_min"] <= site["rows"] <= site["rows_max"]
+    assert totals["launches"] >= totals["recognised"]

@@ -1,0 +1,217 @@
+"""The unmodified PyTorch wheel on the software device, with fuseln: right numbers, and a report that adds up."""
+
+import json
+import os
+import pathlib
+import signal
+
+import pytest
+from conftest import check_sums, launches
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+STEP = """
+import torch
+from torch.nn import functional as F
+torch.manual_seed(0)
+x = torch.randn(8, 64).cuda().requires_grad_()
+weight, bias = torch.ones(64).cuda().requires_grad_(), torch.zeros(64).cuda().requires_grad_()
+dy = torch.randn(8, 64).cuda()
+def step():
+    y = F.layer_norm(x, (64,), weight, bias)
+    return [y, *torch.autograd.grad(y, [x, weight, bias], dy)]
+"""
+PRINT_BITS = """
+import hashlib
+for tensor in step():
+    print(hashlib.sha256(tensor.detach().cpu().numpy().tobytes()).hexdigest())
+"""
+
+
+def test_drawn_cases_agree_with_extended_precision_and_the_report_with_the_calls(run, tmp_path):
+    calls = tmp_path / "calls.json"
+    done = run(
+        ["-m", "pytest", "-q", "-p", "no:cacheprovider", str(HERE / "drawn.py")],
+        cpu_ops=True,
+        env={"FUSELN_SCRATCH": "256M", "DRAWN_CALLS": str(calls), "DRAWN_CASES": os.environ.get("DRAWN_CASES", "150")},
+        timeout=1500,
+    )
+    assert "4 passed" in done.stdout
+    report, made = run.report(), json.loads(calls.read_text())
+    check_sums(report)
+    assert made["cases"] >= 300
+    assert launches(report, "forward", "moments") == made["forward"]
+    assert launches(report, "moments") == launches(report, "apply")
+    assert launches(report, "dx") == made["dx"]
+    assert launches(report, "dgamma") == made["dgamma"]
+    assert report["totals"]["passed_through"] == 0
+    assert {site["dtype"] for site in report["sites"]} == {"f32", "f16", "bf16", "f64"}
+    assert {site["rms"] for site in report["sites"]} == {True, False}
+
+
+def test_a_step_is_replaced_whole_and_the_report_says_from_where(run):
+    run(STEP + "step()")
+    report = run.report()
+    check_sums(report)
+    assert report["totals"]["substituted"] == report["totals"]["recognised"] == 3
+    assert {site["op"] for site in report["sites"]} == {"forward", "dx", "dgamma"}
+    for site in report["sites"]:
+        assert site["library"] == "libtorch_cuda.so"
+        assert len(site["build_id"]) == 40
+        assert site["cols"] == 64 and site["rows"] == 8
+        assert site["kernel"].startswith("fuseln_ln_")
+        assert "layer_norm_kernel_cu" in site["symbol"]
+    (device,) = report["devices"]
+    assert device["compute_capability"] == "9.0" and device["image"] == "sm_90"
+
+
+@pytest.mark.parametrize("mode", ["off", "observe"])
+def test_off_and_observe_leave_the_originals_bits(run, mode):
+    original = run(STEP + PRINT_BITS, fuseln=False).stdout
+    assert original.count("\n") == 4
+    assert run(STEP + PRINT_BITS, env={"FUSELN_MODE": mode}).stdout == original
+    report = run.report()
+    if mode == "off":
+        assert report is None
+    else:
+        check_sums(report)
+        assert report["totals"]["substituted"] == 0
+        assert [site["passed_through"] for site in report["sites"]] == [{"observe": 1}] * 3
+
+
+@pytest.mark.parametrize(
+    "skip, left",
+    [
+        ("forward", {"dx", "dgamma"}),
+        ("backward", {"forward"}),
+        ("dx,dgamma", {"forward"}),
+        ("f32", set()),
+        ("cols=64", set()),
+        ("cols=65", {"forward", "dx", "dgamma"}),
+        ("rms", {"forward", "dx", "dgamma"}),
+        ("pytorch/dx/vectorized/f32", {"forward", "dgamma"}),
+    ],
+)
+def test_what_is_skipped_is_not_replaced(run, skip, left):
+    run(STEP + "step()", env={"FUSELN_SKIP": skip})
+    report = run.report()
+    check_sums(report)
+    assert {site["op"] for site in report["sites"] if site["substituted"]} == left
+    assert all(site["passed_through"] in ({}, {"skip": 1}) for site in report["sites"])
+
+
+def test_two_runs_give_the_same_bits(run):
+    first = run(STEP + PRINT_BITS).stdout
+    assert first == run(STEP + PRINT_BITS).stdout
+    assert first != run(STEP.replace("seed(0)", "seed(1)") + PRINT_BITS).stdout
+
+
+def test_the_trace_has_a_line_for_every_substitution(run, tmp_path):
+    trace = tmp_path / "trace.jsonl"
+    run(STEP + "for i in range(5): step()", env={"FUSELN_TRACE": str(trace)})
+    lines = [json.loads(line) for line in trace.read_text().splitlines()]
+    assert len(lines) == run.report()["totals"]["substituted"] == 15
+    assert {line["cols"] for line in lines} == {64}
+    assert all(line["grid"] and line["kernel"] and "stream" in line for line in lines)
+
+
+def test_a_report_survives_os_exit_and_sigkill(run):
+    run(STEP + "step(); import os; os._exit(0)")
+    check_sums(run.report())
+    assert run.report()["totals"]["substituted"] >= 1
+    done = run(STEP + "step(); import os, signal; os.kill(os.getpid(), signal.SIGKILL)", check=False)
+    assert done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
+    check_sums(run.report())
+
+
+def test_a_forked_child_leaves_its_parents_report_alone(run):
+    run(STEP + "step(); import os; pid = os.fork()\nif pid: os.waitpid(pid, 0)\nelse: os._exit(0)")
+    check_sums(run.report())
+    assert run.report()["totals"]["substituted"] == 3
+
+
+def test_processes_of_one_path_do_not_overwrite_each_other(run, tmp_path):
+    code = STEP + """
+import multiprocessing, sys
+def child(): step()
+if __name__ == "__main__":
+    processes = [multiprocessing.get_context("spawn").Process(target=child) for _ in range(2)]
+    step()
+    for process in processes: process.start()
+    for process in processes: process.join(); assert process.exitcode == 0
+"""
+    script = tmp_path / "spawn.py"
+    script.write_text(code)
+    run([str(script)])
+    reports = [json.loads(path.read_text()) for path in tmp_path.glob("report*.json")]
+    assert len(reports) == 3
+    for report in reports:
+        check_sums(report)
+        assert report["totals"]["substituted"] == 3
+    assert len({report["process"]["pid"] for report in reports}) == 3
+
+
+@pytest.mark.parametrize(
+    "env, message",
+    [
+        ({"FUSELN_MODE": "fast"}, "replace"),
+        ({"FUSELN_SCRATCH": "much"}, "FUSELN_SCRATCH"),
+        ({"FUSELN_LOG": "loud"}, "debug"),
+        ({"FUSELN_SKIP": "nonsense"}, "nonsense"),
+        ({"FUSELN_REPORT_EVERY": "-1"}, "FUSELN_REPORT_EVERY"),
+        ({"FUSELN_REPORT": "/nonexistent/folder/report.json"}, "/nonexistent/folder/report.json"),
+        ({"FUSELN_REPORT": "/"}, "/"),
+        ({"FUSELN_REPORT": "%q{UNSET_VARIABLE}.json"}, "UNSET_VARIABLE"),
+        ({"FUSELN_TRACE": "/nonexistent/trace"}, "/nonexistent/trace"),
+    ],
+)
+def test_bad_settings_get_one_clear_line_and_the_program_goes_on(run, env, message):
+    clean = run(STEP + PRINT_BITS)
+    done = run(STEP + PRINT_BITS, env=env)
+    assert done.stdout == clean.stdout
+    lines = [line for line in done.stderr.splitlines() if line.startswith("fuseln[")]
+    assert len(lines) == 1 and message in lines[0], done.stderr
+
+
+def test_a_good_run_prints_nothing(run):
+    done = run(STEP + "step()")
+    assert done.stdout == "" and done.stderr == ""
+
+
+def test_a_program_without_layer_norm_is_told_why_nothing_was_replaced(run):
+    run("import torch; torch.zeros(0).cuda(); x = torch.full((4,), 2.0, device='cuda')")
+    report = run.report()
+    assert report["totals"]["launches"] >= 1 and report["sites"] == []
+    assert report["why"]
+
+
+def test_rows_zero_and_cols_zero(run):
+    run("""
+import torch
+from torch.nn import functional as F
+assert F.layer_norm(torch.zeros(0, 8).cuda(), (8,)).shape == (0, 8)
+try: F.layer_norm(torch.zeros(3, 0).cuda(), (0,))
+except RuntimeError as error: print(error)
+""")
+
+
+def test_info_log_names_each_site_once(run):
+    done = run(STEP + "for i in range(4): step()", env={"FUSELN_LOG": "info"})
+    lines = [line for line in done.stderr.splitlines() if line.startswith("fuseln[")]
+    assert sum("site " in line for line in lines) == 3
+    assert len(lines) == 4  # and one at the first launch
+
+
+def test_threads_launch_at_once(run):
+    run(STEP + """
+import threading
+threads = [threading.Thread(target=lambda: [step() for _ in range(10)]) for _ in range(16)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+""")
+    report = run.report()
+    check_sums(report)
+    assert report["totals"]["recognised"] == 16 * 10 * 3
+    # A new thread has no current context until its first call to the runtime, which is this launch.
+    assert set().union(*(site["passed_through"] for site in report["sites"])) <= {"scratch", "context"}
+    assert sum(site["passed_through"].get("context", 0) for site in report["sites"]) <= 16
