@@ -1,8 +1,8 @@
 /*
  * The runtime boundary: what we export in cudart's place, once for each version node (hooks/real.h), and nothing else.
  * Each hook hands what it saw to the registry or the pipeline and then calls the real function of its caller. All are
- * valid before any constructor ran, in any thread. Types are written by hand after driver_types.h and crt/host_runtime.h
- * (CUDA 11 to 13: these signatures did not change).
+ * valid before any constructor ran, in any thread. Types are written by hand after driver_types.h and
+ * crt/host_runtime.h (CUDA 11 to 13: these signatures did not change).
  */
 #include "real.h"
 
@@ -13,6 +13,7 @@
 #include "targets.h"
 
 #include <errno.h>
+#include <string.h>
 
 struct dim3 {
     unsigned x, y, z;
@@ -37,17 +38,6 @@ struct launch_config { /* cudaLaunchConfig_t */
 _Static_assert(sizeof(struct launch_attribute) == 72, "cudaLaunchAttribute");
 _Static_assert(offsetof(struct launch_config, attributes) == 40, "cudaLaunchConfig_t");
 
-/* A launch as any of the hooks got it. */
-struct arrival {
-    enum fuseln_node node;
-    const void *caller;
-    struct dim3 grid, block;
-    void *stream;
-    void **args;
-    bool per_thread; /* a _ptsz entry point: stream 0 is the per-thread default stream */
-    enum fuseln_verdict declined;
-};
-
 static void register_function(void **fatbin, const char *host_function, const char *device_name)
 {
     const int saved_errno = errno;
@@ -61,31 +51,18 @@ static void register_function(void **fatbin, const char *host_function, const ch
     errno = saved_errno;
 }
 
-/* The runtime's current device, -1 if it cannot tell. */
-static int current_device(const struct arrival *arrival)
+/* Kept out of line: the hooks stay short for the launches that are not ours. */
+static __attribute__((noinline)) bool replaced(struct fuseln_launch *launch, void *get_device)
 {
-    int (*get_device)(int *) =
-        (int (*)(int *))fuseln_real(arrival->node, FUSELN_REAL_GET_DEVICE, arrival->caller);
-    int device;
-
-    return get_device && get_device(&device) == 0 ? device : -1;
+    if (!get_device || ((int (*)(int *))get_device)(&launch->runtime_device) != 0)
+        launch->runtime_device = -1;
+    return fuseln_pipeline_run(launch);
 }
 
-/* Kept out of line: the hooks stay short for the launches that are not ours. */
-static __attribute__((noinline)) bool replaced(const struct fuseln_target *target, const struct arrival *arrival)
+/* Through a _ptsz entry point, stream 0 is the per-thread default stream. */
+static inline void *per_thread(void *stream)
 {
-    const struct fuseln_launch launch = {
-        .target = target,
-        .grid = {arrival->grid.x, arrival->grid.y, arrival->grid.z},
-        .block = {arrival->block.x, arrival->block.y, arrival->block.z},
-        .stream = arrival->per_thread && !arrival->stream ? (void *)2 : arrival->stream,
-        .args = arrival->args,
-        .declined = arrival->declined,
-        .runtime_device = current_device(arrival),
-        .boundary = FUSELN_BOUNDARY_RUNTIME,
-    };
-
-    return fuseln_pipeline_run(&launch);
+    return stream ? stream : (void *)2;
 }
 
 /* Programmatic serialisation only lets a kernel start earlier: dropping it is safe. Everything else is not ours. */
@@ -102,21 +79,6 @@ typedef int launch_function(const void *function, struct dim3 grid, struct dim3 
                             void *stream);
 typedef int launch_ex_function(const struct launch_config *config, const void *function, void **args);
 
-static inline __attribute__((always_inline)) int launch(enum fuseln_real which, const void *function,
-                                                        const struct arrival *arrival, size_t smem_bytes)
-{
-    const struct fuseln_target *target = fuseln_registry_find(function);
-    launch_function *real;
-
-    fuseln_record_launch();
-    if (__builtin_expect(target != NULL, 0) && replaced(target, arrival))
-        return 0;
-    real = (launch_function *)fuseln_real(arrival->node, which, arrival->caller);
-    if (!real)
-        return CUDA_ERROR_SYMBOL_NOT_FOUND;
-    return real(function, arrival->grid, arrival->block, arrival->args, smem_bytes, arrival->stream);
-}
-
 static int launch_ex(enum fuseln_node node, enum fuseln_real which, const struct launch_config *config,
                      const void *function, void **args, const void *caller)
 {
@@ -125,17 +87,16 @@ static int launch_ex(enum fuseln_node node, enum fuseln_real which, const struct
 
     fuseln_record_launch();
     if (__builtin_expect(target != NULL, 0) && config) {
-        const struct arrival arrival = {
-            .node = node,
-            .caller = caller,
-            .grid = config->grid,
-            .block = config->block,
-            .stream = config->stream,
+        struct fuseln_launch launch = {
+            .target = target,
+            .stream = which == FUSELN_REAL_LAUNCH_EX_PTSZ ? per_thread(config->stream) : config->stream,
             .args = args,
-            .per_thread = which == FUSELN_REAL_LAUNCH_EX_PTSZ,
             .declined = check_attributes(config),
+            .boundary = FUSELN_BOUNDARY_RUNTIME,
         };
-        if (replaced(target, &arrival))
+        memcpy(launch.grid, &config->grid, sizeof(launch.grid));
+        memcpy(launch.block, &config->block, sizeof(launch.block));
+        if (replaced(&launch, fuseln_real(node, FUSELN_REAL_GET_DEVICE, caller)))
             return 0;
     }
     return real ? real(config, function, args) : CUDA_ERROR_SYMBOL_NOT_FOUND;
@@ -164,69 +125,82 @@ static int get_kernel(enum fuseln_node node, void **ret_kernel, const void *func
 }
 
 /* name@node, and no other name for it in the dynamic symbol table. */
-#define EXPORT(suffix, name, version)                                                                                     \
-    __asm__(".symver fuseln_" #suffix "_" #name ", " #name "@" version ", remove");                                       \
+#define EXPORT(suffix, name, version)                                               \
+    __asm__(".symver fuseln_" #suffix "_" #name ", " #name "@" version ", remove"); \
     __attribute__((visibility("default")))
 
-#define LAUNCH_HOOK(suffix, version, name, id, ptsz, verdict)                                                             \
-    int fuseln_##suffix##_##name(const void *function, struct dim3 grid, struct dim3 block, void **args,               \
-                                 size_t smem_bytes, void *stream);                                                     \
-    EXPORT(suffix, name, version)                                                                                         \
-    int fuseln_##suffix##_##name(const void *function, struct dim3 grid, struct dim3 block, void **args,               \
-                                 size_t smem_bytes, void *stream)                                                      \
-    {                                                                                                                  \
-        const struct arrival arrival = {.node = FUSELN_NODE_##suffix, .caller = __builtin_return_address(0),           \
-                                        .grid = grid, .block = block, .stream = stream, .args = args,                  \
-                                        .per_thread = ptsz, .declined = FUSELN_VERDICT_##verdict};                     \
-        return launch(FUSELN_REAL_##id, function, &arrival, smem_bytes);                                               \
+#define LAUNCH_HOOK(suffix, version, name, id, effective_stream, verdict)                                         \
+    int fuseln_##suffix##_##name(const void *function, struct dim3 grid, struct dim3 block, void **args,          \
+                                 size_t smem_bytes, void *stream);                                                \
+    EXPORT(suffix, name, version)                                                                                 \
+    int fuseln_##suffix##_##name(const void *function, struct dim3 grid, struct dim3 block, void **args,          \
+                                 size_t smem_bytes, void *stream)                                                 \
+    {                                                                                                             \
+        const struct fuseln_target *target = fuseln_registry_find(function);                                      \
+        fuseln_record_launch();                                                                                   \
+        if (__builtin_expect(target != NULL, 0)) {                                                                \
+            struct fuseln_launch launch = {.target = target,                                                      \
+                                           .stream = effective_stream,                                            \
+                                           .args = args,                                                          \
+                                           .declined = FUSELN_VERDICT_##verdict,                                  \
+                                           .boundary = FUSELN_BOUNDARY_RUNTIME};                                  \
+            memcpy(launch.grid, &grid, sizeof(launch.grid)); /* shorter than field by field */                    \
+            memcpy(launch.block, &block, sizeof(launch.block));                                                   \
+            if (replaced(&launch,                                                                                 \
+                         fuseln_real(FUSELN_NODE_##suffix, FUSELN_REAL_GET_DEVICE, __builtin_return_address(0)))) \
+                return 0;                                                                                         \
+        }                                                                                                         \
+        launch_function *real =                                                                                   \
+            (launch_function *)fuseln_real(FUSELN_NODE_##suffix, FUSELN_REAL_##id, __builtin_return_address(0));  \
+        return real ? real(function, grid, block, args, smem_bytes, stream) : CUDA_ERROR_SYMBOL_NOT_FOUND;        \
     }
 
-#define LAUNCH_EX_HOOK(suffix, version, name, id)                                                                         \
+#define LAUNCH_EX_HOOK(suffix, version, name, id)                                                                      \
     int fuseln_##suffix##_##name(const struct launch_config *config, const void *function, void **args);               \
-    EXPORT(suffix, name, version)                                                                                         \
+    EXPORT(suffix, name, version)                                                                                      \
     int fuseln_##suffix##_##name(const struct launch_config *config, const void *function, void **args)                \
     {                                                                                                                  \
         return launch_ex(FUSELN_NODE_##suffix, FUSELN_REAL_##id, config, function, args, __builtin_return_address(0)); \
     }
 
-#define REGISTER_HOOKS(suffix, version)                                                                                   \
+#define REGISTER_HOOKS(suffix, version)                                                                                \
     void fuseln_##suffix##___cudaRegisterFunction(void **fatbin, const char *host_function, char *device_function,     \
                                                   const char *device_name, int thread_limit, void *tid, void *bid,     \
                                                   void *block, void *grid, int *warp_size);                            \
-    EXPORT(suffix, __cudaRegisterFunction, version)                                                                       \
+    EXPORT(suffix, __cudaRegisterFunction, version)                                                                    \
     void fuseln_##suffix##___cudaRegisterFunction(void **fatbin, const char *host_function, char *device_function,     \
                                                   const char *device_name, int thread_limit, void *tid, void *bid,     \
                                                   void *block, void *grid, int *warp_size)                             \
     {                                                                                                                  \
         void (*real)(void **, const char *, char *, const char *, int, void *, void *, void *, void *, int *) =        \
-            (void (*)(void **, const char *, char *, const char *, int, void *, void *, void *, void *, int *))        \
-                fuseln_real(FUSELN_NODE_##suffix, FUSELN_REAL_REGISTER, __builtin_return_address(0));                  \
+            (void (*)(void **, const char *, char *, const char *, int, void *, void *, void *, void *,                \
+                      int *))fuseln_real(FUSELN_NODE_##suffix, FUSELN_REAL_REGISTER, __builtin_return_address(0));     \
         register_function(fatbin, host_function, device_name);                                                         \
         if (real)                                                                                                      \
             real(fatbin, host_function, device_function, device_name, thread_limit, tid, bid, block, grid, warp_size); \
     }                                                                                                                  \
     void fuseln_##suffix##___cudaUnregisterFatBinary(void **fatbin);                                                   \
-    EXPORT(suffix, __cudaUnregisterFatBinary, version)                                                                    \
+    EXPORT(suffix, __cudaUnregisterFatBinary, version)                                                                 \
     void fuseln_##suffix##___cudaUnregisterFatBinary(void **fatbin)                                                    \
     {                                                                                                                  \
         unregister(FUSELN_NODE_##suffix, fatbin, __builtin_return_address(0));                                         \
     }                                                                                                                  \
     int fuseln_##suffix##___cudaGetKernel(void **ret_kernel, const void *function);                                    \
-    EXPORT(suffix, __cudaGetKernel, version)                                                                              \
+    EXPORT(suffix, __cudaGetKernel, version)                                                                           \
     int fuseln_##suffix##___cudaGetKernel(void **ret_kernel, const void *function)                                     \
     {                                                                                                                  \
         return get_kernel(FUSELN_NODE_##suffix, ret_kernel, function, __builtin_return_address(0));                    \
     }
 
-#define NODE_HOOKS(suffix, version)                                                                                       \
-    REGISTER_HOOKS(suffix, version)                                                                                       \
-    LAUNCH_HOOK(suffix, version, cudaLaunchKernel, LAUNCH, false, OK)                                                     \
-    LAUNCH_HOOK(suffix, version, cudaLaunchKernel_ptsz, LAUNCH_PTSZ, true, OK)                                            \
-    LAUNCH_HOOK(suffix, version, __cudaLaunchKernel, LAUNCH13, false, OK)                                                 \
-    LAUNCH_HOOK(suffix, version, __cudaLaunchKernel_ptsz, LAUNCH13_PTSZ, true, OK)                                        \
-    LAUNCH_EX_HOOK(suffix, version, cudaLaunchKernelExC, LAUNCH_EX)                                                       \
-    LAUNCH_EX_HOOK(suffix, version, cudaLaunchKernelExC_ptsz, LAUNCH_EX_PTSZ)                                             \
-    LAUNCH_HOOK(suffix, version, cudaLaunchCooperativeKernel, COOPERATIVE, false, COOPERATIVE)                            \
-    LAUNCH_HOOK(suffix, version, cudaLaunchCooperativeKernel_ptsz, COOPERATIVE_PTSZ, true, COOPERATIVE)
+#define NODE_HOOKS(suffix, version)                                                              \
+    REGISTER_HOOKS(suffix, version)                                                              \
+    LAUNCH_HOOK(suffix, version, cudaLaunchKernel, LAUNCH, stream, OK)                           \
+    LAUNCH_HOOK(suffix, version, cudaLaunchKernel_ptsz, LAUNCH_PTSZ, per_thread(stream), OK)     \
+    LAUNCH_HOOK(suffix, version, __cudaLaunchKernel, LAUNCH13, stream, OK)                       \
+    LAUNCH_HOOK(suffix, version, __cudaLaunchKernel_ptsz, LAUNCH13_PTSZ, per_thread(stream), OK) \
+    LAUNCH_EX_HOOK(suffix, version, cudaLaunchKernelExC, LAUNCH_EX)                              \
+    LAUNCH_EX_HOOK(suffix, version, cudaLaunchKernelExC_ptsz, LAUNCH_EX_PTSZ)                    \
+    LAUNCH_HOOK(suffix, version, cudaLaunchCooperativeKernel, COOPERATIVE, stream, COOPERATIVE)  \
+    LAUNCH_HOOK(suffix, version, cudaLaunchCooperativeKernel_ptsz, COOPERATIVE_PTSZ, per_thread(stream), COOPERATIVE)
 
 FUSELN_CUDART_NODES(NODE_HOOKS)

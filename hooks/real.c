@@ -6,6 +6,8 @@
  */
 #include "real.h"
 
+#include "library.h"
+
 #include <dlfcn.h>
 #include <link.h>
 #include <stdatomic.h>
@@ -21,7 +23,7 @@ struct caller {
     _Atomic(void *) function[FUSELN_REAL_COUNT];
 };
 
-static _Atomic(void *) next[FUSELN_NODE_COUNT][FUSELN_REAL_COUNT];
+_Atomic(void *) fuseln_real_next[FUSELN_NODE_COUNT][FUSELN_REAL_COUNT];
 static struct caller callers[FUSELN_NODE_COUNT][CALLERS_MAX];
 static atomic_bool by_caller[FUSELN_NODE_COUNT];
 
@@ -38,31 +40,6 @@ static const char *const function_names[] = {
         [FUSELN_REAL_GET_DEVICE] = "cudaGetDevice",
 };
 
-struct range {
-    uintptr_t address, begin, end;
-};
-
-static int find_range(struct dl_phdr_info *info, size_t size, void *data)
-{
-    struct range *range = data;
-    uintptr_t begin = UINTPTR_MAX, end = 0;
-
-    (void)size;
-    for (size_t i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
-        uintptr_t from = info->dlpi_addr + ph->p_vaddr;
-        if (ph->p_type != PT_LOAD)
-            continue;
-        begin = from < begin ? from : begin;
-        end = from + ph->p_memsz > end ? from + ph->p_memsz : end;
-    }
-    if (range->address < begin || range->address >= end)
-        return 0;
-    range->begin = begin;
-    range->end = end;
-    return 1;
-}
-
 static struct caller *find_caller(enum fuseln_node node, uintptr_t address)
 {
     for (size_t i = 0; i < CALLERS_MAX; i++) {
@@ -77,19 +54,19 @@ static struct caller *find_caller(enum fuseln_node node, uintptr_t address)
 /* A place for this caller's answers; NULL when all are taken (then each call looks up again: slow, but right). */
 static struct caller *add_caller(enum fuseln_node node, uintptr_t address, bool local)
 {
-    struct range range = {.address = address};
+    uintptr_t begin, end;
 
-    if (!dl_iterate_phdr(find_range, &range))
+    if (!fuseln_library_range((const void *)address, &begin, &end))
         return NULL;
     for (size_t i = 0; i < CALLERS_MAX; i++) {
         struct caller *caller = &callers[node][i];
         uintptr_t free_begin = 0;
-        if (!atomic_compare_exchange_strong(&caller->begin, &free_begin, range.begin))
+        if (!atomic_compare_exchange_strong(&caller->begin, &free_begin, begin))
             continue;
         for (size_t k = 0; k < FUSELN_REAL_COUNT; k++)
             atomic_store_explicit(&caller->function[k], NULL, memory_order_relaxed);
         atomic_store_explicit(&caller->local, local, memory_order_relaxed);
-        atomic_store_explicit(&caller->end, range.end, memory_order_release);
+        atomic_store_explicit(&caller->end, end, memory_order_release);
         return caller;
     }
     return NULL;
@@ -119,13 +96,14 @@ static void *look_up(enum fuseln_node node, enum fuseln_real which, const void *
     void *function = local ? NULL : dlvsym(RTLD_NEXT, function_names[which], node_names[node]);
 
     if (function && !atomic_load(&by_caller[node])) {
-        atomic_store_explicit(&next[node][which], function, memory_order_release);
+        atomic_store_explicit(&fuseln_real_next[node][which], function, memory_order_release);
         return function;
     }
     if (!function) {
         function = look_up_in_scope_of(address, function_names[which], node_names[node]);
         local = true;
     }
+    dlerror(); /* the host must not find there what we did not find */
     if (!function)
         return NULL;
     atomic_store(&by_caller[node], true);
@@ -136,15 +114,11 @@ static void *look_up(enum fuseln_node node, enum fuseln_real which, const void *
     return function;
 }
 
-void *fuseln_real(enum fuseln_node node, enum fuseln_real which, const void *address)
+void *fuseln_real_find(enum fuseln_node node, enum fuseln_real which, const void *address)
 {
-    void *function = atomic_load_explicit(&next[node][which], memory_order_acquire);
-    struct caller *caller;
+    struct caller *caller = find_caller(node, (uintptr_t)address);
+    void *function = caller ? atomic_load_explicit(&caller->function[which], memory_order_acquire) : NULL;
 
-    if (__builtin_expect(function != NULL, 1))
-        return function;
-    caller = find_caller(node, (uintptr_t)address);
-    function = caller ? atomic_load_explicit(&caller->function[which], memory_order_acquire) : NULL;
     return function ? function : look_up(node, which, address);
 }
 

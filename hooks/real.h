@@ -5,6 +5,9 @@
 #ifndef FUSELN_REAL_H
 #define FUSELN_REAL_H
 
+#include <stdatomic.h>
+#include <stddef.h>
+
 /*
  * Version nodes of cudart: X(suffix, node). 14 to 16 are spare. hooks/fuseln.map lists the same nodes (a test
  * compares): the map cannot be generated from here.
@@ -44,13 +47,21 @@ enum fuseln_real {
     FUSELN_REAL_COUNT
 };
 
+/* What answers every caller of a node, while one does. */
+extern _Atomic(void *) fuseln_real_next[FUSELN_NODE_COUNT][FUSELN_REAL_COUNT];
+void *fuseln_real_find(enum fuseln_node node, enum fuseln_real which, const void *address);
+
 /*
  * The real function for a caller (an address inside the calling library: __builtin_return_address(0)), or NULL where
  * its scope holds none. Lock-free; a few instructions once known.
  */
-void *fuseln_real(enum fuseln_node node, enum fuseln_real which, const void *caller);
+static inline void *fuseln_real(enum fuseln_node node, enum fuseln_real which, const void *address)
+{
+    void *function = atomic_load_explicit(&fuseln_real_next[node][which], memory_order_acquire);
+    return __builtin_expect(function != NULL, 1) ? function : fuseln_real_find(node, which, address);
+}
 
 /* The library at this address is being unloaded: what was found through it is forgotten. */
-void fuseln_real_forget(const void *caller);
+void fuseln_real_forget(const void *address);
 
 #endif

@@ -8,6 +8,8 @@
  */
 #include "targets.h"
 
+#include "decode.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -188,7 +190,7 @@ static enum fuseln_arg_type find_type(const char *word, enum fuseln_dtype dtype)
     static const struct {
         const char *word;
         enum fuseln_arg_type type;
-    } scalars[] = {{":i32", FUSELN_ARG_I32}, {":u32", FUSELN_ARG_U32}, {":i64", FUSELN_ARG_I64}};
+    } scalars[] = {{":i32", FUSELN_ARG_I32}, {":i64", FUSELN_ARG_I64}};
 
     for (size_t i = 0; i < sizeof(scalars) / sizeof(scalars[0]); i++)
         if (strncmp(word, scalars[i].word, 4) == 0)
@@ -215,6 +217,7 @@ static bool parse_arguments(const struct fuseln_target_row *row, enum fuseln_dty
         layout.type[layout.count++] = (unsigned char)find_type(at + word, dtype);
         at += strcspn(at, " ");
     }
+    fuseln_decode_prepare(&layout);
     *ret_layout = layout;
     return true;
 }

@@ -22,12 +22,12 @@ bool fuseln_targets_known_build(const char *build_id);
 
 /* Rows, for tests and the README table. Returns false past the end. */
 struct fuseln_target_row {
-    const char *name;      /* "forward/vectorized" */
+    const char *name; /* "forward/vectorized" */
     enum fuseln_op op;
     const char *symbol;    /* pattern of what follows the translation unit, see targets.c */
     const char *arguments; /* role words in the order of the parameters */
     unsigned cols_per_block;
-    const char *versions;  /* PyTorch releases whose wheels hold it */
+    const char *versions; /* PyTorch releases whose wheels hold it */
 };
 bool fuseln_targets_row(size_t index, struct fuseln_target_row *ret_row);
 

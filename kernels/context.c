@@ -48,16 +48,22 @@ static struct fuseln_device_record *record_get(const struct fuseln_driver *drive
     return atomic_load_explicit(&by_ordinal[ordinal], memory_order_acquire);
 }
 
-/* The entry of this context, claimed if it is new; NULL where the table is full. */
-static struct fuseln_context *context_find(uint64_t key)
+/* The entry of this context with its record, claimed if it is new; NULL where the table is full or facts are missing.
+ */
+static __attribute__((noinline)) struct fuseln_context *context_find(const struct fuseln_driver *driver, uint64_t key)
 {
     for (size_t i = 0; i < FUSELN_CONTEXTS_MAX; i++) {
         struct fuseln_context *context = &contexts[(key + i) % FUSELN_CONTEXTS_MAX];
         uint64_t id = atomic_load_explicit(&context->id, memory_order_acquire);
-        if (id == 0 && atomic_compare_exchange_strong(&context->id, &id, key))
-            return context;
-        if (id == key)
-            return context;
+        if (id != key && (id != 0 || (!atomic_compare_exchange_strong(&context->id, &id, key) && id != key)))
+            continue;
+        if (!atomic_load_explicit(&context->record, memory_order_acquire)) {
+            struct fuseln_device_record *record = record_get(driver);
+            if (!record)
+                return NULL;
+            atomic_store_explicit(&context->record, record, memory_order_release);
+        }
+        return context;
     }
     return NULL;
 }
@@ -70,17 +76,15 @@ enum fuseln_verdict fuseln_context_current(struct fuseln_context **ret_context)
         return FUSELN_VERDICT_DRIVER;
     if (driver->ctx_get_id(NULL, &id) != CUDA_SUCCESS)
         return FUSELN_VERDICT_CONTEXT;
-    struct fuseln_context *context = context_find(id + 1);
-    if (!context)
-        return FUSELN_VERDICT_CONTEXT;
-    if (!atomic_load_explicit(&context->record, memory_order_acquire)) {
-        struct fuseln_device_record *record = record_get(driver);
-        if (!record)
-            return FUSELN_VERDICT_CONTEXT;
-        atomic_store_explicit(&context->record, record, memory_order_release);
-    }
+    /* Nearly always: the first place of a known context. */
+    const uint64_t key = id + 1;
+    struct fuseln_context *context = &contexts[key % FUSELN_CONTEXTS_MAX];
     *ret_context = context;
-    return FUSELN_VERDICT_OK;
+    if (atomic_load_explicit(&context->id, memory_order_acquire) == key &&
+        atomic_load_explicit(&context->record, memory_order_acquire))
+        return FUSELN_VERDICT_OK;
+    *ret_context = context_find(driver, key);
+    return *ret_context ? FUSELN_VERDICT_OK : FUSELN_VERDICT_CONTEXT;
 }
 
 const struct fuseln_device *fuseln_context_device(const struct fuseln_context *context)

@@ -13,7 +13,7 @@
 /* Threads that race for the first use each fill one; one is published. */
 static struct fuseln_driver tables[16];
 static atomic_uint tables_used;
-static _Atomic(const struct fuseln_driver *) published;
+_Atomic(const struct fuseln_driver *) fuseln_driver_published;
 
 typedef void *dlsym_function(void *handle, const char *name);
 
@@ -42,7 +42,7 @@ static bool resolve(struct fuseln_driver *ret_driver)
     return complete; /* the handle is kept: what we point into must not be unloaded */
 }
 
-static const struct fuseln_driver *driver_find(void)
+static const struct fuseln_driver *search(void)
 {
     struct fuseln_driver driver;
     const struct fuseln_driver *none = NULL;
@@ -50,19 +50,16 @@ static const struct fuseln_driver *driver_find(void)
         return NULL;
     const unsigned slot = atomic_fetch_add(&tables_used, 1);
     if (slot >= sizeof tables / sizeof tables[0])
-        return atomic_load_explicit(&published, memory_order_acquire);
+        return atomic_load_explicit(&fuseln_driver_published, memory_order_acquire);
     tables[slot] = driver;
-    atomic_compare_exchange_strong(&published, &none, &tables[slot]);
-    return atomic_load_explicit(&published, memory_order_acquire);
+    atomic_compare_exchange_strong(&fuseln_driver_published, &none, &tables[slot]);
+    return atomic_load_explicit(&fuseln_driver_published, memory_order_acquire);
 }
 
-const struct fuseln_driver *fuseln_driver_get(void)
+const struct fuseln_driver *fuseln_driver_find(void)
 {
-    const struct fuseln_driver *driver = atomic_load_explicit(&published, memory_order_acquire);
-    if (driver)
-        return driver;
     const int saved = errno;
-    driver = driver_find();
+    const struct fuseln_driver *driver = search();
     if (!driver)
         dlerror(); /* the host must not find our failure there */
     errno = saved;

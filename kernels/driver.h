@@ -6,6 +6,7 @@
 #ifndef FUSELN_DRIVER_H
 #define FUSELN_DRIVER_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,10 +30,10 @@ enum {
 };
 
 enum { /* CUdevice_attribute */
-    CU_ATTR_MULTIPROCESSOR_COUNT = 16,
-    CU_ATTR_COMPUTE_CAPABILITY_MAJOR = 75,
-    CU_ATTR_COMPUTE_CAPABILITY_MINOR = 76,
-    CU_ATTR_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN = 97,
+       CU_ATTR_MULTIPROCESSOR_COUNT = 16,
+       CU_ATTR_COMPUTE_CAPABILITY_MAJOR = 75,
+       CU_ATTR_COMPUTE_CAPABILITY_MINOR = 76,
+       CU_ATTR_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN = 97,
 };
 
 enum { CU_STREAM_CAPTURE_MODE_RELAXED = 2 };
@@ -67,10 +68,17 @@ struct fuseln_driver {
 #undef X
 };
 
+extern _Atomic(const struct fuseln_driver *) fuseln_driver_published; /* NULL until they were found */
+const struct fuseln_driver *fuseln_driver_find(void);
+
 /*
  * The driver functions of this process, or NULL while libcuda is not loaded or lacks one of them (driver below 525).
  * Thread-safe, lock-free; resolves by dlopen(RTLD_NOLOAD) and the real dlsym, so no hook of ours is passed.
  */
-const struct fuseln_driver *fuseln_driver_get(void);
+static inline const struct fuseln_driver *fuseln_driver_get(void)
+{
+    const struct fuseln_driver *driver = atomic_load_explicit(&fuseln_driver_published, memory_order_acquire);
+    return driver ? driver : fuseln_driver_find();
+}
 
 #endif

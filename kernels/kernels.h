@@ -10,7 +10,7 @@
 
 /* Facts of one device, read once per device; all of a plan's inputs besides the call. */
 struct fuseln_device {
-    int index;            /* CUdevice ordinal */
+    int index; /* CUdevice ordinal */
     int cc_major, cc_minor;
     int sm_count;
     int smem_optin_bytes; /* largest dynamic shared memory a block may ask for */

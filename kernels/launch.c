@@ -13,9 +13,16 @@ struct launch {
     const struct fuseln_plan *plan;
     CUstream stream;
     CUfunction functions[2];
+    bool missing; /* this context has not launched one of them before */
 };
 
-static bool capturing(const struct launch *launch)
+/* Published for good before fuseln_context_current gave anyone a context. */
+static inline const struct fuseln_driver *driver_known(void)
+{
+    return atomic_load_explicit(&fuseln_driver_published, memory_order_acquire);
+}
+
+static inline bool capturing(const struct launch *launch)
 {
     int status = 0;
     return launch->driver->stream_capturing(launch->stream, &status) != CUDA_SUCCESS || status != 0;
@@ -38,13 +45,6 @@ static bool refused_for_good(CUresult result)
     return result == CUDA_ERROR_NO_BINARY_FOR_GPU || result == CUDA_ERROR_INVALID_IMAGE ||
            result == CUDA_ERROR_INVALID_PTX || result == CUDA_ERROR_UNSUPPORTED_PTX_VERSION ||
            result == CUDA_ERROR_NOT_SUPPORTED || result == CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
-}
-
-static enum fuseln_verdict verdict_of(uintptr_t slot)
-{
-    return slot == FUSELN_SLOT_REFUSED ? FUSELN_VERDICT_REFUSED
-           : slot == FUSELN_SLOT_IMAGE ? FUSELN_VERDICT_IMAGE
-                                       : FUSELN_VERDICT_OK;
 }
 
 /* The module's slot: a CUmodule, FUSELN_SLOT_IMAGE, or 0 where an error that may pass got in the way. */
@@ -101,92 +101,153 @@ static enum fuseln_verdict functions_load(struct launch *launch)
     return verdict;
 }
 
-static enum fuseln_verdict functions_get(struct launch *launch)
+static inline _Atomic uintptr_t *function_slot(const struct launch *launch, int which)
 {
-    const bool scratch = launch->plan->scratch_bytes != 0;
-    bool missing = false;
+    return &launch->context->functions[fuseln_variant_index(launch->plan->kernel[which])];
+}
+
+/* NULL unless it is in this context and was launched before. */
+static inline CUfunction function_known(const struct launch *launch, int which)
+{
+    const uintptr_t slot = atomic_load_explicit(function_slot(launch, which), memory_order_acquire);
+    return slot > FUSELN_SLOT_IMAGE ? (CUfunction)slot : NULL;
+}
+
+static __attribute__((noinline)) enum fuseln_verdict functions_get(struct launch *launch)
+{
     for (int i = 0; i < 2 && launch->plan->kernel[i]; i++) {
-        const uintptr_t slot = atomic_load_explicit(
-            &launch->context->functions[fuseln_variant_index(launch->plan->kernel[i])], memory_order_acquire);
-        if (verdict_of(slot) != FUSELN_VERDICT_OK)
-            return verdict_of(slot);
+        const uintptr_t slot = atomic_load_explicit(function_slot(launch, i), memory_order_acquire);
+        if (slot == FUSELN_SLOT_REFUSED || slot == FUSELN_SLOT_IMAGE)
+            return slot == FUSELN_SLOT_REFUSED ? FUSELN_VERDICT_REFUSED : FUSELN_VERDICT_IMAGE;
         launch->functions[i] = (CUfunction)slot;
-        missing = missing || !slot;
+        launch->missing = launch->missing || !slot;
     }
-    if ((missing || scratch) && capturing(launch))
-        return FUSELN_VERDICT_CAPTURE;
-    if (!missing)
+    if (!launch->missing)
         return FUSELN_VERDICT_OK;
+    if (capturing(launch))
+        return FUSELN_VERDICT_CAPTURE;
     return in_current_context(launch) ? functions_load(launch) : FUSELN_VERDICT_CONTEXT;
 }
 
 /* A kernel becomes known when its first launch succeeded: only then may a captured stream use it. */
-static enum fuseln_verdict issue(const struct launch *launch, int which, struct fuseln_ln_params *params)
+static inline __attribute__((always_inline)) enum fuseln_verdict issue(const struct launch *launch, int which,
+                                                                       struct fuseln_ln_params *params)
 {
     const struct fuseln_plan *plan = launch->plan;
-    _Atomic uintptr_t *slot = &launch->context->functions[fuseln_variant_index(plan->kernel[which])];
     void *arguments[] = {params};
     const CUresult result =
         launch->driver->launch_kernel(launch->functions[which], plan->grid[which], 1, 1, plan->block[which], 1, 1,
                                       plan->smem_bytes[which], launch->stream, arguments, NULL);
     if (result != CUDA_SUCCESS) {
         if (refused_for_good(result))
-            atomic_store(slot, FUSELN_SLOT_REFUSED);
+            atomic_store(function_slot(launch, which), FUSELN_SLOT_REFUSED);
         return FUSELN_VERDICT_REFUSED;
     }
-    if (!atomic_load_explicit(slot, memory_order_relaxed))
-        atomic_store_explicit(slot, (uintptr_t)launch->functions[which], memory_order_release);
+    if (launch->missing && !atomic_load_explicit(function_slot(launch, which), memory_order_relaxed))
+        atomic_store_explicit(function_slot(launch, which), (uintptr_t)launch->functions[which], memory_order_release);
     return FUSELN_VERDICT_OK;
 }
 
+/* What the operation shall neither read nor write, whatever the host passed. */
+static __attribute__((noinline)) void params_restrict(struct fuseln_ln_params *params, const struct fuseln_call *call)
+{
+    if (call->op == FUSELN_OP_MOMENTS)
+        params->y = NULL;
+    if (call->rms) {
+        params->mean = NULL; /* this is how a kernel knows RMS norm */
+        params->beta = NULL;
+        params->dbeta = NULL;
+    }
+}
+
+static inline void params_set(struct fuseln_ln_params *params, const struct fuseln_call *call,
+                              const struct fuseln_plan *plan)
+{
+    params->x = call->x;
+    params->dy = call->dy;
+    params->gamma = call->gamma;
+    params->beta = call->beta;
+    params->mean = call->mean;
+    params->rstd = call->rstd;
+    params->y = call->y;
+    params->dx = call->dx;
+    params->dgamma = call->dgamma;
+    params->dbeta = call->dbeta;
+    params->partials = NULL;
+    params->rows = call->rows;
+    params->cols = call->cols;
+    params->partial_rows = plan->partial_rows;
+    params->out_rows = call->out_rows;
+    params->eps = call->eps;
+    params->width = (int)plan->width;
+    if (call->rms || call->op == FUSELN_OP_MOMENTS)
+        params_restrict(params, call);
+}
+
 /* Partial sums, then their reduction. If the second is refused nothing of the host's has been written. */
-static enum fuseln_verdict issue_pair(const struct launch *launch, struct fuseln_ln_params *params, size_t limit)
+static inline __attribute__((always_inline)) enum fuseln_verdict
+issue_pair(const struct launch *launch, const struct fuseln_call *call, size_t limit)
 {
     unsigned long long stream_id;
+    struct fuseln_ln_params params;
+    if (capturing(launch))
+        return FUSELN_VERDICT_CAPTURE;
     if (launch->driver->stream_get_id(launch->stream, &stream_id) != CUDA_SUCCESS)
         return FUSELN_VERDICT_CONTEXT;
     struct fuseln_slab *slab = fuseln_slab_take(launch->context, stream_id, launch->plan->scratch_bytes, limit);
     if (!slab)
         return FUSELN_VERDICT_SCRATCH;
-    params->partials = (void *)(uintptr_t)slab->address;
-    enum fuseln_verdict verdict = issue(launch, 0, params);
+    params_set(&params, call, launch->plan);
+    params.partials = (void *)(uintptr_t)slab->address;
+    enum fuseln_verdict verdict = issue(launch, 0, &params);
     if (verdict == FUSELN_VERDICT_OK)
-        verdict = issue(launch, 1, params);
+        verdict = issue(launch, 1, &params);
     fuseln_slab_give(slab);
     return verdict;
 }
 
-static struct fuseln_ln_params params_of(const struct fuseln_call *call, const struct fuseln_plan *plan)
+static inline __attribute__((always_inline)) enum fuseln_verdict issue_one(const struct launch *launch,
+                                                                           const struct fuseln_call *call)
 {
-    return (struct fuseln_ln_params){
-        .x = call->x,
-        .dy = call->dy,
-        .gamma = call->gamma,
-        .beta = call->rms ? NULL : call->beta,
-        .mean = call->rms ? NULL : call->mean, /* this is how a kernel knows RMS norm */
-        .rstd = call->rstd,
-        .y = call->op == FUSELN_OP_MOMENTS ? NULL : call->y,
-        .dx = call->dx,
-        .dgamma = call->dgamma,
-        .dbeta = call->rms ? NULL : call->dbeta,
-        .rows = call->rows,
-        .cols = call->cols,
-        .partial_rows = plan->partial_rows,
-        .out_rows = call->out_rows,
-        .eps = call->eps,
-        .width = (int)plan->width,
-    };
+    struct fuseln_ln_params params;
+    params_set(&params, call, launch->plan);
+    return issue(launch, 0, &params);
+}
+
+/* A kernel may be new to this context: load it. */
+static __attribute__((noinline)) enum fuseln_verdict launch_new(struct fuseln_context *context,
+                                                                const struct fuseln_call *call,
+                                                                const struct fuseln_plan *plan, CUstream stream,
+                                                                size_t limit)
+{
+    struct launch launch = {driver_known(), context, plan, stream, {NULL, NULL}, false};
+    const enum fuseln_verdict verdict = functions_get(&launch);
+    if (verdict != FUSELN_VERDICT_OK)
+        return verdict;
+    return plan->scratch_bytes ? issue_pair(&launch, call, limit) : issue_one(&launch, call);
+}
+
+static __attribute__((noinline)) enum fuseln_verdict launch_pair(struct fuseln_context *context,
+                                                                 const struct fuseln_call *call,
+                                                                 const struct fuseln_plan *plan, CUstream stream,
+                                                                 size_t limit)
+{
+    struct launch launch = {driver_known(), context, plan, stream, {NULL, NULL}, false};
+    launch.functions[0] = function_known(&launch, 0);
+    launch.functions[1] = function_known(&launch, 1);
+    if (!launch.functions[0] || !launch.functions[1])
+        return launch_new(context, call, plan, stream, limit);
+    return issue_pair(&launch, call, limit);
 }
 
 enum fuseln_verdict fuseln_kernel_launch(struct fuseln_context *context, const struct fuseln_call *call,
                                          const struct fuseln_plan *plan, void *stream, size_t scratch_limit)
 {
-    struct launch launch = {fuseln_driver_get(), context, plan, (CUstream)stream, {NULL, NULL}};
-    if (!launch.driver)
-        return FUSELN_VERDICT_DRIVER;
-    enum fuseln_verdict verdict = functions_get(&launch);
-    if (verdict != FUSELN_VERDICT_OK)
-        return verdict;
-    struct fuseln_ln_params params = params_of(call, plan);
-    return plan->scratch_bytes ? issue_pair(&launch, &params, scratch_limit) : issue(&launch, 0, &params);
+    if (plan->scratch_bytes)
+        return launch_pair(context, call, plan, (CUstream)stream, scratch_limit);
+    struct launch launch = {driver_known(), context, plan, (CUstream)stream, {NULL, NULL}, false};
+    launch.functions[0] = function_known(&launch, 0);
+    if (!launch.functions[0])
+        return launch_new(context, call, plan, (CUstream)stream, scratch_limit);
+    return issue_one(&launch, call);
 }

@@ -28,7 +28,11 @@ struct fuseln_variant {
     unsigned short lanes, chunks; /* the schedule, as in variants.h */
 };
 
-size_t fuseln_variant_index(const struct fuseln_variant *variant);
+extern const struct fuseln_variant fuseln_variants[FUSELN_VARIANT_COUNT];
+static inline size_t fuseln_variant_index(const struct fuseln_variant *variant)
+{
+    return (size_t)(variant - fuseln_variants);
+}
 const struct fuseln_variant *fuseln_variant_at(size_t index); /* NULL past the end */
 
 #endif

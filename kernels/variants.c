@@ -6,27 +6,22 @@
 
 #include <limits.h>
 
-static const struct fuseln_variant variants[] = {
+const struct fuseln_variant fuseln_variants[] = {
 #define X(kernel, module, dtype, type, lanes, chunks, twice, narrow) \
     {#kernel, FUSELN_MODULE_##module, FUSELN_DTYPE_##dtype, narrow, lanes, chunks},
     FUSELN_VARIANTS(X)
 #undef X
 };
-_Static_assert(sizeof variants / sizeof variants[0] == FUSELN_VARIANT_COUNT, "one row per variant");
+_Static_assert(sizeof fuseln_variants / sizeof fuseln_variants[0] == FUSELN_VARIANT_COUNT, "one row per variant");
 
 const char *fuseln_variant_name(const struct fuseln_variant *variant)
 {
     return variant->name;
 }
 
-size_t fuseln_variant_index(const struct fuseln_variant *variant)
-{
-    return (size_t)(variant - variants);
-}
-
 const struct fuseln_variant *fuseln_variant_at(size_t index)
 {
-    return index < FUSELN_VARIANT_COUNT ? &variants[index] : NULL;
+    return index < FUSELN_VARIANT_COUNT ? &fuseln_variants[index] : NULL;
 }
 
 /* The first variant of each part of the table, in its order. */
@@ -55,23 +50,23 @@ static const struct fuseln_variant *row_variant(size_t first, const struct fusel
 {
     static const int64_t holds[] = {
 #define X(unused, name, lanes, chunks, twice) (twice) ? INT64_MAX : (lanes) * (chunks) * (int64_t)FUSELN_CHUNK_BYTES,
-        FUSELN_SCHEDULES(X, )
+        FUSELN_SCHEDULES(X, FUSELN_FORWARD_4K, )
 #undef X
     };
 #define COUNT(...) +1
     if (call->dtype == FUSELN_DTYPE_F64)
-        return &variants[first + (0 FUSELN_FORWARD_VARIANTS(COUNT)) - 1];
+        return &fuseln_variants[first + (0 FUSELN_FORWARD_VARIANTS(COUNT)) - 1];
 #undef COUNT
     const int64_t bytes = row_bytes(call);
     size_t schedule = 0;
     while (bytes > holds[schedule])
         schedule++;
-    return &variants[first + (schedule * FUSELN_DTYPE_F64 + call->dtype) * 2 + narrow];
+    return &fuseln_variants[first + (schedule * FUSELN_DTYPE_F64 + call->dtype) * 2 + narrow];
 }
 
 static const struct fuseln_variant *partial_variant(enum fuseln_dtype dtype, bool narrow)
 {
-    return &variants[PARTIAL + (dtype == FUSELN_DTYPE_F64 ? 2 * (size_t)dtype : 2 * (size_t)dtype + narrow)];
+    return &fuseln_variants[PARTIAL + (dtype == FUSELN_DTYPE_F64 ? 2 * (size_t)dtype : 2 * (size_t)dtype + narrow)];
 }
 
 /* Is a pointer that this operation reads or writes in every case null? */
@@ -153,7 +148,7 @@ static enum fuseln_verdict plan_dgamma(const struct fuseln_call *call, const str
     const int64_t chunks = divide_up(row_bytes(call), FUSELN_CHUNK_BYTES);
     const int64_t groups = FUSELN_COLUMN_THREADS / FUSELN_COLUMN_LANES(chunks);
     plan->kernel[0] = partial_variant(call->dtype, plan->width < FUSELN_CHUNK_BYTES);
-    plan->kernel[1] = &variants[REDUCE + call->dtype];
+    plan->kernel[1] = &fuseln_variants[REDUCE + call->dtype];
     plan->partial_rows = partial_rows(call, device, groups);
     plan->scratch_bytes = 2 * (size_t)plan->partial_rows * (size_t)call->cols * fuseln_acc_bytes(call->dtype);
     const int64_t used = call->rows < plan->partial_rows ? call->rows : plan->partial_rows;
@@ -176,7 +171,7 @@ enum fuseln_verdict fuseln_plan_make(const struct fuseln_call *call, const struc
         verdict = plan_dgamma(call, device, &plan);
     } else if (call->op == FUSELN_OP_APPLY) {
         const int64_t chunks = divide_up(row_bytes(call), FUSELN_CHUNK_BYTES);
-        plan.kernel[0] = &variants[APPLY + call->dtype];
+        plan.kernel[0] = &fuseln_variants[APPLY + call->dtype];
         verdict = set_grid(&plan, 0, divide_up(call->rows, FUSELN_COLUMN_THREADS / FUSELN_COLUMN_LANES(chunks)),
                            FUSELN_COLUMN_THREADS);
     } else {

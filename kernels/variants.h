@@ -21,22 +21,26 @@
     X(__VA_ARGS__, BF16, bf16, __nv_bfloat16)
 
 /* X(..., name, lanes, chunks, read twice): by bytes in a row, smallest first; the last takes what the others cannot
- * hold in registers and reads the row a second time. */
-#define FUSELN_SCHEDULES(X, ...)                   \
+ * hold in registers and reads the row a second time. DX holds two rows, which at 8 chunks a lane took 196 to 235
+ * registers: there a block shares the row that FORWARD gives to a warp. */
+#define FUSELN_SCHEDULES(X, four_k, ...)                   \
     X(__VA_ARGS__, lanes8,    8,   1, false) /* <= 128 */   \
     X(__VA_ARGS__, lanes16,   16,  1, false) /* <= 256 */   \
     X(__VA_ARGS__, lanes16x2, 16,  2, false) /* <= 512 */   \
     X(__VA_ARGS__, warp2,     32,  2, false) /* <= 1 K */   \
     X(__VA_ARGS__, warp4,     32,  4, false) /* <= 2 K */   \
-    X(__VA_ARGS__, warp8,     32,  8, false) /* <= 4 K */   \
+    four_k(X, __VA_ARGS__)                   /* <= 4 K */   \
     X(__VA_ARGS__, block128,  128, 4, false) /* <= 8 K */   \
     X(__VA_ARGS__, block256,  256, 4, false) /* <= 16 K */  \
     X(__VA_ARGS__, block512,  512, 4, false) /* <= 32 K */  \
     X(__VA_ARGS__, twice,     512, 2, true)
 
+#define FUSELN_FORWARD_4K(X, ...) X(__VA_ARGS__, warp8, 32, 8, false)
+#define FUSELN_DX_4K(X, ...) X(__VA_ARGS__, block128x2, 128, 2, false)
+
 /* Variants: X(kernel name, module, FUSELN_DTYPE_, device type, lanes, chunks, read twice, narrow) */
-#define FUSELN_ROW_VARIANTS(X, op)                                                  \
-    FUSELN_SCHEDULES(FUSELN_ROW_TYPES, X, op)                                       \
+#define FUSELN_ROW_VARIANTS(X, op, four_k)                                          \
+    FUSELN_SCHEDULES(FUSELN_ROW_TYPES, four_k, X, op)                                       \
     X(fuseln_ln_##op##_f64, op, F64, double, 128, 2, true, true)
 #define FUSELN_ROW_TYPES(X, op, ...) FUSELN_TYPES(FUSELN_ROW_WIDTHS, X, op, __VA_ARGS__)
 #define FUSELN_ROW_WIDTHS(X, op, schedule, lanes, chunks, twice, id, dtype, type)                           \
@@ -44,8 +48,8 @@
     X(fuseln_ln_##op##_##schedule##_##dtype##_narrow, op, id, type, lanes, chunks, twice, true)
 
 /* FORWARD; with y NULL it is MOMENTS, which must give the same bits. */
-#define FUSELN_FORWARD_VARIANTS(X) FUSELN_ROW_VARIANTS(X, forward)
-#define FUSELN_DX_VARIANTS(X) FUSELN_ROW_VARIANTS(X, dx)
+#define FUSELN_FORWARD_VARIANTS(X) FUSELN_ROW_VARIANTS(X, forward, FUSELN_FORWARD_4K)
+#define FUSELN_DX_VARIANTS(X) FUSELN_ROW_VARIANTS(X, dx, FUSELN_DX_4K)
 
 /* FUSELN_COLUMN_THREADS threads a block, which FUSELN_COLUMN_LANES shares out. Only ever launched for rows
  * that the host found unaligned: no aligned twin. */

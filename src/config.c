@@ -177,6 +177,8 @@ bool fuseln_config_skips(const struct fuseln_config *config, const struct fuseln
 {
     const char *list = config->skip, *word;
     size_t length;
+    if (!*list)
+        return false;
     while (next_word(&list, &word, &length))
         if (skip_matches(word, length, target, cols))
             return true;

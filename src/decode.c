@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* Where each pointer role lands in struct fuseln_call. */
-static const size_t pointer_fields[FUSELN_ROLE_COUNT] = {
+static const unsigned char pointer_fields[FUSELN_ROLE_COUNT] = {
     [FUSELN_ROLE_X] = offsetof(struct fuseln_call, x),
     [FUSELN_ROLE_DY] = offsetof(struct fuseln_call, dy),
     [FUSELN_ROLE_GAMMA] = offsetof(struct fuseln_call, gamma),
@@ -20,61 +20,102 @@ static const size_t pointer_fields[FUSELN_ROLE_COUNT] = {
     [FUSELN_ROLE_DBETA] = offsetof(struct fuseln_call, dbeta),
 };
 
-static int64_t integer_at(const void *value, enum fuseln_arg_type type)
+void fuseln_decode_prepare(struct fuseln_layout *layout)
 {
-    int32_t i32;
-    uint32_t u32;
-    int64_t i64;
+    layout->pointer_count = 0;
+    layout->rows = layout->cols = layout->eps = -1;
+    for (unsigned i = 0; i < layout->count; i++) {
+        const enum fuseln_role role = (enum fuseln_role)layout->role[i];
+        if (layout->type[i] == FUSELN_ARG_PTR) {
+            layout->pointers[layout->pointer_count].argument = (unsigned char)i;
+            layout->pointers[layout->pointer_count++].field = pointer_fields[role];
+        } else if (role == FUSELN_ROLE_ROWS) {
+            layout->rows = i;
+        } else if (role == FUSELN_ROLE_COLS) {
+            layout->cols = i;
+        } else if (role == FUSELN_ROLE_EPS) {
+            layout->eps = i;
+        }
+    }
+}
 
-    switch (type) {
-    case FUSELN_ARG_I32:
-        memcpy(&i32, value, sizeof(i32));
-        return i32;
-    case FUSELN_ARG_U32:
-        memcpy(&u32, value, sizeof(u32));
-        return u32;
-    default:
+static inline int64_t read_integer(const void *value, int type)
+{
+    int64_t i64;
+    int32_t i32;
+
+    if (type == FUSELN_ARG_I64) {
         memcpy(&i64, value, sizeof(i64));
         return i64;
     }
+    memcpy(&i32, value, sizeof(i32));
+    return i32;
 }
 
-static double real_at(const void *value, enum fuseln_arg_type type)
+static inline double read_real(const void *value, int type)
 {
-    float f32;
     double f64;
+    float f32;
 
-    if (type == FUSELN_ARG_F32) {
-        memcpy(&f32, value, sizeof(f32));
-        return f32;
+    if (type == FUSELN_ARG_F64) {
+        memcpy(&f64, value, sizeof(f64));
+        return f64;
     }
-    memcpy(&f64, value, sizeof(f64));
-    return f64;
+    memcpy(&f32, value, sizeof(f32));
+    return f32;
 }
 
-static void read_argument(enum fuseln_role role, enum fuseln_arg_type type, const void *value, struct fuseln_call *call)
+/* False if the host gave no address for one of them. Every row of the table has cols; where it lacks rows, the grid has
+ * one block for each. */
+static inline bool take_scalars(const struct fuseln_layout *layout, const struct fuseln_launch *launch,
+                                struct fuseln_call *call)
 {
-    switch (role) {
-    case FUSELN_ROLE_ROWS:
-        call->rows = integer_at(value, type);
-        break;
-    case FUSELN_ROLE_COLS:
-        call->cols = integer_at(value, type);
-        break;
-    case FUSELN_ROLE_EPS:
-        call->eps = real_at(value, type);
-        break;
-    case FUSELN_ROLE_IGNORE:
-        break;
-    default:
-        memcpy((char *)call + pointer_fields[role], value, sizeof(void *));
+    void **const args = launch->args;
+
+    if (!args[layout->cols])
+        return false;
+    call->cols = read_integer(args[layout->cols], layout->type[layout->cols]);
+    call->rows = launch->grid[0];
+    if (layout->rows >= 0) {
+        if (!args[layout->rows])
+            return false;
+        call->rows = read_integer(args[layout->rows], layout->type[layout->rows]);
     }
+    call->eps = 0;
+    if (layout->eps >= 0) {
+        if (!args[layout->eps])
+            return false;
+        call->eps = read_real(args[layout->eps], layout->type[layout->eps]);
+    }
+    return true;
 }
 
-/* A name is known for one geometry. Rows that come from the grid are set here. */
-static bool take_geometry(const struct fuseln_launch *launch, struct fuseln_call *call)
+/* False if the host gave no address for one of them. What the target has no argument for is NULL. */
+static inline bool take_pointers(const struct fuseln_layout *layout, void **args, struct fuseln_call *call)
 {
-    const struct fuseln_layout *layout = &launch->target->layout;
+    uint64_t nulls = 0, low_bits = 0;
+
+    call->x = call->dy = call->gamma = call->beta = NULL;
+    call->mean = call->rstd = call->y = call->dx = call->dgamma = call->dbeta = NULL;
+    for (const struct fuseln_pointer *at = layout->pointers, *end = at + layout->pointer_count; at < end; at++) {
+        const void *value = args[at->argument];
+        uint64_t pointer;
+        if (!value)
+            return false;
+        memcpy(&pointer, value, sizeof(pointer));
+        memcpy((char *)call + at->field, &pointer, sizeof(pointer));
+        nulls = nulls + nulls + ((pointer - 1) >> 63); /* no address has the uppermost bit */
+        low_bits = (uint64_t)(((unsigned __int128)pointer << 64 | low_bits) >> 4); /* shrd: one instruction */
+    }
+    call->nulls = (unsigned)nulls;
+    call->low_bits = low_bits;
+    return true;
+}
+
+/* A name is known for one geometry. */
+static inline bool take_geometry(const struct fuseln_layout *layout, const struct fuseln_launch *launch,
+                                 struct fuseln_call *call)
+{
     const unsigned per_block = layout->cols_per_block;
 
     if (launch->grid[2] != 1 || (launch->grid[1] != 1 && !layout->partial))
@@ -82,41 +123,27 @@ static bool take_geometry(const struct fuseln_launch *launch, struct fuseln_call
     call->out_rows = launch->grid[1];
     if (per_block)
         return call->cols <= 0 || (uint64_t)launch->grid[0] == ((uint64_t)call->cols + per_block - 1) / per_block;
-    if (call->rows == INT64_MIN)
-        call->rows = launch->grid[0];
     return call->rows == (int64_t)launch->grid[0];
 }
 
 enum fuseln_verdict fuseln_decode(const struct fuseln_launch *launch, struct fuseln_call *ret_call)
 {
     const struct fuseln_target *target = launch->target;
-    const struct fuseln_layout *layout = &target->layout;
-    struct fuseln_call call = {.op = target->op, .dtype = target->dtype, .rms = target->rms, .rows = INT64_MIN};
 
-    if (!launch->args)
+    ret_call->op = target->op;
+    ret_call->dtype = target->dtype;
+    ret_call->rms = target->rms;
+    if (!launch->args || !take_scalars(&target->layout, launch, ret_call) ||
+        !take_pointers(&target->layout, launch->args, ret_call))
         return FUSELN_VERDICT_NULLPTR;
-    for (unsigned i = 0; i < layout->count; i++) {
-        if (!launch->args[i])
-            return FUSELN_VERDICT_NULLPTR;
-        read_argument(layout->role[i], layout->type[i], launch->args[i], &call);
-    }
-    if (!take_geometry(launch, &call))
-        return FUSELN_VERDICT_GEOMETRY;
-    *ret_call = call;
-    return FUSELN_VERDICT_OK;
+    return take_geometry(&target->layout, launch, ret_call) ? FUSELN_VERDICT_OK : FUSELN_VERDICT_GEOMETRY;
 }
 
-unsigned fuseln_decode_nulls(const struct fuseln_launch *launch)
+unsigned fuseln_decode_null_roles(const struct fuseln_layout *layout, unsigned nulls)
 {
-    const struct fuseln_layout *layout = &launch->target->layout;
-    unsigned nulls = 0;
+    unsigned roles = 0;
 
-    for (unsigned i = 0; launch->args && i < layout->count; i++) {
-        void *pointer;
-        if (layout->type[i] != FUSELN_ARG_PTR || !launch->args[i])
-            continue;
-        memcpy(&pointer, launch->args[i], sizeof(pointer));
-        nulls |= pointer ? 0 : 1u << layout->role[i];
-    }
-    return nulls;
+    for (unsigned i = layout->pointer_count; i-- > 0; nulls >>= 1)
+        roles |= (nulls & 1) << layout->role[layout->pointers[i].argument];
+    return roles;
 }

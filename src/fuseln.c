@@ -36,21 +36,6 @@ const char *fuseln_dtype_name(enum fuseln_dtype dtype)
     return ROW(names, dtype, FUSELN_DTYPE_COUNT);
 }
 
-size_t fuseln_dtype_bytes(enum fuseln_dtype dtype)
-{
-    static const unsigned char sizes[] = {
-#define X(id, name, bytes) bytes,
-        FUSELN_DTYPES(X)
-#undef X
-    };
-    return (size_t)dtype < FUSELN_DTYPE_COUNT ? sizes[dtype] : 0;
-}
-
-size_t fuseln_acc_bytes(enum fuseln_dtype dtype)
-{
-    return dtype == FUSELN_DTYPE_F64 ? 8 : 4;
-}
-
 const char *fuseln_verdict_key(enum fuseln_verdict verdict)
 {
     static const char *const keys[] = {

@@ -70,10 +70,25 @@ enum fuseln_verdict {
 const char *fuseln_op_name(enum fuseln_op op);          /* "forward", "moments", ... */
 const char *fuseln_op_pass(enum fuseln_op op);          /* "forward" or "backward" */
 const char *fuseln_dtype_name(enum fuseln_dtype dtype); /* "f32", ... */
-size_t fuseln_dtype_bytes(enum fuseln_dtype dtype);     /* bytes of one element */
-size_t fuseln_acc_bytes(enum fuseln_dtype dtype);       /* bytes of mean, rstd and sums: 8 for f64, else 4 */
 const char *fuseln_verdict_key(enum fuseln_verdict verdict);
 const char *fuseln_verdict_text(enum fuseln_verdict verdict);
+
+/* Bytes of one element. */
+static inline size_t fuseln_dtype_bytes(enum fuseln_dtype dtype)
+{
+    static const unsigned char bytes[] = {
+#define X(id, name, size) size,
+        FUSELN_DTYPES(X)
+#undef X
+    };
+    return bytes[dtype];
+}
+
+/* Bytes of mean, rstd and sums: 8 for f64, else 4. */
+static inline size_t fuseln_acc_bytes(enum fuseln_dtype dtype)
+{
+    return dtype == FUSELN_DTYPE_F64 ? 8 : 4;
+}
 
 /*
  * One layer-norm launch of the host, decoded: tensors are packed row-major [rows][cols] of dtype on the device;
@@ -93,6 +108,8 @@ struct fuseln_call {
     void *y, *dx;
     void *dgamma, *dbeta; /* [out_rows][cols] */
     int64_t out_rows;     /* DGAMMA: rows of partial sums the original writes; ours: row 0 the sums, the others 0 */
+    unsigned nulls;       /* one bit for each pointer argument, the last one lowest: is it null? */
+    uint64_t low_bits;    /* four bits for each, the last one highest: address modulo 16 */
 };
 
 #endif

@@ -7,16 +7,16 @@
 #define FUSELN_GLIBC_H
 
 #if defined(__x86_64__)
-#define FUSELN_GLIBC_BASE "GLIBC_2.2.5"
+#define FUSELN_GLIBC_BASE    "GLIBC_2.2.5"
 #define FUSELN_GLIBC_DLADDR1 "GLIBC_2.3.3"
 #elif defined(__aarch64__)
-#define FUSELN_GLIBC_BASE "GLIBC_2.17"
+#define FUSELN_GLIBC_BASE    "GLIBC_2.17"
 #define FUSELN_GLIBC_DLADDR1 "GLIBC_2.17"
 #endif
 
 #ifdef FUSELN_GLIBC_BASE
 #define FUSELN_PIN_AT(name, version) __asm__(".symver " #name ", " #name "@" version)
-#define FUSELN_PIN(name) FUSELN_PIN_AT(name, FUSELN_GLIBC_BASE)
+#define FUSELN_PIN(name)             FUSELN_PIN_AT(name, FUSELN_GLIBC_BASE)
 FUSELN_PIN(dlopen);
 FUSELN_PIN(dlclose);
 FUSELN_PIN(dlerror);

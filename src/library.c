@@ -69,6 +69,23 @@ static bool holds_address(const struct dl_phdr_info *info, struct search *search
     return inside;
 }
 
+static int visit_range(struct dl_phdr_info *info, size_t size, void *data)
+{
+    (void)size;
+    return holds_address(info, data);
+}
+
+bool fuseln_library_range(const void *address, uintptr_t *ret_begin, uintptr_t *ret_end)
+{
+    struct search search = {.address = (uintptr_t)address};
+
+    if (!dl_iterate_phdr(visit_range, &search))
+        return false;
+    *ret_begin = search.begin;
+    *ret_end = search.end;
+    return true;
+}
+
 static int visit_object(struct dl_phdr_info *info, size_t size, void *data)
 {
     struct search *search = data;

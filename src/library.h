@@ -14,6 +14,9 @@
  */
 const struct fuseln_library *fuseln_library_of(const void *address, bool (*is_known)(const char *build_id));
 
+/* Where the loaded object that holds this address is mapped: [*ret_begin, *ret_end). False where none does. */
+bool fuseln_library_range(const void *address, uintptr_t *ret_begin, uintptr_t *ret_end);
+
 /* The library at this address is being unloaded: another may be mapped there later. */
 void fuseln_library_forget(const void *address);
 void fuseln_library_after_fork(void); /* in the child: the lock is free again */

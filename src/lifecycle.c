@@ -8,8 +8,10 @@
 #include <pthread.h>
 
 #include "kernels.h"
+#include "library.h"
 #include "log.h"
 #include "path.h"
+#include "pipeline.h"
 #include "report.h"
 #include "version.h"
 
@@ -32,6 +34,8 @@ static void after_fork_in_child(void)
     fuseln_trace_after_fork();
     fuseln_log_after_fork();
     fuseln_registry_after_fork();
+    fuseln_library_after_fork();
+    fuseln_pipeline_after_fork();
     fuseln_kernels_after_fork();
     errno = saved;
 }

@@ -1,5 +1,7 @@
 /*
- * See pipeline.h.
+ * See pipeline.h. What decide says of a launch depends on few things (struct question); a thread keeps its last
+ * answers, with the site, so that a launch which looks like an earlier one is decoded, launched and counted, and no
+ * more.
  */
 #include "pipeline.h"
 
@@ -11,16 +13,67 @@
 #include "report.h"
 
 #include <errno.h>
+#include <string.h>
+
+/* All that decide and the site's key look at, besides settings that never change and launches declined by their hook.
+ * The context stands for its device. */
+struct question {
+    const struct fuseln_target *target;
+    const struct fuseln_context *context;
+    int64_t rows, cols, out_rows;
+    uint64_t low_bits;
+    unsigned nulls;
+    int runtime_device;
+    int boundary;
+};
+
+struct answer {
+    struct question question;
+    struct fuseln_plan plan;
+    struct fuseln_site *site;
+    const char *kernel; /* name of plan.kernel[0] */
+};
+
+enum { ANSWERS = 16 };
+
+static _Thread_local struct {
+    struct answer answers[ANSWERS];
+    unsigned generation;
+} memory __attribute__((tls_model("initial-exec")));
+static atomic_uint generation; /* of the process: a fork starts another, whose sites are new */
+
+static struct answer *find_place(const struct fuseln_target *target, const struct fuseln_call *call)
+{
+    uint64_t hash = (uintptr_t)target ^ (uint64_t)call->cols << 20 ^ (uint64_t)call->rows;
+    unsigned now = atomic_load_explicit(&generation, memory_order_relaxed);
+
+    if (__builtin_expect(memory.generation != now, 0)) {
+        memset(&memory, 0, sizeof(memory));
+        memory.generation = now;
+    }
+    return &memory.answers[hash * 0x9e3779b97f4a7c15u >> 60];
+}
+
+_Static_assert(ANSWERS == 16, "find_place takes the upper four bits");
+
+static inline bool is_question(const struct question *q, const struct fuseln_launch *launch,
+                               const struct fuseln_call *call, const struct fuseln_context *context)
+{
+    return q->target == launch->target && q->context == context && q->rows == call->rows && q->cols == call->cols &&
+           q->out_rows == call->out_rows && q->low_bits == call->low_bits && q->nulls == call->nulls &&
+           q->runtime_device == launch->runtime_device && q->boundary == launch->boundary;
+}
 
 static struct fuseln_site *find_site(const struct fuseln_launch *launch, const struct fuseln_case *given,
                                      const struct fuseln_plan *plan)
 {
     const struct fuseln_target *target = launch->target;
+    const bool decoded = given->decoded == FUSELN_VERDICT_OK;
     const struct fuseln_site_key key = {
         .target = target,
-        .cols = given->decoded == FUSELN_VERDICT_OK ? given->call->cols : 0,
+        .cols = decoded ? given->call->cols : 0,
         .device = given->device ? given->device->index : -1,
-        .nulls = fuseln_decode_nulls(launch),
+        .nulls = decoded ? fuseln_decode_null_roles(&target->layout, given->call->nulls) : 0,
         .width = plan->width,
         .boundary = (enum fuseln_boundary)launch->boundary,
     };
@@ -29,48 +82,124 @@ static struct fuseln_site *find_site(const struct fuseln_launch *launch, const s
 
     if (is_new)
         pr_info("site %s cols=%lld rows=%lld in %s (build %s)", target->name, (long long)key.cols,
-                given->decoded == FUSELN_VERDICT_OK ? (long long)given->call->rows : 0, target->library->name,
+                decoded ? (long long)given->call->rows : 0, target->library->name,
                 target->library->known ? "known" : "unverified");
     return site;
 }
 
-static void record(struct fuseln_site *site, const struct fuseln_launch *launch, enum fuseln_verdict verdict,
-                   int64_t rows, const char *kernel)
+static void trace(const struct fuseln_site *site, const struct fuseln_launch *launch, int64_t rows, const char *kernel)
 {
+    const struct fuseln_trace_event event = {
+        .site = site,
+        .stream = launch->stream,
+        .rows = rows,
+        .grid = {launch->grid[0], launch->grid[1], launch->grid[2]},
+        .block = {launch->block[0], launch->block[1], launch->block[2]},
+        .kernel = kernel,
+    };
+
+    fuseln_trace(&event);
+}
+
+static __attribute__((noinline)) void record(const struct fuseln_case *given, struct fuseln_site *site,
+                                             enum fuseln_verdict verdict, const struct fuseln_plan *plan)
+{
+    const bool replaced = verdict == FUSELN_VERDICT_OK;
+    const int64_t rows = given->decoded == FUSELN_VERDICT_OK ? given->call->rows : 0;
+    const char *kernel = replaced ? fuseln_variant_name(plan->kernel[0]) : NULL;
+
     fuseln_site_record(site, verdict, rows, kernel);
+    if (replaced && given->config->trace[0])
+        trace(site, given->launch, rows, kernel);
+    if (!replaced)
+        pr_debug("%s: original launched: %s", given->launch->target->name, fuseln_verdict_text(verdict));
+    fuseln_report_tick(replaced);
+}
+
+static struct fuseln_case case_of(const struct fuseln_launch *launch, const struct fuseln_call *call,
+                                  enum fuseln_verdict decoded, enum fuseln_verdict current,
+                                  const struct fuseln_context *context)
+{
+    return (struct fuseln_case){
+        .launch = launch,
+        .call = call,
+        .decoded = decoded,
+        .context = current,
+        .device = current == FUSELN_VERDICT_OK ? fuseln_context_device(context) : NULL,
+        .config = fuseln_config_get(),
+    };
+}
+
+/* The first launch of its kind in this thread, or one that is declined: decide in full. */
+static __attribute__((noinline)) bool run_in_full(const struct fuseln_launch *launch, const struct fuseln_call *call,
+                                                  enum fuseln_verdict decoded, enum fuseln_verdict current,
+                                                  struct fuseln_context *context)
+{
+    const struct fuseln_case given = case_of(launch, call, decoded, current, context);
+    struct fuseln_plan plan;
+    enum fuseln_verdict verdict = fuseln_decide(&given, &plan);
+    struct fuseln_site *site = find_site(launch, &given, &plan);
+
     if (verdict == FUSELN_VERDICT_OK) {
-        const struct fuseln_trace_event event = {
+        verdict = fuseln_kernel_launch(context, call, &plan, launch->stream, given.config->scratch_bytes);
+        *find_place(launch->target, call) = (struct answer){
+            .question = {launch->target, context, call->rows, call->cols, call->out_rows, call->low_bits, call->nulls,
+                         launch->runtime_device, launch->boundary},
+            .plan = plan,
             .site = site,
-            .stream = launch->stream,
-            .rows = rows,
-            .grid = {launch->grid[0], launch->grid[1], launch->grid[2]},
-            .block = {launch->block[0], launch->block[1], launch->block[2]},
-            .kernel = kernel,
+            .kernel = fuseln_variant_name(plan.kernel[0]),
         };
-        fuseln_trace(&event);
-    } else {
-        pr_debug("%s: original launched: %s", launch->target->name, fuseln_verdict_text(verdict));
     }
-    fuseln_report_tick(verdict == FUSELN_VERDICT_OK);
+    record(&given, site, verdict, &plan);
+    return verdict == FUSELN_VERDICT_OK;
+}
+
+/* A launch like an earlier one. */
+static inline bool run_known(const struct fuseln_launch *launch, const struct fuseln_call *call,
+                             struct fuseln_context *context, const struct fuseln_config *config,
+                             const struct answer *answer)
+{
+    struct fuseln_site *const site = answer->site;
+    const char *const kernel = answer->kernel;
+    const enum fuseln_verdict verdict =
+        fuseln_kernel_launch(context, call, &answer->plan, launch->stream, config->scratch_bytes);
+
+    if (__builtin_expect(verdict != FUSELN_VERDICT_OK || config->trace[0], 0)) {
+        const struct fuseln_case given = case_of(launch, call, FUSELN_VERDICT_OK, FUSELN_VERDICT_OK, context);
+        record(&given, site, verdict, &answer->plan);
+        return verdict == FUSELN_VERDICT_OK;
+    }
+    fuseln_site_substitute(site, call->rows, kernel);
+    fuseln_report_tick(true);
+    return true;
+}
+
+static inline bool run(const struct fuseln_launch *launch)
+{
+    const struct fuseln_config *config = fuseln_config_get();
+    struct fuseln_call call;
+    struct fuseln_context *context = NULL;
+    const enum fuseln_verdict decoded = fuseln_decode(launch, &call), current = fuseln_context_current(&context);
+
+    if (decoded == FUSELN_VERDICT_OK && current == FUSELN_VERDICT_OK && launch->declined == FUSELN_VERDICT_OK) {
+        const struct answer *answer = find_place(launch->target, &call);
+        if (is_question(&answer->question, launch, &call, context))
+            return run_known(launch, &call, context, config, answer);
+    }
+    return run_in_full(launch, &call, decoded, current, context);
 }
 
 bool fuseln_pipeline_run(const struct fuseln_launch *launch)
 {
-    const int saved_errno = errno;
-    struct fuseln_call call = {0};
-    struct fuseln_plan plan;
-    struct fuseln_context *context = NULL;
-    struct fuseln_case given = {.launch = launch, .call = &call, .config = fuseln_config_get()};
+    int *const error = &errno;
+    const int saved_errno = *error;
+    const bool replaced = run(launch);
 
-    given.decoded = fuseln_decode(launch, &call);
-    given.context = fuseln_context_current(&context);
-    given.device = given.context == FUSELN_VERDICT_OK ? fuseln_context_device(context) : NULL;
+    *error = saved_errno;
+    return replaced;
+}
 
-    enum fuseln_verdict verdict = fuseln_decide(&given, &plan);
-    if (verdict == FUSELN_VERDICT_OK)
-        verdict = fuseln_kernel_launch(context, &call, &plan, launch->stream, given.config->scratch_bytes);
-    record(find_site(launch, &given, &plan), launch, verdict, given.decoded == FUSELN_VERDICT_OK ? call.rows : 0,
-           verdict == FUSELN_VERDICT_OK ? fuseln_variant_name(plan.kernel[0]) : NULL);
-    errno = saved_errno;
-    return verdict == FUSELN_VERDICT_OK;
+void fuseln_pipeline_after_fork(void)
+{
+    atomic_fetch_add_explicit(&generation, 1, memory_order_relaxed);
 }

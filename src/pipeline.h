@@ -14,4 +14,7 @@
  */
 bool fuseln_pipeline_run(const struct fuseln_launch *launch);
 
+/* In the child after fork: what a thread remembered of earlier launches is forgotten. Async-signal-safe. */
+void fuseln_pipeline_after_fork(void);
+
 #endif

@@ -16,9 +16,9 @@ enum fuseln_boundary { FUSELN_BOUNDARY_RUNTIME, FUSELN_BOUNDARY_DRIVER };
 struct fuseln_site_key {
     const struct fuseln_target *target;
     int64_t cols;
-    int device;          /* CUdevice ordinal; -1 where no context was current */
-    unsigned nulls;      /* bit r set: the argument of enum fuseln_role r is null */
-    unsigned width;      /* 16 for aligned rows, else the widest access that fits */
+    int device;     /* CUdevice ordinal; -1 where no context was current */
+    unsigned nulls; /* bit r set: the argument of enum fuseln_role r is null */
+    unsigned width; /* 16 for aligned rows, else the widest access that fits */
     enum fuseln_boundary boundary;
 };
 
@@ -27,7 +27,7 @@ struct fuseln_site {
     _Atomic int64_t rows_first, rows_min, rows_max;
     _Atomic uint64_t launches, substituted;
     _Atomic uint64_t passed[FUSELN_VERDICT_COUNT]; /* by reason; [OK] unused */
-    const char *_Atomic kernel;                     /* name of our kernel last used here; NULL while none */
+    const char *_Atomic kernel;                    /* name of our kernel last used here; NULL while none */
 };
 
 /*
@@ -55,6 +55,18 @@ uint64_t fuseln_record_launches(void); /* sum over all threads, ended ones too *
 struct fuseln_site *fuseln_site_get(const struct fuseln_site_key *key, bool *ret_new);
 /* One launch at site ended with this verdict; kernel is our kernel's name when OK, else NULL. Thread-safe. */
 void fuseln_site_record(struct fuseln_site *site, enum fuseln_verdict verdict, int64_t rows, const char *kernel);
+void fuseln_site_widen(struct fuseln_site *site, int64_t rows);
+/* The same for a launch that was replaced. Most have as many rows as others before them. */
+static inline void fuseln_site_substitute(struct fuseln_site *site, int64_t rows, const char *kernel)
+{
+    if (__builtin_expect(rows < atomic_load_explicit(&site->rows_min, memory_order_relaxed) ||
+                             rows > atomic_load_explicit(&site->rows_max, memory_order_relaxed),
+                         0))
+        fuseln_site_widen(site, rows);
+    atomic_fetch_add_explicit(&site->launches, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&site->substituted, 1, memory_order_relaxed);
+    atomic_store_explicit(&site->kernel, kernel, memory_order_release);
+}
 
 /* Walk the published sites, `other` last (only if used). Returns NULL past the end. */
 const struct fuseln_site *fuseln_site_at(size_t index);

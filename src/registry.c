@@ -10,18 +10,13 @@
 #include <stdatomic.h>
 #include <string.h>
 
-enum { SLOTS = 4096, SLOTS_USED_MAX = 2048, TARGETS_MAX = 1024, SYMBOL_BYTES = 256 * 1024, FATBINS_MAX = 64 };
+enum { SLOTS = 1 << FUSELN_SLOT_BITS, SLOTS_USED_MAX = SLOTS / 2 };
+enum { TARGETS_MAX = 1024, SYMBOL_BYTES = 256 * 1024, FATBINS_MAX = 64 };
 
 #define FORGOTTEN ((const void *)1)
 
-struct slot {
-    const void *_Atomic address;
-    const struct fuseln_target *_Atomic target;
-    const void *_Atomic fatbin;
-};
-
-static struct slot slots[SLOTS];
-static atomic_size_t slots_used; /* forgotten ones too: they lengthen probes like others */
+struct fuseln_slot fuseln_slots[SLOTS];
+static size_t slots_used; /* forgotten ones too: they lengthen probes like others */
 static struct fuseln_target targets[TARGETS_MAX];
 static atomic_size_t target_count;
 static char symbols[SYMBOL_BYTES];
@@ -30,51 +25,42 @@ static size_t symbol_bytes;
 static const void *_Atomic fatbins[FATBINS_MAX];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-static size_t first_slot(const void *address)
+static struct fuseln_slot *find_slot(const void *address)
 {
-    return (size_t)(((uint64_t)(uintptr_t)address * 0x9e3779b97f4a7c15u) >> 52); /* 52 = 64 - log2(SLOTS) */
-}
-
-_Static_assert(SLOTS == 1 << (64 - 52), "first_slot shifts by the size of the table");
-
-static struct slot *find_slot(const void *address)
-{
-    for (size_t i = first_slot(address);; i = (i + 1) % SLOTS) {
-        const void *here = atomic_load_explicit(&slots[i].address, memory_order_acquire);
+    for (size_t i = fuseln_registry_first_slot(address);; i = (i + 1) % SLOTS) {
+        const void *here = atomic_load_explicit(&fuseln_slots[i].address, memory_order_acquire);
         if (here == address)
-            return &slots[i];
+            return &fuseln_slots[i];
         if (here == NULL)
             return NULL;
     }
 }
 
-const struct fuseln_target *fuseln_registry_find(const void *address)
+const struct fuseln_target *fuseln_registry_probe(const void *address)
 {
-    if (atomic_load_explicit(&slots_used, memory_order_relaxed) == 0)
-        return NULL;
-    struct slot *slot = find_slot(address);
+    struct fuseln_slot *slot = find_slot(address);
     return slot ? atomic_load_explicit(&slot->target, memory_order_relaxed) : NULL;
 }
 
 /* Under the lock. */
 static int put(const void *address, const void *fatbin, const struct fuseln_target *target)
 {
-    struct slot *slot = find_slot(address);
+    struct fuseln_slot *slot = find_slot(address);
 
     if (!slot) {
-        size_t i = first_slot(address);
+        size_t i = fuseln_registry_first_slot(address);
         for (;; i = (i + 1) % SLOTS) {
-            const void *here = atomic_load_explicit(&slots[i].address, memory_order_relaxed);
+            const void *here = atomic_load_explicit(&fuseln_slots[i].address, memory_order_relaxed);
             if (here == FORGOTTEN)
                 break;
             if (here == NULL) {
-                if (atomic_load_explicit(&slots_used, memory_order_relaxed) == SLOTS_USED_MAX)
+                if (slots_used == SLOTS_USED_MAX)
                     return -ENOMEM;
-                atomic_fetch_add_explicit(&slots_used, 1, memory_order_relaxed);
+                slots_used++;
                 break;
             }
         }
-        slot = &slots[i];
+        slot = &fuseln_slots[i];
     }
     atomic_store_explicit(&slot->target, target, memory_order_relaxed);
     atomic_store_explicit(&slot->fatbin, fatbin, memory_order_relaxed);
@@ -133,7 +119,7 @@ int fuseln_registry_add(const void *host_function, const void *fatbin, const str
 
 void fuseln_registry_alias(const void *handle, const void *host_function)
 {
-    struct slot *slot = handle && fuseln_registry_find(host_function) ? find_slot(host_function) : NULL;
+    struct fuseln_slot *slot = handle && fuseln_registry_find(host_function) ? find_slot(host_function) : NULL;
 
     if (!slot || fuseln_registry_find(handle))
         return;
@@ -148,11 +134,11 @@ bool fuseln_registry_forget(const void *fatbin)
         return false;
     pthread_mutex_lock(&lock);
     for (size_t i = 0; i < SLOTS; i++) {
-        if (atomic_load_explicit(&slots[i].fatbin, memory_order_relaxed) != fatbin)
+        if (atomic_load_explicit(&fuseln_slots[i].fatbin, memory_order_relaxed) != fatbin)
             continue;
-        atomic_store_explicit(&slots[i].target, NULL, memory_order_relaxed);
-        atomic_store_explicit(&slots[i].fatbin, NULL, memory_order_relaxed);
-        atomic_store_explicit(&slots[i].address, FORGOTTEN, memory_order_release);
+        atomic_store_explicit(&fuseln_slots[i].target, NULL, memory_order_relaxed);
+        atomic_store_explicit(&fuseln_slots[i].fatbin, NULL, memory_order_relaxed);
+        atomic_store_explicit(&fuseln_slots[i].address, FORGOTTEN, memory_order_release);
     }
     size_t i = find_fatbin(fatbin);
     if (i < FATBINS_MAX)

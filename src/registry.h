@@ -7,12 +7,16 @@
 #ifndef FUSELN_REGISTRY_H
 #define FUSELN_REGISTRY_H
 
+#include <stdatomic.h>
+
 #include "fuseln.h"
 
 /* Arguments by role. X(ENUM, word in a target row) */
-#define FUSELN_ROLES(X)                                                                                                \
-    X(X, "x") X(DY, "dy") X(GAMMA, "gamma") X(BETA, "beta") X(MEAN, "mean") X(RSTD, "rstd") X(Y, "y") X(DX, "dx")        \
+// clang-format off
+#define FUSELN_ROLES(X) \
+    X(X, "x") X(DY, "dy") X(GAMMA, "gamma") X(BETA, "beta") X(MEAN, "mean") X(RSTD, "rstd") X(Y, "y") X(DX, "dx") \
     X(DGAMMA, "dgamma") X(DBETA, "dbeta") X(ROWS, "rows") X(COLS, "cols") X(EPS, "eps") X(IGNORE, "ignore")
+// clang-format on
 
 enum fuseln_role {
 #define X(id, word) FUSELN_ROLE_##id,
@@ -21,7 +25,7 @@ enum fuseln_role {
         FUSELN_ROLE_COUNT
 };
 
-enum fuseln_arg_type { FUSELN_ARG_PTR, FUSELN_ARG_I32, FUSELN_ARG_U32, FUSELN_ARG_I64, FUSELN_ARG_F32, FUSELN_ARG_F64 };
+enum fuseln_arg_type { FUSELN_ARG_PTR, FUSELN_ARG_I32, FUSELN_ARG_I64, FUSELN_ARG_F32, FUSELN_ARG_F64 };
 
 enum { FUSELN_ARGS_MAX = 16 };
 
@@ -32,6 +36,12 @@ struct fuseln_layout {
     unsigned char type[FUSELN_ARGS_MAX]; /* enum fuseln_arg_type */
     unsigned cols_per_block;             /* gridDim.x = ceil(cols / this); 0: gridDim.x = rows */
     bool partial;                        /* gridDim.y rows of partial sums are written; else gridDim.y is 1 */
+    /* The same once more, in the form that each launch is decoded by; fuseln_decode_prepare makes it. */
+    unsigned char pointer_count;
+    struct fuseln_pointer {
+        unsigned char argument, field; /* which argument, and its offset in struct fuseln_call */
+    } pointers[FUSELN_ARGS_MAX];
+    long rows, cols, eps; /* which argument; -1: none. Wide, as they index on the launch path. */
 };
 
 /* A loaded object that registered a kernel we know; made by library.c. */
@@ -51,9 +61,29 @@ struct fuseln_target {
     const struct fuseln_library *library;
 };
 
-/* The target that a host function or kernel handle stands for, or NULL. Lock-free, wait-free, <= 20 instructions
- * for an address that is not in the table. */
-const struct fuseln_target *fuseln_registry_find(const void *address);
+enum { FUSELN_SLOT_BITS = 12 };
+struct fuseln_slot {
+    const void *_Atomic address;
+    const struct fuseln_target *_Atomic target;
+    const void *_Atomic fatbin;
+};
+extern struct fuseln_slot fuseln_slots[1 << FUSELN_SLOT_BITS]; /* open addressing, linear probing */
+const struct fuseln_target *fuseln_registry_probe(const void *address);
+
+static inline size_t fuseln_registry_first_slot(const void *address)
+{
+    return (size_t)((uint64_t)(uintptr_t)address * 0x9e3779b97f4a7c15u >> (64 - FUSELN_SLOT_BITS));
+}
+
+/* The target that a host function or kernel handle stands for, or NULL. Lock-free; every launch of the program comes
+ * by here, so an address that is not in the table mostly ends at its first slot, inline. */
+static inline const struct fuseln_target *fuseln_registry_find(const void *address)
+{
+    const struct fuseln_slot *slot = &fuseln_slots[fuseln_registry_first_slot(address)];
+    if (__builtin_expect(!atomic_load_explicit(&slot->address, memory_order_acquire), 1))
+        return NULL;
+    return fuseln_registry_probe(address);
+}
 
 /*
  * Add a host function of a fat binary (handle from __cudaRegisterFatBinary). The target is copied, its symbol too.
@@ -64,7 +94,7 @@ int fuseln_registry_add(const void *host_function, const void *fatbin, const str
 void fuseln_registry_alias(const void *handle, const void *host_function);
 /* This fat binary is being unregistered: forget its addresses. False if nothing of it was known. */
 bool fuseln_registry_forget(const void *fatbin);
-size_t fuseln_registry_targets(void); /* how many targets were ever registered */
-void fuseln_registry_after_fork(void);  /* in the child: the lock is free again */
+size_t fuseln_registry_targets(void);  /* how many targets were ever registered */
+void fuseln_registry_after_fork(void); /* in the child: the lock is free again */
 
 #endif

@@ -174,10 +174,8 @@ void fuseln_report_arm(void)
     }
 }
 
-void fuseln_report_tick(bool substituted)
+static __attribute__((noinline)) void tick_wanted(bool substituted)
 {
-    if (!is_wanted())
-        return;
     bool first = substituted && !atomic_load_explicit(&substituted_once, memory_order_relaxed);
     int64_t now = now_ms();
     if (!first && now < atomic_load_explicit(&due_ms, memory_order_relaxed))
@@ -193,6 +191,12 @@ void fuseln_report_tick(bool substituted)
         writer_leave();
     }
     errno = saved;
+}
+
+void fuseln_report_tick(bool substituted)
+{
+    if (is_wanted())
+        tick_wanted(substituted);
 }
 
 void fuseln_report_write(void)

@@ -100,7 +100,7 @@ static void write_rows(char *ret_text, size_t size, const struct fuseln_site_vie
         snprintf(ret_text, size, "%" PRId64 "-%" PRId64, site->rows_min, site->rows_max);
 }
 
-/* 36 + 7 + 15 + 11 + 11 + 1 + 19 = 100 columns, unless numbers are huge. */
+/* 36 + 7 + 13 + 10 + 10 + 1 + 23 = 100 columns, unless numbers are huge. */
 static void write_site(struct fuseln_out *out, const struct fuseln_site_view *site)
 {
     const struct fuseln_target *target = site->key->target;
@@ -112,7 +112,7 @@ static void write_site(struct fuseln_out *out, const struct fuseln_site_view *si
     write_rows(rows, sizeof rows, site);
     const char *kernel = site->kernel ? site->kernel : "-";
     kernel += strncmp(kernel, "fuseln_ln_", 10) ? 0 : 10;
-    fuseln_out_format(out, "%-36s%7s%15s%11s%11s %.19s\n", name, cols, rows, grouped(site->launches, launches),
+    fuseln_out_format(out, "%-36s%7s%13s%10s%10s %.23s\n", name, cols, rows, grouped(site->launches, launches),
                       grouped(site->substituted, substituted), kernel);
 }
 
@@ -149,7 +149,7 @@ void fuseln_report_text(const struct fuseln_snapshot *snapshot, struct fuseln_ou
     write_devices(out, snapshot);
     write_libraries(out, snapshot);
     if (snapshot->site_count > 0)
-        fuseln_out_format(out, "\n%-36s%7s%15s%11s%11s %s\n", "layer norm of the program", "cols", "rows", "launches",
+        fuseln_out_format(out, "\n%-36s%7s%13s%10s%10s %s\n", "layer norm of the program", "cols", "rows", "launches",
                           "replaced", "by fuseln_ln_...");
     for (size_t i = 0; i < snapshot->site_count; i++)
         write_site(out, &snapshot->sites[i]);

@@ -9,7 +9,7 @@ import unittest
 
 BUILD = os.environ["TEST_BUILD"]
 SOURCE = os.environ["TEST_SOURCE"]
-LIBRARY = os.environ.get("FUSELN_LIBRARY", f"{BUILD}/libfuseln.so")
+LIBRARY = os.environ.get("TEST_LIBRARY", f"{BUILD}/libfuseln.so")
 ALL_ARCHS = {("sm", n) for n in (70, 75, 80, 90, 100, 120)} | {("compute", 90)}
 
 

@@ -10,7 +10,7 @@ import unittest
 
 BUILD = os.environ["TEST_BUILD"]
 SOURCE = os.environ["TEST_SOURCE"]
-LIBRARY = os.environ.get("FUSELN_LIBRARY", f"{BUILD}/libfuseln.so")
+LIBRARY = os.environ.get("TEST_LIBRARY", f"{BUILD}/libfuseln.so")
 CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "fuseln")
 
 SETTINGS = {

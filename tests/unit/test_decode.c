@@ -142,7 +142,8 @@ static void round_trip(const struct fuseln_target *target)
 
     assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_OK);
     check_call(target, &call);
-    assert_int_equal(fuseln_decode_nulls(&launch), 0);
+    assert_int_equal(call.nulls, 0);
+    assert_int_equal(call.low_bits, 0);
 }
 
 static void wrong_grids(const struct fuseln_target *target)
@@ -167,6 +168,15 @@ static void wrong_grids(const struct fuseln_target *target)
         assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_OK); /* one row more is another launch */
 }
 
+static unsigned pointers_after(const struct fuseln_target *target, unsigned i)
+{
+    unsigned pointers = 0;
+
+    while (++i < target->layout.count)
+        pointers += target->layout.type[i] == FUSELN_ARG_PTR;
+    return pointers;
+}
+
 static void nulls(const struct fuseln_target *target)
 {
     struct arguments arguments;
@@ -178,13 +188,17 @@ static void nulls(const struct fuseln_target *target)
             continue;
         make_arguments(&target->layout, &arguments);
         memset(arguments.storage[i], 0, 8);
-        assert_int_equal(fuseln_decode_nulls(&launch), 1u << target->layout.role[i]);
+        assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_OK);
+        assert_int_equal(fuseln_decode_null_roles(&target->layout, call.nulls), 1u << target->layout.role[i]);
+        arguments.storage[i][0] = 6; /* two bytes past an address that is a multiple of 4 */
+        assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_OK);
+        assert_true(call.low_bits && call.low_bits % 6 == 0 &&
+                    call.low_bits / 6 == 1ull << (60 - pointers_after(target, i) * 4));
     }
     arguments.pointers[0] = NULL;
     assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_NULLPTR);
     launch.args = NULL;
     assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_NULLPTR);
-    assert_int_equal(fuseln_decode_nulls(&launch), 0);
 }
 
 static void every_row_reads_back_its_arguments(void **state)
