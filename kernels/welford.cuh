@@ -1,9 +1,11 @@
 /*
- * Mean and M2 (sum of squared distances from the mean) of a row, without cancellation:
- *   what one warp holds: two passes over registers, mean = sum / n, M2 = sum (x - mean)^2;
- *   parts of a row:      n = na + nb, d = mb - ma, mean = ma + d nb / n, M2 = M2a + M2b + d^2 na nb / n  (Chan);
- *   the warps of a block: the same for all parts at once, M2 = sum (M2_w + n_w (m_w - mean)^2).
- * RMS norm is the same with the mean held at zero. Sums over lanes are butterflies: every lane gets the same bits.
+ * Mean and M2 (sum of squared distances from the mean) of a row, without
+ * cancellation: what one warp holds: two passes over registers, mean = sum / n,
+ * M2 = sum (x - mean)^2; parts of a row:      n = na + nb, d = mb - ma, mean =
+ * ma + d nb / n, M2 = M2a + M2b + d^2 na nb / n  (Chan); the warps of a block:
+ * the same for all parts at once, M2 = sum (M2_w + n_w (m_w - mean)^2). RMS
+ * norm is the same with the mean held at zero. Sums over lanes are butterflies:
+ * every lane gets the same bits.
  */
 #ifndef FUSELN_WELFORD_CUH
 #define FUSELN_WELFORD_CUH
@@ -15,7 +17,8 @@ struct moments {
     A n, mean, m2;
 };
 
-/* LANES neighbours of a warp, a power of two. All 32 lanes of the warp must call. */
+/* LANES neighbours of a warp, a power of two. All 32 lanes of the warp must
+ * call. */
 template <int LANES, class A>
 static __device__ __forceinline__ A sum_lanes(A v)
 {
@@ -41,14 +44,19 @@ template <class A>
 static __device__ __forceinline__ moments<A> chan(const moments<A> &a, const moments<A> &b)
 {
     const A n = a.n + b.n, d = b.mean - a.mean, share = n > 0 ? b.n * reciprocal(n) : A(0);
-    return {n, mul_add(d, share, a.mean), mul_add(d * d, a.n * share, a.m2 + b.m2)};
+    const A weight = a.n * share, m2 = a.m2 + b.m2; /* no weight: nothing is added, even if d squared overflows */
+    return {n, mul_add(d, share, a.mean), weight > 0 ? mul_add(d * d, weight, m2) : m2};
 }
 
 /*
- * The n elements that the LANES (<= 32) lanes of a group hold in K chunks each, `counts[k]` elements valid.
- * The rounding of a sum shifts the mean by up to an ulp of it, which is nothing beside the spread of a row, unless the
- * row is constant: there the original has a mean without error and y = beta. So the mean is corrected by the mean of
- * what is left of each chunk's sum, exact for equal elements, and M2 by the square of that (two steps a chunk).
+ * The n elements that the LANES (<= 32) lanes of a group hold in K chunks each,
+ * `counts[k]` elements valid. The rounding of a sum shifts the mean by up to an
+ * ulp of it, which is nothing beside the spread of a row, unless the row is
+ * constant: there the original has a mean without error and y = beta. So the
+ * mean is corrected by the mean of what is left of each chunk's sum, exact for
+ * equal elements, and M2 by the square of that (two steps a chunk). Sums of
+ * chunks are scaled by a power of two: their sum must not overflow where the
+ * original's mean is finite.
  */
 template <class T, int LANES, int K>
 static __device__ __forceinline__ moments<acc_of<T>> held_moments(const chunk<T> (&x)[K], const int (&counts)[K],
@@ -56,15 +64,17 @@ static __device__ __forceinline__ moments<acc_of<T>> held_moments(const chunk<T>
 {
     using A = acc_of<T>;
     constexpr int E = chunk<T>::size;
+    constexpr A scale = A(1) / (LANES * K * E);
     const A count = n > 0 ? n : A(1), inverse = reciprocal(count);
     A part[K], rest[K] = {}, v[E], mean = 0;
     if (!rms) {
 #pragma unroll
         for (int k = 0; k < K; k++) {
             widen(x[k], v);
-            part[k] = rest[k] = sum_pairs(v);
+            rest[k] = sum_pairs(v);
+            part[k] = rest[k] * scale;
         }
-        mean = divide(sum_lanes<LANES>(sum_pairs(part)), count, inverse);
+        mean = divide(sum_lanes<LANES>(sum_pairs(part)), count * scale, inverse / scale);
 #pragma unroll
         for (int k = 0; k < K; k++)
             rest[k] = mul_add(A(-counts[k]), mean, rest[k]);
@@ -82,8 +92,9 @@ static __device__ __forceinline__ moments<acc_of<T>> held_moments(const chunk<T>
     A m2 = sum_lanes<LANES>(sum_pairs(part));
     if (!rms) {
         const A shift = sum_lanes<LANES>(sum_pairs(rest)) * inverse;
-        m2 = mul_add(-n * shift, shift, m2);
-        m2 = m2 < 0 ? A(0) : m2; /* by rounding; a NaN stays */
+        const A square = n * shift * shift;
+        if (m2 - m2 == 0) /* NaN and Inf stay */
+            m2 = square < m2 ? m2 - square : A(0);
         mean += shift;
     }
     return {n, mean, m2};
@@ -102,7 +113,7 @@ static __device__ __forceinline__ moments<A> block_moments(const moments<A> &par
     __syncthreads();
     const int w = threadIdx.x % WARPS;
     const A pivot = mean[0];
-    const A all = mul_add(sum_lanes<WARPS>(product(n[w], mean[w] - pivot)), reciprocal(cols), pivot);
+    const A all = pivot + sum_lanes<WARPS>(product(n[w] * reciprocal(cols), mean[w] - pivot));
     const A d = mean[w] - all;
     return {cols, all, sum_lanes<WARPS>(mul_add(n[w] * d, d, m2[w]))};
 }

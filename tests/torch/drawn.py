@@ -221,6 +221,35 @@ def test_a_constant_row_has_its_value_as_mean_and_y_is_beta(case, scale):
     assert torch.equal(y.cpu(), beta_host.expand(case["rows"], -1))
 
 
+def test_launches_of_one_shape_that_differ_in_alignment_and_nulls_alone():
+    """A thread remembers what it decided for a launch; these must not be taken for each other."""
+    flat = torch.randn(8 * 64 + 4, generator=torch.Generator().manual_seed(0))
+    weight, device = torch.linspace(-2, 2, 64), flat.to("cuda")
+    for skew, gamma, beta in [(0, 1, 1), (1, 1, 1), (2, 1, 1), (4, 1, 1), (0, 0, 1), (0, 1, 0), (1, 0, 0), (0, 1, 1)]:
+        w, b = (weight if wanted else None for wanted in (gamma, beta))
+        x = device[skew : skew + 8 * 64].view(8, 64)
+        on_device = [p if p is None else p.to("cuda") for p in (w, b)]
+        y = torch.ops.aten.native_layer_norm(x, [64], *on_device, 1e-5)[0]
+        calls["forward"] += 1
+        expected = torch.nn.functional.layer_norm(x.cpu().double(), (64,))
+        expected = expected * (1 if w is None else w.double()) + (0 if b is None else b.double())
+        assert (y.cpu().double() - expected).abs().max() < 2.0**-24 * 64 * 4
+
+
+@hypothesis.settings(max_examples=40)
+@hypothesis.given(cases(), st.sampled_from([1e20, 1e26, 1e30, 1e35, 4e36]))
+def test_a_row_whose_squares_overflow_has_its_mean_and_y_is_beta(case, scale):
+    """The original's variance is then infinite and its rstd 0; its running mean stays finite."""
+    calls["cases"] += 1
+    case = {**case, "rows": max(1, case["rows"]), "cols": max(16, case["cols"]), "scale": scale, "offset": scale}
+    case["dtype"] = torch.bfloat16 if case["dtype"] in (torch.float16, torch.bfloat16) else torch.float32
+    x, gamma, beta, y, mean, rstd = run_forward(case, False)
+    mean_ref = x.mean(1, keepdims=True)
+    check("mean", mean, mean_ref, chain(case["cols"]) * 2.0**-24 * np.abs(x).mean(1, keepdims=True), torch.float32)
+    assert (rstd == 0).all()
+    assert (exact(y) == (0 if beta is None else beta)).all()
+
+
 @hypothesis.settings(max_examples=30)
 @hypothesis.given(cases(), st.booleans(), st.sampled_from([float("nan"), float("inf"), float("-inf")]))
 def test_a_row_with_nan_or_inf_spoils_itself_alone(case, rms, bad):
