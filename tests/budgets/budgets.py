@@ -1,0 +1,150 @@
+"""Measures each budget that needs no GPU; called by tools/budgets.sh. Host costs are differences: the same program on
+libraries of no cost (stand_in_*.c), with and without libfuseln.so; instructions are callgrind's, per launch, from two
+runs of different length, so that start-up cancels out."""
+import glob
+import os
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+
+BUILD = os.environ["TEST_BUILD"]
+LIBRARY = f"{BUILD}/libfuseln.so"
+PROGRAMS = f"{BUILD}/tests/budgets"
+MATCHED = ("forward", "dx", "dgamma")
+REGISTRATIONS = 24133  # of the PyTorch 2.15 wheel
+
+
+def run(*command, preload=None):
+    env = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")}
+    if preload:
+        env["LD_PRELOAD"] = preload
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=env)
+
+
+def launch_ns(what, preload):
+    return float(run(f"{PROGRAMS}/launch", what, "10000000", preload=preload).stdout.split()[0])
+
+
+def instructions(what, preload):
+    """Instructions of one launch."""
+    totals = []
+    for count in ("2000", "12000"):
+        errors = run("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", f"{PROGRAMS}/launch", what,
+                     count, preload=preload).stderr
+        totals.append(int(re.search(r"Collected : (\d+)", errors)[1]))
+    return (totals[1] - totals[0]) / 10000
+
+
+def foreign():
+    for what in ("foreign", "foreign13"): # in turn, so that both see the same machine; the best of each
+        with_library, without = zip(*[(launch_ns(what, LIBRARY), launch_ns(what, None)) for _ in range(5)])
+        yield f"{what} launch, time added", min(with_library) - min(without), 10, "ns"
+    added = {what: instructions(what, LIBRARY) - instructions(what, None) for what in ("foreign", "foreign13")}
+    yield "foreign launch, instructions added", max(added.values()), 60, ""
+
+
+def matched():
+    for what in MATCHED:
+        ours = 2 if what == "dgamma" else 1  # launches of ours for one of the program's; the budget is for each
+        yield (f"matched launch ({what}, {ours} of ours), instructions",
+               instructions(what, LIBRARY) - instructions(what, None), 500 * ours, "")
+        _, queries, launches, allocations = run(f"{PROGRAMS}/launch", what, "1000", preload=LIBRARY).stdout.split()
+        if int(launches) != 1000 * ours:
+            sys.exit(f"{what}: 1000 launches were not replaced, but ended in {launches} launches of ours")
+        yield f"matched launch ({what}), driver queries", int(queries) / 1000, 3, ""
+        yield f"matched launch ({what}), allocations", int(allocations) / 1000, 0, ""
+
+
+def kernel_names():
+    """Device names as registered: the strings of the wheel's library that name a kernel, all layer norms among them."""
+    (library,) = glob.glob(f"{os.environ['TEST_VENV']}/lib/python3*/site-packages/torch/lib/libtorch_cuda.so")
+    sections = run("readelf", "-SW", library).stdout
+    offset, size = re.search(r"\s\.rodata\s+PROGBITS\s+\w+\s+(\w+)\s+(\w+)", sections).groups()
+    with open(library, "rb") as file:
+        file.seek(int(offset, 16))
+        names = re.findall(rb"\0(_Z[\w$.]*[Kk]ernel[\w$.]*)(?=\0)", file.read(int(size, 16)))
+    names.sort(key=lambda name: b"layer_norm_kernel_cu" not in name)
+    return names[:REGISTRATIONS]
+
+
+def registrations():
+    with tempfile.NamedTemporaryFile() as file:
+        names = kernel_names()
+        if len(names) != REGISTRATIONS:
+            sys.exit(f"the wheel holds {len(names)} kernel names only")
+        file.write(b"\n".join(names))
+        file.flush()
+        times = {preload: min(float(run(f"{PROGRAMS}/register", file.name, preload=preload).stdout.split()[1])
+                              for _ in range(5)) for preload in (None, LIBRARY)}
+    yield f"{REGISTRATIONS} registrations, time added", times[LIBRARY] - times[None], 3, "ms"
+
+
+def process():
+    os.environ["SPAWN_PRELOAD"] = LIBRARY
+    without, with_library = map(float, run(f"{PROGRAMS}/spawn", "300", "/bin/true").stdout.split())
+    yield "process without CUDA (/bin/true), time added", (with_library - without) / 1000, 0.3, "ms"
+
+
+def resources(path):
+    """{kernel: (registers, bytes of stack and local memory)} of a cubin, from its own ELF sections. (cuobjdump 13 does
+    not open sm_90 images of the old ABI; where it opens one, it says the same.)"""
+    with open(path, "rb") as file:
+        elf = file.read()
+    table, = struct.unpack_from("<Q", elf, 40)
+    size, count, names = struct.unpack_from("<HHH", elf, 58)
+    headers = [struct.unpack_from("<IIQQQQIIQQ", elf, table + i * size) for i in range(count)]
+
+    def text(offset):
+        return elf[offset:elf.index(b"\0", offset)].decode()
+
+    sections = {text(headers[names][4] + header[0]): header for header in headers}
+    kernels = [name[6:] for name in sections if name.startswith(".text.")]
+    values = {}
+    at = sections[".nv.info"][4]
+    end = at + sections[".nv.info"][5]
+    while at < end:
+        form, attribute, length = struct.unpack_from("<BBH", elf, at)
+        at += 4
+        if form == 4: # has a value of `length` bytes; other forms hold theirs in the length
+            if length == 8:
+                symbol, value = struct.unpack_from("<II", elf, at)
+                name, = struct.unpack_from("<I", elf, sections[".symtab"][4] + 24 * symbol)
+                values[text(sections[".strtab"][4] + name), attribute] = value
+            at += length
+    regcount, frame_size, min_stack_size = 0x2F, 0x11, 0x12
+    local = {name[10:]: header[5] for name, header in sections.items() if name.startswith(".nv.local.")}
+    return {name: (values[name, regcount],
+                   max(values[name, frame_size], values[name, min_stack_size], local.get(name, 0))) for name in kernels}
+
+
+def images():
+    yield "libfuseln.so", os.path.getsize(LIBRARY) / 2**20, 16, "MiB"
+    usage = {(os.path.basename(path), name): used for path in sorted(glob.glob(f"{BUILD}/images/*.cubin"))
+             for name, used in resources(path).items()}
+    memory = [key for key in usage if usage[key][1]]
+    yield f"stack or local memory: kernels of {len(usage)}", len(memory), 0, ""
+    for image, name in memory:
+        print(f"    {image} {name}: {usage[image, name][1]} bytes")
+    backward = [key for key in usage if re.search("_(dx|dgamma)", key[1])]
+    worst = max(backward, key=lambda key: usage[key][0])
+    yield f"registers of the backward ({worst[1]})", usage[worst][0], 128, ""
+
+
+def main():
+    missed = 0
+    for measure in (foreign, matched, registrations, process, images):
+        if sys.argv[1:] and measure.__name__ not in sys.argv[1:]:
+            continue
+        for name, measured, budget, unit in measure():
+            over = measured > budget
+            missed += over
+            ratio = measured / budget if budget else float(measured > 0)
+            verdict = "  MISSED" if over else ""
+            print(f"{name:<60} {measured:10.3f} {budget:8g} {unit:<6} {ratio:6.2f}{verdict}", flush=True)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

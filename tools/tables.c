@@ -1,0 +1,57 @@
+/*
+ * Prints the tables that README shows between its markers, from the rows that the library itself runs on:
+ *   tables targets | variables | reasons
+ * tools/readme.sh writes them into README.md, or checks that it holds them.
+ */
+#include "config.h"
+#include "targets.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void print_targets(void)
+{
+    struct fuseln_target_row row;
+
+    puts("| target | replaces (at::native, layer_norm_kernel.cu) | computes | PyTorch wheels |\n|---|---|---|---|");
+    for (size_t i = 0; fuseln_targets_row(i, &row); i++) {
+        const char *name = row.symbol + strspn(row.symbol, "0123456789");
+        printf("| `pytorch/%s` | `%.*s` | %s | %s |\n", row.name, (int)(strstr(name, "I$T") - name), name,
+               fuseln_op_name(row.op), row.versions);
+    }
+}
+
+static void print_variables(void)
+{
+    puts("| variable | default | meaning |\n|---|---|---|");
+#define X(name, fallback, text)                                                                            \
+    printf("| `FUSELN_%s` | %s%s%s | %s |\n", #name, *fallback ? "`" : "", *fallback ? fallback : "unset", \
+           *fallback ? "`" : "", text);
+    FUSELN_VARIABLES(X)
+#undef X
+}
+
+static void print_reasons(void)
+{
+    puts("| reason | the original is launched because |\n|---|---|");
+    for (int verdict = 1; verdict < FUSELN_VERDICT_COUNT; verdict++)
+        printf("| `%s` | %s |\n", fuseln_verdict_key((enum fuseln_verdict)verdict),
+               fuseln_verdict_text((enum fuseln_verdict)verdict));
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        void (*print)(void);
+    } tables[] = {{"targets", print_targets}, {"variables", print_variables}, {"reasons", print_reasons}};
+
+    for (size_t i = 0; argc == 2 && i < sizeof(tables) / sizeof(tables[0]); i++) {
+        if (strcmp(argv[1], tables[i].name) == 0) {
+            tables[i].print();
+            return 0;
+        }
+    }
+    fputs("usage: tables targets|variables|reasons\n", stderr);
+    return 2;
+}

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# tools/test.sh [--all]: sets up, builds, and runs every test that this machine can run, then the budgets. Prints what
+# was skipped, and fails on any skip but those that need a GPU. --all adds what takes long. Last line: the counts.
+set -euo pipefail
+. "$(dirname "$0")/setup.sh"
+
+case "${1:-}" in
+"") ;;
+--all) export TEST_ALL=1 ;;
+*) fuseln_die "usage: tools/test.sh [--all]" ;;
+esac
+
+fuseln_need_packages binutils valgrind libjemalloc2
+fuseln_need_debian11
+fuseln_need_models
+"$fuseln_root/tools/build.sh"
+
+cd "$fuseln_root/build"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+status=0
+# Outside of the label gpu every test must run; inside it, 77 means that there is none.
+ctest --output-on-failure -j"$(nproc)" -LE '^gpu$' | tee "$log" || status=1
+if grep -q '\*\*\*Skipped\|\*\*\*Not Run' "$log"; then
+    fuseln_say "a test outside of the label gpu was skipped"
+    status=1
+fi
+ctest --output-on-failure -L '^gpu$' | tee -a "$log" || status=1
+
+passed=$(grep -c '^ *[0-9]*/[0-9]* Test .* Passed ' "$log" || true)
+skipped=$(grep -c '^ *[0-9]*/[0-9]* Test .*\*\*\*Skipped' "$log" || true)
+failed=$(grep '^ *[0-9]*/[0-9]* Test ' "$log" | grep -vc ' Passed \|\*\*\*Skipped' || true)
+[ "$passed" -gt 0 ] || { status=1; fuseln_say "no test ran"; }
+
+if "$fuseln_root/tools/budgets.sh"; then
+    passed=$((passed + 1))
+else
+    failed=$((failed + 1))
+    status=1
+fi
+sed -n 's/^ *[0-9]*\/[0-9]* Test *#[0-9]*: \([^ ]*\) .*\*\*\*Skipped.*/skipped: \1/p' "$log"
+echo "$passed passed, $failed failed, $skipped skipped"
+exit $status
