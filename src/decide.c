@@ -23,7 +23,7 @@ enum fuseln_verdict fuseln_decide(const struct fuseln_case *given, struct fuseln
         return FUSELN_VERDICT_SKIP;
     if (given->config->mode != FUSELN_MODE_REPLACE)
         return FUSELN_VERDICT_OBSERVE;
-    if (given->context != FUSELN_VERDICT_OK)
+    if (!given->device)
         return given->context;
     /* The runtime makes a device's context current lazily: until then the driver still names another device. */
     if (launch->runtime_device >= 0 && launch->runtime_device != given->device->index)
