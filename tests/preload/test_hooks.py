@@ -37,6 +37,7 @@ class Hooks(unittest.TestCase):
         cls.runtime("13b", NODES["13"], "libcudart.3eda8113.so.13", "-falign-functions=256")
         cls.client("client13b", "13b")
         cls.client("second13b", "13b")
+        cls.client("anonymous13", "13", "-Wl,--build-id=none")
         cls.runtime("plain", None, "libplain.so")
         cls.client("clientplain", "plain")
 
@@ -99,6 +100,11 @@ class Hooks(unittest.TestCase):
                 with self.subTest(node=tag, mode=mode):
                     report = self.check(f"{mode}:client{tag}", runs=2)
                     self.assertEqual({site["library"] for site in report["sites"]}, {f"client{tag}.so"})
+
+    def test_a_library_without_build_id_is_unverified(self):
+        report = self.check("l:anonymous13", "l:client13", runs=4)
+        builds = {site["library"]: (len(site["build_id"] or ""), site["build"]) for site in report["sites"]}
+        self.assertEqual(builds, {"anonymous13.so": (0, "unverified"), "client13.so": (40, "unverified")})
 
     def test_two_majors_in_one_process_do_not_cross(self):
         for modes in ("ll", "gg", "lg", "gl"):

@@ -27,7 +27,6 @@ API(cudaDeviceSynchronize, (void),                                  enter, cuCtx
 API(cudaDeviceGetStreamPriorityRange, (int *least, int *greatest),  enter, cuCtxGetStreamPriorityRange, (least, greatest))
 API(cudaDeviceGetDefaultMemPool, (cudaMemPool_t *pool, int device), start, cuDeviceGetDefaultMemPool, (pool, device))
 API(cudaMemGetInfo,        (size_t *available, size_t *total),      enter, cuMemGetInfo,         (available, total))
-API(cudaMalloc,            (void **p, size_t bytes),                enter, cuMemAlloc,           ((CUdeviceptr *)p, bytes))
 API(cudaMallocManaged,     (void **p, size_t bytes, unsigned flags), enter, cuMemAllocManaged,   ((CUdeviceptr *)p, bytes, flags))
 API(cudaHostAlloc,         (void **p, size_t bytes, unsigned flags), enter, cuMemHostAlloc,      (p, bytes, flags))
 API(cudaMallocHost,        (void **p, size_t bytes),                enter, cuMemHostAlloc,       (p, bytes, 0))
@@ -75,6 +74,16 @@ API(cudaLibraryLoadData,   (cudaLibrary_t *library, const void *code, enum cudaJ
 API(cudaLibraryUnload,     (cudaLibrary_t library),                 enter, cuLibraryUnload,      (library))
 API(cudaLibraryGetKernelCount, (unsigned *count, cudaLibrary_t library), enter, cuLibraryGetKernelCount, (count, library))
 // clang-format on
+
+/* No bytes: a null pointer and no error, which cuMemAlloc would not give. */
+cudaError_t cudaMalloc(void **p, size_t bytes)
+{
+    if (bytes == 0) {
+        *p = NULL;
+        return softgpu_runtime_set_error(softgpu_runtime_enter());
+    }
+    SOFTGPU_CALL(enter, cuMemAlloc, ((CUdeviceptr *)p, bytes));
+}
 
 cudaError_t cudaFree(void *p)
 {

@@ -33,7 +33,12 @@ def test_drawn_cases_agree_with_extended_precision_and_the_report_with_the_calls
     done = run(
         ["-m", "pytest", "-q", "-p", "no:cacheprovider", str(HERE / "drawn.py")],
         cpu_ops=True,
-        env={"FUSELN_SCRATCH": "256M", "DRAWN_CALLS": str(calls), "DRAWN_CASES": os.environ.get("DRAWN_CASES", "150")},
+        env={
+            "FUSELN_SCRATCH": "256M",
+            "PYTORCH_NO_CUDA_MEMORY_CACHING": "1",  # a guard zone around each tensor; a damaged one ends in exit 86
+            "DRAWN_CALLS": str(calls),
+            "DRAWN_CASES": os.environ.get("DRAWN_CASES", "150"),
+        },
         timeout=1500,
     )
     assert "6 passed" in done.stdout
@@ -253,3 +258,21 @@ def test_a_captured_graph_replays_right_and_gives_gamma_and_beta_to_the_original
     for op in ("forward", "dx"):
         assert sites[op]["passed_through"] == ({} if warm else {"capture": 1})
         assert sites[op]["substituted"] == (2 if warm else 0)
+
+
+def test_a_context_that_is_gone_or_replaced_passes_on(run):
+    """The driver's calls of a library that pops the context, or destroys it under the program's feet."""
+    run(STEP + """
+import ctypes
+driver = ctypes.CDLL("libcuda.so.1")
+step()
+popped = ctypes.c_void_p()
+assert driver.cuCtxPopCurrent_v2(ctypes.byref(popped)) == 0 or driver.cuCtxSetCurrent(None) == 0
+with torch.no_grad(): F.layer_norm(x, (64,), weight, bias)
+assert driver.cuCtxSetCurrent(popped) == 0
+step()
+""")
+    report = run.report()
+    check_sums(report)
+    assert report["totals"]["reasons"] == {"context": 1}
+    assert report["totals"]["recognised"] == 7
