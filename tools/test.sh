@@ -6,7 +6,7 @@ set -euo pipefail
 
 case "${1:-}" in
 "") ;;
---all) export TEST_ALL=1 ;;
+--all) export DRAWN_CASES=1500 ;; # tests/torch/drawn.py: cases of each test, 150 otherwise
 *) fuseln_die "usage: tools/test.sh [--all]" ;;
 esac
 

@@ -45,13 +45,18 @@ def test_drawn_cases_agree_with_extended_precision_and_the_report_with_the_calls
     report, made = run.report(), json.loads(calls.read_text())
     check_sums(report)
     assert made["cases"] >= 300
-    assert launches(report, "forward", "moments") == made["forward"]
-    assert launches(report, "moments") == launches(report, "apply")
-    assert launches(report, "dx") == made["dx"]
-    assert launches(report, "dgamma") == made["dgamma"]
+    # Sites beyond the table's 1,024 are counted in one that has no op; then only the sum can be told.
+    other = sum(site["launches"] for site in report["sites"] if site["target"] == "other")
+    told = {op: launches(report, op) for op in ("forward", "moments", "apply", "dx", "dgamma")}
+    if other == 0:
+        assert told["forward"] + told["moments"] == made["forward"]
+        assert told["moments"] == told["apply"]
+        assert (told["dx"], told["dgamma"]) == (made["dx"], made["dgamma"])
+    made_in_all = made["forward"] + made["dx"] + made["dgamma"]  # and an apply for each moments
+    assert made_in_all + told["apply"] <= report["totals"]["recognised"] <= made_in_all + told["apply"] + other
     assert report["totals"]["passed_through"] == 0
-    assert {site["dtype"] for site in report["sites"]} == {"f32", "f16", "bf16", "f64"}
-    assert {site["rms"] for site in report["sites"]} == {True, False}
+    assert {site["dtype"] for site in report["sites"]} >= {"f32", "f16", "bf16", "f64"}
+    assert {site["rms"] for site in report["sites"]} >= {True, False}
 
 
 def test_a_step_is_replaced_whole_and_the_report_says_from_where(run):
