@@ -9,6 +9,7 @@
 #include "library.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <link.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -118,8 +119,12 @@ void *fuseln_real_find(enum fuseln_node node, enum fuseln_real which, const void
 {
     struct caller *caller = find_caller(node, (uintptr_t)address);
     void *function = caller ? atomic_load_explicit(&caller->function[which], memory_order_acquire) : NULL;
+    const int saved_errno = errno; /* the loader's look-ups may set it, also in a launch that is not ours */
 
-    return function ? function : look_up(node, which, address);
+    if (!function)
+        function = look_up(node, which, address);
+    errno = saved_errno;
+    return function;
 }
 
 void fuseln_real_forget(const void *address)
