@@ -1,7 +1,7 @@
 /*
  * What a .cu file of ours needs to be C++ for the CPU: `g++ -x c++ -include cuda_cpu.h`. The qualifiers become
  * attributes, threadIdx and friends read the lane that runs now, barriers and shuffles call the executor
- * (executor.h). Vector and half types are NVIDIA's own, from its headers.
+ * (executor.h). Vector and half types are NVIDIA's own, from its headers; cp.async is cuda_pipeline_primitives.h here.
  * Rules for a kernel: extern "C", one by-value argument, shared memory static per kernel or `extern __shared__ uint4
  * fuseln_smem[]`; every lane that a mask names takes part in the shuffle (CUDA allows less; we do not).
  * Only what kernels/ uses is here: add a line when it needs more.
@@ -141,6 +141,10 @@ inline float __fdividef(float a, float b)
 inline float __frcp_rn(float x)
 {
     return 1.0f / x;
+}
+inline unsigned __funnelshift_r(unsigned low, unsigned high, unsigned shift)
+{
+    return (unsigned)(((uint64_t)high << 32 | low) >> (shift % 32));
 }
 inline float __int_as_float(int bits)
 {

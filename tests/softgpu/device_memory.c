@@ -6,9 +6,11 @@
 
 #include <pthread.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "counters.h"
 #include "driver_objects.h"
 
 enum { GUARD_BYTES = 1024, ALIGNMENT = 512 };
@@ -59,6 +61,17 @@ static void block_check(struct block *block, const char *after)
                       block->bytes, (void *)block->base, after);
 }
 
+/* Operators that are computed on the CPU (cpu_ops/) write behind the driver's back: then no memory counts as unset. */
+static void counters_add(const void *base, size_t bytes)
+{
+    const char *cpu_ops = getenv("SOFTGPU_CPU_OPS");
+    char name[64];
+    snprintf(name, sizeof name, "an allocation of %zu bytes", bytes);
+    softgpu_counters_add(name, base, bytes);
+    if (cpu_ops && *cpu_ops)
+        softgpu_counters_fill(base, bytes);
+}
+
 void *softgpu_memory_allocate(size_t bytes)
 {
     struct block *block = malloc(sizeof *block);
@@ -75,6 +88,7 @@ void *softgpu_memory_allocate(size_t bytes)
     *block = (struct block){.next = blocks, .base = (unsigned char *)memory + GUARD_BYTES, .bytes = bytes};
     blocks = block;
     used_bytes += bytes;
+    counters_add(block->base, bytes);
     pthread_mutex_unlock(&block_lock);
     return block->base;
 }
@@ -90,6 +104,7 @@ bool softgpu_memory_free(void *address)
         block_check(block, "when it was freed");
         *link = block->next;
         used_bytes -= block->bytes;
+        softgpu_counters_remove(block->base);
         memset(block->base, 0xff, block->bytes);
         free(block->base - GUARD_BYTES);
     }

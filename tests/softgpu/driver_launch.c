@@ -1,7 +1,9 @@
 /*
  * Launches of the stand-in driver: refuses what the image's or the device's limits refuse, then runs ours through the
  * executor and originals through their references, and writes SOFTGPU_LOG, one JSON line for every kernel that ran:
- * {"kind","name","grid","block","smem","stream" (cuStreamGetId),"pid"}.
+ * {"kind","name","grid","block","smem","stream" (cuStreamGetId),"pid"}; where kernels are counted (run --count), ours
+ * have more: "read", "written", "shared_read", "shared_written", each {"bytes","compulsory","accesses" (of 1, 2, 4, 8,
+ * 16 bytes)}.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -10,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "counters.h"
 #include "device_memory.h"
 #include "driver_objects.h"
 #include "driver_signature.h"
@@ -18,13 +21,36 @@
 
 enum { REGISTERS_PER_BLOCK = 65536, GRID_YZ_MAX = 65535, BLOCK_Z_MAX = 64, ATTRIBUTE_CLUSTER = 4 };
 
+static size_t traffic_print(char *to, size_t room, const char *name, const struct softgpu_traffic *traffic)
+{
+    const uint64_t *n = traffic->accesses;
+    return (size_t)snprintf(to, room, ",\"%s\":{\"bytes\":%lu,\"compulsory\":%lu,\"accesses\":[%lu,%lu,%lu,%lu,%lu]}",
+                            name, traffic->bytes, traffic->distinct, n[0], n[1], n[2], n[3], n[4]);
+}
+
+/* What the last launch touched, as members of its JSON object; empty where nothing is counted. */
+static const char *counts_print(char *text, size_t bytes)
+{
+    const struct softgpu_counts global = softgpu_counters_global(), shared = softgpu_counters_shared();
+    size_t at = 0;
+    *text = 0;
+    if (!softgpu_counters_run())
+        return text;
+    at += traffic_print(text + at, bytes - at, "read", &global.read);
+    at += traffic_print(text + at, bytes - at, "written", &global.written);
+    at += traffic_print(text + at, bytes - at, "shared_read", &shared.read);
+    traffic_print(text + at, bytes - at, "shared_written", &shared.written);
+    return text;
+}
+
 static void log_write(const struct softgpu_launch *launch, unsigned long long stream_id)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     static int fd = -1;
     static pid_t opened_by;
     const char *path = getenv("SOFTGPU_LOG");
-    char line[8192];
+    const bool ours = launch->function->run != NULL;
+    char line[8192], counts[1024] = "";
     if (!path || !*path)
         return;
     pthread_mutex_lock(&lock);
@@ -37,10 +63,10 @@ static void log_write(const struct softgpu_launch *launch, unsigned long long st
     pthread_mutex_unlock(&lock);
     int length = snprintf(line, sizeof line,
                           "{\"kind\":\"%s\",\"name\":\"%s\",\"grid\":[%u,%u,%u],\"block\":[%u,%u,%u],\"smem\":%u,"
-                          "\"stream\":%llu,\"pid\":%d}\n",
-                          launch->function->run ? "ours" : "original", launch->function->name, launch->grid[0],
-                          launch->grid[1], launch->grid[2], launch->block[0], launch->block[1], launch->block[2],
-                          launch->smem_bytes, stream_id, (int)opened_by);
+                          "\"stream\":%llu,\"pid\":%d%s}\n",
+                          ours ? "ours" : "original", launch->function->name, launch->grid[0], launch->grid[1],
+                          launch->grid[2], launch->block[0], launch->block[1], launch->block[2], launch->smem_bytes,
+                          stream_id, (int)opened_by, ours ? counts_print(counts, sizeof counts) : "");
     if (fd >= 0 && length < (int)sizeof line && write(fd, line, (size_t)length) != length)
         softgpu_error("cannot write SOFTGPU_LOG %s", path);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "counters.h"
 #include "device_memory.h"
 #include "driver_objects.h"
 
@@ -173,6 +174,7 @@ CUresult cuPointerGetAttributes(unsigned count, const int *attributes, void **re
 static CUresult copy_run(const struct softgpu_operation *operation)
 {
     memmove(operation->copy.target, operation->copy.source, operation->copy.bytes);
+    softgpu_counters_fill(operation->copy.target, operation->copy.bytes);
     return CUDA_SUCCESS;
 }
 
@@ -188,6 +190,7 @@ static CUresult set_run(const struct softgpu_operation *operation)
     unsigned char *target = operation->set.target;
     for (size_t i = 0; i < operation->set.count; ++i)
         memcpy(target + i * width, &value, width); /* little-endian */
+    softgpu_counters_fill(target, operation->set.count * width);
     return CUDA_SUCCESS;
 }
 

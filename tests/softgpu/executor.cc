@@ -7,7 +7,6 @@
 #include "executor.h"
 
 #include <alloca.h>
-#include <link.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,12 +15,12 @@
 #include <boost/context/fiber.hpp>
 #include <mutex>
 
-#include <vector_types.h>
+#include "executor_memory.h"
 
 namespace
 {
 
-enum { STACK_BYTES = 256 * 1024, STACK_GUARD_BYTES = 4096, SMEM_GUARD_BYTES = 1024, WARP_LANES = 32 };
+enum { STACK_BYTES = SOFTGPU_STACK_BYTES, STACK_GUARD_BYTES = 4096, WARP_LANES = SOFTGPU_WARP_LANES };
 
 enum lane_state { RUNNABLE, AT_BARRIER, AT_WARP_OP, RETURNED, FAILED };
 
@@ -34,7 +33,6 @@ struct warp_wait {
 struct lane : softgpu_lane_view {
     boost::context::fiber fiber, scheduler;
     enum lane_state state;
-    unsigned index;        /* in the block */
     unsigned source;       /* lane of the warp whose value this one receives */
     struct warp_wait wait; /* valid AT_WARP_OP */
     uint64_t value, result;
@@ -42,6 +40,7 @@ struct lane : softgpu_lane_view {
 
 /* Boost's own stacks ask stack_traits, which its static library cannot lend to a shared object. */
 struct guarded_stack {
+    struct lane *owner;
     boost::context::stack_context allocate()
     {
         void *low = mmap(nullptr, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -50,16 +49,13 @@ struct guarded_stack {
         boost::context::stack_context stack;
         stack.size = STACK_BYTES;
         stack.sp = static_cast<char *>(low) + STACK_BYTES;
+        owner->stack_low = static_cast<char *>(low);
         return stack;
     }
     void deallocate(boost::context::stack_context &stack)
     {
         munmap(static_cast<char *>(stack.sp) - stack.size, stack.size);
     }
-};
-
-struct tls_block {
-    size_t smem_offset, bytes; /* of this shared object's thread-local block */
 };
 
 /* Never freed: destroying a fiber at exit would unwind a kernel that another thread may still be in. */
@@ -74,8 +70,7 @@ char error_text[512];
 
 const struct softgpu_lane_view *softgpu_lane_current;
 struct softgpu_grid softgpu_grid_current;
-extern thread_local uint4 fuseln_smem[];
-alignas(128) thread_local uint4 fuseln_smem[(SOFTGPU_SMEM_BYTES_MAX + SMEM_GUARD_BYTES) / sizeof(uint4)];
+const struct softgpu_observer *softgpu_observer;
 
 namespace
 {
@@ -85,16 +80,21 @@ struct lane *lane_current()
     return const_cast<struct lane *>(static_cast<const struct lane *>(softgpu_lane_current));
 }
 
-__attribute__((format(printf, 1, 2))) void fail(const char *format, ...)
+__attribute__((format(printf, 1, 0))) void fail_args(const char *format, va_list args)
 {
     const struct softgpu_grid &grid = softgpu_grid_current;
     int used = snprintf(error_text, sizeof error_text, "kernel %s, block (%u,%u,%u): ", grid.kernel, grid.block_index.x,
                         grid.block_index.y, grid.block_index.z);
     if (used >= (int)sizeof error_text)
         return;
+    vsnprintf(error_text + used, sizeof error_text - used, format, args);
+}
+
+__attribute__((format(printf, 1, 2))) void fail(const char *format, ...)
+{
     va_list args;
     va_start(args, format);
-    vsnprintf(error_text + used, sizeof error_text - used, format, args);
+    fail_args(format, args);
     va_end(args);
 }
 
@@ -112,6 +112,7 @@ boost::context::fiber lane_main(struct lane *self, boost::context::fiber &&sched
     self->scheduler = std::move(scheduler);
     for (;;) {
         launch_body(launch_argument);
+        softgpu_async_finish();
         lane_park(self, RETURNED);
     }
     return std::move(self->scheduler);
@@ -121,7 +122,7 @@ void lane_resume(struct lane *lane)
 {
     if (!lane->fiber)
         lane->fiber =
-            boost::context::fiber(std::allocator_arg, guarded_stack(), [lane](boost::context::fiber &&scheduler) {
+            boost::context::fiber(std::allocator_arg, guarded_stack{lane}, [lane](boost::context::fiber &&scheduler) {
                 return lane_main(lane, std::move(scheduler));
             });
     softgpu_lane_current = lane;
@@ -215,6 +216,9 @@ void block_run()
 {
     for (unsigned i = 0; i < block_threads; ++i)
         lanes[i].state = RUNNABLE;
+    softgpu_async_reset(block_threads);
+    if (softgpu_observer)
+        softgpu_observer->block_begin();
     while (!*error_text) {
         block_advance();
         unsigned count[FAILED + 1] = {};
@@ -224,64 +228,41 @@ void block_run()
             return;
         if (count[AT_BARRIER] != block_threads)
             return fail_stuck(count);
+        if (softgpu_observer)
+            softgpu_observer->barrier();
         for (unsigned i = 0; i < block_threads; ++i)
             lanes[i].state = RUNNABLE;
     }
 }
 
-int tls_find(struct dl_phdr_info *info, size_t, void *data)
-{
-    struct tls_block *ret_block = static_cast<struct tls_block *>(data);
-    const char *smem = reinterpret_cast<const char *>(fuseln_smem);
-    const char *start = static_cast<const char *>(info->dlpi_tls_data);
-    for (int i = 0; start && i < info->dlpi_phnum; ++i) {
-        const ElfW(Phdr) *header = &info->dlpi_phdr[i];
-        if (header->p_type != PT_TLS || smem < start || smem >= start + header->p_memsz)
-            continue;
-        *ret_block = {(size_t)(smem - start), header->p_memsz};
-        return 1;
-    }
-    return 0;
-}
-
-/* Fills static shared memory, the dynamic part that was asked for, and a guard behind it. */
-void shared_memory_fill(const struct tls_block *block, unsigned smem_bytes)
-{
-    char *smem = reinterpret_cast<char *>(fuseln_smem);
-    size_t smem_end = block->smem_offset + sizeof fuseln_smem;
-    memset(smem - block->smem_offset, 0xff, block->smem_offset);
-    memset(smem, 0xff, smem_bytes + SMEM_GUARD_BYTES);
-    memset(smem + sizeof fuseln_smem, 0xff, block->bytes - smem_end);
-}
-
-void shared_memory_check(unsigned smem_bytes)
-{
-    const unsigned char *guard = reinterpret_cast<const unsigned char *>(fuseln_smem) + smem_bytes;
-    for (unsigned i = 0; i < SMEM_GUARD_BYTES; ++i)
-        if (guard[i] != 0xff)
-            return fail("wrote at byte %u of %u bytes of dynamic shared memory", smem_bytes + i, smem_bytes);
-}
-
 void grid_run()
 {
-    static struct tls_block tls; /* the same in every thread */
     struct softgpu_grid *grid = &softgpu_grid_current;
     struct softgpu_dim3 *at = &grid->block_index;
-    if (!tls.bytes && !dl_iterate_phdr(tls_find, &tls))
-        return fail("no thread-local block found for shared memory");
     for (at->z = 0; at->z < grid->grid_dim.z; ++at->z)
         for (at->y = 0; at->y < grid->grid_dim.y; ++at->y)
             for (at->x = 0; at->x < grid->grid_dim.x; ++at->x) {
-                shared_memory_fill(&tls, grid->smem_bytes);
+                softgpu_shared_memory_fill(grid->smem_bytes);
                 block_run();
-                if (!*error_text)
-                    shared_memory_check(grid->smem_bytes);
                 if (*error_text)
                     return;
+                long overrun = softgpu_shared_memory_overrun(grid->smem_bytes);
+                if (overrun >= 0)
+                    return fail("wrote at byte %ld of %u bytes of dynamic shared memory", overrun, grid->smem_bytes);
             }
 }
 
 } // namespace
+
+void softgpu_lane_fail(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fail_args(format, args);
+    va_end(args);
+    for (;;) /* whoever resumes it wants it to unwind, which leaves by an exception */
+        lane_park(lane_current(), FAILED);
+}
 
 void softgpu_barrier(void)
 {
@@ -294,16 +275,17 @@ uint64_t softgpu_shuffle(enum softgpu_warp_op op, unsigned mask, uint64_t value,
     struct lane *self = lane_current();
     unsigned id = self->index % WARP_LANES;
     struct lane *warp = self - id;
-    if (!(mask >> id & 1)) {
-        fail("thread %u is not in the mask 0x%08x of its own shuffle", self->index, mask);
-        lane_park(self, FAILED);
-    }
+    if (!(mask >> id & 1))
+        softgpu_lane_fail("thread %u is not in the mask 0x%08x of its own shuffle", self->index, mask);
     self->wait = {op, mask, bytes, width};
     self->value = value;
     self->source = source_lane(op, id, operand, (unsigned)width);
     self->state = AT_WARP_OP;
-    if (warp_is_complete(warp, &self->wait))
+    if (warp_is_complete(warp, &self->wait)) {
         warp_exchange(warp, mask);
+        if (softgpu_observer && op == SOFTGPU_SYNCWARP)
+            softgpu_observer->warp_sync(warp->index, mask);
+    }
     if (self->state != RUNNABLE || *error_text)
         lane_park(self, self->state);
     return self->result;
@@ -321,8 +303,18 @@ const char *softgpu_execute(const struct softgpu_grid *grid, void (*body)(const 
         fail("%u threads and %u bytes of shared memory are beyond the executor", threads, grid->smem_bytes);
         return error_text;
     }
+    if (!softgpu_shared_memory_find()) {
+        fail("no thread-local block found for shared memory");
+        return error_text;
+    }
+    softgpu_memory_map.lanes = reinterpret_cast<const char *>(lanes);
+    softgpu_memory_map.lanes_bytes = sizeof *lanes * SOFTGPU_BLOCK_THREADS_MAX;
     lanes_set(threads);
+    if (softgpu_observer)
+        softgpu_observer->launch_begin();
     grid_run();
+    if (softgpu_observer)
+        softgpu_observer->launch_end();
     if (!*error_text)
         return nullptr;
     for (unsigned i = 0; i < threads; ++i)

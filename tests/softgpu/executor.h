@@ -9,6 +9,7 @@
 #ifndef SOFTGPU_EXECUTOR_H
 #define SOFTGPU_EXECUTOR_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -36,12 +37,42 @@ const char *softgpu_execute(const struct softgpu_grid *grid, void (*body)(const 
 enum softgpu_warp_op { SOFTGPU_SYNCWARP, SOFTGPU_SHFL_IDX, SOFTGPU_SHFL_XOR, SOFTGPU_SHFL_DOWN };
 struct softgpu_lane_view {
     struct softgpu_dim3 thread;
+    unsigned index;        /* in the block */
+    const char *stack_low; /* of its fiber */
 };
+enum { SOFTGPU_WARP_LANES = 32, SOFTGPU_STACK_BYTES = 256 * 1024 };
 extern const struct softgpu_lane_view *softgpu_lane_current;
 extern struct softgpu_grid softgpu_grid_current;
 void softgpu_barrier(void);
 uint64_t softgpu_shuffle(enum softgpu_warp_op op, unsigned mask, uint64_t value, unsigned bytes, unsigned operand,
                          int width);
+/* cp.async of the current lane; `groups` is how many of its newest commits may stay pending. */
+void softgpu_async_copy(void *shared, const void *global, size_t bytes, size_t zfill);
+void softgpu_async_commit(void);
+void softgpu_async_wait(size_t groups);
+
+/* Who watches launches (counters.h). All are called with a launch running; by the lane where there is one. */
+struct softgpu_observer {
+    void (*launch_begin)(void);
+    void (*launch_end)(void);
+    void (*block_begin)(void);
+    void (*barrier)(void); /* every thread of the block passes one */
+    void (*warp_sync)(unsigned first_thread, unsigned mask);
+    void (*async_copy)(const char *shared, const char *global, unsigned bytes, unsigned zfill);
+    void (*async_land)(const char *shared, unsigned bytes);
+};
+extern const struct softgpu_observer *softgpu_observer; /* NULL: nobody */
+
+/* Parts of the host's memory that kernels see: shared memory (static ones of all kernels and the dynamic one, which
+ * begins at smem_offset), and what they may read besides, the executor's own state. */
+struct softgpu_memory_map {
+    const char *shared, *image, *lanes;
+    size_t shared_bytes, smem_offset, image_bytes, lanes_bytes;
+};
+extern struct softgpu_memory_map softgpu_memory_map; /* valid from the first launch_begin on */
+
+/* The current lane's launch ends here with this message, behind kernel and block. */
+void softgpu_lane_fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,31 @@
+/*
+ * What the two halves of counters.h share: counters.cc takes an access apart, counters_shared.cc keeps the clocks of
+ * threads and the state of every byte of shared memory. Called with a launch running, by the thread that accesses.
+ */
+#ifndef SOFTGPU_COUNTERS_INTERNAL_H
+#define SOFTGPU_COUNTERS_INTERNAL_H
+
+#include "counters.h"
+#include "executor.h"
+
+enum softgpu_access { SOFTGPU_READ, SOFTGPU_WRITE, SOFTGPU_ASYNC_READ, SOFTGPU_ASYNC_WRITE };
+
+struct softgpu_place {
+    enum softgpu_access access;
+    const char *at;
+    unsigned bytes, width; /* width: of each access that the device makes of it; divides bytes */
+};
+
+void softgpu_check_fail(enum softgpu_check check, const struct softgpu_place *place, const char *format, ...)
+    __attribute__((format(printf, 3, 4), noreturn));
+void softgpu_traffic_add(struct softgpu_traffic *traffic, unsigned bytes, unsigned width);
+
+void softgpu_shared_launch_begin(void);
+void softgpu_shared_access(const struct softgpu_place *place);
+/* What the executor tells of: see struct softgpu_observer. */
+void softgpu_shared_block_begin(void);
+void softgpu_shared_barrier(void);
+void softgpu_shared_warp_sync(unsigned first_thread, unsigned mask);
+void softgpu_shared_async_land(const char *shared, unsigned bytes);
+
+#endif
