@@ -32,6 +32,56 @@ static __device__ __forceinline__ double mul_add(double a, double b, double c)
 {
     return fma(a, b, c);
 }
+/*
+ * Two at once: one instruction from compute capability 10.0 on, where a row would else need more of them than the
+ * memory leaves time for. Each half rounds as the scalar form does.
+ */
+template <class A>
+struct pair {
+    A lo, hi;
+};
+template <class A>
+static __device__ __forceinline__ pair<A> both(A v)
+{
+    return {v, v};
+}
+template <class A>
+static __device__ __forceinline__ pair<A> add(pair<A> a, pair<A> b)
+{
+    return {a.lo + b.lo, a.hi + b.hi};
+}
+template <class A>
+static __device__ __forceinline__ pair<A> mul(pair<A> a, pair<A> b)
+{
+    return {a.lo * b.lo, a.hi * b.hi};
+}
+template <class A>
+static __device__ __forceinline__ pair<A> mul_add(pair<A> a, pair<A> b, pair<A> c)
+{
+    return {mul_add(a.lo, b.lo, c.lo), mul_add(a.hi, b.hi, c.hi)};
+}
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000 && __CUDA_ARCH__ < 1100
+static __device__ __forceinline__ pair<float> pair_of(float2 v)
+{
+    return {v.x, v.y};
+}
+template <>
+__device__ __forceinline__ pair<float> add(pair<float> a, pair<float> b)
+{
+    return pair_of(__fadd2_rn(make_float2(a.lo, a.hi), make_float2(b.lo, b.hi)));
+}
+template <>
+__device__ __forceinline__ pair<float> mul(pair<float> a, pair<float> b)
+{
+    return pair_of(__fmul2_rn(make_float2(a.lo, a.hi), make_float2(b.lo, b.hi)));
+}
+template <>
+__device__ __forceinline__ pair<float> mul_add(pair<float> a, pair<float> b, pair<float> c)
+{
+    return pair_of(__ffma2_rn(make_float2(a.lo, a.hi), make_float2(b.lo, b.hi), make_float2(c.lo, c.hi)));
+}
+#endif
+
 /* A product that is added to another lane's: contracting it would round the two lanes apart. */
 static __device__ __forceinline__ float product(float a, float b)
 {
@@ -57,6 +107,14 @@ static __device__ __forceinline__ A divide(A a, A n, A reciprocal_n)
     const A guess = a * reciprocal_n;
     return mul_add(mul_add(-guess, n, a), reciprocal_n, guess);
 }
+static __device__ __forceinline__ float absolute(float v)
+{
+    return fabsf(v);
+}
+static __device__ __forceinline__ double absolute(double v)
+{
+    return fabs(v);
+}
 static __device__ __forceinline__ float inverse_root(float v)
 {
     return rsqrtf(v);
@@ -75,56 +133,57 @@ union chunk {
     T at[size];
 };
 
-/* Half types go two at a time: one instruction widens an element, one rounds a pair. */
-template <class T>
-static __device__ __forceinline__ void widen(const chunk<T> &c, T (&v)[chunk<T>::size])
+/* Half types go two at a time: one instruction widens an element, one rounds a pair. v has a pair for each two elements
+ * of a chunk (for double, the only one). */
+template <class T, class A>
+static __device__ __forceinline__ void widen(const chunk<T> &c, pair<A> (&v)[chunk<T>::size / 2])
 {
 #pragma unroll
-    for (int i = 0; i < chunk<T>::size; i++)
-        v[i] = c.at[i];
+    for (int i = 0; i < chunk<T>::size / 2; i++)
+        v[i] = {c.at[2 * i], c.at[2 * i + 1]};
 }
-static __device__ __forceinline__ void widen(const chunk<__half> &c, float (&v)[8])
+static __device__ __forceinline__ void widen(const chunk<__half> &c, pair<float> (&v)[4])
 {
 #pragma unroll
     for (int i = 0; i < 4; i++) {
-        __half2 pair;
-        memcpy(static_cast<void *>(&pair), &c.word[i], sizeof pair); /* not trivial to g++ */
-        const float2 two = __half22float2(pair);
-        v[2 * i] = two.x;
-        v[2 * i + 1] = two.y;
+        __half2 two;
+        memcpy(static_cast<void *>(&two), &c.word[i], sizeof two); /* not trivial to g++ */
+        const float2 wide = __half22float2(two);
+        v[i] = {wide.x, wide.y};
     }
 }
-static __device__ __forceinline__ void widen(const chunk<__nv_bfloat16> &c, float (&v)[8])
+static __device__ __forceinline__ void widen(const chunk<__nv_bfloat16> &c, pair<float> (&v)[4])
 {
 #pragma unroll
-    for (int i = 0; i < 4; i++) {
-        v[2 * i] = __int_as_float(static_cast<int>(c.word[i] << 16));
-        v[2 * i + 1] = __int_as_float(static_cast<int>(c.word[i] & 0xffff0000u));
-    }
+    for (int i = 0; i < 4; i++)
+        v[i] = {__int_as_float(static_cast<int>(c.word[i] << 16)),
+                __int_as_float(static_cast<int>(c.word[i] & 0xffff0000u))};
 }
 
 /* The one rounding to the element type. */
-template <class T>
-static __device__ __forceinline__ void narrow(const T (&v)[chunk<T>::size], chunk<T> &c)
+template <class T, class A>
+static __device__ __forceinline__ void narrow(const pair<A> (&v)[chunk<T>::size / 2], chunk<T> &c)
 {
 #pragma unroll
-    for (int i = 0; i < chunk<T>::size; i++)
-        c.at[i] = v[i];
-}
-static __device__ __forceinline__ void narrow(const float (&v)[8], chunk<__half> &c)
-{
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-        const __half2 pair = __floats2half2_rn(v[2 * i], v[2 * i + 1]);
-        memcpy(&c.word[i], &pair, sizeof pair);
+    for (int i = 0; i < chunk<T>::size / 2; i++) {
+        c.at[2 * i] = v[i].lo;
+        c.at[2 * i + 1] = v[i].hi;
     }
 }
-static __device__ __forceinline__ void narrow(const float (&v)[8], chunk<__nv_bfloat16> &c)
+static __device__ __forceinline__ void narrow(const pair<float> (&v)[4], chunk<__half> &c)
 {
 #pragma unroll
     for (int i = 0; i < 4; i++) {
-        const __nv_bfloat162 pair = __floats2bfloat162_rn(v[2 * i], v[2 * i + 1]);
-        memcpy(&c.word[i], &pair, sizeof pair);
+        const __half2 two = __floats2half2_rn(v[i].lo, v[i].hi);
+        memcpy(&c.word[i], &two, sizeof two);
+    }
+}
+static __device__ __forceinline__ void narrow(const pair<float> (&v)[4], chunk<__nv_bfloat16> &c)
+{
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        const __nv_bfloat162 two = __floats2bfloat162_rn(v[i].lo, v[i].hi);
+        memcpy(&c.word[i], &two, sizeof two);
     }
 }
 
@@ -132,32 +191,21 @@ static __device__ __forceinline__ void narrow(const float (&v)[8], chunk<__nv_bf
 template <class T>
 static __device__ __forceinline__ chunk<T> splat(acc_of<T> value)
 {
-    acc_of<T> v[chunk<T>::size];
+    pair<acc_of<T>> v[chunk<T>::size / 2];
     chunk<T> c;
 #pragma unroll
-    for (int i = 0; i < chunk<T>::size; i++)
-        v[i] = value;
+    for (int i = 0; i < chunk<T>::size / 2; i++)
+        v[i] = both(value);
     narrow(v, c);
     return c;
 }
 
-/* Bytes of a chunk that belong to the row; in aligned rows all or none. */
-template <bool NARROW, class I>
-static __device__ __forceinline__ int bytes_inside(I index, I row_bytes)
+/* The chunk at `from`, of which `inside` bytes exist, by accesses of `width` bytes where it is whole; `c` comes with
+ * the values of missing elements. */
+template <class T>
+static __device__ __forceinline__ chunk<T> load(const char *from, int inside, int width, chunk<T> c)
 {
-    const I rest = row_bytes - index * FUSELN_CHUNK_BYTES;
-    return rest <= 0 ? 0 : !NARROW || rest >= FUSELN_CHUNK_BYTES ? FUSELN_CHUNK_BYTES : static_cast<int>(rest);
-}
-
-/* `c` comes with the values of missing elements. */
-template <class T, bool NARROW>
-static __device__ __forceinline__ chunk<T> load(const char *row, long long index, int inside, int width, chunk<T> c)
-{
-    const char *from = row + index * FUSELN_CHUNK_BYTES;
-    if (!NARROW) {
-        if (inside)
-            c.raw = *reinterpret_cast<const uint4 *>(from);
-    } else if (inside == FUSELN_CHUNK_BYTES && width >= 8) {
+    if (inside == FUSELN_CHUNK_BYTES && width >= 8) {
         c.half[0] = reinterpret_cast<const uint2 *>(from)[0];
         c.half[1] = reinterpret_cast<const uint2 *>(from)[1];
     } else if (sizeof(T) < 4 && inside == FUSELN_CHUNK_BYTES && width == 4) {
@@ -173,14 +221,10 @@ static __device__ __forceinline__ chunk<T> load(const char *row, long long index
     return c;
 }
 
-template <class T, bool NARROW>
-static __device__ __forceinline__ void store(char *row, long long index, int inside, int width, const chunk<T> &c)
+template <class T>
+static __device__ __forceinline__ void store(char *to, int inside, int width, const chunk<T> &c)
 {
-    char *to = row + index * FUSELN_CHUNK_BYTES;
-    if (!NARROW) {
-        if (inside)
-            *reinterpret_cast<uint4 *>(to) = c.raw;
-    } else if (inside == FUSELN_CHUNK_BYTES && width >= 8) {
+    if (inside == FUSELN_CHUNK_BYTES && width >= 8) {
         reinterpret_cast<uint2 *>(to)[0] = c.half[0];
         reinterpret_cast<uint2 *>(to)[1] = c.half[1];
     } else if (sizeof(T) < 4 && inside == FUSELN_CHUNK_BYTES && width == 4) {
@@ -195,14 +239,11 @@ static __device__ __forceinline__ void store(char *row, long long index, int ins
     }
 }
 
-/* A chunk of gamma or beta; NULL stands for `missing` in every column. Its own alignment decides its width: where
- * cols is odd, rows are unaligned and gamma and beta are not. */
-template <class T, bool NARROW>
-static __device__ __forceinline__ chunk<T> load_parameter(const void *base, long long index, int inside, int missing)
+/* Bytes of a chunk that belong to the row. */
+static __device__ __forceinline__ int bytes_inside(long long index, long long row_bytes)
 {
-    const unsigned low = static_cast<unsigned>(reinterpret_cast<unsigned long long>(base)) | FUSELN_CHUNK_BYTES;
-    return load<T, NARROW>(static_cast<const char *>(base), index, base ? inside : 0,
-                           static_cast<int>(low & (0u - low)), splat<T>(acc_of<T>(missing)));
+    const long long rest = row_bytes - index * FUSELN_CHUNK_BYTES;
+    return rest <= 0 ? 0 : rest >= FUSELN_CHUNK_BYTES ? FUSELN_CHUNK_BYTES : static_cast<int>(rest);
 }
 
 #endif

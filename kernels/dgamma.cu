@@ -1,46 +1,42 @@
 /*
- * DGAMMA in two launches: dgamma = sum over rows of dy xhat, dbeta = sum over rows of dy, xhat = (x - mean) rstd.
- *   partial: partial row p sums the rows p, p + P, p + 2P, ... in that order; one thread owns one chunk of columns;
+ * DGAMMA of rows that kernels/backward.cu does not take, above 8192 columns, and of double, and the reduction of all:
+ *   partial: partial row b, of P, sums the rows b, b + P, b + 2P, ... in that order; one thread owns one chunk of
+ *            columns, a block a run of them;
  *   reduce:  sums the partial rows in a fixed order and rounds once. Rows 1 ... out_rows - 1 of the output are zero:
  *            they stand for partial sums that the host adds up itself.
  * No atomics, the same bits in every run. A NULL dgamma or dbeta is not wanted.
  */
-#include "row.cuh"
+#include "gradient.cuh"
 
-/* One thread's sums, kept in the partial row; aligned rows make for aligned partial rows. */
-template <class T, bool NARROW, class A = acc_of<T>>
-static __device__ __forceinline__ void write_sums(A *to, const A (&sum)[chunk<T>::size], int count)
+template <class T, bool NARROW>
+static __device__ __forceinline__ chunk<T> load_any(const char *from, int inside, int width)
 {
-#pragma unroll
-    for (int i = 0; i < chunk<T>::size; i += chunk<A>::size) {
-        chunk<A> c;
-#pragma unroll
-        for (int j = 0; j < chunk<A>::size; j++)
-            c.at[j] = sum[i + j];
-        const int left = (count - i) * static_cast<int>(sizeof(A));
-        const int inside = left <= 0 ? 0 : left >= FUSELN_CHUNK_BYTES ? FUSELN_CHUNK_BYTES : left;
-        store<A, NARROW>(reinterpret_cast<char *>(to + i), 0, inside, sizeof(A), c);
-    }
+    chunk<T> c;
+    c.raw = make_uint4(0, 0, 0, 0);
+    if (NARROW)
+        return load<T>(from, inside, width, c);
+    if (inside)
+        c.raw = *reinterpret_cast<const uint4 *>(from);
+    return c;
 }
 
 template <class T, bool NARROW>
 static __device__ __forceinline__ void partial_sums(const fuseln_ln_params &p)
 {
     using A = acc_of<T>;
-    constexpr int E = chunk<T>::size, FLIGHT = 4; /* rows whose loads are in flight together */
+    constexpr int E = chunk<T>::size, P = E / 2, FLIGHT = 4; /* rows whose loads are in flight together */
     const long long bytes = p.cols * static_cast<long long>(sizeof(T));
     const long long chunks = (bytes + FUSELN_CHUNK_BYTES - 1) / FUSELN_CHUNK_BYTES;
-    const int lanes = FUSELN_COLUMN_LANES(chunks);
     const unsigned tiles = static_cast<unsigned>((chunks + FUSELN_COLUMN_THREADS - 1) / FUSELN_COLUMN_THREADS);
-    const long long part =
-        static_cast<long long>(blockIdx.x / tiles) * (FUSELN_COLUMN_THREADS / lanes) + threadIdx.x / lanes;
-    const long long index = static_cast<long long>(blockIdx.x % tiles) * FUSELN_COLUMN_THREADS + threadIdx.x % lanes;
-    const int inside = bytes_inside<NARROW, long long>(index, bytes);
-    if (part >= p.partial_rows || part >= p.rows || !inside)
+    const long long part = blockIdx.x / tiles;
+    const long long index = static_cast<long long>(blockIdx.x % tiles) * FUSELN_COLUMN_THREADS + threadIdx.x;
+    const int inside = bytes_inside(index, bytes);
+    if (!inside)
         return;
 
-    const chunk<T> zero = splat<T>(0);
-    A dgamma[E] = {}, dbeta[E] = {};
+    const char *x_from = static_cast<const char *>(p.x) + index * FUSELN_CHUNK_BYTES;
+    const char *dy_from = static_cast<const char *>(p.dy) + index * FUSELN_CHUNK_BYTES;
+    pair<A> dgamma[P] = {}, dbeta[P] = {};
     for (long long row = part; row < p.rows; row += FLIGHT * p.partial_rows) {
         chunk<T> x[FLIGHT], dy[FLIGHT];
         A mean[FLIGHT], rstd[FLIGHT];
@@ -48,77 +44,92 @@ static __device__ __forceinline__ void partial_sums(const fuseln_ln_params &p)
         for (int f = 0; f < FLIGHT; f++) {
             const long long r = row + f * p.partial_rows;
             const bool exists = r < p.rows; /* a row that does not exist adds zeros */
-            x[f] =
-                load<T, NARROW>(static_cast<const char *>(p.x) + r * bytes, index, exists ? inside : 0, p.width, zero);
-            dy[f] =
-                load<T, NARROW>(static_cast<const char *>(p.dy) + r * bytes, index, exists ? inside : 0, p.width, zero);
+            x[f] = load_any<T, NARROW>(x_from + r * bytes, exists ? inside : 0, p.width);
+            dy[f] = load_any<T, NARROW>(dy_from + r * bytes, exists ? inside : 0, p.width);
             mean[f] = row_value<A>(p.mean, r, exists);
             rstd[f] = row_value<A>(p.rstd, r, exists);
         }
 #pragma unroll
         for (int f = 0; f < FLIGHT; f++) {
-            A v[E], d[E];
+            pair<A> v[P], d[P];
             widen(x[f], v);
             widen(dy[f], d);
 #pragma unroll
-            for (int i = 0; i < E; i++) {
-                dgamma[i] = mul_add(d[i], (v[i] - mean[f]) * rstd[f], dgamma[i]);
-                dbeta[i] += d[i];
-            }
+            for (int i = 0; i < P; i++)
+                v[i] = mul(add(v[i], both(-mean[f])), both(rstd[f]));
+            column_sums(dgamma, dbeta, v, d);
         }
     }
-    A *to = static_cast<A *>(p.partials) + part * p.cols + index * E;
+    const long long pitch = partial_pitch(p.cols);
+    A *to = static_cast<A *>(p.partials) + part * pitch + index * E;
     const int count = inside / static_cast<int>(sizeof(T));
-    if (p.dgamma)
-        write_sums<T, NARROW>(to, dgamma, count);
-    if (p.dbeta)
-        write_sums<T, NARROW>(to + p.partial_rows * p.cols, dbeta, count);
+    write_sums(to, dgamma, count);
+    write_sums(to + p.partial_rows * pitch, dbeta, count);
 }
 
+/* FUSELN_REDUCE_COLS columns a block: a quad of threads has a part of the rows, each thread 16 bytes of columns. */
 template <class T>
 static __device__ __forceinline__ void reduce_sums(const fuseln_ln_params &p)
 {
     using A = acc_of<T>;
-    __shared__ A sums[FUSELN_REDUCE_LANES][FUSELN_REDUCE_COLS];
-    const int lane = threadIdx.x / FUSELN_REDUCE_COLS, own = threadIdx.x % FUSELN_REDUCE_COLS;
-    const long long col = static_cast<long long>(blockIdx.x / 2) * FUSELN_REDUCE_COLS + own;
+    constexpr int E = chunk<A>::size, ACROSS = FUSELN_REDUCE_COLS / E, LANES = FUSELN_REDUCE_THREADS / ACROSS,
+                  CHAINS = 4;
+    constexpr int ROWS = FUSELN_REDUCE_THREADS / FUSELN_REDUCE_COLS;
+    __shared__ A sums[LANES][FUSELN_REDUCE_COLS];
+    const int lane = threadIdx.x / ACROSS, own = threadIdx.x % ACROSS * E;
+    const long long first = static_cast<long long>(blockIdx.x / 2) * FUSELN_REDUCE_COLS, pitch = partial_pitch(p.cols);
     T *out = static_cast<T *>(blockIdx.x % 2 ? p.dbeta : p.dgamma);
     if (!out)
         return;
-    const long long parts = p.rows < p.partial_rows ? p.rows : p.partial_rows;
-    const A *from = static_cast<const A *>(p.partials) + (blockIdx.x % 2) * p.partial_rows * p.cols + col;
-    A sum = 0;
-    if (col < p.cols) {
-#pragma unroll 8
-        for (long long part = lane; part < parts; part += FUSELN_REDUCE_LANES)
-            sum += from[part * p.cols];
+    const A *from = static_cast<const A *>(p.partials) + (blockIdx.x % 2) * p.partial_rows * pitch + first + own;
+    A chains[CHAINS][E] = {}; /* short chains: their errors add up */
+    if (first + own < p.cols) {
+#pragma unroll 1
+        for (long long part = lane; part < p.parts; part += CHAINS * LANES) {
+#pragma unroll
+            for (int c = 0; c < CHAINS; c++) {
+                chunk<A> more;
+                more.raw = make_uint4(0, 0, 0, 0);
+                if (part + c * LANES < p.parts)
+                    more.raw = *reinterpret_cast<const uint4 *>(from + (part + c * LANES) * pitch);
+#pragma unroll
+                for (int i = 0; i < E; i++)
+                    chains[c][i] += more.at[i];
+            }
+        }
     }
-    sums[lane][own] = sum;
+#pragma unroll
+    for (int i = 0; i < E; i++)
+        sums[lane][own + i] = (chains[0][i] + chains[1][i]) + (chains[2][i] + chains[3][i]);
+    const int row = threadIdx.x / FUSELN_REDUCE_COLS, place = threadIdx.x % FUSELN_REDUCE_COLS;
+#pragma unroll 1
+    for (int distance = LANES / 2; distance > 0; distance /= 2) {
+        __syncthreads();
+        for (int l = row; l < distance; l += ROWS)
+            sums[l][place] += sums[l + distance][place];
+    }
     __syncthreads();
+    const long long col = first + place;
     if (col >= p.cols)
         return;
-    if (lane == 0) {
-        for (int l = 1; l < FUSELN_REDUCE_LANES; l++)
-            sum += sums[l][own];
-        out[col] = splat<T>(sum).at[0];
-    }
-    for (long long row = 1 + lane; row < p.out_rows; row += FUSELN_REDUCE_LANES)
-        out[row * p.cols + col] = splat<T>(0).at[0];
+    if (row == 0)
+        out[col] = splat<T>(sums[0][place]).at[0];
+    for (long long r = 1 + row; r < p.out_rows; r += ROWS)
+        out[r * p.cols + col] = splat<T>(0).at[0];
 }
 
-#define KERNEL(name, module, id, type, lanes, chunks, twice, narrow)                                          \
-    extern "C" __global__ void __launch_bounds__(FUSELN_COLUMN_THREADS) name(const struct fuseln_ln_params p) \
-    {                                                                                                         \
-        partial_sums<type, narrow>(p);                                                                        \
+#define KERNEL(name, module, id, type, lanes, chunks, rows, place, narrow, blocks)                                    \
+    extern "C" __global__ void __launch_bounds__(FUSELN_COLUMN_THREADS, blocks) name(const struct fuseln_ln_params p) \
+    {                                                                                                                 \
+        partial_sums<type, narrow>(p);                                                                                \
     }
 FUSELN_PARTIAL_VARIANTS(KERNEL)
 #undef KERNEL
 
-#define KERNEL(name, module, id, type, lanes, chunks, twice, narrow)                      \
-    extern "C" __global__ void __launch_bounds__(FUSELN_REDUCE_LANES *FUSELN_REDUCE_COLS) \
-        name(const struct fuseln_ln_params p)                                             \
-    {                                                                                     \
-        reduce_sums<type>(p);                                                             \
+#define KERNEL(name, module, id, type, lanes, chunks, rows, place, narrow, blocks)                            \
+    extern "C" __global__ void __launch_bounds__(FUSELN_REDUCE_THREADS) name(const struct fuseln_ln_params p) \
+    {                                                                                                         \
+        reduce_sums<type>(p);                                                                                 \
     }
 FUSELN_REDUCE_VARIANTS(KERNEL)
 #undef KERNEL

@@ -36,7 +36,7 @@ enum { /* CUdevice_attribute */
        CU_ATTR_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN = 97,
 };
 
-enum { CU_STREAM_CAPTURE_MODE_RELAXED = 2 };
+enum { CU_STREAM_CAPTURE_MODE_RELAXED = 2, CU_FUNC_ATTR_MAX_DYNAMIC_SHARED_SIZE_BYTES = 8 };
 #define CU_STREAM_PER_THREAD ((CUstream)0x2)
 
 /* X(member, exported name, return type, parameters) */

@@ -1,61 +1,330 @@
 /*
  * FORWARD and MOMENTS:
  *   mean = sum x / N, rstd = 1 / sqrt(sum (x - mean)^2 / N + eps), y = gamma ((x - mean) rstd) + beta.
- * The row is held in registers from its only read to its write; rows over 32 KB are read a second time.
- * A NULL mean means RMS norm, a NULL y that only the statistics are wanted.
+ * A row is held on chip from its only read to its write, in registers or in a ring of shared memory into which the next
+ * row comes meanwhile; what fits nowhere is read twice. A NULL mean means RMS norm, a NULL y that only the statistics
+ * are wanted.
  */
 #include "row.cuh"
 
-template <class T, int LANES, int K, bool TWICE, bool NARROW>
-static __device__ __forceinline__ void forward(const fuseln_ln_params &p)
+template <class A>
+static __device__ __forceinline__ A rstd_of(const fuseln_ln_params &p, A m2)
 {
-    using place = row_place<T, LANES, K, TWICE, NARROW>;
-    using A = acc_of<T>;
-    const place at(p);
-    const bool rms = !p.mean;
-    chunk<T> x[K];
-    moments<A> m = {0, 0, 0};
-    long long first = 0;
-    do {
-        int counts[K];
-        at.load_tile(x, p.x, first);
-#pragma unroll
-        for (int k = 0; k < K; k++)
-            counts[k] = at.inside(first, k) / static_cast<int>(sizeof(T));
-        const moments<A> part = held_moments<T, place::group>(x, counts, at.held(first), rms);
-        m = TWICE ? chan(m, part) : part;
-        first += place::tile;
-    } while (at.more(first));
-    if (LANES > 32)
-        m = block_moments<(LANES > 32 ? LANES / 32 : 1)>(m, A(p.cols));
-    const A rstd = inverse_root(mul_add(m.m2, reciprocal(A(p.cols)), A(p.eps)));
-    if (at.leads()) {
-        static_cast<A *>(p.rstd)[at.row] = rstd;
-        if (!rms)
-            static_cast<A *>(p.mean)[at.row] = m.mean;
-    }
-    if (!p.y)
-        return;
-    first = 0;
-    do {
-        if (TWICE)
-            at.load_tile(x, p.x, first);
-        chunk<T> gamma[K], beta[K]; /* all loads before the first store: they may be in flight together */
-        at.parameter_tile(gamma, p.gamma, first, 1);
-        at.parameter_tile(beta, p.beta, first, 0);
-#pragma unroll
-        for (int k = 0; k < K; k++)
-            x[k] = normalise(x[k], m.mean, rstd, gamma[k], beta[k]);
-        at.store_tile(p.y, first, x);
-        first += place::tile;
-    } while (at.more(first));
+    return inverse_root(mul_add(m2, inverse_cols<A>(p), sizeof(A) == 8 ? A(p.eps) : A(p.eps_f)));
+}
+template <class A>
+static __device__ __forceinline__ void write_statistics(const fuseln_ln_params &p, long long row, A mean, A rstd)
+{
+    static_cast<A *>(p.rstd)[row] = rstd;
+    if (p.mean)
+        static_cast<A *>(p.mean)[row] = mean;
 }
 
-#define KERNEL(name, module, id, type, lanes, chunks, twice, narrow)                                     \
-    extern "C" __global__ void __launch_bounds__(row_place<type, lanes, chunks, twice, narrow>::threads) \
-        name(const struct fuseln_ln_params p)                                                            \
-    {                                                                                                    \
-        forward<type, lanes, chunks, twice, narrow>(p);                                                  \
+/* v becomes x - mean. */
+template <int LANES, int K, class A, int P, class Tile>
+static __device__ __forceinline__ moments<A> row_moments(const fuseln_ln_params &p, pair<A> (&v)[K][P],
+                                                         const Tile &tile)
+{
+    const A cols = A(p.cols), inverse = inverse_cols<A>(p);
+    return tile.lanes() > 32 ? block_held_moments<(LANES > 32 ? LANES / 32 : 0)>(v, tile, cols, inverse, !p.mean)
+                             : held_moments(v, tile, cols, inverse, !p.mean);
+}
+
+/* ROWS aligned rows a group of lanes, in registers: gamma and beta are read and widened once for all of them. Where the
+ * group's row does not exist it holds the last row, and does not write it. */
+template <class T, int LANES, int K, int ROWS, row_fill FILL>
+struct forward_held {
+    using tile_type = row_tile<T, LANES, K, FILL>;
+    using A = acc_of<T>;
+    static constexpr int P = chunk<T>::size / 2, threads = LANES > 32 ? LANES : FUSELN_ROW_THREADS,
+                         groups = threads / LANES;
+
+    const fuseln_ln_params &p;
+    const tile_type tile;
+    const unsigned pitch, rows, first; /* rows are less than 2^31, so that row numbers are 32 bits */
+    pair<A> v[ROWS][K][P];
+    A mean[ROWS], rstd[ROWS];
+
+    __device__ __forceinline__ explicit forward_held(const fuseln_ln_params &params)
+        : p(params), tile(p.cols * static_cast<long long>(sizeof(T))),
+          pitch(static_cast<unsigned>(p.cols) * static_cast<unsigned>(sizeof(T))), rows(static_cast<unsigned>(p.rows)),
+          first(groups == 1 ? blockIdx.x * ROWS : blockIdx.x * (groups * ROWS) + threadIdx.x / LANES)
+    {
+    }
+    __device__ __forceinline__ unsigned row(int r) const
+    {
+        return first + r * groups;
+    }
+    __device__ __forceinline__ bool exists(int r) const
+    {
+        return LANES > 32 || row(r) < rows;
+    }
+    __device__ __forceinline__ unsigned long long offset(unsigned row_number) const
+    {
+        return static_cast<unsigned long long>(row_number) * pitch;
+    }
+
+    __device__ __forceinline__ void load()
+    {
+        chunk<T> x[ROWS][K];
+#pragma unroll
+        for (int r = 0; r < ROWS; r++)
+            tile.load(x[r], static_cast<const char *>(p.x) + offset(exists(r) ? row(r) : rows - 1));
+#pragma unroll
+        for (int r = 0; r < ROWS; r++)
+#pragma unroll
+            for (int k = 0; k < K; k++)
+                widen(x[r][k], v[r][k]);
+    }
+
+    __device__ __forceinline__ void statistics()
+    {
+#pragma unroll
+        for (int r = 0; r < ROWS; r++) {
+            const moments<A> m = row_moments<LANES>(p, v[r], tile);
+            mean[r] = m.mean;
+            rstd[r] = rstd_of(p, m.m2);
+        }
+#pragma unroll
+        for (int r = 0; r < ROWS; r++)
+            if (tile.lane == 0 && exists(r))
+                write_statistics(p, row(r), mean[r], rstd[r]);
+    }
+
+    /* gamma and beta: 1 there, 0 not there, -1 to be tested. */
+    template <int GAMMA, int BETA>
+    __device__ __forceinline__ void write() const
+    {
+        const char *gammas = static_cast<const char *>(p.gamma) + tile.own();
+        const char *betas = static_cast<const char *>(p.beta) + tile.own();
+        char *to[ROWS];
+#pragma unroll
+        for (int r = 0; r < ROWS; r++)
+            to[r] = static_cast<char *>(p.y) + offset(row(r)) + tile.own();
+#pragma unroll
+        for (int k = 0; k < K; k++) {
+            pair<A> gamma[P], beta[P];
+            const bool has = tile.has(k);
+            const bool has_gamma = GAMMA < 0 ? p.gamma && has : GAMMA && has,
+                       has_beta = BETA < 0 ? p.beta && has : BETA && has;
+            widen(has_gamma ? parameter<T>(gammas + tile.step(k)) : splat<T>(1), gamma);
+            widen(has_beta ? parameter<T>(betas + tile.step(k)) : splat<T>(0), beta);
+#pragma unroll
+            for (int r = 0; r < ROWS; r++) {
+                const chunk<T> y = affine<T>(v[r][k], rstd[r], gamma, beta);
+                if (has && (ROWS == 1 || exists(r)))
+                    *reinterpret_cast<uint4 *>(to[r] + tile.step(k)) = y.raw;
+            }
+        }
+    }
+
+    __device__ __forceinline__ void run()
+    {
+        load();
+        statistics();
+        if (!p.y || (ROWS == 1 && !exists(0)))
+            return;
+        if (FILL != FULL)
+            write<-1, -1>();
+        else if (p.beta)
+            write<1, 1>();
+        else
+            write<1, 0>();
+    }
+};
+
+/* A row of any alignment a group of lanes; half types staged in the dynamic shared memory, a tile a group. */
+template <class T, int K>
+struct forward_narrow {
+    using A = acc_of<T>;
+    static constexpr int P = chunk<T>::size / 2;
+
+    static __device__ __forceinline__ void run(const fuseln_ln_params &p)
+    {
+        extern __shared__ uint4 fuseln_smem[];
+        const long long pitch = p.cols * static_cast<long long>(sizeof(T));
+        const unsigned group = threadIdx.x >> p.log_lanes, row = blockIdx.x * (blockDim.x >> p.log_lanes) + group;
+        const bool exists = row < static_cast<unsigned>(p.rows);
+        const row_tile<T, 0, K, RAGGED> tile(exists ? pitch : 0, 0,
+                                             p.log_lanes); /* a row that does not exist is empty */
+        const long long offset = row * pitch;
+        uint4 *slots = fuseln_smem + group * FUSELN_TILE_SLOTS(tile.lanes() * K);
+        const char *from = static_cast<const char *>(p.x) + offset;
+
+        chunk<T> x[K], y[K];
+        pair<A> v[K][P];
+        tile.fetch_narrow(slots, from);
+        tile.wait_narrow();
+        tile.take_narrow(x, slots, from);
+#pragma unroll
+        for (int k = 0; k < K; k++)
+            widen(x[k], v[k]);
+        const moments<A> m = row_moments<0>(p, v, tile);
+        const A rstd = rstd_of(p, m.m2);
+        if (tile.lane == 0 && exists)
+            write_statistics(p, row, m.mean, rstd);
+        if (!p.y)
+            return;
+        tile.sync_narrow(); /* x has been taken */
+        tile.take_parameter(x, slots, p.gamma, 0, 1);
+        tile.take_parameter(y, slots, p.beta, 0, 0);
+#pragma unroll
+        for (int k = 0; k < K; k++) {
+            pair<A> gamma[P], beta[P];
+            widen(x[k], gamma);
+            widen(y[k], beta);
+            y[k] = affine<T>(v[k], rstd, gamma, beta);
+        }
+        tile.put_narrow(static_cast<char *>(p.y) + offset, exists, slots, y);
+    }
+};
+
+/*
+ * A block to a row, tile after tile. RING: rows blockIdx.x, + gridDim.x, ... come by turns into two halves of the
+ * dynamic shared memory, each thread its own chunks. Else a row a block, read twice. The bits are the same. Narrow
+ * rows, which are not in a ring, are staged in the dynamic shared memory, a tile at a time.
+ */
+template <class T, int LANES, int K, bool RING, bool NARROW>
+struct forward_wide {
+    using tile_type = row_tile<T, LANES, K, NARROW ? RAGGED : WHOLE>;
+    using A = acc_of<T>;
+    static constexpr int P = chunk<T>::size / 2, WARPS = LANES / 32;
+
+    const fuseln_ln_params &p;
+    const long long pitch;
+    const int row_slots; /* of one half of the ring, or of a tile */
+
+    __device__ __forceinline__ explicit forward_wide(const fuseln_ln_params &params)
+        : p(params), pitch(p.cols * static_cast<long long>(sizeof(T))),
+          row_slots(RING ? static_cast<int>((pitch + FUSELN_CHUNK_BYTES - 1) / FUSELN_CHUNK_BYTES) : LANES * K)
+    {
+    }
+    static __device__ __forceinline__ uint4 *shared()
+    {
+        extern __shared__ uint4 fuseln_smem[];
+        return fuseln_smem;
+    }
+    __device__ __forceinline__ uint4 *slots(int turn, long long first_byte) const
+    {
+        return RING ? shared() + (turn & 1) * row_slots + first_byte / FUSELN_CHUNK_BYTES : shared();
+    }
+    __device__ __forceinline__ const char *source(long long row) const
+    {
+        return static_cast<const char *>(p.x) + row * pitch;
+    }
+
+    __device__ __forceinline__ void fetch(long long row, int turn) const
+    {
+        for (long long at = 0; row < p.rows && at < pitch; at += LANES * K * FUSELN_CHUNK_BYTES)
+            tile_type(pitch, at).fetch(slots(turn, at), source(row) + at);
+        __pipeline_commit();
+    }
+    __device__ __forceinline__ void load(pair<A> (&v)[K][P], const tile_type &tile, long long row, long long at,
+                                         int turn) const
+    {
+        chunk<T> x[K];
+        if (NARROW) {
+            __syncthreads(); /* the tile before has been used */
+            tile.fetch_narrow(slots(turn, at), source(row) + at);
+            tile.wait_narrow();
+            tile.take_narrow(x, slots(turn, at), source(row) + at);
+        } else if (RING) {
+            tile.take(x, slots(turn, at));
+        } else {
+            tile.load(x, source(row) + at);
+        }
+#pragma unroll
+        for (int k = 0; k < K; k++)
+            widen(x[k], v[k]);
+    }
+
+    __device__ __forceinline__ moments<A> statistics(long long row, int turn) const
+    {
+        __shared__ moments<A> parts[2][WARPS]; /* by turns: a slow warp may still read the row before */
+        moments<A> m = {0, 0, 0};
+        for (long long at = 0; at < pitch; at += LANES * K * FUSELN_CHUNK_BYTES) {
+            const tile_type tile(pitch, at);
+            pair<A> v[K][P];
+            load(v, tile, row, at, turn);
+            const A n = tile.held();
+            m = chan(m, held_moments(v, tile, n, reciprocal(n > 0 ? n : A(1)), !p.mean));
+        }
+        return block_moments<WARPS>(parts[turn & 1], m, A(p.cols), inverse_cols<A>(p));
+    }
+
+    __device__ __forceinline__ void write(long long row, int turn, A mean, A rstd) const
+    {
+        char *to = static_cast<char *>(p.y) + row * pitch;
+        for (long long at = 0; at < pitch; at += LANES * K * FUSELN_CHUNK_BYTES) {
+            const tile_type tile(pitch, at);
+            pair<A> v[K][P];
+            chunk<T> gamma[K], beta[K];
+            load(v, tile, row, at, turn);
+            if (NARROW) {
+                __syncthreads(); /* x has been taken */
+                tile.take_parameter(gamma, slots(turn, at), p.gamma, at, 1);
+                tile.take_parameter(beta, slots(turn, at), p.beta, at, 0);
+            } else {
+#pragma unroll
+                for (int k = 0; k < K; k++) {
+                    const long long from = at + tile.own() + tile.step(k);
+                    gamma[k] = splat<T>(1);
+                    beta[k] = splat<T>(0);
+                    if (tile.has(k) && p.gamma)
+                        gamma[k] = parameter<T>(static_cast<const char *>(p.gamma) + from);
+                    if (tile.has(k) && p.beta)
+                        beta[k] = parameter<T>(static_cast<const char *>(p.beta) + from);
+                }
+            }
+#pragma unroll
+            for (int k = 0; k < K; k++)
+                gamma[k] = normalise<T>(v[k], mean, rstd, gamma[k], beta[k]);
+            if (NARROW) {
+                tile.put_narrow(to + at, true, slots(turn, at), gamma);
+            } else {
+                tile.store(to + at, gamma);
+            }
+        }
+    }
+
+    __device__ __forceinline__ void run() const
+    {
+        int turn = 0;
+        if (RING)
+            fetch(blockIdx.x, 0);
+        for (long long row = blockIdx.x; row < p.rows; row += gridDim.x, turn++) {
+            if (RING) {
+                fetch(row + gridDim.x, turn + 1);
+                __pipeline_wait_prior(1);
+            }
+            const moments<A> m = statistics(row, turn);
+            const A rstd = rstd_of(p, m.m2);
+            if (threadIdx.x == 0)
+                write_statistics(p, row, m.mean, rstd);
+            if (p.y)
+                write(row, turn, m.mean, rstd);
+        }
+    }
+};
+
+template <class T, int LANES, int K, int ROWS, int PLACE, bool NARROW>
+static __device__ __forceinline__ void forward(const fuseln_ln_params &p)
+{
+    if constexpr (PLACE != FUSELN_HELD)
+        forward_wide<T, LANES, K, PLACE == FUSELN_RING, NARROW>(p).run();
+    else if constexpr (NARROW)
+        forward_narrow<T, K>::run(p);
+    else if (sizeof(T) == 2 && K >= 4 && static_cast<int>(p.cols) == LANES * K * chunk<T>::size && p.gamma)
+        forward_held<T, LANES, K, ROWS, FULL>(p).run(); /* half types issue twice the instructions a byte */
+    else
+        forward_held<T, LANES, K, ROWS, WHOLE>(p).run();
+}
+
+#define THREADS(lanes) ((lanes) == 0 ? 32 * FUSELN_ROW_WARPS : (lanes) > 32 ? (lanes) : FUSELN_ROW_THREADS)
+#define KERNEL(name, module, id, type, lanes, chunks, rows, place, narrow, blocks)                             \
+    extern "C" __global__ void __launch_bounds__(THREADS(lanes), blocks) name(const struct fuseln_ln_params p) \
+    {                                                                                                          \
+        forward<type, lanes, chunks, rows, place, narrow>(p);                                                  \
     }
 FUSELN_FORWARD_VARIANTS(KERNEL)
 #undef KERNEL

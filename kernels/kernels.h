@@ -25,9 +25,17 @@ struct fuseln_plan {
     unsigned grid[2];                       /* blocks, x only */
     unsigned block[2];                      /* threads, x only */
     unsigned smem_bytes[2];                 /* dynamic shared memory */
-    unsigned width;                         /* bytes per access to x, dy, y, dx: 16, or less for unaligned rows */
-    int64_t partial_rows;                   /* DGAMMA: rows of partial sums; else 0 */
-    size_t scratch_bytes;                   /* DGAMMA: 2 * partial_rows * cols * acc bytes; else 0 */
+    /* As in struct fuseln_ln_params, in its order. */
+    int64_t partial_rows; /* of partial sums: a function of cols, dtype and device */
+    int64_t parts;        /* partial rows that are written for this many rows */
+    double inverse_cols;  /* 1 / cols */
+    float inverse_cols_f;
+    unsigned width;       /* bytes per access to x, dy, y, dx: 16, or less for unaligned rows */
+    unsigned log_lanes;   /* of the threads that share a row, where the kernel serves several schedules */
+    unsigned stages;      /* rows in a thread's ring of shared memory, where it has one */
+    bool restricted;      /* MOMENTS and RMS norm: some of the call's pointers must be left out */
+    size_t scratch_bytes; /* of all partial rows. DGAMMA needs them; a DX that has them, not 0, can
+                             make the sums of its DGAMMA in the same pass */
 };
 
 /*

@@ -6,6 +6,9 @@
  */
 #include "context.h"
 
+#include <stddef.h>
+#include <string.h>
+
 /* A launch under way. */
 struct launch {
     const struct fuseln_driver *driver;
@@ -84,6 +87,12 @@ static enum fuseln_verdict function_load(const struct launch *launch, const stru
     }
     if (!module || launch->driver->module_get_func(ret_function, (CUmodule)module, variant->name) != CUDA_SUCCESS)
         return FUSELN_VERDICT_REFUSED;
+    if (variant->narrow || variant->place == FUSELN_RING) { /* if this fails, so will a launch that needs it */
+        const struct fuseln_device_record *record =
+            atomic_load_explicit(&launch->context->record, memory_order_acquire);
+        launch->driver->func_set_attr(*ret_function, CU_FUNC_ATTR_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+                                      record->device.smem_optin_bytes - FUSELN_STATIC_BYTES);
+    }
     return FUSELN_VERDICT_OK;
 }
 
@@ -148,6 +157,17 @@ static inline __attribute__((always_inline)) enum fuseln_verdict issue(const str
     return FUSELN_VERDICT_OK;
 }
 
+/* The parameters are filled by blocks: what lies between two members of one struct lies so in the other. */
+#define SAME_BLOCK(type, first, last)                                                                      \
+    _Static_assert(offsetof(struct type, last) - offsetof(struct type, first) ==                           \
+                       offsetof(struct fuseln_ln_params, last) - offsetof(struct fuseln_ln_params, first), \
+                   #first " to " #last)
+SAME_BLOCK(fuseln_call, rows, out_rows);
+SAME_BLOCK(fuseln_call, rows, x);
+SAME_BLOCK(fuseln_call, rows, dx);
+SAME_BLOCK(fuseln_plan, partial_rows, inverse_cols);
+SAME_BLOCK(fuseln_plan, inverse_cols_f, stages);
+
 /* What the operation shall neither read nor write, whatever the host passed. */
 static __attribute__((noinline)) void params_restrict(struct fuseln_ln_params *params, const struct fuseln_call *call)
 {
@@ -163,24 +183,12 @@ static __attribute__((noinline)) void params_restrict(struct fuseln_ln_params *p
 static inline void params_set(struct fuseln_ln_params *params, const struct fuseln_call *call,
                               const struct fuseln_plan *plan)
 {
-    params->x = call->x;
-    params->dy = call->dy;
-    params->gamma = call->gamma;
-    params->beta = call->beta;
-    params->mean = call->mean;
-    params->rstd = call->rstd;
-    params->y = call->y;
-    params->dx = call->dx;
-    params->dgamma = call->dgamma;
-    params->dbeta = call->dbeta;
+    memcpy(params, &call->rows, offsetof(struct fuseln_ln_params, partials));
     params->partials = NULL;
-    params->rows = call->rows;
-    params->cols = call->cols;
-    params->partial_rows = plan->partial_rows;
-    params->out_rows = call->out_rows;
-    params->eps = call->eps;
-    params->width = (int)plan->width;
-    if (call->rms || call->op == FUSELN_OP_MOMENTS)
+    memcpy(&params->partial_rows, &plan->partial_rows, 2 * sizeof(int64_t) + sizeof(double));
+    params->eps_f = (float)call->eps;
+    memcpy(&params->inverse_cols_f, &plan->inverse_cols_f, sizeof(float) + 3 * sizeof(int));
+    if (plan->restricted)
         params_restrict(params, call);
 }
 
@@ -224,7 +232,7 @@ static __attribute__((noinline)) enum fuseln_verdict launch_new(struct fuseln_co
     const enum fuseln_verdict verdict = functions_get(&launch);
     if (verdict != FUSELN_VERDICT_OK)
         return verdict;
-    return plan->scratch_bytes ? issue_pair(&launch, call, limit) : issue_one(&launch, call);
+    return plan->kernel[1] ? issue_pair(&launch, call, limit) : issue_one(&launch, call);
 }
 
 static __attribute__((noinline)) enum fuseln_verdict launch_pair(struct fuseln_context *context,
@@ -243,7 +251,7 @@ static __attribute__((noinline)) enum fuseln_verdict launch_pair(struct fuseln_c
 enum fuseln_verdict fuseln_kernel_launch(struct fuseln_context *context, const struct fuseln_call *call,
                                          const struct fuseln_plan *plan, void *stream, size_t scratch_limit)
 {
-    if (plan->scratch_bytes)
+    if (plan->kernel[1])
         return launch_pair(context, call, plan, (CUstream)stream, scratch_limit);
     struct launch launch = {driver_known(), context, plan, (CUstream)stream, {NULL, NULL}, false};
     launch.functions[0] = function_known(&launch, 0);

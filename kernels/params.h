@@ -6,16 +6,23 @@
 #define FUSELN_PARAMS_H
 
 struct fuseln_ln_params {
+    /* As in struct fuseln_call, in its order. A NULL mean: RMS norm. */
+    long long rows, cols;
+    double eps;
     const void *x, *dy, *gamma, *beta;
     void *mean, *rstd; /* [rows] of float, double for f64 */
     void *y, *dx;
     void *dgamma, *dbeta; /* [out_rows][cols] */
-    void *partials;       /* [2][partial_rows][cols] of float, double for f64: dgamma's sums, then dbeta's */
-    long long rows, cols;
-    long long partial_rows; /* partial row p sums the rows p, p + partial_rows, p + 2 * partial_rows, ... in order */
     long long out_rows;
-    double eps;
-    int width; /* bytes per access of rows of x, dy, y, dx: 16, 8, 4 or 2 */
+    void *partials; /* [2][partial_rows][cols, up to FUSELN_PARTIAL_ALIGN] of float, double for f64: dgamma's sums,
+                       then dbeta's */
+    long long partial_rows;      /* a function of cols, dtype and device; which rows of x each sums: see the kernels */
+    long long parts;             /* partial rows that have rows at all, the first ones */
+    double inverse_cols;         /* 1 / cols */
+    float eps_f, inverse_cols_f; /* rounded */
+    int width;                   /* bytes per access of rows of x, dy, y, dx, and of gamma and beta: 16, 8, 4 or 2 */
+    int log_lanes;               /* of the threads that share a row, where the kernel serves several schedules */
+    int stages;                  /* rows that a thread has in its ring of shared memory, 1 or 2 */
 };
 
 #endif

@@ -1,192 +1,336 @@
 /*
- * A thread's place in a row, for the schedules of variants.h: which row, which lane, and the chunks it holds.
- * LANES <= 32: a part of a warp has a row, and a block has several rows; a row beyond the last has no bytes, its lanes
- * only take part in shuffles. LANES > 32: the block is the row. Rows are addressed in 64 bits.
- * Aligned rows go between memory and registers by 16-byte accesses. Narrow ones go through shared memory, which the
- * lanes of a row copy in accesses of 4 or 2 bytes next to each other; what each thread then holds is the same.
- * All threads of a block make all calls: narrow tiles have barriers inside.
+ * A thread's part of a row, for the schedules of variants.h: `lanes` threads share a row, a tile is the lanes * K
+ * chunks that they hold at once. Aligned rows go between memory and registers by 16-byte accesses, each thread its own
+ * chunks. Narrow rows lie anywhere. Of those float and double are read and written by elements; half types go through
+ * shared memory, between which and memory the lanes of a row copy what is aligned in memory, 16 bytes a time, and the
+ * few elements before and behind, and a thread takes its chunks out of there wherever they begin. What each thread then
+ * holds is the same, and so are the bits. LANES is 0 where their number is only known when the kernel runs: one narrow
+ * kernel serves all schedules of a K.
+ * FILL: what is known of the tile. FULL: the row has every chunk; WHOLE: chunks are whole or missing, as in aligned
+ * rows; RAGGED: the row may end inside of a chunk.
  */
 #ifndef FUSELN_ROW_CUH
 #define FUSELN_ROW_CUH
 
+#include <cuda_pipeline_primitives.h>
+
 #include "welford.cuh"
 
-template <class T, int LANES, int K, bool TWICE, bool NARROW>
-struct row_place {
+/* Bytes of an address beyond a multiple of 16. */
+static __device__ __forceinline__ int phase_of(const void *address)
+{
+    return static_cast<int>(reinterpret_cast<unsigned long long>(address) % FUSELN_CHUNK_BYTES);
+}
+
+/* 16 bytes of shared memory from byte `at` on, an even one. */
+static __device__ __forceinline__ uint4 read_anywhere(const uint4 *slots, unsigned at)
+{
+    const unsigned *from = reinterpret_cast<const unsigned *>(slots) + at / 4, bits = at % 4 * 8;
+    unsigned word[5];
+#pragma unroll
+    for (int i = 0; i < 5; i++)
+        word[i] = from[i];
+    return make_uint4(__funnelshift_r(word[0], word[1], bits), __funnelshift_r(word[1], word[2], bits),
+                      __funnelshift_r(word[2], word[3], bits), __funnelshift_r(word[3], word[4], bits));
+}
+
+enum row_fill { FULL, WHOLE, RAGGED };
+
+template <class T, int LANES, int K, row_fill FILL>
+struct row_tile {
     using A = acc_of<T>;
-    static constexpr int threads = LANES > FUSELN_ROW_THREADS ? LANES : FUSELN_ROW_THREADS;
-    static constexpr int group = LANES < 32 ? LANES : 32; /* lanes of one warp that share the row */
-    static constexpr int tile = LANES * K;                /* chunks that are held at once */
+    static constexpr int GROUP = LANES < 32 ? LANES : 32; /* lanes of one warp that share the row; 0: not known */
+    static constexpr int E = chunk<T>::size;
+    static constexpr bool MAY_BE_RAGGED = FILL == RAGGED, ALL_FULL = FILL == FULL;
 
-    long long row, offset; /* offset: of the row, in bytes */
-    long long bytes;       /* of the row; 0 where there is none. Fits an int unless TWICE. */
-    int lane, width;
+    const int log_lanes, lane; /* lanes is a power of two */
+    int left;                  /* bytes of the row from the tile's first chunk on, at most those of the tile */
 
-    __device__ __forceinline__ explicit row_place(const fuseln_ln_params &p)
+    __device__ __forceinline__ explicit row_tile(long long row_bytes, long long first = 0, int run_log_lanes = 0)
+        : log_lanes(run_log_lanes), lane(threadIdx.x & (lanes() - 1)),
+          left(FILL != FULL && row_bytes - first < bytes() ? static_cast<int>(row_bytes - first) : bytes())
     {
-        row = static_cast<long long>(blockIdx.x) * (threads / LANES) + threadIdx.x / LANES;
-        lane = threadIdx.x % LANES;
-        const long long pitch = p.cols * static_cast<long long>(sizeof(T));
-        offset = row * pitch;
-        bytes = row < p.rows ? pitch : 0;
-        width = p.width;
     }
-
-    __device__ __forceinline__ bool leads() const
+    __device__ __forceinline__ int lanes() const
     {
-        return lane == 0 && bytes > 0;
+        return LANES ? LANES : 1 << log_lanes;
     }
-    __device__ __forceinline__ bool more(long long first) const
+    /* Which of the block's groups of lanes this thread is in. */
+    __device__ __forceinline__ int group_number() const
     {
-        return TWICE && first * FUSELN_CHUNK_BYTES < bytes;
+        return LANES ? threadIdx.x / (LANES ? LANES : 1) : threadIdx.x >> log_lanes;
     }
-    __device__ __forceinline__ long long index(long long first, int k) const
+    __device__ __forceinline__ int group() const
     {
-        return first + lane + k * LANES;
+        return lanes() < 32 ? lanes() : 32;
     }
-    /* Bytes of this thread's k-th chunk of the tile that belong to the row. */
-    __device__ __forceinline__ int inside(long long first, int k) const
+    __device__ __forceinline__ int bytes() const
     {
-        return TWICE ? bytes_inside<NARROW, long long>(index(first, k), bytes)
-                     : bytes_inside<NARROW, int>(lane + k * LANES, static_cast<int>(bytes));
+        return lanes() * (K * FUSELN_CHUNK_BYTES);
     }
-    /* Elements that this thread's warp, or its part of a warp, holds of the tile. */
-    __device__ __forceinline__ A held(long long first) const
+    /* Of the threads that share the row. */
+    __device__ __forceinline__ void sync() const
     {
-        int n = 0;
-#pragma unroll
-        for (int k = 0; k < K; k++) {
-            const long long rest = bytes - (first + lane / group * group + k * LANES) * FUSELN_CHUNK_BYTES;
-            n += rest <= 0                            ? 0
-                 : rest >= group * FUSELN_CHUNK_BYTES ? group * FUSELN_CHUNK_BYTES
-                                                      : static_cast<int>(rest);
-        }
-        return A(n / static_cast<int>(sizeof(T)));
-    }
-
-    /* The tile that begins at chunk `first`, of x, dy or another tensor of rows. Missing elements are zero. */
-    __device__ __forceinline__ void load_tile(chunk<T> (&c)[K], const void *base, long long first) const
-    {
-        const char *from = static_cast<const char *>(base) + offset;
-        if (NARROW) {
-            stage_in(c, from, first, width);
-        } else {
-#pragma unroll
-            for (int k = 0; k < K; k++)
-                c[k] = load<T, false>(from, index(first, k), inside(first, k), width, splat<T>(0));
-        }
-    }
-    /* One chunk of gamma or beta, aligned; NULL stands for `missing` in every column. */
-    __device__ __forceinline__ chunk<T> parameter(const void *base, long long first, int k, int missing) const
-    {
-        return load_parameter<T, false>(base, index(first, k), inside(first, k), missing);
-    }
-    __device__ __forceinline__ void parameter_tile(chunk<T> (&c)[K], const void *base, long long first,
-                                                   int missing) const
-    {
-        if (NARROW && base) {
-            const unsigned low = static_cast<unsigned>(reinterpret_cast<unsigned long long>(base) | bytes) | 16;
-            stage_in(c, static_cast<const char *>(base), first, static_cast<int>(low & (0u - low)));
-        } else {
-#pragma unroll
-            for (int k = 0; k < K; k++)
-                c[k] = NARROW ? splat<T>(missing) : parameter(base, first, k, missing);
-        }
-    }
-    __device__ __forceinline__ void store_tile(void *base, long long first, const chunk<T> (&c)[K]) const
-    {
-        char *to = static_cast<char *>(base) + offset;
-        if (NARROW) {
-            stage_out(to, first, c);
-        } else {
-#pragma unroll
-            for (int k = 0; k < K; k++)
-                store<T, false>(to, index(first, k), inside(first, k), width, c[k]);
-        }
-    }
-
-  private:
-    static __device__ __forceinline__ uint4 *stage()
-    {
-        __shared__ uint4 tiles[threads * K];
-        return tiles + threadIdx.x / LANES * tile;
-    }
-    static __device__ __forceinline__ void sync()
-    {
-        if (LANES > 32)
+        if (lanes() > 32)
             __syncthreads();
         else
             __syncwarp();
     }
-    /* Bytes of the tile that belong to the row. */
-    __device__ __forceinline__ int tile_bytes(long long first) const
+
+    /* This thread's k-th chunk: its place from the tile's first byte, whether the row has any of it. */
+    __device__ __forceinline__ int own() const
     {
-        const long long rest = bytes - first * FUSELN_CHUNK_BYTES;
-        return rest >= tile * FUSELN_CHUNK_BYTES ? tile * FUSELN_CHUNK_BYTES : static_cast<int>(rest);
+        return lane * FUSELN_CHUNK_BYTES;
     }
-    template <class P>
-    __device__ __forceinline__ void copy_in(const char *from, int count) const
+    __device__ __forceinline__ int step(int k) const
     {
-        P *to = reinterpret_cast<P *>(stage());
-#pragma unroll 4
-        for (int i = lane; i < tile * FUSELN_CHUNK_BYTES / static_cast<int>(sizeof(P)); i += LANES)
-            to[i] = i * static_cast<int>(sizeof(P)) < count ? reinterpret_cast<const P *>(from)[i] : P();
+        return k * lanes() * FUSELN_CHUNK_BYTES;
     }
-    template <class P>
-    __device__ __forceinline__ void copy_out(char *to, int count) const
+    __device__ __forceinline__ int slot(int k) const /* in shared memory that holds the tile */
     {
-        const P *from = reinterpret_cast<const P *>(stage());
-#pragma unroll 4
-        for (int i = lane; i * static_cast<int>(sizeof(P)) < count; i += LANES)
-            reinterpret_cast<P *>(to)[i] = from[i];
+        return lane + k * lanes();
     }
-    __device__ __forceinline__ void stage_in(chunk<T> (&c)[K], const char *from, long long first, int access) const
+    __device__ __forceinline__ bool has(int k) const
     {
-        const int count = tile_bytes(first);
-        from += first * FUSELN_CHUNK_BYTES;
-        sync(); /* the tile before has been used */
-        if (sizeof(T) > 2 || access > 2)
-            copy_in<unsigned>(from, count);
-        else
-            copy_in<unsigned short>(from, count);
-        sync();
+        return FILL == FULL || left - own() > step(k);
+    }
+    /* Do all lanes have the whole of their k-th chunk? Known of the row, not of the lane: no lane waits for another. */
+    __device__ __forceinline__ bool full(int k) const
+    {
+        return FILL == FULL || left >= step(k + 1);
+    }
+    /* Elements of this thread's k-th chunk that the row has. */
+    __device__ __forceinline__ int count(int k) const
+    {
+        const int rest = (left - own() - step(k)) / static_cast<int>(sizeof(T));
+        return rest < 0 ? 0 : rest < E ? rest : E;
+    }
+    /* Elements that this thread's warp, or its part of a warp, holds. */
+    __device__ __forceinline__ A held() const
+    {
+        if (FILL == FULL)
+            return A(group() * K * E);
+        const int share = group() * FUSELN_CHUNK_BYTES, rest = left - (lane & -group()) * FUSELN_CHUNK_BYTES;
+        int bytes_held = 0;
+#pragma unroll
+        for (int k = 0; k < K; k++) {
+            const int here = rest - step(k);
+            bytes_held += here <= 0 ? 0 : here < share ? here : share;
+        }
+        return A(static_cast<unsigned>(bytes_held) / static_cast<unsigned>(sizeof(T)));
+    }
+
+    /* Between memory and registers, aligned rows only. Elements that are missing are zero. */
+    __device__ __forceinline__ void load(chunk<T> (&c)[K], const char *from) const
+    {
+        from += own();
+#pragma unroll
+        for (int k = 0; k < K; k++) {
+            c[k].raw = make_uint4(0, 0, 0, 0);
+            if (has(k))
+                c[k].raw = *reinterpret_cast<const uint4 *>(from + step(k));
+        }
+    }
+    __device__ __forceinline__ void store(char *to, const chunk<T> (&c)[K], bool exists = true) const
+    {
+        to += own();
 #pragma unroll
         for (int k = 0; k < K; k++)
-            c[k].raw = stage()[lane + k * LANES];
+            if (has(k) && exists)
+                *reinterpret_cast<uint4 *>(to + step(k)) = c[k].raw;
     }
-    __device__ __forceinline__ void stage_out(char *to, long long first, const chunk<T> (&c)[K]) const
+
+    /* To shared memory, asynchronously, each thread its own chunks: commit and wait before take(). */
+    __device__ __forceinline__ void fetch(uint4 *slots, const char *from) const
     {
-        const int count = tile_bytes(first);
-        to += first * FUSELN_CHUNK_BYTES;
-        sync();
+        char *to = reinterpret_cast<char *>(slots) + own();
+        from += own();
 #pragma unroll
         for (int k = 0; k < K; k++)
-            stage()[lane + k * LANES] = c[k].raw;
-        sync();
-        if (sizeof(T) > 2 || width > 2)
-            copy_out<unsigned>(to, count);
-        else
-            copy_out<unsigned short>(to, count);
+            if (has(k))
+                __pipeline_memcpy_async(to + step(k), from + step(k), FUSELN_CHUNK_BYTES);
+    }
+    /* Own chunks of shared memory; what the row has not is zero. */
+    __device__ __forceinline__ void take(chunk<T> (&c)[K], const uint4 *slots) const
+    {
+#pragma unroll
+        for (int k = 0; k < K; k++) {
+            c[k].raw = make_uint4(0, 0, 0, 0);
+            if (has(k))
+                c[k].raw = slots[slot(k)];
+        }
+    }
+
+    /*
+     * Narrow rows: fetch_narrow, wait_narrow, take_narrow; sync_narrow before the slots, in
+     * FUSELN_TILE_SLOTS of lanes * K, are used for something else. All lanes of the row. The bytes lie in shared memory
+     * as they do in memory, counted from a multiple of 16, and zeros behind them. Where elements have 4 bytes or more
+     * nothing is staged, and only take_narrow does anything.
+     */
+    static constexpr bool STAGED = sizeof(T) == 2;
+    __device__ __forceinline__ void sync_narrow() const
+    {
+        if (STAGED)
+            sync();
+    }
+    __device__ __forceinline__ void wait_narrow() const
+    {
+        if (STAGED) {
+            __pipeline_commit();
+            __pipeline_wait_prior(0);
+            sync();
+        }
+    }
+    __device__ __forceinline__ void fetch_narrow(uint4 *slots, const char *from) const
+    {
+        if constexpr (STAGED) {
+            constexpr int size = sizeof(T);
+            const int phase = phase_of(from), before = -phase & (FUSELN_CHUNK_BYTES - 1), at = lane * size;
+            const int head = before < left ? before : left, tail = left - (left - head) % FUSELN_CHUNK_BYTES;
+            const T zero = splat<T>(0).at[0];
+            char *to = reinterpret_cast<char *>(slots) + phase;
+#pragma unroll 1
+            for (int i = head + own(); i < tail; i += step(1))
+                __pipeline_memcpy_async(to + i, from + i, FUSELN_CHUNK_BYTES);
+            if (at < head)
+                *reinterpret_cast<T *>(to + at) = *reinterpret_cast<const T *>(from + at);
+            if (tail + at < left)
+                *reinterpret_cast<T *>(to + tail + at) = *reinterpret_cast<const T *>(from + tail + at);
+            const int end = phase + left, whole = (end + FUSELN_CHUNK_BYTES - 1) & -FUSELN_CHUNK_BYTES;
+            if (end + at < whole)
+                *reinterpret_cast<T *>(to + left + at) = zero;
+#pragma unroll 1
+            for (int i = whole + own(); i < FUSELN_TILE_SLOTS(lanes() * K) * FUSELN_CHUNK_BYTES; i += step(1))
+                slots[i / FUSELN_CHUNK_BYTES] = make_uint4(0, 0, 0, 0);
+            if (lane == 0 && phase % 4)
+                *reinterpret_cast<T *>(to - size) = zero; /* the word's other half is read, and shifted out */
+        }
+    }
+    __device__ __forceinline__ void take_narrow(chunk<T> (&c)[K], const uint4 *slots, const char *from) const
+    {
+#pragma unroll
+        for (int k = 0; k < K; k++)
+            if constexpr (STAGED)
+                c[k].raw = read_anywhere(slots, static_cast<unsigned>(phase_of(from) + own() + step(k)));
+            else
+                read_elements(c[k], from + own() + step(k), k);
+    }
+    __device__ __forceinline__ void read_elements(chunk<T> &c, const char *from, int k) const
+    {
+        const T *element = reinterpret_cast<const T *>(from);
+        if (full(k)) {
+#pragma unroll
+            for (int i = 0; i < E; i++)
+                c.at[i] = element[i];
+            return;
+        }
+        const int exist = count(k);
+        c.raw = make_uint4(0, 0, 0, 0);
+#pragma unroll
+        for (int i = 0; i < E; i++)
+            if (i < exist)
+                c.at[i] = element[i];
+    }
+    /* Own chunks to a narrow row; by way of slots that nobody uses now. */
+    __device__ __forceinline__ void put_narrow(char *to, bool exists, uint4 *slots, const chunk<T> (&c)[K]) const
+    {
+        if constexpr (!STAGED) {
+#pragma unroll
+            for (int k = 0; exists && k < K; k++) {
+                T *element = reinterpret_cast<T *>(to + own() + step(k));
+                if (full(k)) {
+#pragma unroll
+                    for (int i = 0; i < E; i++)
+                        element[i] = c[k].at[i];
+                } else {
+                    const int exist = count(k);
+#pragma unroll
+                    for (int i = 0; i < E; i++)
+                        if (i < exist)
+                            element[i] = c[k].at[i];
+                }
+            }
+        } else {
+            constexpr int size = sizeof(T);
+#pragma unroll
+            for (int k = 0; k < K; k++)
+                slots[slot(k)] = c[k].raw;
+            sync();
+            if (!exists)
+                return;
+            const int before = -phase_of(to) & (FUSELN_CHUNK_BYTES - 1), at = lane * size;
+            const int head = before < left ? before : left, tail = left - (left - head) % FUSELN_CHUNK_BYTES;
+            const char *from = reinterpret_cast<const char *>(slots);
+            if (at < head)
+                *reinterpret_cast<T *>(to + at) = *reinterpret_cast<const T *>(from + at);
+            if (tail + at < left)
+                *reinterpret_cast<T *>(to + tail + at) = *reinterpret_cast<const T *>(from + tail + at);
+#pragma unroll 1
+            for (int i = head + own(); i < tail; i += step(1))
+                *reinterpret_cast<uint4 *>(to + i) = read_anywhere(slots, static_cast<unsigned>(i));
+        }
+    }
+
+    /* gamma or beta from byte `first` on, by way of slots that nobody uses now; NULL stands for `missing` in every
+     * column. */
+    __device__ __forceinline__ void take_parameter(chunk<T> (&c)[K], uint4 *slots, const void *base, long long first,
+                                                   int missing) const
+    {
+        const char *from = static_cast<const char *>(base) + first;
+        if (!base) {
+#pragma unroll
+            for (int k = 0; k < K; k++)
+                c[k] = splat<T>(missing);
+            return;
+        }
+        fetch_narrow(slots, from);
+        wait_narrow();
+        take_narrow(c, slots, from);
+        sync_narrow();
     }
 };
 
-/* y = gamma ((x - mean) rstd) + beta, one rounding. Shared by every kernel that writes y: the bits must agree. */
+/* A chunk of an aligned gamma or beta. Never written while a kernel runs, so it may be read early. */
 template <class T>
-static __device__ __forceinline__ chunk<T> normalise(const chunk<T> &x, acc_of<T> mean, acc_of<T> rstd,
-                                                     const chunk<T> &gamma, const chunk<T> &beta)
+static __device__ __forceinline__ chunk<T> parameter(const char *from)
 {
-    acc_of<T> v[chunk<T>::size], g[chunk<T>::size], b[chunk<T>::size];
-    widen(x, v);
-    widen(gamma, g);
-    widen(beta, b);
+    chunk<T> c;
+    c.raw = __ldg(reinterpret_cast<const uint4 *>(from));
+    return c;
+}
+
+/* y = gamma ((x - mean) rstd) + beta from d = x - mean, one rounding. Shared by every kernel that writes y: the bits
+ * must agree. */
+template <class T, class A, int P>
+static __device__ __forceinline__ chunk<T> affine(const pair<A> (&d)[P], A rstd, const pair<A> (&gamma)[P],
+                                                  const pair<A> (&beta)[P])
+{
+    pair<A> v[P];
 #pragma unroll
-    for (int i = 0; i < chunk<T>::size; i++)
-        v[i] = mul_add(g[i], (v[i] - mean) * rstd, b[i]);
+    for (int i = 0; i < P; i++)
+        v[i] = mul_add(gamma[i], mul(d[i], both(rstd)), beta[i]);
     chunk<T> y;
     narrow(v, y);
     return y;
 }
+template <class T, class A, int P>
+static __device__ __forceinline__ chunk<T> normalise(pair<A> (&x)[P], A mean, A rstd, const chunk<T> &gamma,
+                                                     const chunk<T> &beta)
+{
+    pair<A> g[P], b[P];
+    widen(gamma, g);
+    widen(beta, b);
+#pragma unroll
+    for (int i = 0; i < P; i++)
+        x[i] = add(x[i], both(-mean));
+    return affine<T>(x, rstd, g, b);
+}
 
+template <class A>
+static __device__ __forceinline__ A inverse_cols(const fuseln_ln_params &p)
+{
+    return sizeof(A) == 8 ? A(p.inverse_cols) : A(p.inverse_cols_f);
+}
 /* The statistics of a row that an earlier launch wrote. RMS norm has no mean. */
 template <class A>
 static __device__ __forceinline__ A row_value(const void *base, long long row, bool exists)

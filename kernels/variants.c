@@ -7,8 +7,8 @@
 #include <limits.h>
 
 const struct fuseln_variant fuseln_variants[] = {
-#define X(kernel, module, dtype, type, lanes, chunks, twice, narrow) \
-    {#kernel, FUSELN_MODULE_##module, FUSELN_DTYPE_##dtype, narrow, lanes, chunks},
+#define X(kernel, module, dtype, type, lanes, chunks, rows, place, narrow, blocks) \
+    {#kernel, FUSELN_MODULE_##module, FUSELN_DTYPE_##dtype, narrow, place, rows, blocks, lanes, chunks},
     FUSELN_VARIANTS(X)
 #undef X
 };
@@ -28,12 +28,23 @@ const struct fuseln_variant *fuseln_variant_at(size_t index)
 enum {
 #define COUNT(...) +1
     FORWARD = 0,
-    DX = FORWARD FUSELN_FORWARD_VARIANTS(COUNT),
+    BACKWARD = FORWARD FUSELN_FORWARD_VARIANTS(COUNT),
+    DX = BACKWARD FUSELN_BACKWARD_VARIANTS(COUNT),
     APPLY = DX FUSELN_DX_VARIANTS(COUNT),
     PARTIAL = APPLY FUSELN_APPLY_VARIANTS(COUNT),
     REDUCE = PARTIAL FUSELN_PARTIAL_VARIANTS(COUNT),
+    FORWARD_SCHEDULES = 0 FUSELN_FORWARD_SCHEDULES(COUNT, ),
+    BACKWARD_SCHEDULES = 0 FUSELN_BACKWARD_SCHEDULES(COUNT, , ),
+    DX_SCHEDULES = 0 FUSELN_DX_SCHEDULES(COUNT, ),
 #undef COUNT
 };
+
+/* In each part schedules come one after the other, each with all types but double; the narrow ones are listed like
+ * schedules of their own behind them, and double's one variant is the last. */
+static const struct fuseln_variant *variant_of(size_t part, size_t schedule, enum fuseln_dtype dtype)
+{
+    return &fuseln_variants[part + schedule * FUSELN_DTYPE_F64 + dtype];
+}
 
 static int64_t row_bytes(const struct fuseln_call *call)
 {
@@ -43,30 +54,6 @@ static int64_t row_bytes(const struct fuseln_call *call)
 static int64_t divide_up(int64_t a, int64_t b)
 {
     return (a + b - 1) / b;
-}
-
-/* Both nests of the table have types inside schedules and widths inside types; f64's one variant comes last. */
-static const struct fuseln_variant *row_variant(size_t first, const struct fuseln_call *call, bool narrow)
-{
-    static const int64_t holds[] = {
-#define X(unused, name, lanes, chunks, twice) (twice) ? INT64_MAX : (lanes) * (chunks) * (int64_t)FUSELN_CHUNK_BYTES,
-        FUSELN_SCHEDULES(X, FUSELN_FORWARD_4K, )
-#undef X
-    };
-#define COUNT(...) +1
-    if (call->dtype == FUSELN_DTYPE_F64)
-        return &fuseln_variants[first + (0 FUSELN_FORWARD_VARIANTS(COUNT)) - 1];
-#undef COUNT
-    const int64_t bytes = row_bytes(call);
-    size_t schedule = 0;
-    while (bytes > holds[schedule])
-        schedule++;
-    return &fuseln_variants[first + (schedule * FUSELN_DTYPE_F64 + call->dtype) * 2 + narrow];
-}
-
-static const struct fuseln_variant *partial_variant(enum fuseln_dtype dtype, bool narrow)
-{
-    return &fuseln_variants[PARTIAL + (dtype == FUSELN_DTYPE_F64 ? 2 * (size_t)dtype : 2 * (size_t)dtype + narrow)];
 }
 
 /* Is a pointer that this operation reads or writes in every case null? */
@@ -107,57 +94,206 @@ static enum fuseln_verdict check(const struct fuseln_call *call)
     return tensors % size || statistics % acc ? FUSELN_VERDICT_ALIGN : FUSELN_VERDICT_OK;
 }
 
-/* The common alignment of the rows that the operation touches, at most 16. */
+static unsigned lowest_bit(uintptr_t v)
+{
+    return (unsigned)(v & (0 - v));
+}
+
+static bool parameters_aligned(const struct fuseln_call *call)
+{
+    const uintptr_t gamma = call->op == FUSELN_OP_DX || call->op == FUSELN_OP_FORWARD ? bits(call->gamma) : 0;
+    const uintptr_t beta = call->op == FUSELN_OP_FORWARD && !call->rms ? bits(call->beta) : 0;
+    return (gamma | beta) % FUSELN_CHUNK_BYTES == 0;
+}
+
+/* The common alignment of the rows that the operation touches; 16, which means aligned variants, only if gamma and beta
+ * have it too. */
 static unsigned row_width(const struct fuseln_call *call)
 {
     const bool backward = call->op == FUSELN_OP_DX || call->op == FUSELN_OP_DGAMMA;
     const uintptr_t low = bits(call->x) | (backward ? bits(call->dy) : 0) | (uintptr_t)row_bytes(call) |
                           (call->op == FUSELN_OP_FORWARD || call->op == FUSELN_OP_APPLY ? bits(call->y) : 0) |
                           (call->op == FUSELN_OP_DX ? bits(call->dx) : 0) | FUSELN_CHUNK_BYTES;
-    return (unsigned)(low & (0 - low));
+    const unsigned width = lowest_bit(low);
+    return width == FUSELN_CHUNK_BYTES && !parameters_aligned(call) ? FUSELN_CHUNK_BYTES / 2 : width;
 }
 
-static bool parameters_unaligned(const struct fuseln_call *call)
-{
-    const uintptr_t gamma = call->op == FUSELN_OP_DX || call->op == FUSELN_OP_FORWARD ? bits(call->gamma) : 0;
-    const uintptr_t beta = call->op == FUSELN_OP_FORWARD && !call->rms ? bits(call->beta) : 0;
-    return (gamma | beta) % FUSELN_CHUNK_BYTES != 0;
-}
-
-/* The partial rows: about two blocks an SM, 16 MiB at most, but never fewer than there are SMs. */
-static int64_t partial_rows(const struct fuseln_call *call, const struct fuseln_device *device, int64_t groups)
-{
-    const int64_t most = ((int64_t)16 << 20) / (2 * call->cols * (int64_t)fuseln_acc_bytes(call->dtype));
-    const int64_t wanted = 2 * device->sm_count * groups;
-    const int64_t rows = wanted < most ? wanted : most;
-    return rows > device->sm_count ? rows : device->sm_count;
-}
-
-static enum fuseln_verdict set_grid(struct fuseln_plan *plan, int which, int64_t blocks, unsigned threads)
+static enum fuseln_verdict set_grid(struct fuseln_plan *plan, int which, int64_t blocks, int64_t threads)
 {
     if (blocks > INT_MAX)
         return FUSELN_VERDICT_SHAPE;
     plan->grid[which] = (unsigned)blocks;
-    plan->block[which] = threads;
+    plan->block[which] = (unsigned)threads;
     return FUSELN_VERDICT_OK;
+}
+
+/* Of a power of two. */
+static unsigned logarithm(int64_t lanes)
+{
+    return (unsigned)__builtin_ctzll((unsigned long long)lanes);
+}
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Dynamic shared memory that a block may have, of `blocks` on an SM. */
+static int64_t shared_bytes(const struct fuseln_device *device, int64_t blocks)
+{
+    return device->smem_optin_bytes / blocks - FUSELN_STATIC_BYTES;
+}
+
+/* Shared memory of a narrow tile. */
+static unsigned tile_bytes(int chunks)
+{
+    return (unsigned)FUSELN_TILE_SLOTS(chunks) * FUSELN_CHUNK_BYTES;
+}
+
+/* A block to a row, of rows that no registers hold: the ring if the shared memory holds `rows` rows, else twice.
+ * `first` is the ring's place among the part's schedules; narrow rows have one variant for both. */
+static enum fuseln_verdict plan_wide(const struct fuseln_call *call, const struct fuseln_device *device, size_t part,
+                                     size_t first, size_t narrow, int64_t rows, struct fuseln_plan *plan)
+{
+    const int64_t ring = rows * divide_up(row_bytes(call), FUSELN_CHUNK_BYTES) * FUSELN_CHUNK_BYTES;
+    const bool fits = ring <= shared_bytes(device, 1);
+    plan->kernel[0] = variant_of(part, plan->width < FUSELN_CHUNK_BYTES ? narrow : first + !fits, call->dtype);
+    const struct fuseln_variant *variant = plan->kernel[0];
+    if (variant->place == FUSELN_RING) {
+        plan->stages = part == DX && 2 * ring <= shared_bytes(device, 1) ? 2 : 1;
+        plan->smem_bytes[0] = (unsigned)(ring * plan->stages);
+        return set_grid(plan, 0, smaller(call->rows, device->sm_count), variant->lanes);
+    }
+    plan->smem_bytes[0] = variant->narrow ? tile_bytes(variant->lanes * variant->chunks) * (part == DX ? 2 : 1) : 0;
+    return set_grid(plan, 0, call->rows, variant->lanes);
+}
+
+static enum fuseln_verdict plan_forward(const struct fuseln_call *call, const struct fuseln_device *device,
+                                        struct fuseln_plan *plan)
+{
+    static const struct {
+        unsigned short lanes, chunks, rows;
+        size_t narrow; /* place of the narrow variant of as many chunks */
+    } schedules[] = {
+#define X(unused, name, lanes, chunks, rows, place, blocks) \
+    {lanes, chunks, rows, FORWARD_SCHEDULES + ((chunks) > 4 ? 2 : (chunks) / 4)},
+        FUSELN_FORWARD_SCHEDULES(X, )
+#undef X
+    };
+    enum { NARROW_WIDE = FORWARD_SCHEDULES + 3 };
+    size_t at = 0;
+    if (call->dtype == FUSELN_DTYPE_F64) {
+        plan->kernel[0] = &fuseln_variants[BACKWARD - 1];
+        plan->width = (unsigned)fuseln_dtype_bytes(call->dtype);
+        plan->smem_bytes[0] = tile_bytes(plan->kernel[0]->lanes * plan->kernel[0]->chunks);
+        return set_grid(plan, 0, call->rows, plan->kernel[0]->lanes);
+    }
+    while (at < FORWARD_SCHEDULES - 2 &&
+           row_bytes(call) > (int64_t)schedules[at].lanes * schedules[at].chunks * FUSELN_CHUNK_BYTES)
+        at++;
+    if (at == FORWARD_SCHEDULES - 2)
+        return plan_wide(call, device, FORWARD, at, NARROW_WIDE, 2, plan);
+    const bool narrow = plan->width < FUSELN_CHUNK_BYTES;
+    const int64_t threads = larger(schedules[at].lanes, FUSELN_ROW_THREADS);
+    const int64_t block = schedules[at].lanes > 32 ? schedules[at].lanes : threads;
+    plan->kernel[0] = variant_of(FORWARD, narrow ? schedules[at].narrow : at, call->dtype);
+    plan->log_lanes = logarithm(schedules[at].lanes);
+    const int64_t groups = block / schedules[at].lanes, rows = groups * (narrow ? 1 : schedules[at].rows);
+    plan->smem_bytes[0] = narrow ? (unsigned)groups * tile_bytes(schedules[at].lanes * schedules[at].chunks) : 0;
+    return set_grid(plan, 0, divide_up(call->rows, rows), block);
+}
+
+static int64_t partial_pitch(const struct fuseln_call *call)
+{
+    return divide_up(call->cols, FUSELN_PARTIAL_ALIGN) * FUSELN_PARTIAL_ALIGN;
+}
+
+/* Partial rows are limited to 16 MiB, but never to fewer than `least`. */
+static void set_partials(const struct fuseln_call *call, struct fuseln_plan *plan, int64_t wanted, int64_t least)
+{
+    const int64_t bytes = 2 * partial_pitch(call) * (int64_t)fuseln_acc_bytes(call->dtype);
+    plan->partial_rows = larger(smaller(wanted, ((int64_t)16 << 20) / bytes), least);
+    plan->scratch_bytes = (size_t)(plan->partial_rows * bytes);
+}
+
+/* The one-pass backward; false where it does not take the row. Also what DX and DGAMMA of one layer must agree on. */
+static bool plan_backward(const struct fuseln_call *call, const struct fuseln_device *device, struct fuseln_plan *plan)
+{
+    static const struct {
+        int64_t lanes, cols;
+        int blocks;
+    } schedules[] = {
+#define X(unused1, unused2, name, lanes, cols, blocks) {lanes, cols, blocks},
+        FUSELN_BACKWARD_SCHEDULES(X, , )
+#undef X
+    };
+    size_t at = 0;
+    if (call->dtype == FUSELN_DTYPE_F64 || call->cols > FUSELN_BACKWARD_COLS)
+        return false;
+    while (call->cols > schedules[at].lanes * schedules[at].cols)
+        at++;
+    const int64_t threads = larger(schedules[at].lanes, FUSELN_BACKWARD_THREADS);
+    const int64_t groups = threads / schedules[at].lanes;
+    /* As for narrow rows also where they are aligned: the number of partial rows must not depend on it. */
+    const int64_t stage = 2 * groups *
+                          tile_bytes((int)(schedules[at].lanes * schedules[at].cols *
+                                           (int64_t)fuseln_dtype_bytes(call->dtype) / FUSELN_CHUNK_BYTES));
+    if (stage > shared_bytes(device, 1))
+        return false;
+    const size_t narrow = BACKWARD_SCHEDULES + (schedules[at].cols > 8);
+    plan->kernel[0] = variant_of(BACKWARD, plan->width < FUSELN_CHUNK_BYTES ? narrow : at, call->dtype);
+    plan->log_lanes = logarithm(schedules[at].lanes);
+    plan->stages = 2 * stage <= shared_bytes(device, schedules[at].blocks) ? 2 : 1;
+    plan->smem_bytes[0] = (unsigned)(stage * plan->stages);
+    set_partials(call, plan, (int64_t)schedules[at].blocks * device->sm_count, device->sm_count);
+    plan->parts = smaller(divide_up(call->rows, groups), plan->partial_rows);
+    plan->grid[0] = (unsigned)plan->parts;
+    plan->block[0] = (unsigned)threads;
+    return true;
+}
+
+static enum fuseln_verdict plan_dx(const struct fuseln_call *call, const struct fuseln_device *device,
+                                   struct fuseln_plan *plan)
+{
+    if (plan_backward(call, device, plan))
+        return FUSELN_VERDICT_OK;
+    if (call->dtype != FUSELN_DTYPE_F64)
+        return plan_wide(call, device, DX, 0, DX_SCHEDULES, 2, plan);
+    plan->kernel[0] = &fuseln_variants[APPLY - 1];
+    plan->smem_bytes[0] = 2 * tile_bytes(plan->kernel[0]->lanes * plan->kernel[0]->chunks);
+    return set_grid(plan, 0, call->rows, plan->kernel[0]->lanes);
 }
 
 static enum fuseln_verdict plan_dgamma(const struct fuseln_call *call, const struct fuseln_device *device,
                                        struct fuseln_plan *plan)
 {
-    const int64_t chunks = divide_up(row_bytes(call), FUSELN_CHUNK_BYTES);
-    const int64_t groups = FUSELN_COLUMN_THREADS / FUSELN_COLUMN_LANES(chunks);
-    plan->kernel[0] = partial_variant(call->dtype, plan->width < FUSELN_CHUNK_BYTES);
-    plan->kernel[1] = &fuseln_variants[REDUCE + call->dtype];
-    plan->partial_rows = partial_rows(call, device, groups);
-    plan->scratch_bytes = 2 * (size_t)plan->partial_rows * (size_t)call->cols * fuseln_acc_bytes(call->dtype);
-    const int64_t used = call->rows < plan->partial_rows ? call->rows : plan->partial_rows;
-    enum fuseln_verdict verdict =
-        set_grid(plan, 0, divide_up(used, groups) * divide_up(chunks, FUSELN_COLUMN_THREADS), FUSELN_COLUMN_THREADS);
+    enum fuseln_verdict verdict = FUSELN_VERDICT_OK;
+    if (!plan_backward(call, device, plan)) {
+        const int64_t tiles = divide_up(divide_up(row_bytes(call), FUSELN_CHUNK_BYTES), FUSELN_COLUMN_THREADS);
+        const bool f64 = call->dtype == FUSELN_DTYPE_F64;
+        plan->kernel[0] =
+            f64 ? &fuseln_variants[REDUCE - 1] : variant_of(PARTIAL, plan->width < FUSELN_CHUNK_BYTES, call->dtype);
+        set_partials(call, plan, divide_up(4 * device->sm_count, tiles), divide_up(device->sm_count, tiles));
+        plan->parts = smaller(call->rows, plan->partial_rows);
+        verdict = set_grid(plan, 0, plan->parts * tiles, FUSELN_COLUMN_THREADS);
+    }
+    plan->kernel[1] = variant_of(REDUCE, 0, call->dtype);
     if (verdict == FUSELN_VERDICT_OK)
-        verdict =
-            set_grid(plan, 1, 2 * divide_up(call->cols, FUSELN_REDUCE_COLS), FUSELN_REDUCE_COLS * FUSELN_REDUCE_LANES);
+        verdict = set_grid(plan, 1, 2 * divide_up(call->cols, FUSELN_REDUCE_COLS), FUSELN_REDUCE_THREADS);
     return verdict;
+}
+
+static enum fuseln_verdict plan_apply(const struct fuseln_call *call, struct fuseln_plan *plan)
+{
+    const int64_t lanes = FUSELN_APPLY_LANES(divide_up(row_bytes(call), FUSELN_CHUNK_BYTES));
+    const int64_t groups = FUSELN_COLUMN_THREADS / lanes;
+    plan->kernel[0] = variant_of(APPLY, 0, call->dtype);
+    plan->log_lanes = logarithm(lanes);
+    plan->smem_bytes[0] = (unsigned)groups * tile_bytes((int)lanes * plan->kernel[0]->chunks);
+    return set_grid(plan, 0, divide_up(call->rows, groups), FUSELN_COLUMN_THREADS);
 }
 
 enum fuseln_verdict fuseln_plan_make(const struct fuseln_call *call, const struct fuseln_device *device,
@@ -166,20 +302,21 @@ enum fuseln_verdict fuseln_plan_make(const struct fuseln_call *call, const struc
     enum fuseln_verdict verdict = check(call);
     if (verdict != FUSELN_VERDICT_OK)
         return verdict;
-    struct fuseln_plan plan = {.width = row_width(call)};
-    if (call->op == FUSELN_OP_DGAMMA) {
+    struct fuseln_plan plan = {.width = row_width(call), .inverse_cols = 1 / (double)call->cols};
+    plan.inverse_cols_f = (float)plan.inverse_cols;
+    plan.restricted = call->rms || call->op == FUSELN_OP_MOMENTS;
+    switch (call->op) {
+    case FUSELN_OP_DGAMMA:
         verdict = plan_dgamma(call, device, &plan);
-    } else if (call->op == FUSELN_OP_APPLY) {
-        const int64_t chunks = divide_up(row_bytes(call), FUSELN_CHUNK_BYTES);
-        plan.kernel[0] = &fuseln_variants[APPLY + call->dtype];
-        verdict = set_grid(&plan, 0, divide_up(call->rows, FUSELN_COLUMN_THREADS / FUSELN_COLUMN_LANES(chunks)),
-                           FUSELN_COLUMN_THREADS);
-    } else {
-        const bool narrow = plan.width < FUSELN_CHUNK_BYTES || parameters_unaligned(call);
-        plan.kernel[0] = row_variant(call->op == FUSELN_OP_DX ? DX : FORWARD, call, narrow);
-        const unsigned lanes = plan.kernel[0]->lanes;
-        const unsigned threads = lanes > FUSELN_ROW_THREADS ? lanes : FUSELN_ROW_THREADS;
-        verdict = set_grid(&plan, 0, divide_up(call->rows, threads / lanes), threads);
+        break;
+    case FUSELN_OP_DX:
+        verdict = plan_dx(call, device, &plan);
+        break;
+    case FUSELN_OP_APPLY:
+        verdict = plan_apply(call, &plan);
+        break;
+    default:
+        verdict = plan_forward(call, device, &plan);
     }
     if (verdict == FUSELN_VERDICT_OK)
         *ret_plan = plan;

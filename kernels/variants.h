@@ -4,7 +4,7 @@
  *
  * A row of the matrix is cut into chunks of 16 bytes, counted from its first element whatever its address. A schedule
  * says which thread holds which chunk: `lanes` threads share a row, thread l of them holds the chunks l, l + lanes, ...
- * (`chunks` of them at once). The narrow twin of a variant has the same chunks in the same threads, so the same bits.
+ * (`chunks` of them at once). Rows that are not aligned have the same chunks in the same threads, so the same bits.
  */
 #ifndef FUSELN_VARIANTS_H
 #define FUSELN_VARIANTS_H
@@ -12,7 +12,7 @@
 // clang-format off
 
 /* The modules, one .cu file and one image per architecture each. X(name) */
-#define FUSELN_MODULES(X) X(forward) X(apply) X(dx) X(dgamma)
+#define FUSELN_MODULES(X) X(forward) X(apply) X(backward) X(dx) X(dgamma)
 
 /* X(..., FUSELN_DTYPE_, name, device type). f64 has one plain variant per operation, below. */
 #define FUSELN_TYPES(X, ...)            \
@@ -20,71 +20,116 @@
     X(__VA_ARGS__, F16,  f16,  __half)  \
     X(__VA_ARGS__, BF16, bf16, __nv_bfloat16)
 
-/* X(..., name, lanes, chunks, read twice): by bytes in a row, smallest first; the last takes what the others cannot
- * hold in registers and reads the row a second time. DX holds two rows, which at 8 chunks a lane took 196 to 235
- * registers: there a block shares the row that FORWARD gives to a warp. */
-#define FUSELN_SCHEDULES(X, four_k, ...)                   \
-    X(__VA_ARGS__, lanes8,    8,   1, false) /* <= 128 */   \
-    X(__VA_ARGS__, lanes16,   16,  1, false) /* <= 256 */   \
-    X(__VA_ARGS__, lanes16x2, 16,  2, false) /* <= 512 */   \
-    X(__VA_ARGS__, warp2,     32,  2, false) /* <= 1 K */   \
-    X(__VA_ARGS__, warp4,     32,  4, false) /* <= 2 K */   \
-    four_k(X, __VA_ARGS__)                   /* <= 4 K */   \
-    X(__VA_ARGS__, block128,  128, 4, false) /* <= 8 K */   \
-    X(__VA_ARGS__, block256,  256, 4, false) /* <= 16 K */  \
-    X(__VA_ARGS__, block512,  512, 4, false) /* <= 32 K */  \
-    X(__VA_ARGS__, twice,     512, 2, true)
+/*
+ * Schedules: X(..., name, lanes, chunks, rows, place, blocks), smallest rows first. rows: how many a group of lanes
+ * holds at once, so that 64 or 128 bytes a thread are in flight and gamma and beta are read once for all of them.
+ * place: HELD in registers, in a RING of shared memory, or read TWICE. blocks: at least so many on an SM, which caps
+ * the registers. The last two of each list take what the others cannot hold; they share lanes and chunks, so bits.
+ */
+#define FUSELN_FORWARD_SCHEDULES(X, ...)                         \
+    X(__VA_ARGS__, lanes8x2,  8,   2, 2, HELD,  8) /* <= 256 bytes */ \
+    X(__VA_ARGS__, lanes16x2, 16,  2, 2, HELD,  8) /* <= 512 */  \
+    X(__VA_ARGS__, warp2,     32,  2, 2, HELD,  8) /* <= 1 K */  \
+    X(__VA_ARGS__, warp4,     32,  4, 2, HELD,  4) /* <= 2 K */  \
+    X(__VA_ARGS__, warp8,     32,  8, 1, HELD,  4) /* <= 4 K */  \
+    X(__VA_ARGS__, block64,   64,  8, 1, HELD,  8) /* <= 8 K */  \
+    X(__VA_ARGS__, block128,  128, 8, 1, HELD,  4) /* <= 16 K */ \
+    X(__VA_ARGS__, block256,  256, 8, 1, HELD,  2) /* <= 32 K */ \
+    X(__VA_ARGS__, ring,      512, 4, 1, RING,  1) /* <= half of a block's shared memory */ \
+    X(__VA_ARGS__, twice,     512, 4, 1, TWICE, 1)
 
-#define FUSELN_FORWARD_4K(X, ...) X(__VA_ARGS__, warp8, 32, 8, false)
-#define FUSELN_DX_4K(X, ...) X(__VA_ARGS__, block128x2, 128, 2, false)
+/* By columns, not bytes: the sums over rows take two registers a column. X(..., name, lanes, columns a thread, blocks) */
+#define FUSELN_BACKWARD_SCHEDULES(X, ...)            \
+    X(__VA_ARGS__, cols64,   8,   8,  2) /* <= 64 columns */ \
+    X(__VA_ARGS__, cols128,  8,   16, 2)             \
+    X(__VA_ARGS__, cols256,  16,  16, 2)             \
+    X(__VA_ARGS__, cols512,  32,  16, 2)             \
+    X(__VA_ARGS__, cols1024, 64,  16, 2)             \
+    X(__VA_ARGS__, cols2048, 128, 16, 2)             \
+    X(__VA_ARGS__, cols4096, 256, 16, 2)             \
+    X(__VA_ARGS__, cols8192, 512, 16, 1)
 
-/* Variants: X(kernel name, module, FUSELN_DTYPE_, device type, lanes, chunks, read twice, narrow) */
-#define FUSELN_ROW_VARIANTS(X, op, four_k)                                          \
-    FUSELN_SCHEDULES(FUSELN_ROW_TYPES, four_k, X, op)                                       \
-    X(fuseln_ln_##op##_f64, op, F64, double, 128, 2, true, true)
-#define FUSELN_ROW_TYPES(X, op, ...) FUSELN_TYPES(FUSELN_ROW_WIDTHS, X, op, __VA_ARGS__)
-#define FUSELN_ROW_WIDTHS(X, op, schedule, lanes, chunks, twice, id, dtype, type)                           \
-    X(fuseln_ln_##op##_##schedule##_##dtype,          op, id, type, lanes, chunks, twice, false)            \
-    X(fuseln_ln_##op##_##schedule##_##dtype##_narrow, op, id, type, lanes, chunks, twice, true)
+#define FUSELN_DX_SCHEDULES(X, ...)            \
+    X(__VA_ARGS__, ring,  512, 2, 1, RING,  1) \
+    X(__VA_ARGS__, twice, 512, 2, 1, TWICE, 1)
+
+/*
+ * Variants: X(kernel name, module, FUSELN_DTYPE_, device type, lanes, chunks, rows, FUSELN_place, narrow, blocks).
+ * A narrow variant takes rows, or a gamma or beta, of any alignment; in FORWARD and BACKWARD it serves all schedules of
+ * as many chunks (lanes: 0), with as many lanes, and so the same bits.
+ */
+#define FUSELN_EACH_TYPE(X, op, ...) FUSELN_TYPES(FUSELN_ALIGNED, X, op, op, __VA_ARGS__)
+#define FUSELN_ALIGNED(X, module, op, schedule, lanes, chunks, rows, place, blocks, id, dtype, type) \
+    X(fuseln_ln_##op##_##schedule##_##dtype, module, id, type, lanes, chunks, rows, FUSELN_##place, false, blocks)
+#define FUSELN_NARROW(X, module, op, schedule, lanes, chunks, rows, place, blocks, id, dtype, type) \
+    X(fuseln_ln_##op##_##schedule##_##dtype, module, id, type, lanes, chunks, rows, FUSELN_##place, true, blocks)
+#define FUSELN_PLAIN(X, module, op, lanes, chunks, place, blocks, id, dtype, type) \
+    X(fuseln_ln_##op##_##dtype, module, id, type, lanes, chunks, 1, FUSELN_##place, true, blocks)
 
 /* FORWARD; with y NULL it is MOMENTS, which must give the same bits. */
-#define FUSELN_FORWARD_VARIANTS(X) FUSELN_ROW_VARIANTS(X, forward, FUSELN_FORWARD_4K)
-#define FUSELN_DX_VARIANTS(X) FUSELN_ROW_VARIANTS(X, dx, FUSELN_DX_4K)
+#define FUSELN_FORWARD_VARIANTS(X)                                                 \
+    FUSELN_FORWARD_SCHEDULES(FUSELN_EACH_TYPE, X, forward)                         \
+    FUSELN_TYPES(FUSELN_NARROW, X, forward, forward, narrow2, 0, 2, 1, HELD, 2)    \
+    FUSELN_TYPES(FUSELN_NARROW, X, forward, forward, narrow4, 0, 4, 1, HELD, 2)    \
+    FUSELN_TYPES(FUSELN_NARROW, X, forward, forward, narrow8, 0, 8, 1, HELD, 1)    \
+    FUSELN_TYPES(FUSELN_NARROW, X, forward, forward, narrow, 512, 4, 1, TWICE, 1)  \
+    FUSELN_PLAIN(X, forward, forward, 128, 2, TWICE, 1, F64, f64, double)
 
-/* FUSELN_COLUMN_THREADS threads a block, which FUSELN_COLUMN_LANES shares out. Only ever launched for rows
- * that the host found unaligned: no aligned twin. */
-#define FUSELN_APPLY_VARIANTS(X)                                                     \
-    FUSELN_TYPES(FUSELN_APPLY_TYPE, X)                                               \
-    FUSELN_APPLY_TYPE(X, F64, f64, double)
-#define FUSELN_APPLY_TYPE(X, id, dtype, type) X(fuseln_ln_apply_##dtype, apply, id, type, 256, 1, true, true)
+/* DX, DGAMMA or both; never double. */
+#define FUSELN_BACKWARD_VARIANTS(X) FUSELN_BACKWARD_SCHEDULES(FUSELN_BACKWARD_TYPES, X, FUSELN_ALIGNED) \
+    FUSELN_BACKWARD_TYPES(X, FUSELN_NARROW, narrow8, 0, 8, 1)                                         \
+    FUSELN_BACKWARD_TYPES(X, FUSELN_NARROW, narrow16, 0, 16, 1)
+#define FUSELN_BACKWARD_TYPES(X, WIDTH, schedule, lanes, cols, blocks)                          \
+    WIDTH(X, backward, backward, schedule, lanes, (cols) / 4, 1, RING, blocks, F32, f32, float)  \
+    WIDTH(X, backward, backward, schedule, lanes, (cols) / 8, 1, RING, blocks, F16, f16, __half) \
+    WIDTH(X, backward, backward, schedule, lanes, (cols) / 8, 1, RING, blocks, BF16, bf16, __nv_bfloat16)
 
-#define FUSELN_PARTIAL_VARIANTS(X)                                                   \
-    FUSELN_TYPES(FUSELN_PARTIAL_TYPE, X)                                             \
-    X(fuseln_ln_dgamma_partial_f64, dgamma, F64, double, 256, 1, false, true)
-#define FUSELN_PARTIAL_TYPE(X, id, dtype, type)                                      \
-    X(fuseln_ln_dgamma_partial_##dtype,          dgamma, id, type, 256, 1, false, false) \
-    X(fuseln_ln_dgamma_partial_##dtype##_narrow, dgamma, id, type, 256, 1, false, true)
+#define FUSELN_DX_VARIANTS(X)                                     \
+    FUSELN_DX_SCHEDULES(FUSELN_EACH_TYPE, X, dx)                  \
+    FUSELN_TYPES(FUSELN_NARROW, X, dx, dx, narrow, 512, 2, 1, TWICE, 1) \
+    FUSELN_PLAIN(X, dx, dx, 128, 2, TWICE, 1, F64, f64, double)
 
-#define FUSELN_REDUCE_VARIANTS(X)                                                    \
-    FUSELN_TYPES(FUSELN_REDUCE_TYPE, X)                                              \
-    FUSELN_REDUCE_TYPE(X, F64, f64, double)
-#define FUSELN_REDUCE_TYPE(X, id, dtype, type) X(fuseln_ln_dgamma_reduce_##dtype, dgamma, id, type, 512, 1, false, true)
+/* FUSELN_COLUMN_THREADS threads a block, which FUSELN_APPLY_LANES shares out. */
+#define FUSELN_APPLY_VARIANTS(X)                                   \
+    FUSELN_TYPES(FUSELN_PLAIN, X, apply, apply, 0, 4, TWICE, 3)     \
+    FUSELN_PLAIN(X, apply, apply, 0, 4, TWICE, 3, F64, f64, double)
 
-#define FUSELN_VARIANTS(X)                                                           \
-    FUSELN_FORWARD_VARIANTS(X) FUSELN_DX_VARIANTS(X) FUSELN_APPLY_VARIANTS(X)        \
-    FUSELN_PARTIAL_VARIANTS(X) FUSELN_REDUCE_VARIANTS(X)
+#define FUSELN_PARTIAL_VARIANTS(X)                                                      \
+    FUSELN_TYPES(FUSELN_ALIGNED, X, dgamma, dgamma, partial, 256, 1, 1, HELD, 2)        \
+    FUSELN_TYPES(FUSELN_NARROW, X, dgamma, dgamma, partial_narrow, 256, 1, 1, HELD, 2)  \
+    FUSELN_PLAIN(X, dgamma, dgamma_partial, 256, 1, HELD, 2, F64, f64, double)
+
+#define FUSELN_REDUCE_VARIANTS(X)                                           \
+    FUSELN_TYPES(FUSELN_PLAIN, X, dgamma, dgamma_reduce, 512, 1, HELD, 1)    \
+    FUSELN_PLAIN(X, dgamma, dgamma_reduce, 512, 1, HELD, 1, F64, f64, double)
+
+#define FUSELN_VARIANTS(X)                                                       \
+    FUSELN_FORWARD_VARIANTS(X) FUSELN_BACKWARD_VARIANTS(X) FUSELN_DX_VARIANTS(X) \
+    FUSELN_APPLY_VARIANTS(X) FUSELN_PARTIAL_VARIANTS(X) FUSELN_REDUCE_VARIANTS(X)
 // clang-format on
+
+/* What a variant does with rows, the `place` above. */
+enum { FUSELN_HELD, FUSELN_RING, FUSELN_TWICE };
 
 enum {
     FUSELN_CHUNK_BYTES = 16,
-    FUSELN_ROW_THREADS = 128,    /* threads of a block where a warp or less has a row; else a block is one row */
-    FUSELN_COLUMN_THREADS = 256, /* threads of a block of apply and partial sums */
-    FUSELN_REDUCE_COLS = 32,     /* the reduction's block: 32 columns, 16 threads each */
-    FUSELN_REDUCE_LANES = 16,
+    FUSELN_ROW_THREADS = 128,      /* threads of a block of FORWARD where a warp or less has a row; else lanes */
+    FUSELN_BACKWARD_THREADS = 256, /* the same of BACKWARD, where a block has several groups of lanes */
+    FUSELN_ROW_WARPS = 8,          /* warps that share a row of FORWARD in registers, at most */
+    FUSELN_BACKWARD_WARPS = 16,    /* warps of a block of BACKWARD, at most */
+    FUSELN_BACKWARD_COLS = 8192,   /* the widest row of BACKWARD */
+    FUSELN_COLUMN_THREADS = 256,   /* threads of a block of APPLY and of partial sums of wide rows */
+    FUSELN_PARTIAL_ALIGN = 4,      /* a partial row takes a multiple of so many elements */
+    FUSELN_REDUCE_COLS = 32,       /* columns of a block of the reduction */
+    FUSELN_REDUCE_THREADS = 512,
+    FUSELN_STATIC_BYTES = 2048, /* of shared memory, at most, that a kernel has besides the dynamic one */
 };
 
-/* Lanes that a row of `chunks` chunks gets in a block of FUSELN_COLUMN_THREADS: a power of two. */
-#define FUSELN_COLUMN_LANES(chunks) \
-    ((chunks) > 128 ? 256 : (chunks) > 64 ? 128 : (chunks) > 32 ? 64 : (chunks) > 16 ? 32 : (chunks) > 8 ? 16 : 8)
+/* Shared memory of a narrow tile, in chunks: the row may begin inside of one, and zeros follow it. */
+#define FUSELN_TILE_SLOTS(chunks) ((chunks) + 3)
+
+/* Lanes that a row of `chunks` chunks gets of APPLY, which has four chunks a lane: a power of two. */
+#define FUSELN_APPLY_LANES(chunks) \
+    ((chunks) > 512 ? 256 : (chunks) > 256 ? 128 : (chunks) > 128 ? 64 : (chunks) > 64 ? 32 : (chunks) > 32 ? 16 : 8)
 
 #endif

@@ -1,11 +1,9 @@
 /*
- * Mean and M2 (sum of squared distances from the mean) of a row, without
- * cancellation: what one warp holds: two passes over registers, mean = sum / n,
- * M2 = sum (x - mean)^2; parts of a row:      n = na + nb, d = mb - ma, mean =
- * ma + d nb / n, M2 = M2a + M2b + d^2 na nb / n  (Chan); the warps of a block:
- * the same for all parts at once, M2 = sum (M2_w + n_w (m_w - mean)^2). RMS
- * norm is the same with the mean held at zero. Sums over lanes are butterflies:
- * every lane gets the same bits.
+ * Mean and M2 (sum of squared distances from the mean) of a row, without cancellation: what a group of lanes holds in
+ * registers by two passes, mean = pivot + sum (x - pivot) / n, then M2 = sum (x - mean)^2; parts of a row by
+ * n = na + nb, d = mb - ma, mean = ma + d nb / n, M2 = M2a + M2b + d^2 na nb / n (Chan); the warps of a block for all
+ * parts at once. RMS norm is the same with the mean held at zero. Sums over lanes are butterflies: every lane gets
+ * the same bits.
  */
 #ifndef FUSELN_WELFORD_CUH
 #define FUSELN_WELFORD_CUH
@@ -17,15 +15,38 @@ struct moments {
     A n, mean, m2;
 };
 
-/* LANES neighbours of a warp, a power of two. All 32 lanes of the warp must
- * call. */
+/* `lanes` neighbours of a warp, a power of two; LANES is the same number, or 0 where it is not known at compile time.
+ * All 32 lanes of the warp must call. */
 template <int LANES, class A>
-static __device__ __forceinline__ A sum_lanes(A v)
+static __device__ __forceinline__ A sum_lanes(A v, int lanes = LANES)
 {
+    if constexpr (LANES == 0) {
+#pragma unroll 1
+        for (int distance = lanes / 2; distance > 0; distance /= 2)
+            v += __shfl_xor_sync(0xffffffffu, v, distance);
+    } else {
 #pragma unroll
-    for (int distance = LANES / 2; distance > 0; distance /= 2)
-        v += __shfl_xor_sync(0xffffffffu, v, distance);
+        for (int distance = LANES / 2; distance > 0; distance /= 2)
+            v += __shfl_xor_sync(0xffffffffu, v, distance);
+    }
     return v;
+}
+
+/*
+ * Two sums over lanes at once, at half the price: after the first exchange the lower half of the lanes carries a, the
+ * upper half b. take_pair() gives both to every lane.
+ */
+template <int LANES, class A>
+static __device__ __forceinline__ A sum_lanes_of_pair(A a, A b, bool upper, int lanes = LANES)
+{
+    const A keep = upper ? b : a, send = upper ? a : b;
+    return sum_lanes<LANES / 2>(keep + __shfl_xor_sync(0xffffffffu, send, lanes / 2), lanes / 2);
+}
+template <class A>
+static __device__ __forceinline__ void take_pair(A &a, A &b, A sums, int lanes)
+{
+    a = __shfl_sync(0xffffffffu, sums, 0, lanes);
+    b = __shfl_sync(0xffffffffu, sums, lanes / 2, lanes);
 }
 
 /* Sum of N values, pairwise: short chains, and errors that grow with log N. */
@@ -49,87 +70,154 @@ static __device__ __forceinline__ moments<A> chan(const moments<A> &a, const mom
 }
 
 /*
- * The n elements that the LANES (<= 32) lanes of a group hold in K chunks each,
- * `counts[k]` elements valid. The rounding of a sum shifts the mean by up to an
- * ulp of it, which is nothing beside the spread of a row, unless the row is
- * constant: there the original has a mean without error and y = beta. So the
- * mean is corrected by the mean of what is left of each chunk's sum, exact for
- * equal elements, and M2 by the square of that (two steps a chunk). Sums of
- * chunks are scaled by a power of two: their sum must not overflow where the
- * original's mean is finite.
+ * A sum as what it is beyond n times a pivot. Where the row's first chunk is narrow beside its mean, the pivot is that
+ * mean: exact for a constant row, where the original has a mean without error and y = beta, and better far from zero.
+ * Else it is zero: around a mean near zero a pivot would only make the sum larger, and its rounding. `rest` is scaled
+ * by a power of two: it must not overflow where the original's mean is finite.
  */
-template <class T, int LANES, int K>
-static __device__ __forceinline__ moments<acc_of<T>> held_moments(const chunk<T> (&x)[K], const int (&counts)[K],
-                                                                  acc_of<T> n, bool rms)
+template <class A>
+struct pivoted {
+    A pivot, rest;
+};
+template <int K, int E>
+static __device__ __forceinline__ constexpr float sum_scale()
 {
-    using A = acc_of<T>;
-    constexpr int E = chunk<T>::size;
-    constexpr A scale = A(1) / (LANES * K * E);
-    const A count = n > 0 ? n : A(1), inverse = reciprocal(count);
-    A part[K], rest[K] = {}, v[E], mean = 0;
-    if (!rms) {
-#pragma unroll
-        for (int k = 0; k < K; k++) {
-            widen(x[k], v);
-            rest[k] = sum_pairs(v);
-            part[k] = rest[k] * scale;
-        }
-        mean = divide(sum_lanes<LANES>(sum_pairs(part)), count * scale, inverse / scale);
-#pragma unroll
-        for (int k = 0; k < K; k++)
-            rest[k] = mul_add(A(-counts[k]), mean, rest[k]);
-    }
+    return 1.0f / (1024 * K * E);
+}
+
+/* `tile` says which elements the lanes of a warp that share the row hold in v, P pairs of them a chunk; missing ones
+ * are zero. */
+template <int K, class A, int P, class Tile>
+static __device__ __forceinline__ pivoted<A> held_sum(const pair<A> (&v)[K][P], const Tile &tile)
+{
+    constexpr int E = 2 * P;
+    A part[K];
 #pragma unroll
     for (int k = 0; k < K; k++) {
-        part[k] = 0;
-        widen(x[k], v);
+        pair<A> copy[P];
 #pragma unroll
-        for (int i = 0; i < E; i++) {
-            const A d = i < counts[k] ? v[i] - mean : A(0);
-            part[k] = mul_add(d, d, part[k]);
+        for (int i = 0; i < P; i++)
+            copy[i] = v[k][i];
+#pragma unroll
+        for (int step = 1; step < P; step *= 2)
+#pragma unroll
+            for (int i = 0; i + step < P; i += 2 * step)
+                copy[i] = add(copy[i], copy[i + step]);
+        part[k] = copy[0].lo + copy[0].hi;
+    }
+    A counts[K];
+#pragma unroll
+    for (int k = 0; k < K; k++) {
+        counts[k] = tile.has(k) ? A(E) : A(0);
+        if (Tile::MAY_BE_RAGGED)
+            counts[k] = tile.full(k) ? A(E) : A(tile.count(k));
+    }
+    A pivot = part[0] * (A(1) / E);
+    if (Tile::MAY_BE_RAGGED && !tile.full(0)) {
+        const A first = counts[0] > 0 ? counts[0] : A(1);
+        pivot = first < E ? part[0] * reciprocal(first) : pivot;
+    }
+    const A spread = v[0][0].lo - pivot; /* 2^-9: less than one row in a thousand by chance */
+    pivot = absolute(spread) <= absolute(pivot) * A(0.001953125f) ? pivot : A(0);
+    pivot = __shfl_sync(0xffffffffu, pivot, 0, tile.group());
+#pragma unroll
+    for (int k = 0; k < K; k++)
+        part[k] = mul_add(-counts[k], pivot, part[k]);
+#pragma unroll
+    for (int k = 0; k < K; k += 2)
+        part[k] = (K > 1 ? part[k] + part[k + 1] : part[k]) * A(sum_scale<K, E>());
+#pragma unroll
+    for (int step = 2; step < K; step *= 2)
+#pragma unroll
+        for (int k = 0; k + step < K; k += 2 * step)
+            part[k] += part[k + step];
+    return {pivot, sum_lanes<Tile::GROUP>(part[0], tile.group())};
+}
+
+/* v becomes v - mean, missing elements stay zero; their squares are summed. */
+template <int K, class A, int P, class Tile>
+static __device__ __forceinline__ A held_squares(pair<A> (&v)[K][P], const Tile &tile, A mean)
+{
+#pragma unroll
+    for (int k = 0; k < K; k++) {
+        const pair<A> subtract = both(Tile::MAY_BE_RAGGED || tile.has(k) ? -mean : A(0));
+#pragma unroll
+        for (int i = 0; i < P; i++)
+            v[k][i] = add(v[k][i], subtract);
+        if (Tile::MAY_BE_RAGGED && !tile.full(k)) {
+            const int count = tile.count(k);
+#pragma unroll
+            for (int i = 0; i < P; i++) {
+                v[k][i].lo = 2 * i < count ? v[k][i].lo : A(0);
+                v[k][i].hi = 2 * i + 1 < count ? v[k][i].hi : A(0);
+            }
         }
     }
-    A m2 = sum_lanes<LANES>(sum_pairs(part));
-    if (!rms) {
-        const A shift = sum_lanes<LANES>(sum_pairs(rest)) * inverse;
-        const A square = n * shift * shift;
-        if (m2 - m2 == 0) /* NaN and Inf stay */
-            m2 = square < m2 ? m2 - square : A(0);
-        mean += shift;
+    A part[K];
+#pragma unroll
+    for (int k = 0; k < K; k++) {
+        pair<A> sum = mul(v[k][0], v[k][0]);
+#pragma unroll
+        for (int i = 1; i < P; i++)
+            sum = mul_add(v[k][i], v[k][i], sum);
+        part[k] = sum.lo + sum.hi;
     }
-    return {n, mean, m2};
+    return sum_lanes<Tile::GROUP>(sum_pairs(part), tile.group());
 }
 
-/* The whole row, from the part of each warp of the block. One barrier. */
-template <int WARPS, class A>
-static __device__ __forceinline__ moments<A> block_moments(const moments<A> &part, A cols)
+/* Mean and M2 of what a group of lanes holds, n elements; v becomes v - mean. */
+template <int K, class A, int P, class Tile>
+static __device__ __forceinline__ moments<A> held_moments(pair<A> (&v)[K][P], const Tile &tile, A n, A inverse_n,
+                                                          bool rms)
 {
-    __shared__ A n[WARPS], mean[WARPS], m2[WARPS];
-    if (threadIdx.x % 32 == 0) {
-        n[threadIdx.x / 32] = part.n;
-        mean[threadIdx.x / 32] = part.mean;
-        m2[threadIdx.x / 32] = part.m2;
-    }
-    __syncthreads();
-    const int w = threadIdx.x % WARPS;
-    const A pivot = mean[0];
-    const A all = pivot + sum_lanes<WARPS>(product(n[w] * reciprocal(cols), mean[w] - pivot));
-    const A d = mean[w] - all;
-    return {cols, all, sum_lanes<WARPS>(mul_add(n[w] * d, d, m2[w]))};
+    const pivoted<A> sum = held_sum(v, tile); /* for RMS norm too: a branch around it costs more */
+    const A mean = rms ? A(0) : mul_add(sum.rest, inverse_n * A(1 / sum_scale<K, 2 * P>()), sum.pivot);
+    return {n, mean, held_squares(v, tile, mean)};
 }
 
-/* Sum over all threads of a block of two values at once. One barrier. */
-template <int WARPS, class A>
-static __device__ __forceinline__ void block_sums(A &a, A &b)
+/* The same for a row that a block holds, `warps` of them (WARPS, or 0 as above). Two barriers. */
+template <int WARPS, int K, class A, int P, class Tile>
+static __device__ __forceinline__ moments<A> block_held_moments(pair<A> (&v)[K][P], const Tile &tile, A cols,
+                                                                A inverse_cols, bool rms)
 {
-    __shared__ A as[WARPS], bs[WARPS];
-    if (threadIdx.x % 32 == 0) {
-        as[threadIdx.x / 32] = a;
-        bs[threadIdx.x / 32] = b;
+    constexpr A scale = sum_scale<K, 2 * P>();
+    enum { PIVOT, REST, COUNT, SQUARES, VALUES };
+    __shared__ A slots[VALUES][FUSELN_ROW_WARPS];
+    const int warps = tile.lanes() / 32, w = threadIdx.x % warps, own = threadIdx.x / 32;
+    const bool leads = threadIdx.x % 32 == 0;
+    const pivoted<A> sum = held_sum(v, tile);
+    A count = tile.held() * scale;
+    if (leads) {
+        slots[PIVOT][own] = sum.pivot;
+        slots[REST][own] = sum.rest;
+        if (!Tile::ALL_FULL)
+            slots[COUNT][own] = count;
     }
     __syncthreads();
-    a = sum_lanes<WARPS>(as[threadIdx.x % WARPS]);
-    b = sum_lanes<WARPS>(bs[threadIdx.x % WARPS]);
+    if (!Tile::ALL_FULL)
+        count = slots[COUNT][w];
+    const A pivot = slots[PIVOT][0], rest = mul_add(count, slots[PIVOT][w] - pivot, slots[REST][w]);
+    const A mean = rms ? A(0) : mul_add(sum_lanes<WARPS>(rest, warps), inverse_cols * (1 / scale), pivot);
+    const A m2 = held_squares(v, tile, mean);
+    if (leads)
+        slots[SQUARES][own] = m2;
+    __syncthreads();
+    return {cols, mean, sum_lanes<WARPS>(slots[SQUARES][w], warps)};
+}
+
+/* A whole row from the parts of the warps of a block. `slots` as above. One barrier. */
+template <int WARPS, class A>
+static __device__ __forceinline__ moments<A> block_moments(moments<A> *slots, const moments<A> &part, A cols,
+                                                           A inverse_cols)
+{
+    if (threadIdx.x % 32 == 0)
+        slots[threadIdx.x / 32] = part;
+    __syncthreads();
+    const moments<A> own = slots[threadIdx.x % WARPS];
+    const A pivot = slots[0].mean;
+    const A mean = pivot + sum_lanes<WARPS>(product(own.n * inverse_cols, own.mean - pivot));
+    const A d = own.mean - mean;
+    return {cols, mean, sum_lanes<WARPS>(mul_add(own.n * d, d, own.m2))};
 }
 
 #endif

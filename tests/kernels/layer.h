@@ -36,7 +36,8 @@ static void (*const bodies[])(const void *) = {
 #undef X
 };
 
-static const struct fuseln_device device = {.sm_count = 4};
+static
+    __attribute__((unused)) struct fuseln_device device = {.sm_count = 4, .smem_optin_bytes = SOFTGPU_SMEM_BYTES_MAX};
 
 enum { MARK = 0xa5, MARK_BYTES = 256 };
 
@@ -66,7 +67,7 @@ static void tensor_free(struct tensor *t)
     munmap(t->map, t->map_bytes);
 }
 
-static double get(const void *from, enum fuseln_dtype dtype, int64_t i)
+static inline double get(const void *from, enum fuseln_dtype dtype, int64_t i)
 {
     uint32_t word;
     float f;
@@ -105,18 +106,18 @@ static void put(void *to, enum fuseln_dtype dtype, int64_t i, double v)
 }
 
 /* Half a unit in the last place, relative; and of the sums. */
-static double unit(enum fuseln_dtype dtype)
+static inline double unit(enum fuseln_dtype dtype)
 {
     return dtype == FUSELN_DTYPE_F32    ? 0x1p-24
            : dtype == FUSELN_DTYPE_F16  ? 0x1p-11
            : dtype == FUSELN_DTYPE_BF16 ? 0x1p-8
                                         : 0x1p-53;
 }
-static double acc_unit(enum fuseln_dtype dtype)
+static inline double acc_unit(enum fuseln_dtype dtype)
 {
     return dtype == FUSELN_DTYPE_F64 ? 0x1p-53 : 0x1p-24;
 }
-static enum fuseln_dtype acc_dtype(enum fuseln_dtype dtype)
+static inline enum fuseln_dtype acc_dtype(enum fuseln_dtype dtype)
 {
     return dtype == FUSELN_DTYPE_F64 ? FUSELN_DTYPE_F64 : FUSELN_DTYPE_F32;
 }
@@ -136,25 +137,54 @@ static struct tensor random_tensor(enum fuseln_dtype dtype, int64_t n, size_t of
     return t;
 }
 
+static struct fuseln_ln_params params_of(const struct fuseln_call *call, const struct fuseln_plan *plan, void *partials)
+{
+    return (struct fuseln_ln_params){.x = call->x,
+                                     .dy = call->dy,
+                                     .gamma = call->gamma,
+                                     .beta = call->beta,
+                                     .mean = call->rms ? NULL : call->mean,
+                                     .rstd = call->rstd,
+                                     .y = call->op == FUSELN_OP_MOMENTS ? NULL : call->y,
+                                     .dx = call->op == FUSELN_OP_DGAMMA ? NULL : call->dx,
+                                     .dgamma = call->dgamma,
+                                     .dbeta = call->dbeta,
+                                     .partials = partials,
+                                     .rows = call->rows,
+                                     .cols = call->cols,
+                                     .partial_rows = plan->partial_rows,
+                                     .parts = plan->parts,
+                                     .out_rows = call->out_rows,
+                                     .eps = call->eps,
+                                     .inverse_cols = plan->inverse_cols,
+                                     .eps_f = (float)call->eps,
+                                     .inverse_cols_f = plan->inverse_cols_f,
+                                     .width = (int)plan->width,
+                                     .log_lanes = (int)plan->log_lanes,
+                                     .stages = (int)plan->stages};
+}
+
+static void run_kernel(const struct fuseln_plan *plan, int which, const struct fuseln_ln_params *p)
+{
+    const struct softgpu_grid grid = {
+        plan->kernel[which]->name, {plan->grid[which], 1, 1}, {plan->block[which], 1, 1}, {0}, plan->smem_bytes[which]};
+    signal(SIGSEGV, SIG_DFL); /* on a fiber's stack, with the executor's lock held, cmocka could not go on */
+    const char *error = softgpu_execute(&grid, bodies[fuseln_variant_index(plan->kernel[which])], p);
+    if (error)
+        fail_msg("%s", error);
+}
+
 /* Plan and run; the name of the first kernel. */
 static const char *run(const struct fuseln_call *call)
 {
     struct fuseln_plan plan;
     assert_int_equal(fuseln_plan_make(call, &device, &plan), FUSELN_VERDICT_OK);
-    struct tensor partials = tensor_make(plan.scratch_bytes, 0);
+    const bool sums = call->op == FUSELN_OP_DGAMMA;
+    struct tensor partials = tensor_make(sums ? plan.scratch_bytes : 0, 0);
     memset(partials.at, 0xff, partials.bytes); /* NaN: what nobody wrote must not be read */
-    struct fuseln_ln_params p = {
-        call->x,     call->dy,       call->gamma, call->beta,        call->rms ? NULL : call->mean,
-        call->rstd,  call->y,        call->dx,    call->dgamma,      call->dbeta,
-        partials.at, call->rows,     call->cols,  plan.partial_rows, call->out_rows,
-        call->eps,   (int)plan.width};
-    for (int i = 0; i < 2 && plan.kernel[i]; i++) {
-        const struct softgpu_grid grid = {plan.kernel[i]->name, {plan.grid[i], 1, 1}, {plan.block[i], 1, 1}, {0}, 0};
-        signal(SIGSEGV, SIG_DFL); /* on a fiber's stack, with the executor's lock held, cmocka could not go on */
-        const char *error = softgpu_execute(&grid, bodies[fuseln_variant_index(plan.kernel[i])], &p);
-        if (error)
-            fail_msg("%s", error);
-    }
+    const struct fuseln_ln_params p = params_of(call, &plan, sums ? partials.at : NULL);
+    for (int i = 0; i < 2 && plan.kernel[i]; i++)
+        run_kernel(&plan, i, &p);
     tensor_free(&partials);
     return plan.kernel[0]->name;
 }

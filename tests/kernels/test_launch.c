@@ -19,7 +19,10 @@ static struct {
     unsigned long long context, stream_context;
     size_t bytes;
     atomic_bool y_null, mean_null;
+    int smem_limit;
 } fake;
+
+enum { SMEM_OPTIN = 232448 };
 
 static CUresult ctx_get_id(CUcontext ctx, unsigned long long *id)
 {
@@ -41,7 +44,17 @@ static CUresult device_get_name(char *name, int len, CUdevice device)
 static CUresult device_get_attr(int *value, int attribute, CUdevice device)
 {
     (void)device;
-    *value = attribute == CU_ATTR_COMPUTE_CAPABILITY_MAJOR ? 9 : attribute == CU_ATTR_COMPUTE_CAPABILITY_MINOR ? 0 : 4;
+    *value = attribute == CU_ATTR_COMPUTE_CAPABILITY_MAJOR            ? 9
+             : attribute == CU_ATTR_COMPUTE_CAPABILITY_MINOR          ? 0
+             : attribute == CU_ATTR_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN ? SMEM_OPTIN
+                                                                      : 4;
+    return CUDA_SUCCESS;
+}
+static CUresult func_set_attr(CUfunction function, int attribute, int value)
+{
+    (void)function;
+    if (attribute == CU_FUNC_ATTR_MAX_DYNAMIC_SHARED_SIZE_BYTES)
+        fake.smem_limit = value;
     return CUDA_SUCCESS;
 }
 static CUresult driver_get_version(int *version)
@@ -126,6 +139,7 @@ const struct fuseln_driver *fuseln_driver_find(void)
         .module_load_data = module_load_data,
         .module_unload = module_unload,
         .module_get_func = module_get_func,
+        .func_set_attr = func_set_attr,
         .mem_alloc = mem_alloc,
         .launch_kernel = launch_kernel,
     };
@@ -216,7 +230,9 @@ static void in_capture_only_what_ran_before(void **state)
     assert_int_equal(fake.loads + fake.launches + fake.allocations, 0);
     fake.capturing = 0;
     assert_int_equal(launch(FUSELN_OP_FORWARD), FUSELN_VERDICT_OK);
+    assert_int_equal(fake.smem_limit, 0);
     assert_int_equal(launch(FUSELN_OP_DGAMMA), FUSELN_VERDICT_OK);
+    assert_int_equal(fake.smem_limit, SMEM_OPTIN - FUSELN_STATIC_BYTES); /* a ring may need more than 48 KB */
     fake.capturing = 1;
     assert_int_equal(launch(FUSELN_OP_FORWARD), FUSELN_VERDICT_OK);
     assert_int_equal(launch(FUSELN_OP_DGAMMA), FUSELN_VERDICT_CAPTURE);

@@ -1,0 +1,86 @@
+/*
+ * The arithmetic of the backward, one text for every kernel that takes part in it, so that the bits agree. With
+ * xhat = (x - mean) rstd and g = gamma dy:
+ *   s1 = sum g, s2 = sum g xhat over a row;  dx = rstd g - rstd/N (s1 + xhat s2);
+ *   dgamma = sum dy xhat, dbeta = sum dy over rows.
+ * RMS norm has no mean, no s1 and no dbeta.
+ */
+#ifndef FUSELN_GRADIENT_CUH
+#define FUSELN_GRADIENT_CUH
+
+#include "row.cuh"
+
+/* A chunk of x and dy becomes xhat and g; their terms are added to the sums over the row, of even and of odd elements.
+ */
+template <int P, class A>
+static __device__ __forceinline__ void row_sums(pair<A> (&x)[P], const pair<A> (&dy)[P], pair<A> (&g)[P],
+                                                const pair<A> (&gamma)[P], A mean, A rstd, pair<A> &s1, pair<A> &s2,
+                                                bool first)
+{
+#pragma unroll
+    for (int i = 0; i < P; i++) {
+        x[i] = mul(add(x[i], both(-mean)), both(rstd));
+        g[i] = mul(gamma[i], dy[i]);
+        s1 = first && i == 0 ? g[i] : add(s1, g[i]);
+        s2 = first && i == 0 ? mul(g[i], x[i]) : mul_add(g[i], x[i], s2);
+    }
+}
+
+/* Both sums of a row become the factors of input_gradient. */
+template <class A>
+static __device__ __forceinline__ void row_factors(const fuseln_ln_params &p, A &s1, A &s2, A rstd, bool rms)
+{
+    const A share = rstd * inverse_cols<A>(p);
+    s1 = rms ? A(0) : s1 * -share;
+    s2 = s2 * -share;
+}
+
+template <class T, class A, int P>
+static __device__ __forceinline__ chunk<T> input_gradient(const pair<A> (&xhat)[P], const pair<A> (&g)[P], A rstd, A f1,
+                                                          A f2)
+{
+    pair<A> v[P];
+#pragma unroll
+    for (int i = 0; i < P; i++)
+        v[i] = mul_add(xhat[i], both(f2), mul_add(g[i], both(rstd), both(f1)));
+    chunk<T> dx;
+    narrow(v, dx);
+    return dx;
+}
+
+template <int P, class A>
+static __device__ __forceinline__ void column_sums(pair<A> (&dgamma)[P], pair<A> (&dbeta)[P], const pair<A> (&xhat)[P],
+                                                   const pair<A> (&dy)[P])
+{
+#pragma unroll
+    for (int i = 0; i < P; i++) {
+        dgamma[i] = mul_add(dy[i], xhat[i], dgamma[i]);
+        dbeta[i] = add(dbeta[i], dy[i]);
+    }
+}
+
+/* Elements from one partial row to the next: 16-byte accesses whatever cols is. */
+static __device__ __forceinline__ long long partial_pitch(long long cols)
+{
+    return (cols + FUSELN_PARTIAL_ALIGN - 1) / FUSELN_PARTIAL_ALIGN * FUSELN_PARTIAL_ALIGN;
+}
+
+/* The sums of a chunk's columns to a partial row; `count` of them exist, and are written up to the next 16 bytes. */
+template <int P, class A>
+static __device__ __forceinline__ void write_sums(A *to, const pair<A> (&sum)[P], int count)
+{
+    constexpr int pairs = chunk<A>::size / 2;
+#pragma unroll
+    for (int i = 0; i < P; i += pairs) {
+        chunk<A> c;
+#pragma unroll
+        for (int j = 0; j < pairs; j++) {
+            c.at[2 * j] = sum[i + j].lo;
+            c.at[2 * j + 1] = sum[i + j].hi;
+        }
+        if (2 * i < count)
+            *reinterpret_cast<uint4 *>(to + 2 * i) = c.raw;
+    }
+}
+
+#endif

@@ -1,0 +1,340 @@
+/*
+ * What our kernels ask of memory, counted on the CPU by instrumentation (tests/softgpu/counters.h): every plan over
+ * real shapes touches exactly the bytes it should, each once where a row is held on chip, in 16-byte accesses where
+ * rows are aligned, and no check of the counters fails. Prints a line per plan: bytes asked for / compulsory bytes
+ * (distinct ones) and widths. gamma, beta, mean and rstd are asked for by every row or thread, which the caches serve:
+ * they stand in the line, but not in the ratio. Each check is shown to work on a planted defect, and to stay silent on
+ * its repaired twin.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "counters.h"
+#include "executor.h"
+#include "params.h"
+#include "variant.h"
+
+#define X(name, ...)                               \
+    void name(struct fuseln_ln_params p);          \
+    static void run_##name(const void *p)          \
+    {                                              \
+        name(*(const struct fuseln_ln_params *)p); \
+    }
+FUSELN_VARIANTS(X)
+#undef X
+
+static void (*const bodies[])(const void *) = {
+#define X(name, ...) run_##name,
+    FUSELN_VARIANTS(X)
+#undef X
+};
+
+/* The matrices of rows x cols first, then the parameters. */
+// clang-format off
+#define CALL_TENSORS(X) X(x) X(dy) X(y) X(dx) X(gamma) X(beta) X(mean) X(rstd) X(dgamma) X(dbeta)
+#define X(name) TENSOR_##name,
+enum tensor_id { CALL_TENSORS(X) TENSOR_partials, TENSOR_COUNT };
+#undef X
+#define X(name) #name,
+static const char *const tensor_names[] = { CALL_TENSORS(X) "partials" };
+#undef X
+// clang-format on
+enum { MATRICES = TENSOR_dx + 1, PARAMETERS = TENSOR_beta + 1 };
+#define BIT(name) (1u << TENSOR_##name)
+
+/* DX and DGAMMA in one pass: where a plan for DX has room for the sums. */
+enum { PAIRED = FUSELN_OP_COUNT, JOBS };
+
+/* What each job reads and writes, all of it. */
+static const struct {
+    unsigned reads, writes;
+} uses[JOBS] = {
+    [FUSELN_OP_FORWARD] = {BIT(x) | BIT(gamma) | BIT(beta), BIT(y) | BIT(mean) | BIT(rstd)},
+    [FUSELN_OP_MOMENTS] = {BIT(x), BIT(mean) | BIT(rstd)},
+    [FUSELN_OP_APPLY] = {BIT(x) | BIT(gamma) | BIT(beta) | BIT(mean) | BIT(rstd), BIT(y)},
+    [FUSELN_OP_DX] = {BIT(x) | BIT(dy) | BIT(gamma) | BIT(mean) | BIT(rstd), BIT(dx)},
+    [FUSELN_OP_DGAMMA] = {BIT(x) | BIT(dy) | BIT(mean) | BIT(rstd), BIT(dgamma) | BIT(dbeta)},
+    [PAIRED] = {BIT(x) | BIT(dy) | BIT(gamma) | BIT(mean) | BIT(rstd), BIT(dx) | BIT(dgamma) | BIT(dbeta)},
+};
+
+enum { OUT_ROWS = 3, HELD_COLS = 8192 }; /* HELD_COLS: a longer unaligned row may be read twice */
+static const struct fuseln_device device = {.cc_major = 9, .sm_count = 2, .smem_optin_bytes = SOFTGPU_SMEM_BYTES_MAX};
+
+struct shape {
+    unsigned job; /* an operation, or PAIRED */
+    enum fuseln_dtype dtype;
+    int64_t rows, cols;
+    size_t off; /* elements past a 16-byte boundary */
+    bool rms, affine;
+};
+
+struct tensor {
+    void *block;
+    char *at;
+    size_t bytes;
+};
+
+static struct tensor tensor_make(enum tensor_id id, size_t bytes, size_t off, bool filled)
+{
+    struct tensor t = {.bytes = bytes};
+    t.block = aligned_alloc(64, (bytes + off + 63) / 64 * 64 + 64);
+    assert_non_null(t.block);
+    t.at = (char *)t.block + off;
+    memset(t.at, filled ? 0x3c : 0xff, bytes);
+    softgpu_counters_add(tensor_names[id], t.at, bytes);
+    if (filled)
+        softgpu_counters_fill(t.at, bytes);
+    return t;
+}
+
+static void tensor_free(struct tensor *t)
+{
+    if (t->block)
+        softgpu_counters_remove(t->at);
+    free(t->block);
+}
+
+static void traffic_sum(struct softgpu_traffic *sum, const struct softgpu_traffic *more)
+{
+    sum->bytes += more->bytes;
+    sum->distinct += more->distinct;
+    for (int w = 0; w < SOFTGPU_WIDTHS; w++)
+        sum->accesses[w] += more->accesses[w];
+}
+
+/* The launches of one job with their tensors, and what they touched. */
+struct job {
+    struct shape shape;
+    struct fuseln_call call;
+    struct {
+        struct fuseln_plan plan;
+        int which; /* of the plan's kernels */
+    } launches[2];
+    struct tensor tensors[TENSOR_COUNT];
+    struct softgpu_counts counts[TENSOR_COUNT];
+    struct softgpu_counts shared;
+};
+
+static size_t tensor_bytes(const struct shape *s, enum tensor_id id)
+{
+    const size_t size = fuseln_dtype_bytes(s->dtype), rows = (size_t)s->rows, cols = (size_t)s->cols;
+    if (s->rms && (id == TENSOR_mean || id == TENSOR_beta || id == TENSOR_dbeta))
+        return 0;
+    if (!s->affine && (id == TENSOR_gamma || id == TENSOR_beta))
+        return 0;
+    if ((int)id < MATRICES)
+        return rows * cols * size;
+    if ((int)id < PARAMETERS)
+        return cols * size;
+    return id == TENSOR_mean || id == TENSOR_rstd ? rows * fuseln_acc_bytes(s->dtype) : OUT_ROWS * cols * size;
+}
+
+static void tensors_make(struct job *job)
+{
+    const struct shape *shape = &job->shape;
+    const unsigned reads = uses[shape->job].reads, touched = reads | uses[shape->job].writes;
+    for (int id = 0; id < TENSOR_partials; id++) {
+        const size_t bytes = tensor_bytes(shape, id);
+        const bool statistic = id == TENSOR_mean || id == TENSOR_rstd;
+        if (bytes && (touched >> id & 1))
+            job->tensors[id] =
+                tensor_make(id, bytes, statistic ? 0 : shape->off * fuseln_dtype_bytes(shape->dtype), reads >> id & 1);
+    }
+}
+
+static struct fuseln_plan plan_make(const struct job *job, enum fuseln_op op)
+{
+    struct fuseln_plan plan;
+    struct fuseln_call call = job->call;
+    call.op = op;
+    assert_int_equal(fuseln_plan_make(&call, &device, &plan), FUSELN_VERDICT_OK);
+    return plan;
+}
+
+/* false: DX and DGAMMA cannot be paired for this shape. */
+static bool job_make(struct job *job, const struct shape *shape)
+{
+    memset(job, 0, sizeof *job);
+    job->shape = *shape;
+    tensors_make(job);
+    job->call = (struct fuseln_call){.dtype = shape->dtype,
+                                     .rms = shape->rms,
+                                     .rows = shape->rows,
+                                     .cols = shape->cols,
+                                     .eps = 1e-5,
+                                     .out_rows = OUT_ROWS,
+#define X(name) .name = job->tensors[TENSOR_##name].at,
+                                     CALL_TENSORS(X)
+#undef X
+    };
+    job->launches[0].plan = plan_make(job, shape->job == PAIRED ? FUSELN_OP_DX : (enum fuseln_op)shape->job);
+    job->launches[1].plan = shape->job == PAIRED ? plan_make(job, FUSELN_OP_DGAMMA) : job->launches[0].plan;
+    job->launches[1].which = 1;
+    const size_t bytes = job->launches[0].plan.scratch_bytes;
+    if (bytes && (uses[shape->job].writes & BIT(dgamma)))
+        job->tensors[TENSOR_partials] = tensor_make(TENSOR_partials, bytes, 0, false);
+    return bytes || shape->job != PAIRED;
+}
+
+static struct fuseln_ln_params params_make(const struct job *job, const struct fuseln_plan *plan)
+{
+    const struct fuseln_call *call = &job->call;
+    return (struct fuseln_ln_params){
+#define X(name) .name = call->name,
+        CALL_TENSORS(X) X(rows) X(cols) X(out_rows) X(eps)
+#undef X
+            .partials = job->tensors[TENSOR_partials].at,
+        .partial_rows = plan->partial_rows,
+        .parts = plan->parts,
+        .inverse_cols = plan->inverse_cols,
+        .eps_f = (float)call->eps,
+        .inverse_cols_f = plan->inverse_cols_f,
+        .width = (int)plan->width,
+        .log_lanes = (int)plan->log_lanes,
+        .stages = (int)plan->stages,
+    };
+}
+
+static void counts_sum(struct softgpu_counts *sum, struct softgpu_counts more)
+{
+    traffic_sum(&sum->read, &more.read);
+    traffic_sum(&sum->written, &more.written);
+}
+
+static void job_run(struct job *job)
+{
+    for (int i = 0; i < 2; i++) {
+        const struct fuseln_plan *plan = &job->launches[i].plan;
+        const int which = job->launches[i].which;
+        if (!plan->kernel[which])
+            continue;
+        const struct fuseln_ln_params p = params_make(job, plan);
+        const struct softgpu_grid grid = {.kernel = fuseln_variant_name(plan->kernel[which]),
+                                          .grid_dim = {plan->grid[which], 1, 1},
+                                          .block_dim = {plan->block[which], 1, 1},
+                                          .smem_bytes = plan->smem_bytes[which]};
+        const char *error = softgpu_execute(&grid, bodies[fuseln_variant_index(plan->kernel[which])], &p);
+        if (error)
+            fail_msg("%ld x %ld, %zu elements off: %s", (long)job->shape.rows, (long)job->shape.cols, job->shape.off,
+                     error);
+        for (int id = 0; id < TENSOR_COUNT; id++)
+            counts_sum(&job->counts[id], softgpu_counters_of(job->tensors[id].at));
+        counts_sum(&job->shared, softgpu_counters_shared());
+    }
+}
+
+static void traffic_print(const char *name, char way, const struct softgpu_traffic *traffic)
+{
+    if (!traffic->bytes)
+        return;
+    printf(" %s %c %llu/%llu", name, way, (unsigned long long)traffic->bytes, (unsigned long long)traffic->distinct);
+    for (int w = SOFTGPU_WIDTHS - 1, first = 1; w >= 0; w--)
+        if (traffic->accesses[w])
+            printf("%c%d", first ? '@' : ',', 1 << w), first = 0;
+}
+
+/* Of x, dy, y and dx together: bytes asked for over compulsory bytes. */
+static double matrix_ratio(const struct job *job)
+{
+    struct softgpu_counts sum = {0};
+    for (int id = 0; id < MATRICES; id++)
+        counts_sum(&sum, job->counts[id]);
+    return (double)(sum.read.bytes + sum.written.bytes) / (double)(sum.read.distinct + sum.written.distinct);
+}
+
+static void job_print(const struct job *job)
+{
+    const struct shape *s = &job->shape;
+    printf("%-7s %-4s %3ld x %-5ld +%zu%s%s %s ratio %.3f:",
+           s->job == PAIRED ? "paired" : fuseln_op_name((enum fuseln_op)s->job), fuseln_dtype_name(s->dtype),
+           (long)s->rows, (long)s->cols, s->off, s->rms ? " rms" : "", s->affine ? "" : " plain",
+           fuseln_variant_name(job->launches[0].plan.kernel[0]), matrix_ratio(job));
+    for (int id = 0; id < TENSOR_COUNT; id++) {
+        traffic_print(tensor_names[id], 'R', &job->counts[id].read);
+        traffic_print(tensor_names[id], 'W', &job->counts[id].written);
+    }
+    traffic_print("shared", 'R', &job->shared.read);
+    traffic_print("shared", 'W', &job->shared.written);
+    puts("");
+}
+
+/* Nothing but 16-byte accesses. */
+static bool is_wide(const struct softgpu_traffic *traffic)
+{
+    return traffic->accesses[SOFTGPU_WIDTHS - 1] * 16 == traffic->bytes;
+}
+
+/* May the kernel read its rows twice? */
+static bool is_twice(const struct job *job)
+{
+    return job->shape.dtype == FUSELN_DTYPE_F64 ||
+           strstr(fuseln_variant_name(job->launches[0].plan.kernel[0]), "_twice") ||
+           (job->launches[0].plan.kernel[0]->narrow && job->shape.cols > HELD_COLS);
+}
+
+static void job_check(const struct job *job)
+{
+    const char *kernel = fuseln_variant_name(job->launches[0].plan.kernel[0]);
+    for (int id = 0; id < TENSOR_partials; id++) {
+        const struct softgpu_counts *counts = &job->counts[id];
+        const size_t bytes = job->tensors[id].bytes;
+        if (counts->read.distinct != (uses[job->shape.job].reads >> id & 1 ? bytes : 0) ||
+            counts->written.distinct != (uses[job->shape.job].writes >> id & 1 ? bytes : 0) ||
+            counts->written.bytes != counts->written.distinct)
+            fail_msg("%s: %s has %zu bytes; %lu are read, %lu written, by stores of %lu", kernel, tensor_names[id],
+                     bytes, counts->read.distinct, counts->written.distinct, counts->written.bytes);
+        if (!job->launches[0].plan.kernel[0]->narrow && id < PARAMETERS &&
+            !(is_wide(&counts->read) && is_wide(&counts->written)))
+            fail_msg("%s: %s is accessed in less than 16 bytes", kernel, tensor_names[id]);
+    }
+    if (matrix_ratio(job) > (is_twice(job) ? 2 : 1.05))
+        fail_msg("%s: asks for %.3f times the compulsory bytes", kernel, matrix_ratio(job));
+}
+
+static void job_do(const struct shape *shape)
+{
+    struct job job;
+    if (job_make(&job, shape)) {
+        job_run(&job);
+        job_print(&job);
+        job_check(&job);
+    }
+    for (int id = 0; id < TENSOR_COUNT; id++)
+        tensor_free(&job.tensors[id]);
+}
+
+/* Rows: several for each block, and a little less than a multiple of what a block takes at once: it may ask for its
+ * last row in place of rows that do not exist. */
+static void every_plan_touches_what_it_must(void **state)
+{
+    static const int64_t cols[] = {64, 128, 257, 512, 1000, 1024, 2048, 4096, 4100, 8192, 16384, 20000};
+    static const size_t offs[] = {0, 1, 4};
+    (void)state;
+    assert_true(softgpu_counters_run());
+    struct shape s = {0};
+    for (s.job = 0; s.job < JOBS; s.job++)
+        for (s.dtype = 0; s.dtype < FUSELN_DTYPE_COUNT; s.dtype++)
+            for (size_t c = 0; c < sizeof cols / sizeof cols[0]; c++)
+                for (size_t o = 0; o < sizeof offs / sizeof offs[0]; o++) {
+                    s.cols = cols[c];
+                    s.off = offs[o];
+                    s.rows = s.cols <= 512 ? 317 : s.cols <= 2048 ? 63 : 7;
+                    s.affine = (c + o) % 3 != 2;
+                    s.rms = (c + o) % 4 == 3;
+                    job_do(&s);
+                }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_plan_touches_what_it_must),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
