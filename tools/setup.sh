@@ -68,6 +68,14 @@ fuseln_need_nvrtc() {
         nvidia-cuda-nvrtc-cu12==12.8.93 nvidia-cuda-runtime-cu12==12.8.90
 }
 
+# Disassembles machine code of sm_75 and later, from any CUDA release; sm_70 as sm_75 (tests/budgets/sass.py).
+fuseln_need_nvdisasm() {
+    fuseln_make "$fuseln_cache/nvdisasm-13.5.37" fuseln_unpack_nvdisasm nvidia-cuda-nvdisasm==13.5.37
+}
+fuseln_unpack_nvdisasm() { # wheels are unpacked without the permission to execute
+    fuseln_unpack_wheels "$@" && chmod +x "${!#}"/nvidia/*/bin/nvdisasm
+}
+
 # fuseln_need_torch [VERSION]: a virtual environment with that wheel. It knows its own path, so it cannot be renamed: it
 # is made in its place and carries a stamp when it is complete.
 fuseln_need_torch() {

@@ -1,0 +1,367 @@
+"""Walks one thread through a kernel's machine code, from entry to exit, and counts what it issues. For sass.py.
+
+Integers, addresses and predicates are computed from the launch (parameters, grid, block, thread), so each branch and
+each loop goes as it would on a device; what comes from memory, from another thread or from an instruction not known
+here is unknown (None), and so is what is computed from it. A branch on an unknown takes the longer way that calls no
+slow path (reciprocals and divisions keep theirs in a called function). So the count is the longest hot path of that
+thread for that launch; predicated-off instructions count, they are issued.
+"""
+import collections
+import math
+import struct
+
+from listing import GLOBAL, LOADS, STORES, TRUE, ZERO
+
+MASK = 0xFFFFFFFF
+STEPS = 4_000_000
+MANY = -1 # in place of a chunk's number: more than one
+ELEMENTS = {"x", "dy", "gamma", "beta", "y", "dx"} # tensors whose elements are the work
+SPECIAL = {"SRZ": 0, "SR_CgaCtaId": 0, "SR_CTAID.Y": 0, "SR_CTAID.Z": 0}
+
+
+def single(value):
+    """A float rounded to 32 bits, as bits."""
+    try:
+        return struct.unpack("<I", struct.pack("<f", value))[0]
+    except OverflowError:
+        return 0x7F800000 | (0x80000000 if value < 0 else 0)
+
+
+def as_float(bits):
+    return None if bits is None else struct.unpack("<f", struct.pack("<I", bits))[0]
+
+
+def signed(value, bits=32):
+    return value - (1 << bits) if value >> (bits - 1) else value
+
+
+def merge(a, b):
+    """Two uses by chunks: the chunk if they are the same, or MANY."""
+    return b if a is None else a if b is None or a == b else MANY
+
+
+class Launch:
+    """What all threads share: `constants` is {byte offset: 32-bit word} of bank 0, tensors {address >> 40: name}, pitch
+    the bytes of a row."""
+
+    def __init__(self, instructions, labels, constants, tensors, pitch=0):
+        self.code, self.constants, self.tensors, self.pitch = instructions, constants, tensors, pitch
+        self.at = {instruction.address: i for i, instruction in enumerate(instructions)}
+        self.labels = {name: self.at.get(address) for name, address in labels.items()}
+        self.far = self.distances()
+
+    def successors(self, i):
+        instruction = self.code[i]
+        target = self.labels.get(instruction.target)
+        if instruction.op == "BRA" and ".DIV" not in instruction.full and target is not None:
+            conditional = instruction.guard or any(s.kind == "p" and s.value != TRUE for s in instruction.sources)
+            return [target] + ([i + 1] if conditional else [])
+        if instruction.op in ("EXIT", "RET", "BRX", "JMP", "KILL") and not instruction.guard:
+            return []
+        return [i + 1] if i + 1 < len(self.code) else []
+
+    def distances(self):
+        """Most instructions from each one to the exit without a cycle or a call; minus infinity where all ways call."""
+        far, state, stack = {}, {}, [i for i in self.labels.values() if i is not None] + [0]  # the entry first
+        while stack:
+            i = stack[-1]
+            if state.get(i) == 2:
+                stack.pop()
+                continue
+            ways = self.successors(i)
+            if not state.get(i):
+                state[i] = 1
+                new = [way for way in ways if not state.get(way)]
+                if new:
+                    stack += new
+                    continue
+            called = self.code[i].op == "CALL"
+            known = [far[way] for way in ways if way in far]
+            ends = self.code[i].op == "EXIT"
+            far[i] = -math.inf if called or not (known or ends) else 1 + max(known, default=0)
+            state[i] = 2
+            stack.pop()
+        return far
+
+
+class Walk:
+    """One thread's way. Counters are in the attributes, filled by run()."""
+
+    def __init__(self, launch, special):
+        self.launch, self.special = launch, {**SPECIAL, **special}
+        self.r = {}
+        self.issued, self.rounds = 0, 0
+        self.ops, self.access = collections.Counter(), collections.Counter()
+        self.flight = self.row_flight = 0
+        self.loops = {}
+        self.pending, self.loads = {}, []  # register -> load; loads in flight as (number, bytes, bytes of rows)
+        self.groups, self.group = [], [0, 0]
+        self.number = self.seen = 0
+        self.touched = set()  # rows of x
+        self.shared = {}  # address in shared memory -> word that this thread wrote there
+        self.trail, self.maker, self.chunk, self.slots = [], {}, {}, {}  # of classify()
+
+    # Values.
+    def word(self, operand, high=False):
+        kind = operand.kind
+        if kind == "r":
+            value = 0 if operand.value == ZERO else self.r.get(operand.value + high)
+        elif kind == "i":
+            value = operand.value if not high else (MASK if operand.value >> 31 else 0)
+        elif kind == "f":
+            value = single(operand.value)
+        elif kind == "c":
+            bank, base = operand.value
+            base = 0 if base is None or base == ZERO else self.r.get(base)
+            known = base is not None and bank == "0x0"
+            value = self.launch.constants.get(base + operand.offset + 4 * high) if known else None
+        elif kind == "x":
+            value = self.special.get(operand.value)
+        else:
+            value = None
+        if value is not None and operand.negated == "~":
+            value ^= MASK
+        return value
+
+    def integer(self, operand):
+        """With a minus sign carried out in 33 bits, so that borrows come out right."""
+        value = self.word(operand)
+        return (1 << 32) - value if value is not None and operand.negated == "-" else value
+
+    def double_word(self, operand):
+        low, high = self.word(operand), 0 if operand.kind == "r" and operand.value == ZERO else self.word(operand, True)
+        return None if low is None or high is None else low | high << 32
+
+    def real(self, operand):
+        value = as_float(self.word(operand))
+        if value is None:
+            return None
+        value = abs(value) if operand.absolute else value
+        return -value if operand.negated == "-" else value
+
+    def truth(self, operand):
+        if operand is None or operand.value == TRUE:
+            value = True
+        else:
+            value = self.r.get(operand.value)
+        return value if value is None or operand is None or not operand.negated else not value
+
+    def address(self, operand):
+        total = operand.offset
+        for part in operand.value:
+            value = self.double_word(part) if part.wide else self.word(part)
+            if value is None:
+                return None
+            total += value
+        return total
+
+    # Effects.
+    def store(self, instruction, value, words=1):
+        """Write `value` (of 32 bits, or 64 where the instruction has a pair) to the first register result."""
+        result = next(o for o in instruction.results if o.kind == "r")
+        if result.value == ZERO:
+            return
+        for i in range(words):
+            self.r[result.value + i] = None if value is None else value >> 32 * i & MASK
+
+    def in_flight(self, which):
+        return sum(load[which] for load in self.loads) + sum(g[which - 1] for g in self.groups) + self.group[which - 1]
+
+    def wait(self):
+        self.flight = max(self.flight, self.in_flight(1))
+        self.row_flight = max(self.row_flight, self.in_flight(2))
+
+    def touch(self, registers):
+        last = max((self.pending[n] for n in registers if n in self.pending), default=None)
+        if last is not None:
+            self.wait()
+            if last > self.seen:  # else its latency was waited for together with an earlier one's
+                self.rounds += 1
+                self.seen = self.number
+            self.loads = [load for load in self.loads if load[0] > last]
+            self.pending = {n: load for n, load in self.pending.items() if load > last}
+
+    def memory(self, instruction, op):
+        operand = next(o for o in instruction.sources[op == "LDGSTS":] if o.kind == "m")
+        address = self.address(operand)
+        name = "?" if address is None else self.launch.tensors.get(address >> 40, "?")
+        if name == "x" and self.launch.pitch:
+            self.touched.add((address & (1 << 40) - 1) // self.launch.pitch)
+        kind = {"STG": "store", "ST": "store", "LDG": "load", "LD": "load", "LDGSTS": "async", "LDS": "shared load",
+                "STS": "shared store"}.get(op, "local")
+        if op in ("LDS", "STS", "LDL", "STL"):
+            name = ""
+        size = instruction.bytes
+        self.access[kind, name, size] += 1
+        for loop in self.active:
+            loop["bytes"][name if kind in ("load", "async") else kind] += size
+        rows = size if name in ("x", "dy") else 0
+        if op == "LDGSTS":
+            self.group[0] += size
+            self.group[1] += rows
+        elif op in ("LDG", "LD"):
+            self.number += 1
+            self.loads.append((self.number, size, rows))
+            for n in instruction.writes:
+                self.pending[n] = self.number
+
+    def keep(self, instruction, op):
+        """Shared memory as this thread alone sees it: a kernel may put a value there to have it kept."""
+        address = self.address(next(o for o in instruction.sources if o.kind == "m"))
+        if address is None:
+            self.shared.clear()  # it may be anywhere
+            return
+        data = instruction.sources[-1]
+        for i in range(0, instruction.bytes, 4):
+            register = data.kind == "r" and op == "STS"
+            value = (0 if data.value == ZERO else self.r.get(data.value + i // 4)) if register else None
+            self.shared[address + i] = value
+
+    def kept(self, instruction):
+        address = self.address(next(o for o in instruction.sources if o.kind == "m"))
+        for i, n in enumerate(sorted(instruction.writes)):
+            self.r[n] = None if address is None else self.shared.get(address + 4 * i)
+
+    def classify(self, instruction, op):
+        """Tell element work from a row's overhead. Element work moves 16-byte chunks of tensors or computes with what
+        comes from them in this thread, up to the shuffle that hands a sum on. What serves one chunk alone (its address,
+        its predicate) belongs to that chunk, not to the row: overhead() finds it by who uses its result."""
+        chunk, writes = None, instruction.writes
+        reads = instruction.reads + (writes if instruction.guard else ())
+        if instruction.guard and instruction.guard.value != TRUE:
+            reads += (instruction.guard.value,)
+        if op == "SHFL":
+            for n in instruction.reads:
+                self.chunk.pop(n, None)
+        else:
+            for n in instruction.reads:
+                chunk = merge(chunk, self.chunk.get(n))
+        if op in GLOBAL or op in ("LDS", "STS"):
+            places = [o for o in instruction.sources if o.kind == "m"]
+            address = self.address(places[-1])
+            if op in GLOBAL and address is not None and self.launch.tensors.get(address >> 40) in ELEMENTS:
+                chunk = merge(chunk, (address & (1 << 40) - 1) % (self.launch.pitch or 1 << 40) // 16)
+            slot = self.address(places[0]) if op in ("LDGSTS", "LDS", "STS") else None
+            if op == "LDS":
+                chunk = self.slots.get(slot)
+            elif slot is not None and chunk is not None:
+                self.slots.update((slot + n, chunk) for n in range(0, instruction.bytes, 4))
+        self.trail.append((instruction, chunk, {self.maker[n] for n in reads if n in self.maker}))
+        for n in writes:
+            self.maker[n] = len(self.trail) - 1
+            if chunk is None:
+                self.chunk.pop(n, None)
+            else:
+                self.chunk[n] = chunk
+
+    def overhead(self):
+        """The instructions that serve the row: no element work, and not for one chunk alone."""
+        users, found = [None] * len(self.trail), []
+        for i in range(len(self.trail) - 1, -1, -1):
+            instruction, chunk, makers = self.trail[i]
+            served = chunk if chunk is not None else users[i]
+            if chunk is None and served in (None, MANY):
+                found.append(instruction)
+            for maker in makers:
+                users[maker] = merge(users[maker], MANY if served is None else served)
+        return found[::-1]
+
+    def step(self, instruction, arithmetic):
+        op, guard = instruction.op, self.truth(instruction.guard) if instruction.guard else True
+        self.ops[op] += 1
+        if self.launch.pitch:
+            self.classify(instruction, op)
+        if self.pending:
+            self.touch(instruction.reads)
+        if guard is False:
+            return
+        for n in instruction.writes:
+            self.pending.pop(n, None)
+        if op == "LDGDEPBAR":
+            self.groups.append(self.group)
+            self.group = [0, 0]
+        elif op == "DEPBAR" and self.groups:
+            left = next((o.value for o in instruction.sources if o.kind == "i"), 0)
+            if len(self.groups) > left:
+                self.wait()
+                self.rounds += 1
+                self.groups = self.groups[len(self.groups) - left:]
+        elif op in LOADS or op in STORES:
+            last = instruction.sources[-1]
+            if not (op == "LDGSTS" and last.kind == "p" and self.truth(last) is False):  # such a copy only writes zeros
+                self.memory(instruction, op)
+        if op in ("STS", "LDGSTS"):
+            self.keep(instruction, op)
+        if not instruction.writes:
+            return
+        before = [(n, self.r.get(n)) for n in instruction.writes]
+        function = arithmetic.get(op)
+        if op == "LDS":
+            self.kept(instruction)
+        elif function:
+            function(self, instruction)
+        else:
+            self.r.update((n, None) for n in instruction.writes)
+        if guard is None:  # it may have happened or not
+            self.r.update((n, None) for n, value in before if self.r.get(n) != value)
+
+    def branch(self, i, instruction):
+        """The index after a branch."""
+        target = self.launch.labels.get(instruction.target)
+        if ".DIV" in instruction.full or target is None:
+            return i + 1
+        if ".CONV" in instruction.full:
+            return target
+        taken = self.truth(instruction.guard) if instruction.guard else True
+        for source in instruction.sources:
+            if source.kind == "p":
+                also = self.truth(source)
+                taken = False if taken is False or also is False else None if taken is None or also is None else True
+        if taken is None:
+            there, here = (self.launch.far.get(n, -math.inf) for n in (target, i + 1))
+            taken = there > here and (target > i or here == -math.inf)  # back only to get around a slow path
+        return target if taken else i + 1
+
+    def run(self, arithmetic):
+        i, code, joins, returns = 0, self.launch.code, {}, []
+        self.active = []  # loops around the present instruction, outer first
+        trail = self.loops
+        while self.issued < STEPS:
+            instruction = code[i]
+            op = instruction.op
+            self.issued += 1
+            for loop in self.active:
+                loop["instructions"] += 1
+            self.step(instruction, arithmetic)
+            after = i + 1
+            if op == "BRA":
+                after = self.branch(i, instruction)
+                if after <= i:
+                    self.loop_back(after, i, trail)
+            elif op == "EXIT" and self.truth(instruction.guard) or op == "KILL":
+                self.wait()
+                return self
+            elif op == "RET" and self.truth(instruction.guard) is not False:
+                after = returns.pop()
+            elif op == "BSSY":
+                joins[instruction.sources[0].value] = self.launch.labels[instruction.target]
+            elif op == "BSYNC" and self.truth(instruction.guard) is not False:
+                after = joins.get(instruction.sources[0].value, after)
+            elif op == "CALL" and self.truth(instruction.guard):  # of integers' division, say
+                returns.append(after)
+                after = self.launch.labels[instruction.target]
+            i = after
+            while self.active and not self.active[-1]["head"] <= i <= self.active[-1]["tail"]:
+                self.active.pop()
+        raise RuntimeError(f"no exit after {STEPS} instructions (near {code[i].address:#x})")
+
+    def loop_back(self, head, tail, loops):
+        """A branch backwards from instruction `tail` to `head` was taken: one more trip of that loop."""
+        loop = loops.setdefault(head, {"head": head, "tail": tail, "trips": 0, "instructions": 0,
+                                       "bytes": collections.Counter()})
+        loop["tail"] = max(loop["tail"], tail)
+        if loop in self.active:
+            del self.active[self.active.index(loop) + 1:]
+        else:
+            self.active = [one for one in self.active if one["head"] <= head and tail <= one["tail"]] + [loop]
+        loop["trips"] += 1
