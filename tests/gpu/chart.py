@@ -1,0 +1,139 @@
+"""What bench.csv says: geometric means and extremes beside the budgets (design, section 9), and a chart. Runs anywhere:
+python3 tests/gpu/chart.py bench.csv [bench.png]. The chart needs matplotlib; without it the text alone is printed.
+Per cent of copy bandwidth: bytes that must be moved over the time, beside the best copy of the same run.
+"""
+
+import csv
+import math
+import sys
+
+ORIGINAL_LONG_US = 20  # from here on launches count little, and the flushed time is compared; below, the graph's
+LARGE_BYTES = 256e6  # several times the L2 of any device
+WIDE_ROW_BYTES = 32768
+# (op, dtype): geometric mean of the gain where the original is long; no single one below 0.97 (0.95 for short ones).
+GAINS = {("forward", "bf16"): 1.35, ("forward", "f32"): 1.2, ("backward", "bf16"): 2.0, ("backward", "f32"): 1.8}
+SHARES = {"forward": 92, "backward": 88, "wider": 80}
+
+
+def read(path):
+    """Rows with numbers, gain and share; the best copy bandwidth in bytes per us."""
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        for key in ("rows", "cols", "original_us", "original_iqr_us", "fuseln_us", "fuseln_iqr_us", "bytes"):
+            row[key] = float(row[key] or 0)
+    copy = max((row["bytes"] / row["original_us"] for row in rows if row["op"] == "copy"), default=math.nan)
+    rows = [row for row in rows if row["op"] != "copy"]
+    for row in rows:
+        row["gain"] = row["original_us"] / row["fuseln_us"]
+        row["share"] = 100 * row["bytes"] / row["fuseln_us"] / copy
+        row["original_share"] = 100 * row["bytes"] / row["original_us"] / copy
+    return rows, copy
+
+
+def mean(values):
+    return math.exp(sum(map(math.log, values)) / len(values))
+
+
+def name(row):
+    return f"{row['model']} {row['rows']:.0f}x{row['cols']:.0f} {row['dtype']} {row['norm']} {row['op']}"
+
+
+def line(what, count, measured, budget, worst=""):
+    met = "-" if budget is None else "met" if measured >= budget else "MISSED"
+    budget = "" if budget is None else f"{budget:g}"
+    print(f"{what:52} {count:4} {measured:8.3f} {budget:>7}  {met:7}{worst}")
+
+
+def gains(rows):
+    flushed = {id_of(row): row["original_us"] for row in rows if row["how"] == "flushed"}
+    for op in ("forward", "backward", "dx", "dgamma"):
+        for dtype in ("bf16", "f32", "f16", "f64"):
+            for long in (True, False):
+                how = "flushed" if long else "graph" if op in ("forward", "dx") else "warm"
+                chosen = [row for row in rows if (row["op"], row["dtype"], row["how"]) == (op, dtype, how)
+                          and (flushed.get(id_of(row), 0) >= ORIGINAL_LONG_US) == long]  # fmt: skip
+                if not chosen:
+                    continue
+                budget = (GAINS.get((op, dtype)) if long else 1.0) if op in ("forward", "backward") else None
+                what = f"{op} {dtype}, original {'>=' if long else '<'} {ORIGINAL_LONG_US} us, {how}"
+                line(what, len(chosen), mean([row["gain"] for row in chosen]), budget)
+                worst = min(chosen, key=lambda row: row["gain"])
+                least = (0.97 if long else 0.95) if op in ("forward", "backward") else None
+                line("    smallest", "", worst["gain"], least, name(worst))
+
+
+def id_of(row):
+    return row["model"], row["rows"], row["cols"], row["dtype"], row["norm"], row["op"]
+
+
+def shares(rows):
+    for op in ("forward", "backward"):
+        for wide in (False, True):
+            chosen = []
+            for row in rows:
+                size = {"f64": 8, "f32": 4}.get(row["dtype"], 2)
+                if (row["op"], row["how"]) == (op, "flushed") and row["rows"] * row["cols"] * size >= LARGE_BYTES:
+                    chosen += [row] if (row["cols"] * size > WIDE_ROW_BYTES) == wide else []
+            if not chosen:
+                continue
+            budget = SHARES["wider" if wide else op]
+            what = f"{op}, tensors >= {LARGE_BYTES / 1e6:.0f} MB, rows {'>' if wide else '<='} 32 KB: % of copy"
+            worst = min(chosen, key=lambda row: row["share"])
+            line(what, len(chosen), worst["share"], budget, name(worst))
+            line("    the original's, geometric mean", "", mean([row["original_share"] for row in chosen]), None)
+            line("    ours, geometric mean", "", mean([row["share"] for row in chosen]), None)
+
+
+def draw(rows, copy, path):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    shown = [row for row in rows if row["how"] == "flushed" and row["op"] in ("forward", "backward")]
+    shown = [row for row in shown if row["dtype"] in ("bf16", "f32") and row["norm"] == "layer"]
+    labels = list(dict.fromkeys((row["cols"], row["rows"], row["model"]) for row in shown))
+    labels.sort()
+    figure, (above, below) = pyplot.subplots(2, 1, figsize=(max(8, 0.32 * len(labels)), 10), sharex=True)
+    styles = {("forward", "bf16"): "o", ("forward", "f32"): "s", ("backward", "bf16"): "^", ("backward", "f32"): "v"}
+    for (op, dtype), marker in styles.items():
+        points = [(labels.index((row["cols"], row["rows"], row["model"])), row) for row in shown
+                  if (row["op"], row["dtype"]) == (op, dtype)]  # fmt: skip
+        if points:
+            at = [x for x, _ in points]
+            above.plot(at, [row["gain"] for _, row in points], marker, label=f"{op} {dtype}")
+            below.plot(at, [row["share"] for _, row in points], marker, label=f"{op} {dtype}")
+    above.axhline(1, color="grey", linewidth=0.8)
+    above.set_ylabel("PyTorch's time / fuseln's, L2 flushed")
+    above.set_ylim(bottom=0)
+    below.axhline(100, color="grey", linewidth=0.8)
+    below.set_ylabel(f"fuseln: % of copy bandwidth ({copy / 1e3:.0f} GB/s)")
+    below.set_ylim(bottom=0)
+    below.set_xticks(range(len(labels)))
+    below.set_xticklabels([f"{model} {r:.0f}x{c:.0f}" for c, r, model in labels], rotation=90, fontsize=7)
+    above.legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    print(f"chart: {path}")
+
+
+def main():
+    if len(sys.argv) not in (2, 3):
+        sys.exit("usage: chart.py bench.csv [bench.png]")
+    rows, copy = read(sys.argv[1])
+    if not rows:
+        sys.exit(f"{sys.argv[1]} holds no measured case")
+    print(f"copy bandwidth {copy / 1e3:.0f} GB/s, {len(set(map(id_of, rows)))} cases\n")
+    print(f"{'geometric means of PyTorch / fuseln':52} {'n':>4} {'measured':>8} {'budget':>7}")
+    gains(rows)
+    shares(rows)
+    if len(sys.argv) == 3:
+        try:
+            draw(rows, copy, sys.argv[2])
+        except ImportError as error:
+            print(f"no chart: {error}; on a machine with matplotlib: python3 tests/gpu/chart.py bench.csv bench.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+/*
+ * Every kernel of ours launched a few times on the device, without a framework: what compute-sanitizer watches, which
+ * is slow. Tensors are allocations of their exact size, so that one byte too many is seen; each output must be written
+ * whole. Goes through the library's own choice and launch (kernels/kernels.h). Linked with the objects of the library
+ * by tools/gpu_check.sh. Exit 0, or 1 if something was refused or left unwritten, 77 without a device.
+ */
+#include "variant.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef uint64_t device_pointer;
+
+/* X(name in libcuda, parameters) */
+// clang-format off
+#define FUNCTIONS(X)                                                     \
+    X(cuInit, (unsigned flags))                                          \
+    X(cuDeviceGet, (int *device, int ordinal))                           \
+    X(cuDevicePrimaryCtxRetain, (void **context, int device))            \
+    X(cuCtxSetCurrent, (void *context))                                  \
+    X(cuCtxSynchronize, (void))                                          \
+    X(cuMemAlloc_v2, (device_pointer *pointer, size_t bytes))            \
+    X(cuMemFree_v2, (device_pointer pointer))                            \
+    X(cuMemcpyHtoD_v2, (device_pointer to, const void *from, size_t n))  \
+    X(cuMemcpyDtoH_v2, (void *to, device_pointer from, size_t n))
+// clang-format on
+static struct {
+#define X(name, params) int(*name) params;
+    FUNCTIONS(X)
+#undef X
+} cuda;
+
+enum { TENSORS_MAX = 16, UNWRITTEN = 0xa5 };
+static struct tensor {
+    device_pointer base;
+    size_t bytes, skew;
+    bool output;
+} tensors[TENSORS_MAX];
+static unsigned tensor_count;
+static bool launched[FUSELN_VARIANT_COUNT];
+static unsigned launches, failures;
+
+static void must(int result, const char *what)
+{
+    if (result != 0) {
+        fprintf(stderr, "%s: CUDA error %d\n", what, result);
+        exit(1);
+    }
+}
+
+static void fail(const struct fuseln_call *call, const char *text, int value)
+{
+    failures++;
+    printf("WRONG %s %s rms=%d rows=%lld cols=%lld: %s %d\n", fuseln_op_name(call->op), fuseln_dtype_name(call->dtype),
+           call->rms, (long long)call->rows, (long long)call->cols, text, value);
+}
+
+/* `count` elements that start skew elements behind the allocation; inputs are small numbers, outputs a pattern. */
+static void *tensor_make(size_t count, enum fuseln_dtype dtype, size_t skew, bool output)
+{
+    struct tensor *tensor = &tensors[tensor_count++];
+    const size_t size = fuseln_dtype_bytes(dtype);
+    *tensor = (struct tensor){.bytes = (count + skew) * size, .skew = skew * size, .output = output};
+    unsigned char *host = malloc(tensor->bytes);
+    memset(host, UNWRITTEN, tensor->bytes);
+    for (size_t i = 0; !output && i < count + skew; i++) {
+        const double value = (double)((i * 2654435761u >> 7) % 2001) / 1000 - 1;
+        const float single = (float)value;
+        uint32_t word;
+        memcpy(&word, &single, sizeof word);
+        /* f16: the float's sign, and a fraction of an exponent that keeps it between 1 and 2 */
+        const uint16_t half = dtype == FUSELN_DTYPE_BF16
+                                  ? (uint16_t)(word >> 16)
+                                  : (uint16_t)((word >> 16 & 0x8000) | 0x3c00 | (word >> 8 & 0x3ff));
+        const void *bits = dtype == FUSELN_DTYPE_F64   ? (const void *)&value
+                           : dtype == FUSELN_DTYPE_F32 ? (const void *)&single
+                                                       : (const void *)&half;
+        memcpy(host + i * size, bits, size);
+    }
+    must(cuda.cuMemAlloc_v2(&tensor->base, tensor->bytes), "cuMemAlloc");
+    must(cuda.cuMemcpyHtoD_v2(tensor->base, host, tensor->bytes), "cuMemcpyHtoD");
+    free(host);
+    return (void *)(uintptr_t)(tensor->base + tensor->skew);
+}
+
+/* Nothing writes eight bytes of the pattern in a row by chance. */
+static void tensors_check(const struct fuseln_call *call)
+{
+    for (unsigned i = 0; i < tensor_count; i++) {
+        const struct tensor *tensor = &tensors[i];
+        unsigned char *host = malloc(tensor->bytes);
+        must(cuda.cuMemcpyDtoH_v2(host, tensor->base, tensor->bytes), "cuMemcpyDtoH");
+        unsigned run = 0;
+        for (size_t at = tensor->skew; tensor->output && at < tensor->bytes && run < 8; at++)
+            run = host[at] == UNWRITTEN ? run + 1 : 0;
+        if (run == 8)
+            fail(call, "unwritten bytes in output", (int)i);
+        for (size_t at = 0; tensor->output && at < tensor->skew; at++)
+            if (host[at] != UNWRITTEN) {
+                fail(call, "bytes written before output", (int)i);
+                break;
+            }
+        free(host);
+        must(cuda.cuMemFree_v2(tensor->base), "cuMemFree");
+    }
+    tensor_count = 0;
+}
+
+static void run(struct fuseln_call *call)
+{
+    struct fuseln_context *context;
+    struct fuseln_plan plan = {0};
+    enum fuseln_verdict verdict = fuseln_context_current(&context);
+    if (verdict == FUSELN_VERDICT_OK)
+        verdict = fuseln_plan_make(call, fuseln_context_device(context), &plan);
+    for (int i = 0; i < 2 && verdict == FUSELN_VERDICT_OK; i++) /* the second time by the path of known kernels */
+        verdict = fuseln_kernel_launch(context, call, &plan, NULL, (size_t)1 << 30);
+    if (verdict != FUSELN_VERDICT_OK)
+        fail(call, fuseln_verdict_text(verdict), (int)verdict);
+    must(cuda.cuCtxSynchronize(), "cuCtxSynchronize");
+    launches += 2;
+    for (int i = 0; i < 2 && verdict == FUSELN_VERDICT_OK; i++)
+        if (plan.kernel[i])
+            launched[fuseln_variant_index(plan.kernel[i])] = true;
+    tensors_check(call);
+}
+
+/* One operation on tensors of its own, with or without what may be null. */
+static void run_case(enum fuseln_op op, enum fuseln_dtype dtype, int64_t rows, int64_t cols, size_t skew, bool plain)
+{
+    const enum fuseln_dtype acc = dtype == FUSELN_DTYPE_F64 ? FUSELN_DTYPE_F64 : FUSELN_DTYPE_F32;
+    const bool rms = plain, given = op != FUSELN_OP_FORWARD && op != FUSELN_OP_MOMENTS;
+    const size_t all = (size_t)(rows * cols), width = (size_t)cols, height = (size_t)rows;
+    struct fuseln_call call = {
+        .op = op, .dtype = dtype, .rms = rms, .rows = rows, .cols = cols, .eps = 1e-5, .out_rows = 1};
+
+    call.x = tensor_make(all, dtype, skew, false);
+    call.rstd = tensor_make(height, acc, 0, !given);
+    if (!rms)
+        call.mean = tensor_make(height, acc, 0, !given);
+    if (op != FUSELN_OP_MOMENTS && op != FUSELN_OP_DGAMMA && !plain)
+        call.gamma = tensor_make(width, dtype, 0, false);
+    if ((op == FUSELN_OP_FORWARD || op == FUSELN_OP_APPLY) && !plain)
+        call.beta = tensor_make(width, dtype, 0, false);
+    if (op == FUSELN_OP_FORWARD || op == FUSELN_OP_APPLY)
+        call.y = tensor_make(all, dtype, skew, true);
+    if (op == FUSELN_OP_DX || op == FUSELN_OP_DGAMMA)
+        call.dy = tensor_make(all, dtype, skew, false);
+    if (op == FUSELN_OP_DX)
+        call.dx = tensor_make(all, dtype, skew, true);
+    if (op == FUSELN_OP_DGAMMA) {
+        call.dgamma = tensor_make(width, dtype, 0, true);
+        call.dbeta = plain ? NULL : tensor_make(width, dtype, 0, true);
+    }
+    run(&call);
+}
+
+static int find_cuda(void)
+{
+    void *library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_GLOBAL);
+    void *context;
+    int device;
+    if (!library)
+        return 77;
+#define X(name, params) cuda.name = (int(*) params)dlsym(library, #name);
+    FUNCTIONS(X)
+#undef X
+    if (cuda.cuInit(0) != 0 || cuda.cuDeviceGet(&device, 0) != 0)
+        return 77;
+    must(cuda.cuDevicePrimaryCtxRetain(&context, device), "cuDevicePrimaryCtxRetain");
+    must(cuda.cuCtxSetCurrent(context), "cuCtxSetCurrent");
+    return 0;
+}
+
+int main(void)
+{
+    /* Bytes in a row: inside each schedule of the table of variants, and an odd number of elements of each. */
+    static const int64_t row_bytes[] = {48, 128, 240, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072, 262144};
+    const int status = find_cuda();
+    if (status)
+        return status;
+    for (int dtype = 0; dtype < FUSELN_DTYPE_COUNT; dtype++)
+        for (size_t i = 0; i < sizeof row_bytes / sizeof row_bytes[0]; i++)
+            for (int op = 0; op < FUSELN_OP_COUNT; op++)
+                for (int odd = 0; odd < 2; odd++) {
+                    const int64_t cols = row_bytes[i] / (int64_t)fuseln_dtype_bytes((enum fuseln_dtype)dtype) - odd;
+                    run_case((enum fuseln_op)op, (enum fuseln_dtype)dtype, i < 5 ? 37 : 3, cols, (size_t)odd, i % 2);
+                }
+    unsigned missing = 0;
+    for (size_t i = 0; i < FUSELN_VARIANT_COUNT; i++)
+        if (!launched[i])
+            printf("%s%s", missing++ ? ", " : "not launched: ", fuseln_variant_name(fuseln_variant_at(i)));
+    printf("%s%u launches, %u of %u kernels, %u failures\n", missing ? "\n" : "", launches,
+           (unsigned)FUSELN_VARIANT_COUNT - missing, (unsigned)FUSELN_VARIANT_COUNT, failures);
+    return failures ? 1 : 0;
+}

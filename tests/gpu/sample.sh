@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# tests/gpu/sample.sh build | run | memcheck | racecheck | initcheck | synccheck: makes tests/gpu/sample.c with the
+# objects of the library in $TEST_BUILD, or runs it, alone or under that tool of compute-sanitizer. Exit status 77 where
+# the tool is missing or does not serve this device.
+set -uo pipefail
+root=$(cd "$(dirname "$0")/../.." && pwd)
+sample=$TEST_BUILD/gpu/sample
+
+case ${1:-} in
+build)
+    mkdir -p "$TEST_BUILD/gpu"
+    objects=()
+    for target in fuseln_core fuseln_kernels; do
+        mapfile -t -O "${#objects[@]}" objects < <(find "$TEST_BUILD/CMakeFiles/$target.dir" -name '*.o')
+    done
+    exec cc -std=c11 -D_GNU_SOURCE -O2 -I"$root/src" -I"$root/kernels" -o "$sample" "$root/tests/gpu/sample.c" \
+        "${objects[@]}" -ldl -lpthread
+    ;;
+run) exec "$sample" ;;
+*) tool=$1 ;;
+esac
+
+command -v compute-sanitizer >/dev/null || {
+    echo "no compute-sanitizer on this machine"
+    exit 77
+}
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+status=0
+compute-sanitizer --tool "$tool" --error-exitcode 1 --print-limit 20 "$sample" 2>&1 | tee "$log" || status=1
+grep -q 'Device not supported' "$log" && status=77
+exit $status

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# tools/gpu_check.sh [--small] [FOLDER]: is all of it right on the GPU of this machine? Builds with the machine's nvcc,
+# runs the real PyTorch under fuseln (tests/gpu/check.py) and every kernel of ours under compute-sanitizer
+# (tests/gpu/sample.c). At most 8 minutes. What it prints also goes to FOLDER (build-gpu/results) as gpu_check.txt.
+# Exit status: 1 if a step failed, 77 without a GPU. TEST_BUILD=DIRECTORY takes the build there.
+# --small: few shapes, to rehearse it: tests/softgpu/run --cpu-ops -- tools/gpu_check.sh --small
+set -uo pipefail
+# shellcheck source=tests/gpu/steps.sh
+. "$(dirname "$0")/../tests/gpu/steps.sh"
+
+gpu_command="tools/${0##*/} $*" small=()
+if [ "${1:-}" = --small ]; then
+    small=(--small)
+    shift
+fi
+case $#:${1:-} in
+[01]:[!-]* | 0:) ;;
+*) fuseln_die "usage: tools/gpu_check.sh [--small] [FOLDER]" ;;
+esac
+
+gpu_begin gpu_check 460 "${1:-}"
+gpu_build
+sample=$fuseln_root/tests/gpu/sample.sh
+gpu_step sample-build 60 "$sample" build
+gpu_step sample 60 "$sample" run
+gpu_step check.py 240 "$gpu_python" -u "$fuseln_root/tests/gpu/check.py" "${small[@]}" "$TEST_BUILD/gpu/check"
+for tool in memcheck racecheck initcheck synccheck; do
+    gpu_step "$tool" 60 "$sample" "$tool"
+done
+gpu_finish
