@@ -254,8 +254,9 @@ def special(walk, i):
 
 
 def constant(walk, i):
-    for n in range(len(i.writes)):
-        walk.r[i.writes[n]] = walk.word(i.sources[0]._replace(offset=i.sources[0].offset + 4 * n))
+    source = i.sources[0]
+    values = [walk.word(source._replace(offset=source.offset + 4 * n)) for n in range(len(i.writes))]
+    walk.r.update(zip(i.writes, values))  # the address may be in one of them
 
 
 def p2r(walk, i):

@@ -115,6 +115,8 @@ class Walk:
             base = 0 if base is None or base == ZERO else self.r.get(base)
             known = base is not None and bank == "0x0"
             value = self.launch.constants.get(base + operand.offset + 4 * high) if known else None
+            if bank == "0x2" and not high:  # before sm_90: where a shared variable lies, one value each
+                value = operand.offset << 16
         elif kind == "x":
             value = self.special.get(operand.value)
         else:
