@@ -71,9 +71,9 @@ static __device__ __forceinline__ moments<A> chan(const moments<A> &a, const mom
 
 /*
  * A sum as what it is beyond n times a pivot. Where the row's first chunk is narrow beside its mean, the pivot is that
- * mean: exact for a constant row, where the original has a mean without error and y = beta, and better far from zero.
- * Else it is zero: around a mean near zero a pivot would only make the sum larger, and its rounding. `rest` is scaled
- * by a power of two: it must not overflow where the original's mean is finite.
+ * mean: exact for a constant row of whole chunks, where the original has a mean without error and y = beta, and better
+ * far from zero. Else it is zero: around a mean near zero a pivot would only make the sum larger, and its rounding.
+ * `rest` is scaled by a power of two: it must not overflow where the original's mean is finite.
  */
 template <class A>
 struct pivoted {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # tools/test.sh [--all]: sets up, builds, and runs every test that this machine can run, then the budgets. Prints what
-# was skipped, and fails on any skip but those that need a GPU. --all adds what takes long. Last line: the counts.
+# was skipped, and fails on any skip but those that need a GPU. --all adds what takes long: more drawn cases, and the mutants of our kernels. Last line: the counts.
 set -euo pipefail
 . "$(dirname "$0")/setup.sh"
 
@@ -39,6 +39,14 @@ if "$fuseln_root/tools/budgets.sh"; then
 else
     failed=$((failed + 1))
     status=1
+fi
+if [ "${1:-}" = --all ]; then
+    if python3 "$fuseln_root/tests/mutants/mutants.py" "$fuseln_root/build"; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        status=1
+    fi
 fi
 sed -n 's/^ *[0-9]*\/[0-9]* Test *#[0-9]*: \([^ ]*\) .*\*\*\*Skipped.*/skipped: \1/p' "$log"
 echo "$passed passed, $failed failed, $skipped skipped"

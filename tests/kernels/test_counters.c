@@ -3,8 +3,8 @@
  * real shapes touches exactly the bytes it should, each once where a row is held on chip, in 16-byte accesses where
  * rows are aligned, and no check of the counters fails. Prints a line per plan: bytes asked for / compulsory bytes
  * (distinct ones) and widths. gamma, beta, mean and rstd are asked for by every row or thread, which the caches serve:
- * they stand in the line, but not in the ratio. Each check is shown to work on a planted defect, and to stay silent on
- * its repaired twin.
+ * they stand in the line, but not in the ratio. That each check works: test_counters_defects.c.
+ * test_counters [JOB]: this operation only, or `paired` (tests/mutants).
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -248,11 +248,15 @@ static double matrix_ratio(const struct job *job)
     return (double)(sum.read.bytes + sum.written.bytes) / (double)(sum.read.distinct + sum.written.distinct);
 }
 
+static const char *job_name(unsigned job)
+{
+    return job == PAIRED ? "paired" : fuseln_op_name((enum fuseln_op)job);
+}
+
 static void job_print(const struct job *job)
 {
     const struct shape *s = &job->shape;
-    printf("%-7s %-4s %3ld x %-5ld +%zu%s%s %s ratio %.3f:",
-           s->job == PAIRED ? "paired" : fuseln_op_name((enum fuseln_op)s->job), fuseln_dtype_name(s->dtype),
+    printf("%-7s %-4s %3ld x %-5ld +%zu%s%s %s ratio %.3f:", job_name(s->job), fuseln_dtype_name(s->dtype),
            (long)s->rows, (long)s->cols, s->off, s->rms ? " rms" : "", s->affine ? "" : " plain",
            fuseln_variant_name(job->launches[0].plan.kernel[0]), matrix_ratio(job));
     for (int id = 0; id < TENSOR_COUNT; id++) {
@@ -309,6 +313,8 @@ static void job_do(const struct shape *shape)
         tensor_free(&job.tensors[id]);
 }
 
+static const char *only_job; /* NULL: all */
+
 /* Rows: several for each block, and a little less than a multiple of what a block takes at once: it may ask for its
  * last row in place of rows that do not exist. */
 static void every_plan_touches_what_it_must(void **state)
@@ -319,7 +325,8 @@ static void every_plan_touches_what_it_must(void **state)
     assert_true(softgpu_counters_run());
     struct shape s = {0};
     for (s.job = 0; s.job < JOBS; s.job++)
-        for (s.dtype = 0; s.dtype < FUSELN_DTYPE_COUNT; s.dtype++)
+        for (s.dtype = only_job && strcmp(only_job, job_name(s.job)) ? FUSELN_DTYPE_COUNT : 0;
+             s.dtype < FUSELN_DTYPE_COUNT; s.dtype++)
             for (size_t c = 0; c < sizeof cols / sizeof cols[0]; c++)
                 for (size_t o = 0; o < sizeof offs / sizeof offs[0]; o++) {
                     s.cols = cols[c];
@@ -331,8 +338,9 @@ static void every_plan_touches_what_it_must(void **state)
                 }
 }
 
-int main(void)
+int main(int argc, char *argv[])
 {
+    only_job = argc > 1 ? argv[1] : NULL;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_plan_touches_what_it_must),
     };

@@ -159,6 +159,20 @@ inline int __float_as_int(float value)
     return bits;
 }
 
+/* No kernel of ours may use it; tests/mutants plants it. Lanes take turns, so this is one. */
+inline float atomicAdd(float *address, float value)
+{
+    const float old = *address;
+    *address = old + value;
+    return old;
+}
+inline double atomicAdd(double *address, double value)
+{
+    const double old = *address;
+    *address = old + value;
+    return old;
+}
+
 /* CUDA 12.0's headers give these to device code only. Templates: newer headers' own functions are preferred. */
 template <class T>
 inline float2 __half22float2(T pair)

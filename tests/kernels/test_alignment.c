@@ -1,0 +1,77 @@
+/*
+ * Which alignments make a plan narrow: each tensor that an operation reads or writes by 16 bytes counts by itself, as
+ * do the columns. Elsewhere all tensors of a call lie alike. Plans only, nothing runs; found missing by tests/mutants.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "variant.h"
+
+static const struct fuseln_device device = {.cc_major = 9, .sm_count = 132, .smem_optin_bytes = 227 << 10};
+
+enum { PLACE = 1 << 20 };
+#define AT(n) ((void *)(uintptr_t)((n)*PLACE)) /* nobody follows it */
+static const struct fuseln_call aligned = {.rows = 100,
+                                           .eps = 1e-5,
+                                           .x = AT(1),
+                                           .dy = AT(2),
+                                           .gamma = AT(3),
+                                           .beta = AT(4),
+                                           .mean = AT(5),
+                                           .rstd = AT(6),
+                                           .y = AT(7),
+                                           .dx = AT(8),
+                                           .dgamma = AT(9),
+                                           .dbeta = AT(10),
+                                           .out_rows = 1};
+
+/* X(operation, tensor) of whole chunks. APPLY looks at addresses when it runs. */
+// clang-format off
+#define CHUNKED(X)                                                          \
+    X(FORWARD, x) X(FORWARD, y) X(FORWARD, gamma) X(FORWARD, beta)          \
+    X(MOMENTS, x)                                                           \
+    X(DX, x) X(DX, dy) X(DX, dx) X(DX, gamma)                               \
+    X(DGAMMA, x) X(DGAMMA, dy)
+// clang-format on
+
+static bool is_narrow(const struct fuseln_call *call)
+{
+    struct fuseln_plan plan;
+    assert_int_equal(fuseln_plan_make(call, &device, &plan), FUSELN_VERDICT_OK);
+    assert_int_equal(plan.kernel[0]->narrow, plan.width < FUSELN_CHUNK_BYTES);
+    return plan.kernel[0]->narrow;
+}
+
+static void one_unaligned_tensor_makes_a_plan_narrow(void **state)
+{
+    static const int64_t cols[] = {64, 512, 4096, 16384, 80000};
+    (void)state;
+    for (size_t c = 0; c < sizeof cols / sizeof cols[0]; c++)
+        for (int dtype = 0; dtype < FUSELN_DTYPE_F64; dtype++) {
+            struct fuseln_call call = aligned;
+            call.dtype = (enum fuseln_dtype)dtype;
+            call.cols = cols[c];
+            const size_t size = fuseln_dtype_bytes(call.dtype);
+#define X(operation, tensor)                                                    \
+    call.op = FUSELN_OP_##operation;                                            \
+    assert_false(is_narrow(&call));                                             \
+    call.tensor = (void *)((uintptr_t)aligned.tensor + FUSELN_CHUNK_BYTES / 2); \
+    assert_true(is_narrow(&call));                                              \
+    call.tensor = (void *)((uintptr_t)aligned.tensor + size);                   \
+    assert_true(is_narrow(&call));                                              \
+    call.tensor = aligned.tensor;                                               \
+    call.cols++; /* its second row is unaligned */                              \
+    assert_true(is_narrow(&call));                                              \
+    call.cols--;
+            CHUNKED(X)
+#undef X
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(one_unaligned_tensor_makes_a_plan_narrow)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
