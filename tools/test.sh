@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # tools/test.sh [--all]: sets up, builds, and runs every test that this machine can run, then the budgets. Prints what
-# was skipped, and fails on any skip but those that need a GPU. --all adds what takes long: more drawn cases, and the mutants of our kernels. Last line: the counts.
+# was skipped, and fails on any skip but those that need a GPU. --all adds what takes long: more drawn cases, and the
+# mutants of our kernels. Last line: the counts.
 set -euo pipefail
 . "$(dirname "$0")/setup.sh"
 
