@@ -77,9 +77,9 @@ static uintptr_t module_load(const struct launch *launch, enum fuseln_module mod
     return known;
 }
 
-static enum fuseln_verdict function_load(const struct launch *launch, const struct fuseln_variant *variant,
-                                         CUfunction *ret_function)
+static enum fuseln_verdict function_load(const struct launch *launch, int which, CUfunction *ret_function)
 {
+    const struct fuseln_variant *variant = launch->plan->kernel[which];
     const uintptr_t module = module_load(launch, (enum fuseln_module)variant->module);
     if (module == FUSELN_SLOT_IMAGE) {
         atomic_store(&launch->context->functions[fuseln_variant_index(variant)], FUSELN_SLOT_IMAGE);
@@ -87,7 +87,7 @@ static enum fuseln_verdict function_load(const struct launch *launch, const stru
     }
     if (!module || launch->driver->module_get_func(ret_function, (CUmodule)module, variant->name) != CUDA_SUCCESS)
         return FUSELN_VERDICT_REFUSED;
-    if (variant->narrow || variant->place == FUSELN_RING) { /* if this fails, so will a launch that needs it */
+    if (launch->plan->smem_bytes[which]) { /* if this fails, so will a launch that needs it */
         const struct fuseln_device_record *record =
             atomic_load_explicit(&launch->context->record, memory_order_acquire);
         launch->driver->func_set_attr(*ret_function, CU_FUNC_ATTR_MAX_DYNAMIC_SHARED_SIZE_BYTES,
@@ -105,7 +105,7 @@ static enum fuseln_verdict functions_load(struct launch *launch)
         return FUSELN_VERDICT_REFUSED;
     for (int i = 0; i < 2 && launch->plan->kernel[i] && verdict == FUSELN_VERDICT_OK; i++)
         if (!launch->functions[i])
-            verdict = function_load(launch, launch->plan->kernel[i], &launch->functions[i]);
+            verdict = function_load(launch, i, &launch->functions[i]);
     launch->driver->exchange_capture(&mode);
     return verdict;
 }

@@ -25,7 +25,7 @@ struct fuseln_variant {
     const char *name; /* of the kernel in its image */
     unsigned char module, dtype;
     bool narrow;
-    unsigned char place, rows, blocks;
+    unsigned char place;
     unsigned short lanes, chunks; /* the schedule, as in variants.h */
 };
 

@@ -8,7 +8,7 @@
 
 const struct fuseln_variant fuseln_variants[] = {
 #define X(kernel, module, dtype, type, lanes, chunks, rows, place, narrow, blocks) \
-    {#kernel, FUSELN_MODULE_##module, FUSELN_DTYPE_##dtype, narrow, place, rows, blocks, lanes, chunks},
+    {#kernel, FUSELN_MODULE_##module, FUSELN_DTYPE_##dtype, narrow, place, lanes, chunks},
     FUSELN_VARIANTS(X)
 #undef X
 };
@@ -153,12 +153,13 @@ static unsigned tile_bytes(int chunks)
     return (unsigned)FUSELN_TILE_SLOTS(chunks) * FUSELN_CHUNK_BYTES;
 }
 
-/* A block to a row, of rows that no registers hold: the ring if the shared memory holds `rows` rows, else twice.
- * `first` is the ring's place among the part's schedules; narrow rows have one variant for both. */
+/* A block to a row, of rows that no registers hold: the ring if the shared memory holds two rows, one behind the other
+ * or of x and dy, else twice. `first` is the ring's place among the part's schedules; narrow rows have one variant for
+ * both. */
 static enum fuseln_verdict plan_wide(const struct fuseln_call *call, const struct fuseln_device *device, size_t part,
-                                     size_t first, size_t narrow, int64_t rows, struct fuseln_plan *plan)
+                                     size_t first, size_t narrow, struct fuseln_plan *plan)
 {
-    const int64_t ring = rows * divide_up(row_bytes(call), FUSELN_CHUNK_BYTES) * FUSELN_CHUNK_BYTES;
+    const int64_t ring = 2 * divide_up(row_bytes(call), FUSELN_CHUNK_BYTES) * FUSELN_CHUNK_BYTES;
     const bool fits = ring <= shared_bytes(device, 1);
     plan->kernel[0] = variant_of(part, plan->width < FUSELN_CHUNK_BYTES ? narrow : first + !fits, call->dtype);
     const struct fuseln_variant *variant = plan->kernel[0];
@@ -195,10 +196,9 @@ static enum fuseln_verdict plan_forward(const struct fuseln_call *call, const st
            row_bytes(call) > (int64_t)schedules[at].lanes * schedules[at].chunks * FUSELN_CHUNK_BYTES)
         at++;
     if (at == FORWARD_SCHEDULES - 2)
-        return plan_wide(call, device, FORWARD, at, NARROW_WIDE, 2, plan);
+        return plan_wide(call, device, FORWARD, at, NARROW_WIDE, plan);
     const bool narrow = plan->width < FUSELN_CHUNK_BYTES;
-    const int64_t threads = larger(schedules[at].lanes, FUSELN_ROW_THREADS);
-    const int64_t block = schedules[at].lanes > 32 ? schedules[at].lanes : threads;
+    const int64_t block = schedules[at].lanes > 32 ? schedules[at].lanes : FUSELN_ROW_THREADS;
     plan->kernel[0] = variant_of(FORWARD, narrow ? schedules[at].narrow : at, call->dtype);
     plan->log_lanes = logarithm(schedules[at].lanes);
     const int64_t groups = block / schedules[at].lanes, rows = groups * (narrow ? 1 : schedules[at].rows);
@@ -261,7 +261,7 @@ static enum fuseln_verdict plan_dx(const struct fuseln_call *call, const struct 
     if (plan_backward(call, device, plan))
         return FUSELN_VERDICT_OK;
     if (call->dtype != FUSELN_DTYPE_F64)
-        return plan_wide(call, device, DX, 0, DX_SCHEDULES, 2, plan);
+        return plan_wide(call, device, DX, 0, DX_SCHEDULES, plan);
     plan->kernel[0] = &fuseln_variants[APPLY - 1];
     plan->smem_bytes[0] = 2 * tile_bytes(plan->kernel[0]->lanes * plan->kernel[0]->chunks);
     return set_grid(plan, 0, call->rows, plan->kernel[0]->lanes);
