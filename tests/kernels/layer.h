@@ -18,23 +18,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "executor.h"
-#include "params.h"
-#include "variant.h"
-
-#define X(name, ...)                               \
-    void name(struct fuseln_ln_params p);          \
-    static void run_##name(const void *p)          \
-    {                                              \
-        name(*(const struct fuseln_ln_params *)p); \
-    }
-FUSELN_VARIANTS(X)
-#undef X
-static void (*const bodies[])(const void *) = {
-#define X(name, ...) run_##name,
-    FUSELN_VARIANTS(X)
-#undef X
-};
+#include "bodies.h"
 
 static
     __attribute__((unused)) struct fuseln_device device = {.sm_count = 4, .smem_optin_bytes = SOFTGPU_SMEM_BYTES_MAX};
@@ -137,39 +121,10 @@ static struct tensor random_tensor(enum fuseln_dtype dtype, int64_t n, size_t of
     return t;
 }
 
-static struct fuseln_ln_params params_of(const struct fuseln_call *call, const struct fuseln_plan *plan, void *partials)
-{
-    return (struct fuseln_ln_params){.x = call->x,
-                                     .dy = call->dy,
-                                     .gamma = call->gamma,
-                                     .beta = call->beta,
-                                     .mean = call->rms ? NULL : call->mean,
-                                     .rstd = call->rstd,
-                                     .y = call->op == FUSELN_OP_MOMENTS ? NULL : call->y,
-                                     .dx = call->op == FUSELN_OP_DGAMMA ? NULL : call->dx,
-                                     .dgamma = call->dgamma,
-                                     .dbeta = call->dbeta,
-                                     .partials = partials,
-                                     .rows = call->rows,
-                                     .cols = call->cols,
-                                     .partial_rows = plan->partial_rows,
-                                     .parts = plan->parts,
-                                     .out_rows = call->out_rows,
-                                     .eps = call->eps,
-                                     .inverse_cols = plan->inverse_cols,
-                                     .eps_f = (float)call->eps,
-                                     .inverse_cols_f = plan->inverse_cols_f,
-                                     .width = (int)plan->width,
-                                     .log_lanes = (int)plan->log_lanes,
-                                     .stages = (int)plan->stages};
-}
-
 static void run_kernel(const struct fuseln_plan *plan, int which, const struct fuseln_ln_params *p)
 {
-    const struct softgpu_grid grid = {
-        plan->kernel[which]->name, {plan->grid[which], 1, 1}, {plan->block[which], 1, 1}, {0}, plan->smem_bytes[which]};
     signal(SIGSEGV, SIG_DFL); /* on a fiber's stack, with the executor's lock held, cmocka could not go on */
-    const char *error = softgpu_execute(&grid, bodies[fuseln_variant_index(plan->kernel[which])], p);
+    const char *error = body_run(plan, which, p);
     if (error)
         fail_msg("%s", error);
 }

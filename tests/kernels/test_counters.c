@@ -15,25 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bodies.h"
 #include "counters.h"
-#include "executor.h"
-#include "params.h"
-#include "variant.h"
-
-#define X(name, ...)                               \
-    void name(struct fuseln_ln_params p);          \
-    static void run_##name(const void *p)          \
-    {                                              \
-        name(*(const struct fuseln_ln_params *)p); \
-    }
-FUSELN_VARIANTS(X)
-#undef X
-
-static void (*const bodies[])(const void *) = {
-#define X(name, ...) run_##name,
-    FUSELN_VARIANTS(X)
-#undef X
-};
 
 /* The matrices of rows x cols first, then the parameters. */
 // clang-format off
@@ -163,7 +146,8 @@ static bool job_make(struct job *job, const struct shape *shape)
     memset(job, 0, sizeof *job);
     job->shape = *shape;
     tensors_make(job);
-    job->call = (struct fuseln_call){.dtype = shape->dtype,
+    job->call = (struct fuseln_call){.op = shape->job == PAIRED ? FUSELN_OP_DX : (enum fuseln_op)shape->job,
+                                     .dtype = shape->dtype,
                                      .rms = shape->rms,
                                      .rows = shape->rows,
                                      .cols = shape->cols,
@@ -173,32 +157,13 @@ static bool job_make(struct job *job, const struct shape *shape)
                                      CALL_TENSORS(X)
 #undef X
     };
-    job->launches[0].plan = plan_make(job, shape->job == PAIRED ? FUSELN_OP_DX : (enum fuseln_op)shape->job);
+    job->launches[0].plan = plan_make(job, job->call.op);
     job->launches[1].plan = shape->job == PAIRED ? plan_make(job, FUSELN_OP_DGAMMA) : job->launches[0].plan;
     job->launches[1].which = 1;
     const size_t bytes = job->launches[0].plan.scratch_bytes;
     if (bytes && (uses[shape->job].writes & BIT(dgamma)))
         job->tensors[TENSOR_partials] = tensor_make(TENSOR_partials, bytes, 0, false);
     return bytes || shape->job != PAIRED;
-}
-
-static struct fuseln_ln_params params_make(const struct job *job, const struct fuseln_plan *plan)
-{
-    const struct fuseln_call *call = &job->call;
-    return (struct fuseln_ln_params){
-#define X(name) .name = call->name,
-        CALL_TENSORS(X) X(rows) X(cols) X(out_rows) X(eps)
-#undef X
-            .partials = job->tensors[TENSOR_partials].at,
-        .partial_rows = plan->partial_rows,
-        .parts = plan->parts,
-        .inverse_cols = plan->inverse_cols,
-        .eps_f = (float)call->eps,
-        .inverse_cols_f = plan->inverse_cols_f,
-        .width = (int)plan->width,
-        .log_lanes = (int)plan->log_lanes,
-        .stages = (int)plan->stages,
-    };
 }
 
 static void counts_sum(struct softgpu_counts *sum, struct softgpu_counts more)
@@ -214,12 +179,8 @@ static void job_run(struct job *job)
         const int which = job->launches[i].which;
         if (!plan->kernel[which])
             continue;
-        const struct fuseln_ln_params p = params_make(job, plan);
-        const struct softgpu_grid grid = {.kernel = fuseln_variant_name(plan->kernel[which]),
-                                          .grid_dim = {plan->grid[which], 1, 1},
-                                          .block_dim = {plan->block[which], 1, 1},
-                                          .smem_bytes = plan->smem_bytes[which]};
-        const char *error = softgpu_execute(&grid, bodies[fuseln_variant_index(plan->kernel[which])], &p);
+        const struct fuseln_ln_params p = params_of(&job->call, plan, job->tensors[TENSOR_partials].at);
+        const char *error = body_run(plan, which, &p);
         if (error)
             fail_msg("%ld x %ld, %zu elements off: %s", (long)job->shape.rows, (long)job->shape.cols, job->shape.off,
                      error);
