@@ -1,8 +1,8 @@
 /*
  * APPLY, the second launch of a two-launch forward: y = gamma ((x - mean) rstd) + beta, mean and rstd read.
  * Element by element the arithmetic of FORWARD, so the same bits whatever the schedule: one schedule, in which a group
- * of p.lanes lanes has a row, tile after tile, each staged in the dynamic shared memory. gamma and beta are read by
- * chunks where they are aligned, as they mostly are, however the rows lie.
+ * of 1 << p.log_lanes lanes has a row, tile after tile, each staged in the dynamic shared memory. gamma and beta are
+ * read by chunks where they are aligned, as they mostly are, however the rows lie.
  */
 #include "row.cuh"
 

@@ -8,7 +8,7 @@
  */
 #include "gradient.cuh"
 
-/* LANES 0: narrow rows, p.lanes of them, which the lanes copy for each other, without cp.async. */
+/* LANES 0: narrow rows, of 1 << p.log_lanes lanes, whose chunks each other lane may have fetched. */
 template <class T, int LANES, int K, row_fill FILL>
 struct backward {
     using A = acc_of<T>;

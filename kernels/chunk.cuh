@@ -1,8 +1,6 @@
 /*
- * 16 bytes of a row, the only unit in which rows are read and written: held raw, converted when used.
- * A chunk is counted from the row's first element; `inside` is how many of its bytes belong to the row, and no other
- * byte is touched. Aligned rows take one 16-byte access per chunk. A narrow variant takes accesses of 8 or 4 bytes
- * where `width` allows, else, and in the chunk that ends the row, of one element.
+ * 16 bytes of a row, counted from its first element: held raw, converted when used. How a row of any alignment becomes
+ * chunks, and no other byte than its own is touched: row.cuh and, for sums over rows, dgamma.cu.
  */
 #ifndef FUSELN_CHUNK_CUH
 #define FUSELN_CHUNK_CUH
@@ -91,7 +89,7 @@ static __device__ __forceinline__ double product(double a, double b)
 {
     return a * b;
 }
-/* 1 / n and a / n for a count n: a true division brings a slow path for values that a count never has. */
+/* 1 / n for a count n: a true division brings a slow path for values that a count never has. */
 static __device__ __forceinline__ float reciprocal(float n)
 {
     const float guess = __fdividef(1.0f, n);
@@ -101,11 +99,13 @@ static __device__ __forceinline__ double reciprocal(double n)
 {
     return 1.0 / n;
 }
-template <class A>
-static __device__ __forceinline__ A divide(A a, A n, A reciprocal_n)
+static __device__ __forceinline__ float add(float a, float b)
 {
-    const A guess = a * reciprocal_n;
-    return mul_add(mul_add(-guess, n, a), reciprocal_n, guess);
+    return a + b;
+}
+static __device__ __forceinline__ double add(double a, double b)
+{
+    return a + b;
 }
 static __device__ __forceinline__ float absolute(float v)
 {
@@ -198,52 +198,6 @@ static __device__ __forceinline__ chunk<T> splat(acc_of<T> value)
         v[i] = both(value);
     narrow(v, c);
     return c;
-}
-
-/* The chunk at `from`, of which `inside` bytes exist, by accesses of `width` bytes where it is whole; `c` comes with
- * the values of missing elements. */
-template <class T>
-static __device__ __forceinline__ chunk<T> load(const char *from, int inside, int width, chunk<T> c)
-{
-    if (inside == FUSELN_CHUNK_BYTES && width >= 8) {
-        c.half[0] = reinterpret_cast<const uint2 *>(from)[0];
-        c.half[1] = reinterpret_cast<const uint2 *>(from)[1];
-    } else if (sizeof(T) < 4 && inside == FUSELN_CHUNK_BYTES && width == 4) {
-#pragma unroll
-        for (int i = 0; i < 4; i++)
-            c.word[i] = reinterpret_cast<const unsigned *>(from)[i];
-    } else {
-#pragma unroll
-        for (int i = 0; i < chunk<T>::size; i++)
-            if (i * static_cast<int>(sizeof(T)) < inside)
-                c.at[i] = reinterpret_cast<const T *>(from)[i];
-    }
-    return c;
-}
-
-template <class T>
-static __device__ __forceinline__ void store(char *to, int inside, int width, const chunk<T> &c)
-{
-    if (inside == FUSELN_CHUNK_BYTES && width >= 8) {
-        reinterpret_cast<uint2 *>(to)[0] = c.half[0];
-        reinterpret_cast<uint2 *>(to)[1] = c.half[1];
-    } else if (sizeof(T) < 4 && inside == FUSELN_CHUNK_BYTES && width == 4) {
-#pragma unroll
-        for (int i = 0; i < 4; i++)
-            reinterpret_cast<unsigned *>(to)[i] = c.word[i];
-    } else {
-#pragma unroll
-        for (int i = 0; i < chunk<T>::size; i++)
-            if (i * static_cast<int>(sizeof(T)) < inside)
-                reinterpret_cast<T *>(to)[i] = c.at[i];
-    }
-}
-
-/* Bytes of a chunk that belong to the row. */
-static __device__ __forceinline__ int bytes_inside(long long index, long long row_bytes)
-{
-    const long long rest = row_bytes - index * FUSELN_CHUNK_BYTES;
-    return rest <= 0 ? 0 : rest >= FUSELN_CHUNK_BYTES ? FUSELN_CHUNK_BYTES : static_cast<int>(rest);
 }
 
 #endif

@@ -8,6 +8,34 @@
  */
 #include "gradient.cuh"
 
+/* Bytes of a chunk that belong to the row. */
+static __device__ __forceinline__ int bytes_inside(long long index, long long row_bytes)
+{
+    const long long rest = row_bytes - index * FUSELN_CHUNK_BYTES;
+    return rest <= 0 ? 0 : rest >= FUSELN_CHUNK_BYTES ? FUSELN_CHUNK_BYTES : static_cast<int>(rest);
+}
+
+/* The chunk at `from`, of which `inside` bytes exist, by accesses of `width` bytes where it is whole; `c` comes with
+ * the values of missing elements. */
+template <class T>
+static __device__ __forceinline__ chunk<T> load(const char *from, int inside, int width, chunk<T> c)
+{
+    if (inside == FUSELN_CHUNK_BYTES && width >= 8) {
+        c.half[0] = reinterpret_cast<const uint2 *>(from)[0];
+        c.half[1] = reinterpret_cast<const uint2 *>(from)[1];
+    } else if (sizeof(T) < 4 && inside == FUSELN_CHUNK_BYTES && width == 4) {
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+            c.word[i] = reinterpret_cast<const unsigned *>(from)[i];
+    } else {
+#pragma unroll
+        for (int i = 0; i < chunk<T>::size; i++)
+            if (i * static_cast<int>(sizeof(T)) < inside)
+                c.at[i] = reinterpret_cast<const T *>(from)[i];
+    }
+    return c;
+}
+
 template <class T, bool NARROW>
 static __device__ __forceinline__ chunk<T> load_any(const char *from, int inside, int width)
 {

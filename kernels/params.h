@@ -20,7 +20,7 @@ struct fuseln_ln_params {
     long long parts;             /* partial rows that have rows at all, the first ones */
     double inverse_cols;         /* 1 / cols */
     float eps_f, inverse_cols_f; /* rounded */
-    int width;                   /* bytes per access of rows of x, dy, y, dx, and of gamma and beta: 16, 8, 4 or 2 */
+    int width;                   /* of it all chunks' addresses are multiples, 16 bytes at most; for DGAMMA's sums */
     int log_lanes;               /* of the threads that share a row, where the kernel serves several schedules */
     int stages;                  /* rows that a thread has in its ring of shared memory, 1 or 2 */
 };

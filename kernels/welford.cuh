@@ -57,7 +57,7 @@ static __device__ __forceinline__ A sum_pairs(A (&v)[N])
     for (int step = 1; step < N; step *= 2)
 #pragma unroll
         for (int i = 0; i + step < N; i += 2 * step)
-            v[i] += v[i + step];
+            v[i] = add(v[i], v[i + step]);
     return v[0];
 }
 
@@ -98,14 +98,10 @@ static __device__ __forceinline__ pivoted<A> held_sum(const pair<A> (&v)[K][P], 
 #pragma unroll
         for (int i = 0; i < P; i++)
             copy[i] = v[k][i];
-#pragma unroll
-        for (int step = 1; step < P; step *= 2)
-#pragma unroll
-            for (int i = 0; i + step < P; i += 2 * step)
-                copy[i] = add(copy[i], copy[i + step]);
-        part[k] = copy[0].lo + copy[0].hi;
+        const pair<A> sum = sum_pairs(copy);
+        part[k] = sum.lo + sum.hi;
     }
-    A counts[K];
+    A counts[K], scaled[K / 2];
 #pragma unroll
     for (int k = 0; k < K; k++) {
         counts[k] = tile.has(k) ? A(E) : A(0);
@@ -124,14 +120,9 @@ static __device__ __forceinline__ pivoted<A> held_sum(const pair<A> (&v)[K][P], 
     for (int k = 0; k < K; k++)
         part[k] = mul_add(-counts[k], pivot, part[k]);
 #pragma unroll
-    for (int k = 0; k < K; k += 2)
-        part[k] = (K > 1 ? part[k] + part[k + 1] : part[k]) * A(sum_scale<K, E>());
-#pragma unroll
-    for (int step = 2; step < K; step *= 2)
-#pragma unroll
-        for (int k = 0; k + step < K; k += 2 * step)
-            part[k] += part[k + step];
-    return {pivot, sum_lanes<Tile::GROUP>(part[0], tile.group())};
+    for (int k = 0; k < K / 2; k++)
+        scaled[k] = (part[2 * k] + part[2 * k + 1]) * A(sum_scale<K, E>());
+    return {pivot, sum_lanes<Tile::GROUP>(sum_pairs(scaled), tile.group())};
 }
 
 /* v becomes v - mean, missing elements stay zero; their squares are summed. */
@@ -205,7 +196,7 @@ static __device__ __forceinline__ moments<A> block_held_moments(pair<A> (&v)[K][
     return {cols, mean, sum_lanes<WARPS>(slots[SQUARES][w], warps)};
 }
 
-/* A whole row from the parts of the warps of a block. `slots` as above. One barrier. */
+/* A whole row from the parts of the warps of a block. `slots` are shared, one for each warp. One barrier. */
 template <int WARPS, class A>
 static __device__ __forceinline__ moments<A> block_moments(moments<A> *slots, const moments<A> &part, A cols,
                                                            A inverse_cols)
