@@ -8,9 +8,9 @@
 #include "row.cuh"
 
 template <class A>
-static __device__ __forceinline__ A rstd_of(const fuseln_ln_params &p, A m2)
+static __device__ __forceinline__ A rstd_of(const fuseln_ln_params &p, A m2, A inverse)
 {
-    return inverse_root(mul_add(m2, inverse_cols<A>(p), sizeof(A) == 8 ? A(p.eps) : A(p.eps_f)));
+    return inverse_root(mul_add(m2, inverse, sizeof(A) == 8 ? A(p.eps) : A(p.eps_f)));
 }
 template <class A>
 static __device__ __forceinline__ void write_statistics(const fuseln_ln_params &p, long long row, A mean, A rstd)
@@ -23,9 +23,9 @@ static __device__ __forceinline__ void write_statistics(const fuseln_ln_params &
 /* v becomes x - mean. */
 template <int LANES, int K, class A, int P, class Tile>
 static __device__ __forceinline__ moments<A> row_moments(const fuseln_ln_params &p, pair<A> (&v)[K][P],
-                                                         const Tile &tile)
+                                                         const Tile &tile, A inverse)
 {
-    const A cols = A(p.cols), inverse = inverse_cols<A>(p);
+    const A cols = A(p.cols);
     return tile.lanes() > 32 ? block_held_moments<(LANES > 32 ? LANES / 32 : 0)>(v, tile, cols, inverse, !p.mean)
                              : held_moments(v, tile, cols, inverse, !p.mean);
 }
@@ -79,11 +79,12 @@ struct forward_held {
 
     __device__ __forceinline__ void statistics()
     {
+        const A inverse = FILL == FULL ? A(1) / (LANES * K * 2 * P) : inverse_cols<A>(p);
 #pragma unroll
         for (int r = 0; r < ROWS; r++) {
-            const moments<A> m = row_moments<LANES>(p, v[r], tile);
+            const moments<A> m = row_moments<LANES>(p, v[r], tile, inverse);
             mean[r] = m.mean;
-            rstd[r] = rstd_of(p, m.m2);
+            rstd[r] = rstd_of(p, m.m2, inverse);
         }
 #pragma unroll
         for (int r = 0; r < ROWS; r++)
@@ -159,8 +160,9 @@ struct forward_narrow {
 #pragma unroll
         for (int k = 0; k < K; k++)
             widen(x[k], v[k]);
-        const moments<A> m = row_moments<0>(p, v, tile);
-        const A rstd = rstd_of(p, m.m2);
+        const A inverse = inverse_cols<A>(p);
+        const moments<A> m = row_moments<0>(p, v, tile, inverse);
+        const A rstd = rstd_of(p, m.m2, inverse);
         if (tile.lane == 0 && exists)
             write_statistics(p, row, m.mean, rstd);
         if (!p.y)
@@ -298,7 +300,7 @@ struct forward_wide {
                 __pipeline_wait_prior(1);
             }
             const moments<A> m = statistics(row, turn);
-            const A rstd = rstd_of(p, m.m2);
+            const A rstd = rstd_of(p, m.m2, inverse_cols<A>(p));
             if (threadIdx.x == 0)
                 write_statistics(p, row, m.mean, rstd);
             if (p.y)

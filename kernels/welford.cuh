@@ -76,7 +76,7 @@ static __device__ __forceinline__ moments<A> chan(const moments<A> &a, const mom
  * `rest` is scaled by a power of two: it must not overflow where the original's mean is finite.
  */
 template <class A>
-struct pivoted {
+struct alignas(2 * sizeof(A)) pivoted {
     A pivot, rest;
 };
 template <int K, int E>
@@ -113,8 +113,10 @@ static __device__ __forceinline__ pivoted<A> held_sum(const pair<A> (&v)[K][P], 
         const A first = counts[0] > 0 ? counts[0] : A(1);
         pivot = first < E ? part[0] * reciprocal(first) : pivot;
     }
-    const A spread = v[0][0].lo - pivot; /* 2^-9: less than one row in a thousand by chance */
-    pivot = absolute(spread) <= absolute(pivot) * A(0.001953125f) ? pivot : A(0);
+    /* Around zero, both are so near in one row of thousands by chance. */
+    const A near = absolute(pivot) * A(0.03125f);
+    const bool narrow = (absolute(v[0][0].lo - pivot) <= near) & (absolute(v[0][0].hi - pivot) <= near);
+    pivot = narrow ? pivot : A(0);
     pivot = __shfl_sync(0xffffffffu, pivot, 0, tile.group());
 #pragma unroll
     for (int k = 0; k < K; k++)
@@ -172,28 +174,28 @@ static __device__ __forceinline__ moments<A> block_held_moments(pair<A> (&v)[K][
                                                                 A inverse_cols, bool rms)
 {
     constexpr A scale = sum_scale<K, 2 * P>();
-    enum { PIVOT, REST, COUNT, SQUARES, VALUES };
-    __shared__ A slots[VALUES][FUSELN_ROW_WARPS];
+    __shared__ pivoted<A> sums[FUSELN_ROW_WARPS];
+    __shared__ A counts[FUSELN_ROW_WARPS], squares[FUSELN_ROW_WARPS];
     const int warps = tile.lanes() / 32, w = threadIdx.x % warps, own = threadIdx.x / 32;
     const bool leads = threadIdx.x % 32 == 0;
     const pivoted<A> sum = held_sum(v, tile);
     A count = tile.held() * scale;
     if (leads) {
-        slots[PIVOT][own] = sum.pivot;
-        slots[REST][own] = sum.rest;
+        sums[own] = sum;
         if (!Tile::ALL_FULL)
-            slots[COUNT][own] = count;
+            counts[own] = count;
     }
     __syncthreads();
     if (!Tile::ALL_FULL)
-        count = slots[COUNT][w];
-    const A pivot = slots[PIVOT][0], rest = mul_add(count, slots[PIVOT][w] - pivot, slots[REST][w]);
+        count = counts[w];
+    const pivoted<A> part = sums[w];
+    const A pivot = sums[0].pivot, rest = mul_add(count, part.pivot - pivot, part.rest);
     const A mean = rms ? A(0) : mul_add(sum_lanes<WARPS>(rest, warps), inverse_cols * (1 / scale), pivot);
     const A m2 = held_squares(v, tile, mean);
     if (leads)
-        slots[SQUARES][own] = m2;
+        squares[own] = m2;
     __syncthreads();
-    return {cols, mean, sum_lanes<WARPS>(slots[SQUARES][w], warps)};
+    return {cols, mean, sum_lanes<WARPS>(squares[w], warps)};
 }
 
 /* A whole row from the parts of the warps of a block. `slots` are shared, one for each warp. One barrier. */
