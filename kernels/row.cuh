@@ -94,10 +94,10 @@ struct row_tile {
     {
         return FILL == FULL || left - own() > step(k);
     }
-    /* Do all lanes have the whole of their k-th chunk? Known of the row, not of the lane: no lane waits for another. */
+    /* Has the row the whole of this thread's k-th chunk? */
     __device__ __forceinline__ bool full(int k) const
     {
-        return FILL == FULL || left >= step(k + 1);
+        return FILL == FULL || left - own() >= step(k) + FUSELN_CHUNK_BYTES;
     }
     /* Elements of this thread's k-th chunk that the row has. */
     __device__ __forceinline__ int count(int k) const
