@@ -12,7 +12,7 @@
 
 #include "driver_objects.h"
 
-enum { ABI_7 = 7, ABI_8 = 8, DRIVER_OF_ABI_8 = 12080, MACHINE_CUDA = 190 };
+enum { ABI_7 = 7, ABI_8 = 8, DRIVER_OF_ABI_8 = 12080, MACHINE_CUDA = 190, STO_ENTRY = 0x10 /* STO_CUDA_ENTRY */ };
 enum { ARCHITECTURE_OF_RESERVED_SMEM = 90, RESERVED_SMEM_BYTES = 1024 };
 enum { FATBIN_MAGIC = 0xba55ed50, FATBIN_WRAPPER_MAGIC = 0x466243b1 };
 enum {
@@ -116,7 +116,7 @@ static CUresult cubin_read(const unsigned char *bytes, CUmodule module)
     const Elf64_Sym *symbols = (const Elf64_Sym *)(bytes + table->sh_offset);
     const char *strings = (const char *)bytes + sections[table->sh_link].sh_offset;
     for (size_t i = 0; i < table->sh_size / sizeof *symbols; ++i)
-        if (ELF64_ST_TYPE(symbols[i].st_info) == STT_FUNC && ELF64_ST_BIND(symbols[i].st_info) == STB_GLOBAL)
+        if (ELF64_ST_TYPE(symbols[i].st_info) == STT_FUNC && symbols[i].st_other & STO_ENTRY) /* local ones too */
             cubin_kernel_add(&cubin, module, strings + symbols[i].st_name, (long)i, architecture);
     return CUDA_SUCCESS;
 }

@@ -39,7 +39,9 @@ static void cubin_make(unsigned char *cubin, const char *kernel, unsigned archit
     header.e_shnum = 5;
     header.e_shstrndx = 1;
     Elf64_Sym symbols[2] = {{0},
-                            {.st_info = ELF64_ST_INFO(STB_GLOBAL, STT_FUNC), .st_name = text_add(&text, "", kernel)}};
+                            {.st_info = ELF64_ST_INFO(STB_GLOBAL, STT_FUNC),
+                             .st_other = 0x10, /* STO_CUDA_ENTRY */
+                             .st_name = text_add(&text, "", kernel)}};
     uint32_t info[3] = {0x00080000u | 0x2f << 8 | 4, 1, registers};
     uint32_t kernel_info[5] = {0x000c0000u | 0x05 << 8 | 4, THREADS_MAX, 1, 1,
                                (uint32_t)sizeof(struct fuseln_ln_params) << 16 | 0x19 << 8 | 3};
