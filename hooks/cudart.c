@@ -6,6 +6,7 @@
  */
 #include "real.h"
 
+#include "launch.h"
 #include "library.h"
 #include "log.h"
 #include "pipeline.h"
@@ -19,23 +20,16 @@ struct dim3 {
     unsigned x, y, z;
 };
 
-enum { CUDA_ERROR_SYMBOL_NOT_FOUND = 500, ATTRIBUTE_IGNORE = 0, ATTRIBUTE_PROGRAMMATIC_SERIALIZATION = 6 };
-
-struct launch_attribute { /* cudaLaunchAttribute */
-    int id;
-    char pad[4];
-    char value[64];
-};
+enum { CUDA_ERROR_SYMBOL_NOT_FOUND = 500 };
 
 struct launch_config { /* cudaLaunchConfig_t */
     struct dim3 grid, block;
     size_t smem_bytes;
     void *stream;
-    const struct launch_attribute *attributes;
+    const struct fuseln_attribute *attributes;
     unsigned attribute_count;
 };
 
-_Static_assert(sizeof(struct launch_attribute) == 72, "cudaLaunchAttribute");
 _Static_assert(offsetof(struct launch_config, attributes) == 40, "cudaLaunchConfig_t");
 
 static void register_function(void **fatbin, const char *host_function, const char *device_name)
@@ -43,7 +37,7 @@ static void register_function(void **fatbin, const char *host_function, const ch
     const int saved_errno = errno;
     struct fuseln_target target;
 
-    if (device_name && fuseln_targets_match(device_name, &target) && fuseln_config_get()->mode != FUSELN_MODE_OFF) {
+    if (device_name && fuseln_targets_match(device_name, &target) && fuseln_config_hooks(FUSELN_BOUNDARY_RUNTIME)) {
         target.library = fuseln_library_of(host_function, fuseln_targets_known_build);
         if (target.library)
             fuseln_registry_add(host_function, fatbin, &target);
@@ -59,22 +53,6 @@ static __attribute__((noinline)) bool replaced(struct fuseln_launch *launch, voi
     return fuseln_pipeline_run(launch);
 }
 
-/* Through a _ptsz entry point, stream 0 is the per-thread default stream. */
-static inline void *per_thread(void *stream)
-{
-    return stream ? stream : (void *)2;
-}
-
-/* Programmatic serialisation only lets a kernel start earlier: dropping it is safe. Everything else is not ours. */
-static enum fuseln_verdict check_attributes(const struct launch_config *config)
-{
-    for (unsigned i = 0; config->attributes && i < config->attribute_count; i++)
-        if (config->attributes[i].id != ATTRIBUTE_IGNORE &&
-            config->attributes[i].id != ATTRIBUTE_PROGRAMMATIC_SERIALIZATION)
-            return FUSELN_VERDICT_ATTRIBUTE;
-    return FUSELN_VERDICT_OK;
-}
-
 typedef int launch_function(const void *function, struct dim3 grid, struct dim3 block, void **args, size_t smem_bytes,
                             void *stream);
 typedef int launch_ex_function(const struct launch_config *config, const void *function, void **args);
@@ -85,13 +63,13 @@ static int launch_ex(enum fuseln_node node, enum fuseln_real which, const struct
     const struct fuseln_target *target = fuseln_registry_find(function);
     launch_ex_function *real = (launch_ex_function *)fuseln_real(node, which, caller);
 
-    fuseln_record_launch();
+    fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME);
     if (__builtin_expect(target != NULL, 0) && config) {
         struct fuseln_launch launch = {
             .target = target,
             .stream = which == FUSELN_REAL_LAUNCH_EX_PTSZ ? per_thread(config->stream) : config->stream,
             .args = args,
-            .declined = check_attributes(config),
+            .declined = check_attributes(config->attributes, config->attribute_count),
             .boundary = FUSELN_BOUNDARY_RUNTIME,
         };
         memcpy(launch.grid, &config->grid, sizeof(launch.grid));
@@ -137,7 +115,7 @@ static int get_kernel(enum fuseln_node node, void **ret_kernel, const void *func
                                  size_t smem_bytes, void *stream)                                                 \
     {                                                                                                             \
         const struct fuseln_target *target = fuseln_registry_find(function);                                      \
-        fuseln_record_launch();                                                                                   \
+        fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME);                                                            \
         if (__builtin_expect(target != NULL, 0)) {                                                                \
             struct fuseln_launch launch = {.target = target,                                                      \
                                            .stream = effective_stream,                                            \

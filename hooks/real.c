@@ -6,6 +6,7 @@
  */
 #include "real.h"
 
+#include "dlsym.h"
 #include "library.h"
 
 #include <dlfcn.h>
@@ -15,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum { CALLERS_MAX = 32 };
 
@@ -32,6 +34,7 @@ static const char *const node_names[] = {
 #define X(suffix, node) node,
     FUSELN_CUDART_NODES(X)
 #undef X
+        [FUSELN_NODE_DRIVER] = NULL,
 };
 
 static const char *const function_names[] = {
@@ -39,6 +42,9 @@ static const char *const function_names[] = {
     FUSELN_CUDART_EXPORTS(X)
 #undef X
         [FUSELN_REAL_GET_DEVICE] = "cudaGetDevice",
+#define X(id, name) [FUSELN_REAL_##id] = #name,
+    FUSELN_DRIVER_EXPORTS(X)
+#undef X
 };
 
 static struct caller *find_caller(enum fuseln_node node, uintptr_t address)
@@ -73,6 +79,11 @@ static struct caller *add_caller(enum fuseln_node node, uintptr_t address, bool 
     return NULL;
 }
 
+static void *look_up_in(void *scope, const char *name, const char *node)
+{
+    return node ? dlvsym(scope, name, node) : fuseln_dlsym_real()(scope, name);
+}
+
 /* Through the dependencies of the library at this address, as its own references were bound. */
 static void *look_up_in_scope_of(const void *address, const char *name, const char *node)
 {
@@ -84,7 +95,7 @@ static void *look_up_in_scope_of(const void *address, const char *name, const ch
         return NULL;
     void *handle = dlopen(map->l_name[0] ? map->l_name : NULL, RTLD_LAZY | RTLD_NOLOAD);
     if (handle) {
-        function = dlvsym(handle, name, node);
+        function = look_up_in(handle, name, node);
         dlclose(handle);
     }
     return function;
@@ -94,7 +105,7 @@ static void *look_up(enum fuseln_node node, enum fuseln_real which, const void *
 {
     struct caller *caller = find_caller(node, (uintptr_t)address);
     bool local = caller && atomic_load(&caller->local);
-    void *function = local ? NULL : dlvsym(RTLD_NEXT, function_names[which], node_names[node]);
+    void *function = local ? NULL : look_up_in(RTLD_NEXT, function_names[which], node_names[node]);
 
     if (function && !atomic_load(&by_caller[node])) {
         atomic_store_explicit(&fuseln_real_next[node][which], function, memory_order_release);
@@ -125,6 +136,55 @@ void *fuseln_real_find(enum fuseln_node node, enum fuseln_real which, const void
         function = look_up(node, which, address);
     errno = saved_errno;
     return function;
+}
+
+/* An entry of the dynamic section of the library that holds this address, and the library; NULL where it has none. */
+static const ElfW(Dyn) * dynamic_entry(const struct link_map *map, ElfW(Sxword) tag)
+{
+    for (const ElfW(Dyn) *entry = map->l_ld; entry && entry->d_tag != DT_NULL; entry++)
+        if (entry->d_tag == tag)
+            return entry;
+    return NULL;
+}
+
+static const struct link_map *map_of(const void *address)
+{
+    Dl_info info;
+    struct link_map *map = NULL;
+    return dladdr1(address, &info, (void **)&map, RTLD_DL_LINKMAP) ? map : NULL;
+}
+
+/* glibc relocates these in place on most machines. */
+static const char *dynamic_pointer(const struct link_map *map, ElfW(Sxword) tag)
+{
+    const ElfW(Dyn) *entry = dynamic_entry(map, tag);
+    if (!entry)
+        return NULL;
+    return (const char *)(entry->d_un.d_ptr < map->l_addr ? map->l_addr + entry->d_un.d_ptr : entry->d_un.d_ptr);
+}
+
+bool fuseln_real_is_driver(const void *address)
+{
+    const struct link_map *map = map_of(address);
+    const ElfW(Dyn) *soname = map ? dynamic_entry(map, DT_SONAME) : NULL;
+    const char *strings = map ? dynamic_pointer(map, DT_STRTAB) : NULL;
+    return soname && strings && strcmp(strings + soname->d_un.d_val, "libcuda.so.1") == 0;
+}
+
+bool fuseln_real_is_runtime(const void *address)
+{
+    const struct link_map *map = map_of(address);
+    const char *strings = map ? dynamic_pointer(map, DT_STRTAB) : NULL,
+               *at = map ? dynamic_pointer(map, DT_VERDEF) : NULL;
+    while (strings && at) {
+        const ElfW(Verdef) *definition = (const void *)at;
+        const ElfW(Verdaux) *name = (const void *)(at + definition->vd_aux);
+        for (int node = 0; node < FUSELN_NODE_DRIVER; node++)
+            if (strcmp(strings + name->vda_name, node_names[node]) == 0)
+                return true;
+        at = definition->vd_next ? at + definition->vd_next : NULL;
+    }
+    return false;
 }
 
 void fuseln_real_forget(const void *address)

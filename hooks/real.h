@@ -1,11 +1,12 @@
 /*
- * The functions behind our exported hooks: for each cudart version node, the one that the caller would have reached
- * without us. No CUDA library is ever opened, only found again.
+ * The functions behind our exported hooks: for each cudart version node, and for the driver's names, which have no
+ * version, the one that the caller would have reached without us. No CUDA library is ever opened, only found again.
  */
 #ifndef FUSELN_REAL_H
 #define FUSELN_REAL_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -30,13 +31,34 @@
     X(LAUNCH_EX_PTSZ,   cudaLaunchKernelExC_ptsz)             \
     X(COOPERATIVE,      cudaLaunchCooperativeKernel)          \
     X(COOPERATIVE_PTSZ, cudaLaunchCooperativeKernel_ptsz)
+
+/* The same of the driver, exported without a version. */
+#define FUSELN_DRIVER_EXPORTS(X)                                  \
+    X(CU_GET_PROC,          cuGetProcAddress)                     \
+    X(CU_GET_PROC_V2,       cuGetProcAddress_v2)                  \
+    X(CU_GET_PROC_V2_PTSZ,  cuGetProcAddress_v2_ptsz)             \
+    X(CU_LAUNCH,            cuLaunchKernel)                       \
+    X(CU_LAUNCH_PTSZ,       cuLaunchKernel_ptsz)                  \
+    X(CU_LAUNCH_EX,         cuLaunchKernelEx)                     \
+    X(CU_LAUNCH_EX_PTSZ,    cuLaunchKernelEx_ptsz)                \
+    X(CU_COOPERATIVE,       cuLaunchCooperativeKernel)            \
+    X(CU_COOPERATIVE_PTSZ,  cuLaunchCooperativeKernel_ptsz)       \
+    X(CU_MODULE_FUNCTION,   cuModuleGetFunction)                  \
+    X(CU_MODULE_FUNCTIONS,  cuModuleEnumerateFunctions)           \
+    X(CU_MODULE_UNLOAD,     cuModuleUnload)                       \
+    X(CU_LIBRARY_KERNEL,    cuLibraryGetKernel)                   \
+    X(CU_LIBRARY_KERNELS,   cuLibraryEnumerateKernels)            \
+    X(CU_LIBRARY_MODULE,    cuLibraryGetModule)                   \
+    X(CU_LIBRARY_UNLOAD,    cuLibraryUnload)                      \
+    X(CU_KERNEL_FUNCTION,   cuKernelGetFunction)
 // clang-format on
 
 enum fuseln_node {
 #define X(suffix, node) FUSELN_NODE_##suffix,
     FUSELN_CUDART_NODES(X)
 #undef X
-        FUSELN_NODE_COUNT
+        FUSELN_NODE_DRIVER, /* no node of a runtime: the driver's names, without a version */
+    FUSELN_NODE_COUNT
 };
 
 enum fuseln_real {
@@ -44,7 +66,10 @@ enum fuseln_real {
     FUSELN_CUDART_EXPORTS(X)
 #undef X
         FUSELN_REAL_GET_DEVICE, /* cudaGetDevice: asked, not exported */
-    FUSELN_REAL_COUNT
+#define X(id, name) FUSELN_REAL_##id,
+    FUSELN_DRIVER_EXPORTS(X)
+#undef X
+        FUSELN_REAL_COUNT
 };
 
 /* What answers every caller of a node, while one does. */
@@ -60,6 +85,11 @@ static inline void *fuseln_real(enum fuseln_node node, enum fuseln_real which, c
     void *function = atomic_load_explicit(&fuseln_real_next[node][which], memory_order_acquire);
     return __builtin_expect(function != NULL, 1) ? function : fuseln_real_find(node, which, address);
 }
+
+/* Is the library that holds this address a CUDA runtime of a node that we hook (it defines the node)? */
+bool fuseln_real_is_runtime(const void *address);
+/* Is it the driver, by its SONAME? */
+bool fuseln_real_is_driver(const void *address);
 
 /* The library at this address is being unloaded: what was found through it is forgotten. */
 void fuseln_real_forget(const void *address);

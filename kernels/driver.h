@@ -68,6 +68,10 @@ struct fuseln_driver {
 #undef X
 };
 
+/* The next dlsym behind ours, which may be hooked: the C library's, or that of a library that wraps it too. */
+typedef void *fuseln_dlsym_function(void *handle, const char *name);
+fuseln_dlsym_function *fuseln_driver_dlsym(void);
+
 extern _Atomic(const struct fuseln_driver *) fuseln_driver_published; /* NULL until they were found */
 const struct fuseln_driver *fuseln_driver_find(void);
 

@@ -119,6 +119,30 @@ static bool next_word(const char **list, const char **ret_word, size_t *ret_leng
     return *ret_length > 0;
 }
 
+static bool word_is(const char *word, size_t length, const char *text)
+{
+    return strlen(text) == length && !memcmp(word, text, length);
+}
+
+static const char *parse_HOOKS(struct fuseln_config *config, const char *value)
+{
+    const char *list = value, *word;
+    unsigned hooks = 0;
+    size_t length;
+    while (next_word(&list, &word, &length)) {
+        enum fuseln_boundary boundary = 0;
+        while (boundary < FUSELN_BOUNDARY_COUNT && !word_is(word, length, fuseln_boundary_name(boundary)))
+            boundary++;
+        if (boundary == FUSELN_BOUNDARY_COUNT)
+            return value;
+        hooks |= 1u << boundary;
+    }
+    if (!hooks)
+        return value;
+    config->hooks = hooks;
+    return NULL;
+}
+
 static const char *parse_ONLY(struct fuseln_config *config, const char *value)
 {
     char executable[256], pattern[256];
@@ -133,11 +157,6 @@ static const char *parse_ONLY(struct fuseln_config *config, const char *value)
     if (!named)
         config->mode = FUSELN_MODE_OFF;
     return NULL;
-}
-
-static bool word_is(const char *word, size_t length, const char *text)
-{
-    return strlen(text) == length && !memcmp(word, text, length);
 }
 
 /* Does this word of FUSELN_SKIP name the target? A NULL target asks whether the word is one at all. */
@@ -196,6 +215,7 @@ bool fuseln_config_skips(const struct fuseln_config *config, const struct fuseln
 #define ALLOWED_SKIP \
     "forward backward moments apply dx dgamma rms f32 f16 bf16 f64 cols=N build=ID target/name, with commas"
 #define ALLOWED_ONLY    ALLOWED_PATH
+#define ALLOWED_HOOKS   "runtime driver, with a comma"
 #define ALLOWED_SCRATCH "bytes, with K, M or G if wanted"
 
 static const struct variable {

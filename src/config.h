@@ -17,7 +17,7 @@ enum fuseln_mode {
 #undef X
 };
 
-/* X(NAME without FUSELN_, default as text, README sentence). The rows of verify, measure, hooks come with them. */
+/* X(NAME without FUSELN_, default as text, README sentence). The rows of verify and measure come with them. */
 // clang-format off
 #define FUSELN_VARIABLES(X) \
     X(MODE,         "replace", "`replace`; `observe` (recognise and count, launch the originals); `off`")                 \
@@ -28,6 +28,7 @@ enum fuseln_mode {
     X(LOG,          "warn",    "`error`, `warn`, `info` (first launch, each new site) or `debug` (every decline); `:path` after it sends it to a file") \
     X(SKIP,         "",        "comma list never replaced: an op (`forward`, `backward`, `moments`, `apply`, `dx`, `dgamma`, `rms`), a dtype, a target name, `cols=768`, `build=ID`") \
     X(ONLY,         "",        "executable names (shell globs, comma list) in which fuseln acts at all")                    \
+    X(HOOKS,        "runtime,driver", "comma list of the boundaries at which launches are seen: `runtime` (a shared CUDA runtime), `driver` (everything else)") \
     X(SCRATCH,      "32M",     "device memory for partial sums, per device")
 // clang-format on
 
@@ -41,6 +42,7 @@ struct fuseln_config {
     enum fuseln_log_level log_level;
     char log_path[1024]; /* "" means stderr */
     char skip[1024];
+    unsigned hooks; /* bit b set: enum fuseln_boundary b is hooked */
     size_t scratch_bytes;
     char folder[1024]; /* working directory when the settings were read: relative paths start there */
 };
@@ -49,6 +51,13 @@ struct fuseln_config {
  * kernel (a process without CUDA stays silent): fuseln_config_warn prints them, once. */
 const struct fuseln_config *fuseln_config_get(void);
 void fuseln_config_warn(void);
+
+/* Is this boundary hooked in this process? Not where fuseln is off. */
+static inline bool fuseln_config_hooks(enum fuseln_boundary boundary)
+{
+    const struct fuseln_config *config = fuseln_config_get();
+    return config->mode != FUSELN_MODE_OFF && config->hooks >> boundary & 1;
+}
 
 struct fuseln_target;
 /* Is this target, at this width, named in FUSELN_SKIP? Pure in its arguments and the settings; no allocation. */

@@ -36,6 +36,16 @@ const char *fuseln_dtype_name(enum fuseln_dtype dtype)
     return ROW(names, dtype, FUSELN_DTYPE_COUNT);
 }
 
+const char *fuseln_boundary_name(enum fuseln_boundary boundary)
+{
+    static const char *const names[] = {
+#define X(id, name) name,
+        FUSELN_BOUNDARIES(X)
+#undef X
+    };
+    return ROW(names, boundary, FUSELN_BOUNDARY_COUNT);
+}
+
 const char *fuseln_verdict_key(enum fuseln_verdict verdict)
 {
     static const char *const keys[] = {

@@ -45,6 +45,16 @@
     X(REFUSED,     "refused",     "the driver refused our launch")
 // clang-format on
 
+/* X(ENUM, report name): where a launch is seen */
+#define FUSELN_BOUNDARIES(X) X(RUNTIME, "runtime") X(DRIVER, "driver")
+
+enum fuseln_boundary {
+#define X(id, name) FUSELN_BOUNDARY_##id,
+    FUSELN_BOUNDARIES(X)
+#undef X
+        FUSELN_BOUNDARY_COUNT
+};
+
 enum fuseln_op {
 #define X(id, name, pass, text) FUSELN_OP_##id,
     FUSELN_OPS(X)
@@ -70,6 +80,7 @@ enum fuseln_verdict {
 const char *fuseln_op_name(enum fuseln_op op);          /* "forward", "moments", ... */
 const char *fuseln_op_pass(enum fuseln_op op);          /* "forward" or "backward" */
 const char *fuseln_dtype_name(enum fuseln_dtype dtype); /* "f32", ... */
+const char *fuseln_boundary_name(enum fuseln_boundary boundary);
 const char *fuseln_verdict_key(enum fuseln_verdict verdict);
 const char *fuseln_verdict_text(enum fuseln_verdict verdict);
 

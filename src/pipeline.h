@@ -10,7 +10,8 @@
 /*
  * Try to replace one launch. True: our kernel was launched on the same stream, the original must not be.
  * False: nothing was launched (or nothing that the original does not overwrite), launch the original; the reason is
- * counted. Called by every launch hook for a recognised kernel; thread-safe; errno is kept.
+ * counted, unless the launch's boundary is not hooked (FUSELN_HOOKS). Called by every launch hook for a recognised
+ * kernel; thread-safe; errno is kept.
  */
 bool fuseln_pipeline_run(const struct fuseln_launch *launch);
 

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "config.h"
 #include "lifecycle.h"
 
 struct thread_node {
@@ -19,7 +20,7 @@ _Thread_local struct fuseln_thread_counter fuseln_thread_counter __attribute__((
 static _Thread_local struct thread_node this_thread __attribute__((tls_model("initial-exec")));
 static pthread_mutex_t threads_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct thread_node *threads;
-static uint64_t ended_launches; /* of threads that have ended */
+static uint64_t ended_launches[FUSELN_BOUNDARY_COUNT]; /* of threads that have ended */
 static _Atomic bool launched;
 
 /* Runs once more for a thread that launches after it (another destructor's launch joins again). */
@@ -28,12 +29,13 @@ static void thread_end(void *node_address)
     struct thread_node *node = node_address;
     pthread_mutex_lock(&threads_mutex);
     if (node->link) {
-        ended_launches += node->counter->launches;
+        for (int i = 0; i < FUSELN_BOUNDARY_COUNT; i++)
+            ended_launches[i] += node->counter->launches[i];
         *node->link = node->next;
         if (node->next)
             node->next->link = node->link;
         node->link = NULL;
-        node->counter->launches = 0;
+        memset(node->counter->launches, 0, sizeof node->counter->launches);
         node->counter->joined = false;
     }
     pthread_mutex_unlock(&threads_mutex);
@@ -59,10 +61,16 @@ void fuseln_record_join(void)
 
 uint64_t fuseln_record_launches(void)
 {
+    const unsigned hooked = fuseln_config_get()->hooks;
+    uint64_t sum = 0;
     pthread_mutex_lock(&threads_mutex);
-    uint64_t sum = ended_launches;
-    for (const struct thread_node *node = threads; node; node = node->next)
-        sum += __atomic_load_n(&node->counter->launches, __ATOMIC_RELAXED);
+    for (int i = 0; i < FUSELN_BOUNDARY_COUNT; i++) {
+        if (!(hooked & 1u << i))
+            continue;
+        sum += ended_launches[i];
+        for (const struct thread_node *node = threads; node; node = node->next)
+            sum += __atomic_load_n(&node->counter->launches[i], __ATOMIC_RELAXED);
+    }
     pthread_mutex_unlock(&threads_mutex);
     return sum;
 }
@@ -164,7 +172,7 @@ void fuseln_record_after_fork(void)
 {
     threads_mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     threads = NULL;
-    ended_launches = 0;
+    memset(ended_launches, 0, sizeof ended_launches);
     this_thread.link = NULL;
     fuseln_thread_counter = (struct fuseln_thread_counter){0};
     atomic_store(&launched, false);

@@ -11,8 +11,6 @@
 
 enum { FUSELN_SITES_MAX = 1024 };
 
-enum fuseln_boundary { FUSELN_BOUNDARY_RUNTIME, FUSELN_BOUNDARY_DRIVER };
-
 struct fuseln_site_key {
     const struct fuseln_target *target;
     int64_t cols;
@@ -36,19 +34,22 @@ struct fuseln_site {
  * report, fork handling and the pending warnings of bad settings).
  */
 struct fuseln_thread_counter {
-    uint64_t launches;
+    uint64_t launches[FUSELN_BOUNDARY_COUNT];
     bool joined;
+    bool nested; /* a hook of ours is in the host's launch: what comes out of it below is the same launch */
 };
 extern _Thread_local struct fuseln_thread_counter fuseln_thread_counter __attribute__((tls_model("initial-exec")));
 void fuseln_record_join(void);
-static inline void fuseln_record_launch(void)
+static inline void fuseln_record_launch(enum fuseln_boundary boundary)
 {
     if (__builtin_expect(!fuseln_thread_counter.joined, 0))
         fuseln_record_join();
     /* Written by this thread alone, read by the report's: a plain increment, but no torn or cached value. */
-    __atomic_store_n(&fuseln_thread_counter.launches, fuseln_thread_counter.launches + 1, __ATOMIC_RELAXED);
+    uint64_t *const launches = &fuseln_thread_counter.launches[boundary];
+    __atomic_store_n(launches, *launches + 1, __ATOMIC_RELAXED);
 }
-uint64_t fuseln_record_launches(void); /* sum over all threads, ended ones too */
+/* Sum over all threads, ended ones too, and the boundaries that are hooked (FUSELN_HOOKS). */
+uint64_t fuseln_record_launches(void);
 
 /* The site of this key, made at its first use; the site `other` when the table is full. Lock-free; never NULL.
  * *ret_new tells whether this call made it. */

@@ -119,12 +119,36 @@ int fuseln_registry_add(const void *host_function, const void *fatbin, const str
 
 void fuseln_registry_alias(const void *handle, const void *host_function)
 {
-    struct fuseln_slot *slot = handle && fuseln_registry_find(host_function) ? find_slot(host_function) : NULL;
+    const struct fuseln_target *target = fuseln_registry_find(host_function);
+    struct fuseln_slot *slot = handle && target ? find_slot(host_function) : NULL;
 
-    if (!slot || fuseln_registry_find(handle))
+    if (!slot || fuseln_registry_find(handle) == target)
         return;
     pthread_mutex_lock(&lock);
     put(handle, atomic_load(&slot->fatbin), atomic_load(&slot->target));
+    pthread_mutex_unlock(&lock);
+}
+
+/* Under the lock. */
+static void drop(struct fuseln_slot *slot)
+{
+    atomic_store_explicit(&slot->target, NULL, memory_order_relaxed);
+    atomic_store_explicit(&slot->fatbin, NULL, memory_order_relaxed);
+    atomic_store_explicit(&slot->address, FORGOTTEN, memory_order_release);
+}
+
+void fuseln_registry_learn(const void *handle, const void *owner, const struct fuseln_target *target)
+{
+    const struct fuseln_target *known = fuseln_registry_find(handle);
+
+    if (target && !(known && strcmp(known->symbol, target->symbol) == 0))
+        fuseln_registry_add(handle, owner, target);
+    if (target || !known)
+        return;
+    pthread_mutex_lock(&lock);
+    struct fuseln_slot *slot = find_slot(handle);
+    if (slot)
+        drop(slot);
     pthread_mutex_unlock(&lock);
 }
 
@@ -134,11 +158,8 @@ bool fuseln_registry_forget(const void *fatbin)
         return false;
     pthread_mutex_lock(&lock);
     for (size_t i = 0; i < SLOTS; i++) {
-        if (atomic_load_explicit(&fuseln_slots[i].fatbin, memory_order_relaxed) != fatbin)
-            continue;
-        atomic_store_explicit(&fuseln_slots[i].target, NULL, memory_order_relaxed);
-        atomic_store_explicit(&fuseln_slots[i].fatbin, NULL, memory_order_relaxed);
-        atomic_store_explicit(&fuseln_slots[i].address, FORGOTTEN, memory_order_release);
+        if (atomic_load_explicit(&fuseln_slots[i].fatbin, memory_order_relaxed) == fatbin)
+            drop(&fuseln_slots[i]);
     }
     size_t i = find_fatbin(fatbin);
     if (i < FATBINS_MAX)

@@ -90,9 +90,16 @@ static inline const struct fuseln_target *fuseln_registry_find(const void *addre
  * 0, or -ENOMEM when a static table is full (the kernel then passes as a foreign one).
  */
 int fuseln_registry_add(const void *host_function, const void *fatbin, const struct fuseln_target *target);
-/* A kernel handle (cudaKernel_t) is another address of what host_function is; nothing if that one is unknown. */
+/* A kernel handle (cudaKernel_t, CUfunction) is another address of what host_function is; nothing if that one is
+ * unknown. */
 void fuseln_registry_alias(const void *handle, const void *host_function);
-/* This fat binary is being unregistered: forget its addresses. False if nothing of it was known. */
+/*
+ * What a handle of the driver (CUfunction, CUkernel) is from now on: this target, held by owner (a CUmodule or
+ * CUlibrary); NULL, no kernel that we know: handles are reused. A handle that is known as the same kernel keeps the
+ * library and the owner that it was known with. As fuseln_registry_add where the table is full.
+ */
+void fuseln_registry_learn(const void *handle, const void *owner, const struct fuseln_target *target);
+/* This fat binary, CUmodule or CUlibrary is being unregistered or unloaded: forget its addresses. False if nothing of it was known. */
 bool fuseln_registry_forget(const void *fatbin);
 size_t fuseln_registry_targets(void);  /* how many targets were ever registered */
 void fuseln_registry_after_fork(void); /* in the child: the lock is free again */

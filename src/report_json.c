@@ -104,7 +104,7 @@ static void write_identity(struct fuseln_json *json, const struct fuseln_site_vi
     fuseln_json_bool(json, "rms", target->rms);
     fuseln_json_integer(json, "cols", site->key->cols);
     fuseln_json_integer(json, "device", site->key->device);
-    fuseln_json_string(json, "boundary", site->key->boundary == FUSELN_BOUNDARY_RUNTIME ? "runtime" : "driver");
+    fuseln_json_string(json, "boundary", fuseln_boundary_name(site->key->boundary));
     fuseln_json_integer(json, "access_bytes", site->key->width);
     write_nulls(json, site->key->nulls);
 }

@@ -80,18 +80,20 @@ class Symbols(unittest.TestCase):
 
 
 def hook_lists():
-    """Version nodes and exported names, as the preprocessor reads them from hooks/real.h."""
+    """Version nodes, the names exported in each, and those without a version, as the preprocessor reads hooks/real.h."""
     text = f"""#include "{SOURCE}/hooks/real.h"
 #define NODE(suffix, node) FOUND_NODE node
 #define NAME(id, name) FOUND_NAME name
-FUSELN_CUDART_NODES(NODE) FUSELN_CUDART_EXPORTS(NAME)"""
+#define BASE(id, name) FOUND_BASE name
+FUSELN_CUDART_NODES(NODE) FUSELN_CUDART_EXPORTS(NAME) FUSELN_DRIVER_EXPORTS(BASE)"""
     text = subprocess.run(["gcc", "-E", "-P", "-"], input=text, check=True, capture_output=True, text=True).stdout
-    return re.findall(r'FOUND_NODE "([^"]+)"', text), re.findall(r"FOUND_NAME (\w+)", text)
+    found = [re.findall(rf"FOUND_{word} (\S+)", text) for word in ("NODE", "NAME", "BASE")]
+    return [node.strip('"') for node in found[0]], found[1], found[2] + ["dlsym"]
 
 
 def expected_exports():
-    nodes, names = hook_lists()
-    return [f"{name}@{node}" for node in nodes for name in names]
+    nodes, names, base = hook_lists()
+    return [f"{name}@{node}" for node in nodes for name in names] + base
 
 
 class Images(unittest.TestCase):

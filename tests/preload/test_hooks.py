@@ -23,12 +23,35 @@ def gcc(*arguments):
     subprocess.run(["gcc", "-O1", "-g", "-Wall", "-Wextra", *map(str, arguments)], check=True)
 
 
-class Hooks(unittest.TestCase):
+class Preload(unittest.TestCase):
+    """A folder with the host program, and a way to run it."""
+
     @classmethod
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory()
         cls.dir = pathlib.Path(cls.folder.name)
         gcc(HERE / "host.c", "-ldl", "-o", cls.dir / "host")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def run_host(self, command, preload, env=None):
+        report = self.dir / "report.json"
+        report.unlink(missing_ok=True)
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")} | (env or {})
+        environment["FUSELN_REPORT"] = str(report)
+        if preload:
+            environment["LD_PRELOAD"] = str(BUILD / "libfuseln.so")
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout, done.stderr, json.loads(report.read_text()) if report.exists() else None
+
+
+class Hooks(Preload):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
         for tag, node in NODES.items():
             cls.runtime(tag, node, node)
             cls.client(f"client{tag}", tag)
@@ -40,10 +63,6 @@ class Hooks(unittest.TestCase):
         cls.client("anonymous13", "13", "-Wl,--build-id=none")
         cls.runtime("plain", None, "libplain.so")
         cls.client("clientplain", "plain")
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.folder.cleanup()
 
     @classmethod
     def runtime(cls, tag, node, soname, *options):
@@ -60,17 +79,6 @@ class Hooks(unittest.TestCase):
     def client(cls, name, tag, *options):
         gcc("-shared", "-fPIC", f'-DSYMBOL="{SYMBOL}"', *options, HERE / "client.c", "-L", cls.dir / tag, "-lruntime",
             f"-Wl,-rpath,{cls.dir / tag}", "-o", cls.dir / f"{name}.so")  # fmt: skip
-
-    def run_host(self, command, preload, env=None):
-        report = self.dir / "report.json"
-        report.unlink(missing_ok=True)
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")} | (env or {})
-        environment["FUSELN_REPORT"] = str(report)
-        if preload:
-            environment["LD_PRELOAD"] = str(BUILD / "libfuseln.so")
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return done.stdout, done.stderr, json.loads(report.read_text()) if report.exists() else None
 
     def check(self, *clients, runs, env=None):
         """Same words with and without fuseln; runs: how often a client's layer norm goes past the hooks."""

@@ -13,21 +13,24 @@ RUN = ROOT / "tests" / "softgpu" / "run"
 
 
 class Runner:
-    """run(code or arguments) -> CompletedProcess; report() is the JSON report of the last run, or None."""
+    """run(code or arguments of Python), run.program(command) -> CompletedProcess; report() is the JSON report of the last
+    run, or None."""
 
     def __init__(self, folder):
         self.folder = folder
         self.path = folder / "report.json"
 
-    def __call__(self, command, *, fuseln=True, cpu_ops=False, env=None, timeout=300, check=True):
+    def __call__(self, command, **options):
+        """Python, as the tests run it."""
+        return self.program([sys.executable, *(["-c", command] if isinstance(command, str) else command)], **options)
+
+    def program(self, command, *, fuseln=True, cpu_ops=False, env=None, timeout=300, check=True):
         self.path.unlink(missing_ok=True)
-        if isinstance(command, str):
-            command = ["-c", command]
         options = ([] if fuseln else ["--no-fuseln"]) + (["--cpu-ops"] if cpu_ops else [])
         environment = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")}
         environment |= {"FUSELN_REPORT": str(self.path)} | (env or {})
         done = subprocess.run(
-            [str(RUN), *options, "--", sys.executable, *command],
+            [str(RUN), *options, "--", *command],
             env=environment, cwd=self.folder, timeout=timeout, capture_output=True, text=True,
         )  # fmt: skip
         if check:

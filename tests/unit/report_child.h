@@ -55,7 +55,7 @@ static inline void launch(const struct fuseln_target *target, int64_t cols, int6
     const struct fuseln_site_key key = {
         .target = target, .cols = cols, .width = 16, .nulls = 1u << FUSELN_ROLE_GAMMA | 1u << FUSELN_ROLE_BETA};
     bool is_new;
-    fuseln_record_launch();
+    fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME);
     fuseln_site_record(fuseln_site_get(&key, &is_new), verdict, rows, verdict ? NULL : "fuseln_ln_forward_warp8_f32");
     fuseln_report_tick(verdict == FUSELN_VERDICT_OK);
 }
@@ -67,7 +67,7 @@ static inline void launch_some(void)
         launch(&forward, 1024, 64 << i, FUSELN_VERDICT_OK);
     for (int i = 0; i < 5; i++)
         launch(&gradient, 768, 9, i == 4 ? FUSELN_VERDICT_SCRATCH : FUSELN_VERDICT_CAPTURE);
-    fuseln_record_launch();
+    fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME);
     check(errno == 77);
 }
 

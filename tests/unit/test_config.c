@@ -13,7 +13,8 @@ static void check_defaults(void)
     const struct fuseln_config *config = fuseln_config_get();
     check(config->mode == FUSELN_MODE_REPLACE && config->report_every_s == 30 && config->scratch_bytes == 32u << 20);
     check(!*config->report && !*config->trace && !*config->skip && !*config->log_path);
-    check(config->log_level == FUSELN_LOG_WARN && config->folder[0] == '/');
+    check(config->log_level == FUSELN_LOG_WARN && config->folder[0] == '/' && config->hooks == 3);
+    check(fuseln_config_hooks(FUSELN_BOUNDARY_RUNTIME) && fuseln_config_hooks(FUSELN_BOUNDARY_DRIVER));
     fuseln_config_warn();
 }
 
@@ -30,6 +31,7 @@ static void check_values(void)
     check(config->mode == FUSELN_MODE_OBSERVE && config->report_every_s == 5 && config->scratch_bytes == 3u << 30);
     check(!strcmp(config->report, "a%p.json") && !strcmp(config->trace, "t") && !strcmp(config->skip, "rms,cols=7"));
     check(config->log_level == FUSELN_LOG_DEBUG && !strcmp(config->log_path, "/x:y"));
+    check(!fuseln_config_hooks(FUSELN_BOUNDARY_RUNTIME) && fuseln_config_hooks(FUSELN_BOUNDARY_DRIVER));
     fuseln_config_warn();
 }
 
@@ -38,7 +40,7 @@ static void good_values_are_taken(void **state)
     (void)state;
     assert_int_equal(child(check_values, "FUSELN_MODE", "observe", "FUSELN_REPORT", "a%p.json", "FUSELN_REPORT_EVERY",
                            "5", "FUSELN_TRACE", "t", "FUSELN_LOG", "debug:/x:y", "FUSELN_SKIP", "rms,cols=7",
-                           "FUSELN_SCRATCH", "3g", "FUSELN_ONLY", "nothing*, test_conf*"),
+                           "FUSELN_SCRATCH", "3g", "FUSELN_HOOKS", "driver", "FUSELN_ONLY", "nothing*, test_conf*"),
                      0);
     assert_string_equal(stderr_text, "");
 }
@@ -63,6 +65,8 @@ static void a_bad_value_warns_once_and_keeps_the_default(void **state)
         {"FUSELN_REPORT_EVERY", "86401", "86400"},
         {"FUSELN_REPORT_EVERY", "5s", "seconds"},
         {"FUSELN_LOG", "loud", "debug"},
+        {"FUSELN_HOOKS", "runtime,drivers", "runtime driver"},
+        {"FUSELN_HOOKS", ",", "runtime,driver stays"},
         {"FUSELN_SCRATCH", "32MB", "32M stays"},
         {"FUSELN_SCRATCH", "-1", "K, M or G"},
         {"FUSELN_SCRATCH", " 1", "32M stays"},

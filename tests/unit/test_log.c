@@ -71,7 +71,7 @@ static void an_identical_warning_is_said_once(void **state)
 
 static void log_and_fork(void)
 {
-    fuseln_record_launch(); /* from here on fork is noticed */
+    fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME); /* from here on fork is noticed */
     pr_warn("parent");
     if (fork() == 0) {
         pr_warn("child");

@@ -16,7 +16,7 @@ static pthread_barrier_t barrier;
 static void *count(void *launches)
 {
     for (intptr_t i = 0; i < (intptr_t)launches; i++)
-        fuseln_record_launch();
+        fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME);
     return NULL;
 }
 

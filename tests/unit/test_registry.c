@@ -71,6 +71,30 @@ static void what_is_unregistered_is_forgotten_with_its_handles(void **state)
     assert_ptr_equal(fuseln_registry_find(addresses[0]), before);
 }
 
+static void a_handle_is_what_it_was_looked_up_as_last(void **state)
+{
+    static struct fuseln_library elsewhere = {.name = "libother.so"};
+    const struct fuseln_target five = {.symbol = "five", .library = &library},
+                               same = {.symbol = "five", .library = &elsewhere},
+                               six = {.symbol = "six", .library = &library};
+    (void)state;
+    fuseln_registry_learn(addresses[5], &fatbins[100], &five);
+    fuseln_registry_learn(addresses[6], &fatbins[100], NULL); /* never known: nothing to forget */
+    assert_string_equal(fuseln_registry_find(addresses[5])->symbol, "five");
+    fuseln_registry_learn(addresses[5], &fatbins[101], &same); /* the same kernel stays the first library's */
+    assert_ptr_equal(fuseln_registry_find(addresses[5])->library, &library);
+    fuseln_registry_learn(addresses[5], &fatbins[101], &six); /* a handle is used again */
+    assert_string_equal(fuseln_registry_find(addresses[5])->symbol, "six");
+    fuseln_registry_alias(addresses[5], addresses[4]); /* and the runtime says what it is */
+    assert_string_equal(fuseln_registry_find(addresses[5])->symbol, "two");
+    fuseln_registry_learn(addresses[5], &fatbins[101], NULL);
+    assert_null(fuseln_registry_find(addresses[5]));
+    fuseln_registry_learn(addresses[5], &fatbins[101], &five);
+    assert_true(fuseln_registry_forget(&fatbins[101]));
+    assert_null(fuseln_registry_find(addresses[5]));
+    assert_true(fuseln_registry_forget(&fatbins[100]));
+}
+
 static void load_and_unload_for_ever_takes_no_room(void **state)
 {
     size_t targets = fuseln_registry_targets();
@@ -161,6 +185,7 @@ int main(void)
         cmocka_unit_test(what_was_registered_is_found),
         cmocka_unit_test(a_handle_is_another_address_of_its_function),
         cmocka_unit_test(what_is_unregistered_is_forgotten_with_its_handles),
+        cmocka_unit_test(a_handle_is_what_it_was_looked_up_as_last),
         cmocka_unit_test(load_and_unload_for_ever_takes_no_room),
         cmocka_unit_test(look_ups_race_with_registrations),
         cmocka_unit_test(a_full_table_says_so_and_keeps_what_it_has),

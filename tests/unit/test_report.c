@@ -88,13 +88,13 @@ static void assert_no_line_is_longer(size_t columns)
 
 static void launch_foreign(void)
 {
-    fuseln_record_launch();
+    fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME);
 }
 
 static void register_and_launch_foreign(void)
 {
     registered_targets = 12;
-    fuseln_record_launch();
+    fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME);
 }
 
 static void a_report_without_layer_norms_says_why(void **state)

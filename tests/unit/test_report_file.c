@@ -176,7 +176,7 @@ static void a_closed_pipe_does_not_kill_the_host(void **state)
 
 static void launch_and_move(void)
 {
-    fuseln_record_launch();
+    fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME);
     setenv("WHERE", "elsewhere", 1);
     check(!chdir("/"));
     launch_some();

@@ -27,7 +27,7 @@ static void *trace_many(void *first)
 static void trace_in_threads_and_child(void)
 {
     pthread_t threads[8];
-    fuseln_record_launch();
+    fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME);
     for (intptr_t i = 0; i < 8; i++)
         pthread_create(&threads[i], NULL, trace_many, (void *)(i * 500));
     for (int i = 0; i < 8; i++)

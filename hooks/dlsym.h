@@ -1,0 +1,20 @@
+/*
+ * Where the dlsym hook (dlsym.c) and the driver boundary (driver.c) meet: programs that reach libcuda by dlopen, dlsym
+ * and cuGetProcAddress (static CUDA runtimes, Triton, users of NVRTC) are given driver.c's functions.
+ */
+#ifndef FUSELN_DLSYM_H
+#define FUSELN_DLSYM_H
+
+#include "driver.h"
+
+/* The dlsym that the host would have reached without us. Lock-free; never NULL on glibc. */
+fuseln_dlsym_function *fuseln_dlsym_real(void);
+
+/*
+ * The real dlsym found `function` for this name through a library's handle: what the caller (an address inside the
+ * calling library) gets. One of ours only where the name is one that we hook, the function is libcuda's own, the driver
+ * boundary is on (FUSELN_HOOKS) and the caller is no CUDA runtime whose own functions we hook: a launch is seen once.
+ */
+void *fuseln_driver_hook(void *handle, const char *name, void *function, const void *caller);
+
+#endif

@@ -1,0 +1,33 @@
+/*
+ * What the launch hooks of both boundaries share: the rules of a launch that are the same for the runtime and the
+ * driver. Types after driver_types.h and cuda.h, which agree.
+ */
+#ifndef FUSELN_LAUNCH_H
+#define FUSELN_LAUNCH_H
+
+#include "fuseln.h"
+
+struct fuseln_attribute { /* cudaLaunchAttribute, CUlaunchAttribute */
+    int id;
+    char pad[4];
+    char value[64];
+};
+_Static_assert(sizeof(struct fuseln_attribute) == 72, "CUlaunchAttribute");
+
+/* Programmatic serialisation only lets a kernel start earlier: dropping it is safe. Everything else is not ours. */
+static inline enum fuseln_verdict check_attributes(const struct fuseln_attribute *attributes, unsigned count)
+{
+    enum { IGNORE = 0, PROGRAMMATIC_SERIALIZATION = 6 };
+    for (unsigned i = 0; attributes && i < count; i++)
+        if (attributes[i].id != IGNORE && attributes[i].id != PROGRAMMATIC_SERIALIZATION)
+            return FUSELN_VERDICT_ATTRIBUTE;
+    return FUSELN_VERDICT_OK;
+}
+
+/* Through a _ptsz entry point, stream 0 is the per-thread default stream. */
+static inline void *per_thread(void *stream)
+{
+    return stream ? stream : (void *)2;
+}
+
+#endif

@@ -1,0 +1,79 @@
+"""A closed binary (tests/programs/closed.c) launches PyTorch's own layer-norm kernel, taken out of the wheel, through
+the driver alone: with fuseln it is replaced and reported, whatever way the launch takes."""
+
+import json
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+sys.path.insert(0, str(ROOT / "tests" / "budgets"))
+import wheel  # noqa: E402
+
+WAYS = ("module", "library", "function", "ex", "per-thread", "packed")
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory):
+    program = tmp_path_factory.mktemp("closed") / "closed"
+    source = ROOT / "tests" / "programs" / "closed.c"
+    subprocess.run(["gcc", "-O2", "-s", "-Wall", "-o", program, source, "-lm", "-ldl"], check=True)
+    return program
+
+
+@pytest.fixture(scope="module")
+def image():
+    """(cubin, name of the forward kernel for float)"""
+    (library,) = pathlib.Path(sys.prefix).glob("lib/python3*/site-packages/torch/lib/libtorch_cuda.so")
+    cubin = wheel.layer_norm_image(str(library), 90, f"{sys.prefix}-images")
+    names = {name.decode() for name in re.findall(rb"(?<=\0)_ZN\w+(?=\0)", cubin.read_bytes())}
+    (name,) = (name for name in names if re.search(wheel.pattern("forward", "f32", 5, 768), name))
+    return cubin, name
+
+
+def test_it_has_no_cuda_symbol(closed):
+    symbols = subprocess.run(["nm", "-D", closed], check=True, capture_output=True, text=True).stdout
+    assert "dlsym" in symbols
+    assert not re.search(r"\bcu(da)?[A-Z]", symbols)
+
+
+def launch(run, closed, image, way, **options):
+    """Runs it; its one launch as the software device logs it, and the largest error as a share of the bound."""
+    log = run.folder / "log"
+    log.unlink(missing_ok=True)
+    done = run.program([closed, *image, way], env={"SOFTGPU_LOG": str(log)}, **options)
+    error, count = done.stdout.split()
+    assert count == str(5 * 768)
+    return json.loads(log.read_text()), float(error)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_its_layer_norm_is_replaced_and_reported(run, closed, image, way):
+    ours, error = launch(run, closed, image, way)
+    assert ours["kind"] == "ours"
+    assert error < 1
+    report = run.report()
+    (site,) = report["sites"]
+    assert report["totals"]["launches"] == report["totals"]["substituted"] == 1
+    assert (site["target"], site["boundary"]) == ("pytorch/forward/vectorized/f32", "driver")
+    assert (site["library"], site["build"], site["cols"], site["rows"]) == ("(program)", "unverified", 768, 5)
+    assert site["symbol"] == image[1]
+    if way == "packed":
+        return  # the software device knows no packed original
+    original, error = launch(run, closed, image, way, fuseln=False)
+    assert (original["kind"], original["name"]) == ("original", image[1])
+    assert error < 1
+    assert ours["stream"] == original["stream"]
+
+
+def test_the_per_thread_stream_is_another(run, closed, image):
+    assert len({launch(run, closed, image, way)[0]["stream"] for way in WAYS}) == 2
+
+
+@pytest.mark.parametrize("hooks", ("runtime", "driver"))
+def test_the_boundaries_can_be_chosen(run, closed, image, hooks):
+    run.program([closed, *image, "module"], env={"FUSELN_HOOKS": hooks})
+    assert (run.report() is not None) == (hooks == "driver")
