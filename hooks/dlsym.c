@@ -18,20 +18,18 @@ __asm__(".pushsection .text\n"
         "dlsym:\n"
         "    .cfi_startproc\n"
         "    endbr64\n"
-        "    leaq 1(%rdi), %rax\n" /* RTLD_NEXT is -1, RTLD_DEFAULT 0 */
-        "    cmpq $1, %rax\n"
-        "    jbe 1f\n"
-        "    testq %rsi, %rsi\n"
-        "    je 1f\n"
         "    cmpb $'c', (%rsi)\n"
         "    jne 1f\n"
         "    cmpb $'u', 1(%rsi)\n"
-        "    je fuseln_dlsym_driver\n"
-        "1:  movq fuseln_dlsym_next(%rip), %rax\n"
-        "    testq %rax, %rax\n"
-        "    je 2f\n"
-        "    jmp *%rax\n"
-        "2:  pushq %rdi\n"
+        "    jne 1f\n"
+        "    leaq 1(%rdi), %rax\n" /* RTLD_NEXT is -1, RTLD_DEFAULT 0 */
+        "    cmpq $1, %rax\n"
+        "    ja fuseln_dlsym_driver\n"
+        "fuseln_dlsym_pass:\n"
+        "1:  jmp *fuseln_dlsym_next(%rip)\n"
+        "fuseln_dlsym_first:\n" /* what that is until it is known */
+        "    endbr64\n"
+        "    pushq %rdi\n"
         "    .cfi_adjust_cfa_offset 8\n"
         "    pushq %rsi\n"
         "    .cfi_adjust_cfa_offset 8\n"
@@ -49,18 +47,15 @@ __asm__(".pushsection .text\n"
         ".size dlsym, . - dlsym\n"
         ".popsection\n");
 
-#else
-/* No jump was written for this machine: dlsym is not hooked, and programs that look the driver up are not seen. */
-#endif
-
 void *fuseln_dlsym_driver(void *handle, const char *name);
-_Atomic(fuseln_dlsym_function *) fuseln_dlsym_next;
+fuseln_dlsym_function fuseln_dlsym_pass, fuseln_dlsym_first;
+_Atomic(fuseln_dlsym_function *) fuseln_dlsym_next = fuseln_dlsym_first;
 
 fuseln_dlsym_function *fuseln_dlsym_real(void)
 {
     fuseln_dlsym_function *real = atomic_load_explicit(&fuseln_dlsym_next, memory_order_acquire);
 
-    if (!real) {
+    if (real == fuseln_dlsym_first) {
         real = fuseln_driver_dlsym();
         atomic_store_explicit(&fuseln_dlsym_next, real, memory_order_release);
     }
@@ -68,14 +63,6 @@ fuseln_dlsym_function *fuseln_dlsym_real(void)
 }
 
 /* Does the name go on with this text? Compiled to one comparison a character. */
-static inline __attribute__((always_inline)) bool is(const char *name, const char *text)
-{
-#pragma GCC unroll 32
-    for (size_t i = 0; i <= __builtin_strlen(text); i++)
-        if (name[i] != text[i])
-            return false;
-    return true;
-}
 static inline __attribute__((always_inline)) bool begins(const char *name, const char *text)
 {
 #pragma GCC unroll 16
@@ -85,30 +72,36 @@ static inline __attribute__((always_inline)) bool begins(const char *name, const
     return true;
 }
 
-/* Is it worth comparing with the names that we hook? A few instructions for the others. */
+/* Is a name that begins with "cu" worth comparing with those that we hook? For most others this ends early. */
 static inline bool may_be_hooked(const char *name)
 {
-    switch (name[2]) {
-    case 'L':
-        return begins(name + 3, "aunch") || begins(name + 3, "ibrary");
-    case 'M':
-        return begins(name + 3, "odule") && (name[8] == 'G' || name[8] == 'E' || name[8] == 'U');
-    case 'G':
-        return begins(name + 3, "etP");
-    case 'K':
-        return is(name + 3, "ernelGetFunction");
-    default:
-        return false;
-    }
+    if (name[2] == 'L') /* cuLaunchHostFunc, cuLibraryLoadData are asked for, too */
+        return name[3] == 'i' ? begins(name + 4, "brary") && name[9] != 'L'
+                              : begins(name + 3, "aunch") && name[8] != 'H';
+    if (name[2] == 'M')
+        return begins(name + 3, "odule") && name[8] != 'L';
+    return begins(name + 2, "GetP") || begins(name + 2, "KernelGetF");
 }
 
-/* Jumped to, so its caller is dlsym's. */
+static __attribute__((noinline)) void *look_up(void *handle, const char *name, const void *caller)
+{
+    void *function = fuseln_dlsym_real()(handle, name);
+    return function ? fuseln_driver_hook(handle, name, function, caller) : NULL;
+}
+
+/* Jumped to, so its caller is dlsym's; it jumps on. */
 void *fuseln_dlsym_driver(void *handle, const char *name)
 {
-    fuseln_dlsym_function *real = fuseln_dlsym_real();
-
-    if (__builtin_expect(!may_be_hooked(name), 1))
-        return real(handle, name);
-    void *function = real(handle, name);
-    return function ? fuseln_driver_hook(handle, name, function, __builtin_return_address(0)) : NULL;
+    if (__builtin_expect(may_be_hooked(name), 0))
+        return look_up(handle, name, __builtin_return_address(0));
+    return fuseln_dlsym_pass(handle, name);
 }
+
+#else /* No jump was written for this machine: dlsym is not hooked, and who looks the driver up is not seen. */
+
+fuseln_dlsym_function *fuseln_dlsym_real(void)
+{
+    return fuseln_driver_dlsym();
+}
+
+#endif

@@ -22,7 +22,10 @@ fuseln_dlsym_function *fuseln_driver_dlsym(void)
     void *function = NULL;
     for (size_t i = 0; i < sizeof versions / sizeof versions[0] && !function; i++)
         function = dlvsym(RTLD_NEXT, "dlsym", versions[i]);
-    return (fuseln_dlsym_function *)function;
+    /* By its version only the C library's is found; by name the next one, which may be another tool's. */
+    fuseln_dlsym_function *const own = (fuseln_dlsym_function *)function;
+    fuseln_dlsym_function *const next = own ? (fuseln_dlsym_function *)own(RTLD_NEXT, "dlsym") : NULL;
+    return next ? next : own;
 }
 
 static bool resolve(struct fuseln_driver *ret_driver)

@@ -14,6 +14,9 @@ BUILD = os.environ["TEST_BUILD"]
 LIBRARY = f"{BUILD}/libfuseln.so"
 PROGRAMS = f"{BUILD}/tests/budgets"
 MATCHED = ("forward", "dx", "dgamma")
+FOREIGN = ("foreign", "foreign13", "foreign-driver")
+LOOKED_UP = ("malloc", "cudnnCreate", "cuMemAlloc_v2", "cuGetErrorName", "cuModuleLoadData", "cuLibraryLoadData",
+             "cuLaunchHostFunc")
 REGISTRATIONS = 24133  # of the PyTorch 2.15 wheel
 
 
@@ -28,22 +31,25 @@ def launch_ns(what, preload):
     return float(run(f"{PROGRAMS}/launch", what, "10000000", preload=preload).stdout.split()[0])
 
 
-def instructions(what, preload):
-    """Instructions of one launch."""
+def instructions(what, preload, program="launch"):
+    """Instructions of one launch, or of what the program does once."""
     totals = []
     for count in ("2000", "12000"):
-        errors = run("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", f"{PROGRAMS}/launch", what,
+        errors = run("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", f"{PROGRAMS}/{program}", what,
                      count, preload=preload).stderr
         totals.append(int(re.search(r"Collected : (\d+)", errors)[1]))
     return (totals[1] - totals[0]) / 10000
 
 
 def foreign():
-    for what in ("foreign", "foreign13"): # in turn, so that both see the same machine; the best of each
+    for what in FOREIGN: # in turn, so that both see the same machine; the best of each
         with_library, without = zip(*[(launch_ns(what, LIBRARY), launch_ns(what, None)) for _ in range(5)])
         yield f"{what} launch, time added", min(with_library) - min(without), 10, "ns"
-    added = {what: instructions(what, LIBRARY) - instructions(what, None) for what in ("foreign", "foreign13")}
+    added = {what: instructions(what, LIBRARY) - instructions(what, None) for what in FOREIGN}
     yield "foreign launch, instructions added", max(added.values()), 60, ""
+    for name in LOOKED_UP:
+        yield (f"dlsym of {name}, instructions added",
+               instructions(name, LIBRARY, "lookup") - instructions(name, None, "lookup"), 30, "")
 
 
 def matched():

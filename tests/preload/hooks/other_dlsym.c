@@ -1,0 +1,20 @@
+/* Another library that hooks dlsym, as some tools do: it passes everything on and says at the end that it was asked. */
+#include <dlfcn.h>
+#include <stdio.h>
+
+static int asked;
+
+void *dlsym(void *handle, const char *name)
+{
+    static void *(*real)(void *, const char *);
+    if (!real)
+        *(void **)&real = dlvsym(RTLD_NEXT, "dlsym", "GLIBC_2.2.5");
+    asked = 1;
+    return real(handle, name);
+}
+
+static __attribute__((destructor)) void at_exit(void)
+{
+    if (asked)
+        fputs("asked\n", stderr);
+}
