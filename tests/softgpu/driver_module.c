@@ -4,8 +4,11 @@
  * CPU build too. A library (what the runtime registers) gives any name: its kernels are originals.
  */
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "driver_objects.h"
 #include "executor.h"
@@ -51,6 +54,24 @@ CUresult cuModuleLoadData(CUmodule *ret_module, const void *image)
         *ret_module = module;
     else
         unload(module);
+    return result;
+}
+
+/* The image with a zero behind it: it may be PTX. */
+CUresult cuModuleLoad(CUmodule *ret_module, const char *path)
+{
+    struct stat info;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &info) != 0) {
+        if (fd >= 0)
+            close(fd);
+        return CUDA_ERROR_FILE_NOT_FOUND;
+    }
+    char *image = calloc(1, (size_t)info.st_size + 1);
+    const bool is_read = image && read(fd, image, (size_t)info.st_size) == info.st_size;
+    const CUresult result = is_read ? cuModuleLoadData(ret_module, image) : CUDA_ERROR_FILE_NOT_FOUND;
+    free(image);
+    close(fd);
     return result;
 }
 

@@ -60,7 +60,7 @@ static const struct {
     X(cuMemRetainAllocationHandle) X(cuMemSetAccess) X(cuMemUnmap) X(cuMemcpy2DAsync_v2) X(cuMemcpy2D_v2) \
     X(cuMemcpy3DAsync_v2) X(cuMemcpy3D_v2) X(cuMemcpyPeer) X(cuMemcpyPeerAsync) X(cuMemsetD2D8_v2) \
     X(cuModuleGetGlobal_v2) \
-    X(cuModuleLoad) X(cuMulticastAddDevice) X(cuMulticastBindMem) X(cuMulticastCreate) X(cuMulticastUnbind) \
+    X(cuMulticastAddDevice) X(cuMulticastBindMem) X(cuMulticastCreate) X(cuMulticastUnbind) \
     X(cuOccupancyMaxActiveClusters) X(cuOccupancyMaxPotentialBlockSize) X(cuOccupancyMaxPotentialClusterSize) \
     X(cuPointerSetAttribute) X(cuProfilerStart) X(cuProfilerStop) X(cuStreamAddCallback) X(cuStreamBatchMemOp_v2) \
     X(cuStreamBeginCaptureToGraph) X(cuStreamCopyAttributes) X(cuStreamGetAttribute) X(cuStreamSetAttribute) \

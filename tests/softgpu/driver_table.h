@@ -131,6 +131,7 @@ struct softgpu_launch_config { /* CUlaunchConfig */
     S(cuMemsetD16Async, "cuMemsetD16Async", 3020, (CUdeviceptr target, unsigned short value, size_t count, CUstream stream), (target, value, count, stream)) \
     S(cuMemsetD32Async, "cuMemsetD32Async", 3020, (CUdeviceptr target, unsigned value, size_t count, CUstream stream), (target, value, count, stream)) \
     P(cuModuleLoadData, "cuModuleLoadData", 2000, (CUmodule *ret_module, const void *image)) \
+    P(cuModuleLoad, "cuModuleLoad", 2000, (CUmodule *ret_module, const char *path)) \
     P(cuModuleLoadDataEx, "cuModuleLoadDataEx", 2010, (CUmodule *ret_module, const void *image, unsigned count, const int *options, void **values)) \
     P(cuModuleLoadFatBinary, "cuModuleLoadFatBinary", 2000, (CUmodule *ret_module, const void *image)) \
     P(cuModuleUnload, "cuModuleUnload", 2000, (CUmodule module)) \
