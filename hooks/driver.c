@@ -214,6 +214,33 @@ static void forget_owner(void *owner)
     }
 }
 
+/* Libraries with a CUDA runtime inside: it asks for the driver's private tables, as nobody else does. */
+static struct {
+    _Atomic uintptr_t begin, end;
+} runtimes[32];
+
+static bool has_runtime(const void *address)
+{
+    for (size_t i = 0; i < sizeof runtimes / sizeof runtimes[0]; i++)
+        if ((uintptr_t)address >= atomic_load(&runtimes[i].begin) && (uintptr_t)address < atomic_load(&runtimes[i].end))
+            return true;
+    return false;
+}
+
+static void add_runtime(const void *address)
+{
+    uintptr_t begin, end;
+    if (has_runtime(address) || !fuseln_library_range(address, &begin, &end))
+        return;
+    for (size_t i = 0; i < sizeof runtimes / sizeof runtimes[0]; i++) {
+        uintptr_t none = 0;
+        if (!atomic_compare_exchange_strong(&runtimes[i].begin, &none, begin))
+            continue;
+        atomic_store(&runtimes[i].end, end);
+        return;
+    }
+}
+
 /* The driver just gave out this handle for the kernel of this name. */
 static void learn(const void *handle, void *owner, const char *name, const void *caller)
 {
@@ -225,6 +252,9 @@ static void learn(const void *handle, void *owner, const char *name, const void 
         fuseln_library_forget(caller); /* no registration tells us when it was unloaded */
         target.library = fuseln_library_of(caller, fuseln_targets_known_build);
         known = target.library != NULL;
+        target.runtime = fuseln_real_is_runtime(caller) ? FUSELN_RUNTIME_SHARED
+                         : has_runtime(caller)          ? FUSELN_RUNTIME_STATIC
+                                                        : FUSELN_RUNTIME_NONE;
     }
     fuseln_registry_learn(handle, owner, known ? &target : NULL);
     errno = saved_errno;
@@ -295,6 +325,8 @@ static int get_proc(void *real, const char *name, void **ret_function, int versi
                       : ((int (*)(const char *, void **, int, uint64_t))real)(name, ret_function, version, flags);
     if (rc == 0 && ret_function && *ret_function)
         *ret_function = hook_of(*ret_function, caller);
+    if (rc == 0 && name && strcmp(name, "cuGetExportTable") == 0)
+        add_runtime(caller);
     return rc;
 }
 

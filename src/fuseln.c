@@ -46,6 +46,26 @@ const char *fuseln_boundary_name(enum fuseln_boundary boundary)
     return ROW(names, boundary, FUSELN_BOUNDARY_COUNT);
 }
 
+const char *fuseln_runtime_name(enum fuseln_runtime runtime)
+{
+    static const char *const names[] = {
+#define X(id, name, words) name,
+        FUSELN_RUNTIMES(X)
+#undef X
+    };
+    return ROW(names, runtime, FUSELN_RUNTIME_COUNT);
+}
+
+const char *fuseln_runtime_words(enum fuseln_runtime runtime)
+{
+    static const char *const words[] = {
+#define X(id, name, text) text,
+        FUSELN_RUNTIMES(X)
+#undef X
+    };
+    return ROW(words, runtime, FUSELN_RUNTIME_COUNT);
+}
+
 const char *fuseln_verdict_key(enum fuseln_verdict verdict)
 {
     static const char *const keys[] = {

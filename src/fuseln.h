@@ -55,6 +55,19 @@ enum fuseln_boundary {
         FUSELN_BOUNDARY_COUNT
 };
 
+/* X(ENUM, report name, words): the CUDA runtime of the program or library that a launch comes from */
+#define FUSELN_RUNTIMES(X)                       \
+    X(SHARED, "shared", "shared CUDA runtime")   \
+    X(STATIC, "static", "a CUDA runtime inside") \
+    X(NONE, "none", "driver API")
+
+enum fuseln_runtime {
+#define X(id, name, words) FUSELN_RUNTIME_##id,
+    FUSELN_RUNTIMES(X)
+#undef X
+        FUSELN_RUNTIME_COUNT
+};
+
 enum fuseln_op {
 #define X(id, name, pass, text) FUSELN_OP_##id,
     FUSELN_OPS(X)
@@ -81,6 +94,8 @@ const char *fuseln_op_name(enum fuseln_op op);          /* "forward", "moments",
 const char *fuseln_op_pass(enum fuseln_op op);          /* "forward" or "backward" */
 const char *fuseln_dtype_name(enum fuseln_dtype dtype); /* "f32", ... */
 const char *fuseln_boundary_name(enum fuseln_boundary boundary);
+const char *fuseln_runtime_name(enum fuseln_runtime runtime);
+const char *fuseln_runtime_words(enum fuseln_runtime runtime);
 const char *fuseln_verdict_key(enum fuseln_verdict verdict);
 const char *fuseln_verdict_text(enum fuseln_verdict verdict);
 

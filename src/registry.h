@@ -59,6 +59,7 @@ struct fuseln_target {
     struct fuseln_layout layout;
     const char *symbol; /* complete mangled name, our own copy */
     const struct fuseln_library *library;
+    enum fuseln_runtime runtime; /* of that library, as the hook that saw the kernel could tell; SHARED by default */
 };
 
 enum { FUSELN_SLOT_BITS = 12 };

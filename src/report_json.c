@@ -99,6 +99,7 @@ static void write_identity(struct fuseln_json *json, const struct fuseln_site_vi
     fuseln_json_string(json, "library", library ? library->name : NULL);
     fuseln_json_string(json, "build_id", library ? or_null(library->build_id) : NULL);
     fuseln_json_string(json, "build", library && library->known ? "known" : "unverified");
+    fuseln_json_string(json, "runtime", fuseln_runtime_name(target->runtime));
     fuseln_json_string(json, "op", fuseln_op_name(target->op));
     fuseln_json_string(json, "dtype", fuseln_dtype_name(target->dtype));
     fuseln_json_bool(json, "rms", target->rms);
@@ -111,7 +112,7 @@ static void write_identity(struct fuseln_json *json, const struct fuseln_site_vi
 
 static void write_site(struct fuseln_json *json, const struct fuseln_site_view *site)
 {
-    static const char *const absent[] = {"symbol", "library", "build_id", "build", "op",
+    static const char *const absent[] = {"symbol", "library", "build_id", "build", "runtime", "op",
                                          "dtype",  "rms",     "cols",     "device"};
     fuseln_json_line(json);
     fuseln_json_open(json, NULL, '{');

@@ -89,6 +89,8 @@ static void write_libraries(struct fuseln_out *out, const struct fuseln_snapshot
         fuseln_out_format(out, "library %.36s, build %s: %s\n", library->name,
                           library->build_id[0] ? library->build_id : "id missing",
                           library->known ? "known" : "unverified (*)");
+        if (target->runtime != FUSELN_RUNTIME_SHARED)
+            fuseln_out_format(out, "        seen at the driver: %s\n", fuseln_runtime_words(target->runtime));
     }
 }
 

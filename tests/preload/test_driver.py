@@ -40,7 +40,7 @@ class Driver(test_hooks.Preload):
         runs = runs or 2 * len(clients)
         passed = {}
         for site in report["sites"]:
-            self.assertEqual((site["boundary"], site["cols"] or 768), ("driver", 768))
+            self.assertEqual((site["boundary"], site["cols"] or 768, site["runtime"]), ("driver", 768, "none"))
             for reason, count in site["passed_through"].items():
                 passed[reason] = passed.get(reason, 0) + count
         self.assertEqual(passed, {reason: runs * RECOGNISED * count for reason, count in EACH.items()})

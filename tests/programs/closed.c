@@ -124,6 +124,7 @@ int main(int argc, char **argv)
         return 255;
     }
     ask = (resolver *)find("cuGetProcAddress", 0);
+    find("cuGetExportTable", 0); /* as a runtime would */
     for (int i = 0; i < N; i++)
         x[i] = (float)((i * 2654435761u) >> 8) / (1 << 23) - 1 + (float)(i / COLS);
     CALL(cuInit, 0);

@@ -72,6 +72,7 @@ def test_cuda_bindings(run, image):  # noqa: F811
     assert float(done.stdout) < 1
     (site,) = run.report()["sites"]
     assert (site["boundary"], site["launches"], site["substituted"]) == ("driver", 1, 1)
+    assert "cydriver" in site["library"]
 
 
 @pytest.mark.parametrize("code, kernel, launches", [(TRITON, "add_one", 4), (COMPILED, "triton_per_fused_native_layer_norm_0", None)])  # fmt: skip
@@ -90,4 +91,5 @@ def test_kernels_of_others_pass_untouched(run, tmp_path, code, kernel, launches)
     report = run.report()
     (site,) = report["sites"]  # the eager layer norm alone
     assert (site["boundary"], site["launches"], site["substituted"]) == ("runtime", 1, 1)
+    assert site["runtime"] == "shared"
     assert report["totals"]["launches"] == launches or launches is None and report["totals"]["launches"] > 1

@@ -60,7 +60,7 @@ def test_its_layer_norm_is_replaced_and_reported(run, closed, image, way):
     assert report["totals"]["launches"] == report["totals"]["substituted"] == 1
     assert (site["target"], site["boundary"]) == ("pytorch/forward/vectorized/f32", "driver")
     assert (site["library"], site["build"], site["cols"], site["rows"]) == ("(program)", "unverified", 768, 5)
-    assert site["symbol"] == image[1]
+    assert (site["symbol"], site["runtime"]) == (image[1], "static")
     if way == "packed":
         return  # the software device knows no packed original
     original, error = launch(run, closed, image, way, fuseln=False)
