@@ -15,16 +15,21 @@ EACH = {"driver": 5, "geometry": 1, "attribute": 1, "cooperative": 2}
 WAYS = {"linked": ("-DLINKED",), "dlsym": ("-DDLSYM",), "resolver": ("-DRESOLVER=0",), "resolver_ptsz": ("-DRESOLVER=2",)}
 
 
+def make_driver(folder):
+    """The driver, and a client for each way to it."""
+    gcc("-shared", "-fPIC", "-Wl,-Bsymbolic", HERE / "libcuda.c", "-Wl,-soname,libcuda.so.1", "-o",
+        folder / "libcuda.so.1")  # fmt: skip
+    for way, options in WAYS.items():
+        linked = [folder / "libcuda.so.1"] if way == "linked" else []
+        gcc("-shared", "-fPIC", f'-DSYMBOL="{SYMBOL}"', *options, HERE / "driver_client.c", *linked, "-ldl",
+            f"-Wl,-rpath,{folder}", "-o", folder / f"{way}.so")  # fmt: skip
+
+
 class Driver(test_hooks.Preload):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        gcc("-shared", "-fPIC", "-Wl,-Bsymbolic", HERE / "libcuda.c", "-Wl,-soname,libcuda.so.1", "-o",
-            cls.dir / "libcuda.so.1")  # fmt: skip
-        for way, options in WAYS.items():
-            linked = [cls.dir / "libcuda.so.1"] if way == "linked" else []
-            gcc("-shared", "-fPIC", f'-DSYMBOL="{SYMBOL}"', *options, HERE / "driver_client.c", *linked, "-ldl",
-                f"-Wl,-rpath,{cls.dir}", "-o", cls.dir / f"{way}.so")
+        make_driver(cls.dir)
 
     def check(self, *clients, runs=None, env=None):
         command = [self.dir / "host", *(f"{client[0]}:{self.dir}/{client[2:]}.so" for client in clients)]

@@ -48,7 +48,9 @@ class Preload(unittest.TestCase):
         return done.stdout, done.stderr, json.loads(report.read_text()) if report.exists() else None
 
 
-class Hooks(Preload):
+class Clients(Preload):
+    """And clients of runtimes of every node."""
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -80,6 +82,8 @@ class Hooks(Preload):
         gcc("-shared", "-fPIC", f'-DSYMBOL="{SYMBOL}"', *options, HERE / "client.c", "-L", cls.dir / tag, "-lruntime",
             f"-Wl,-rpath,{cls.dir / tag}", "-o", cls.dir / f"{name}.so")  # fmt: skip
 
+
+class Hooks(Clients):
     def check(self, *clients, runs, env=None):
         """Same words with and without fuseln; runs: how often a client's layer norm goes past the hooks."""
         command = [self.dir / "host", *(f"{client[0]}:{self.dir}/{client[2:]}.so" for client in clients)]

@@ -67,8 +67,19 @@ void client_run(void)
     launch_all(other);
 }
 
+#ifdef WAIT_AT_LOAD
+#include <stdatomic.h>
+#include <unistd.h>
+extern atomic_int threads_started;
+#endif
+
 static __attribute__((constructor)) void load(void)
 {
+#ifdef WAIT_AT_LOAD /* with the loader's lock held, until all threads of the program are in their first launches */
+    while (atomic_load(&threads_started) < 64)
+        usleep(1000);
+    usleep(200000);
+#endif
     fatbin = __cudaRegisterFatBinary(image);
     __cudaRegisterFunction(fatbin, layer_norm, "layer_norm", SYMBOL, -1, NULL, NULL, NULL, NULL, NULL);
     __cudaRegisterFunction(fatbin, other, "other", "_Z5otherv", -1, NULL, NULL, NULL, NULL, NULL);

@@ -1,7 +1,7 @@
 /*
  * A driver that only says that it was called: the function's name and what identifies the call. Stands behind the hooks
- * in test_driver.py, which compares what it says with and without fuseln. Handles are given out in order, and again
- * from the first after an unload, as drivers reuse them.
+ * in test_driver.py, which compares what it says with and without fuseln. Handles are given out in order, in each thread its own,
+ * and again from the first after an unload, as drivers reuse them.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -17,9 +17,9 @@ struct config {
     unsigned attribute_count;
 };
 
-static const char *names[64];
-static char handles[64];
-static int given;
+static _Thread_local const char *names[64];
+static _Thread_local char handles[64];
+static _Thread_local int given;
 
 static int give(void **ret_handle, const char *name)
 {
