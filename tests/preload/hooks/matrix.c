@@ -1,0 +1,156 @@
+/*
+ * matrix ENTRY LOOKUP KERNEL: one launch of the kernel of that name by that function, its handle got by that look-up,
+ * made for one WAY as driver_client.c (LINKED, DLSYM, RESOLVER) or for a runtime (RUNTIME).
+ */
+#include <dlfcn.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+struct dim3 {
+    unsigned x, y, z;
+};
+struct attribute {
+    int id;
+    char pad[4];
+    char value[64];
+};
+
+static char memory[64];
+static int n = 768;
+static float eps = 1e-5f;
+static void *x = memory, *null;
+static void *args[] = {&n, &eps, &x, &null, &null, &x, &x, &x};
+static struct attribute serialization = {.id = 6}, cluster = {.id = 4};
+
+#ifdef RUNTIME
+struct config {
+    struct dim3 grid, block;
+    size_t smem_bytes;
+    void *stream;
+    struct attribute *attributes;
+    unsigned attribute_count;
+};
+void **__cudaRegisterFatBinary(void *image);
+void __cudaRegisterFunction(void **handle, const char *host_function, char *device_function, const char *device_name,
+                            int thread_limit, void *tid, void *bid, void *block, void *grid, int *warp_size);
+int __cudaGetKernel(void **ret_kernel, const void *function);
+typedef int launch(const void *function, struct dim3 grid, struct dim3 block, void **args, size_t smem_bytes,
+                   void *stream);
+typedef int launch_ex(const struct config *config, const void *function, void **args);
+launch cudaLaunchKernel, cudaLaunchKernel_ptsz, __cudaLaunchKernel, __cudaLaunchKernel_ptsz,
+    cudaLaunchCooperativeKernel, cudaLaunchCooperativeKernel_ptsz;
+launch_ex cudaLaunchKernelExC, cudaLaunchKernelExC_ptsz;
+
+static int run(const char *entry, const char *look_up, const char *name)
+{
+    static const struct {
+        const char *name;
+        launch *launch;
+        launch_ex *ex;
+    } entries[] = {
+        {"cudaLaunchKernel", cudaLaunchKernel, NULL},
+        {"cudaLaunchKernel_ptsz", cudaLaunchKernel_ptsz, NULL},
+        {"__cudaLaunchKernel", __cudaLaunchKernel, NULL},
+        {"__cudaLaunchKernel_ptsz", __cudaLaunchKernel_ptsz, NULL},
+        {"cudaLaunchCooperativeKernel", cudaLaunchCooperativeKernel, NULL},
+        {"cudaLaunchCooperativeKernel_ptsz", cudaLaunchCooperativeKernel_ptsz, NULL},
+        {"cudaLaunchKernelExC", NULL, cudaLaunchKernelExC},
+        {"cudaLaunchKernelExC_ptsz", NULL, cudaLaunchKernelExC_ptsz},
+        {"cudaLaunchKernelExC+cluster", NULL, cudaLaunchKernelExC},
+    };
+    const struct dim3 grid = {5, 1, 1}, block = {32, 4, 1};
+    void *kernel = memory, **fatbin = __cudaRegisterFatBinary(memory);
+    __cudaRegisterFunction(fatbin, memory, "kernel", name, -1, NULL, NULL, NULL, NULL, NULL);
+    if (strcmp(look_up, "handle") == 0)
+        __cudaGetKernel(&kernel, memory);
+    for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++) {
+        struct config config = {grid, block, 24, NULL, strchr(entry, '+') ? &cluster : &serialization, 1};
+        if (strcmp(entries[i].name, entry) == 0)
+            return entries[i].ex ? entries[i].ex(&config, kernel, args)
+                                 : entries[i].launch(kernel, grid, block, args, 24, NULL);
+    }
+    return -1;
+}
+#else
+struct config {
+    unsigned grid[3], block[3], smem_bytes;
+    void *stream;
+    struct attribute *attributes;
+    unsigned attribute_count;
+};
+typedef int any();
+typedef int resolver(const char *name, void **ret_function, int version, uint64_t flags, int *ret_status);
+
+#ifdef LINKED
+any cuLaunchKernel, cuLaunchKernel_ptsz, cuLaunchKernelEx, cuLaunchKernelEx_ptsz, cuLaunchCooperativeKernel,
+    cuLaunchCooperativeKernel_ptsz, cuModuleGetFunction, cuLibraryGetKernel, cuKernelGetFunction;
+#define ENTRY(name) \
+    {               \
+#name, name \
+    }
+static any *find(const char *name)
+{
+    static const struct {
+        const char *name;
+        any *function;
+    } all[] = {ENTRY(cuLaunchKernel),        ENTRY(cuLaunchKernel_ptsz),       ENTRY(cuLaunchKernelEx),
+               ENTRY(cuLaunchKernelEx_ptsz), ENTRY(cuLaunchCooperativeKernel), ENTRY(cuLaunchCooperativeKernel_ptsz),
+               ENTRY(cuModuleGetFunction),   ENTRY(cuLibraryGetKernel),        ENTRY(cuKernelGetFunction)};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (strcmp(all[i].name, name) == 0)
+            return all[i].function;
+    return NULL;
+}
+#elif defined(DLSYM)
+static any *find(const char *name)
+{
+    return (any *)dlsym(dlopen("libcuda.so.1", RTLD_NOW), name);
+}
+#else
+static any *find(const char *name)
+{
+    static resolver *ask;
+    char base[64] = "";
+    void *function = NULL;
+    int status;
+    if (!ask) {
+        ask = (resolver *)dlsym(dlopen("libcuda.so.1", RTLD_NOW), "cuGetProcAddress_v2");
+        ask("cuGetProcAddress", &function, 12000, RESOLVER, &status);
+        ask = (resolver *)function;
+    }
+    const char *ptsz = strstr(name, "_ptsz");
+    strncat(base, name, ptsz ? (size_t)(ptsz - name) : sizeof base - 1);
+    ask(base, &function, 13000, ptsz ? 2 : 0, &status);
+    return (any *)function;
+}
+#endif
+
+static int run(const char *entry, const char *look_up, const char *name)
+{
+    struct config config = {{5, 1, 1}, {32, 4, 1}, 24, NULL, strchr(entry, '+') ? &cluster : &serialization, 1};
+    char function[64];
+    void *kernel = NULL;
+    snprintf(function, sizeof function, "%.*s", (int)strcspn(entry, "+"), entry);
+    if (strcmp(look_up, "module") == 0)
+        find("cuModuleGetFunction")(&kernel, memory, name);
+    else
+        find("cuLibraryGetKernel")(&kernel, memory, name);
+    if (strcmp(look_up, "function") == 0)
+        find("cuKernelGetFunction")(&kernel, kernel);
+    if (strstr(entry, "Ex"))
+        return find(function)(&config, kernel, args, NULL);
+    if (strstr(entry, "Cooperative"))
+        return find(function)(kernel, 5, 1, 1, 32, 4, 1, 24, NULL, args);
+    return find(function)(kernel, 5, 1, 1, 32, 4, 1, 24, NULL, args, NULL);
+}
+#endif
+
+int main(int argc, char **argv)
+{
+    if (argc != 4 || !dlopen("libcuda.so.1", RTLD_NOW))
+        return 2;
+    printf("returned %d\n", run(argv[1], argv[2], argv[3]));
+    return 0;
+}
