@@ -35,7 +35,7 @@ static const char *name_of(const void *handle)
     return names[(const char *)handle - handles];
 }
 
-/* 7 for what comes from the program; ours is not told from a driver's. */
+/* Launches of the program return 7, so that it can tell that nobody else answered; ours succeed. */
 static int result_of(const void *function)
 {
     return strncmp(name_of(function), "fuseln_", 7) == 0 ? SUCCESS : 7;
