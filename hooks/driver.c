@@ -431,11 +431,15 @@ static void index_complete(void)
 {
     if (atomic_load_explicit(&given_real[FUSELN_REAL_CU_LAUNCH], memory_order_acquire))
         return;
+    const int saved_errno = errno;
     void *libcuda = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_NOLOAD);
     if (libcuda) {
         index_fill(libcuda);
         dlclose(libcuda);
+    } else {
+        dlerror();
     }
+    errno = saved_errno;
 }
 
 /* A runtime whose own functions we hook gets libcuda's: its launches have been seen above. */
