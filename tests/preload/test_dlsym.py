@@ -68,9 +68,7 @@ class Dlsym(test_hooks.Preload):
                 else:
                     self.assertTrue(exported and way in ("default", "program", "version"), (mode, before, after))
                     ours += 1
-            self.assertEqual(given, {name for name in self.hooked if any(
-                line.startswith(f"libcuda.so.1 {name}: libcuda") for line in plain)})  # fmt: skip
-            self.assertGreater(len(given), 10)
+            self.assertEqual(given, self.hooked)  # also through dlsym.c's own first look at a name
 
     def test_before_any_constructor(self):
         plain, _, _ = self.run_host([self.dir / "early"], False)
