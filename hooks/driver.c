@@ -79,21 +79,11 @@ static bool unpack(const struct fuseln_layout *layout, void **extra, void **ret_
     return buffer && at <= bytes;
 }
 
-static bool run(struct fuseln_launch *launch, void **extra)
-{
-    void *unpacked[FUSELN_ARGS_MAX];
-
-    if (extra && (launch->args || !unpack(&launch->target->layout, extra, unpacked)))
-        launch->declined = FUSELN_VERDICT_GEOMETRY; /* the driver knows what it is; we do not */
-    else if (extra)
-        launch->args = unpacked;
-    return fuseln_pipeline_run(launch);
-}
-
 /* Kept out of line: the hooks stay short for the launches that are not ours. */
 static __attribute__((noinline)) bool replaced(const struct fuseln_target *target, const struct launch_config *config,
                                                void *stream, void **args, void **extra, enum fuseln_verdict declined)
 {
+    void *unpacked[FUSELN_ARGS_MAX];
     struct fuseln_launch launch = {.target = target,
                                    .stream = stream,
                                    .args = args,
@@ -103,7 +93,11 @@ static __attribute__((noinline)) bool replaced(const struct fuseln_target *targe
 
     memcpy(launch.grid, config->grid, sizeof launch.grid);
     memcpy(launch.block, config->block, sizeof launch.block);
-    return run(&launch, extra);
+    if (extra && (args || !unpack(&target->layout, extra, unpacked)))
+        launch.declined = FUSELN_VERDICT_GEOMETRY; /* the driver knows what it is; we do not */
+    else if (extra)
+        launch.args = unpacked;
+    return fuseln_pipeline_run(&launch);
 }
 
 /* Is this a launch of the host's own, not what came out of another hook of ours? It is counted then. */

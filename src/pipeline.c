@@ -137,8 +137,8 @@ static __attribute__((noinline)) bool run_in_full(const struct fuseln_launch *la
 {
     const struct fuseln_case given = case_of(launch, call, decoded, current, context);
     struct fuseln_plan plan;
-    if (!(given.config->hooks >> launch->boundary &
-          1)) /* the handle was learnt at the other boundary, which counts it */
+    /* Else the handle was learnt at the other boundary, which counts it. */
+    if (!fuseln_config_hooks((enum fuseln_boundary)launch->boundary))
         return false;
     enum fuseln_verdict verdict = fuseln_decide(&given, &plan);
     struct fuseln_site *site = find_site(launch, &given, &plan);

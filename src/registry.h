@@ -100,7 +100,8 @@ void fuseln_registry_alias(const void *handle, const void *host_function);
  * library and the owner that it was known with. As fuseln_registry_add where the table is full.
  */
 void fuseln_registry_learn(const void *handle, const void *owner, const struct fuseln_target *target);
-/* This fat binary, CUmodule or CUlibrary is being unregistered or unloaded: forget its addresses. False if nothing of it was known. */
+/* This fat binary, CUmodule or CUlibrary is being unregistered or unloaded: forget its addresses. False if nothing of
+ * it was known. */
 bool fuseln_registry_forget(const void *fatbin);
 size_t fuseln_registry_targets(void);  /* how many targets were ever registered */
 void fuseln_registry_after_fork(void); /* in the child: the lock is free again */
