@@ -2,24 +2,9 @@
  * A library as nvcc makes it: registers a layer-norm kernel and another one in its constructor, and launches both
  * through every entry point that it is linked to. With LAUNCH_AT_LOAD its constructor launches too.
  */
-#include <stddef.h>
-#include <stdio.h>
+#include "launches.h"
 
-struct dim3 {
-    unsigned x, y, z;
-};
-struct attribute {
-    int id;
-    char pad[4];
-    char value[64];
-};
-struct config {
-    struct dim3 grid, block;
-    size_t smem_bytes;
-    void *stream;
-    struct attribute *attributes;
-    unsigned attribute_count;
-};
+#include <stdio.h>
 
 void **__cudaRegisterFatBinary(void *image);
 void __cudaUnregisterFatBinary(void **handle);
@@ -38,12 +23,8 @@ static void **fatbin;
 
 static void launch_all(void *function)
 {
-    static int n = 768;
-    static float eps = 1e-5f;
-    static void *x = image, *null;
-    void *args[] = {&n, &eps, &x, &null, &null, &x, &x, &x}, *kernel;
+    void **args = launch_args, *kernel;
     struct dim3 grid = {5, 1, 1}, block = {32, 4, 1};
-    struct attribute serialization = {.id = 6}, cluster = {.id = 4};
     struct config config = {grid, block, 24, (void *)0x40, &serialization, 1};
     launch *const launches[] = {cudaLaunchKernel, cudaLaunchKernel_ptsz, cudaLaunchCooperativeKernel,
                                 cudaLaunchCooperativeKernel_ptsz};

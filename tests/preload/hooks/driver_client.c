@@ -3,26 +3,16 @@
  * dlsym (DLSYM), or as a CUDA runtime inside of it would, through the resolver, which it asks for itself first
  * (RESOLVER). Gets a layer-norm kernel and another one by each look-up and launches both by every function.
  */
+#include "launches.h"
+
 #include <dlfcn.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-struct attribute {
-    int id;
-    char pad[4];
-    char value[64];
-};
-struct config {
-    unsigned grid[3], block[3], smem_bytes;
-    void *stream;
-    struct attribute *attributes;
-    unsigned attribute_count;
-};
 typedef int launch(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
                    unsigned smem_bytes, void *stream, void **args, void **extra);
-typedef int launch_ex(const struct config *config, void *function, void **args, void **extra);
+typedef int launch_ex(const struct driver_config *config, void *function, void **args, void **extra);
 typedef int cooperative(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
                         unsigned smem_bytes, void *stream, void **args);
 typedef int by_name(void **ret_handle, void *owner, const char *name);
@@ -32,21 +22,24 @@ typedef int unload(void *owner);
 typedef int init(unsigned flags);
 
 /* X(type, exported name, base name, flags) */
-#define FUNCTIONS(X)                                                             \
-    X(launch, cuLaunchKernel, cuLaunchKernel, 0)                                 \
-    X(launch, cuLaunchKernel_ptsz, cuLaunchKernel, 2)                            \
-    X(launch_ex, cuLaunchKernelEx, cuLaunchKernelEx, 0)                          \
-    X(launch_ex, cuLaunchKernelEx_ptsz, cuLaunchKernelEx, 2)                     \
-    X(cooperative, cuLaunchCooperativeKernel, cuLaunchCooperativeKernel, 0)      \
+// clang-format off
+#define FUNCTIONS(X) \
+    X(launch, cuLaunchKernel, cuLaunchKernel, 0) \
+    X(launch, cuLaunchKernel_ptsz, cuLaunchKernel, 2) \
+    X(launch_ex, cuLaunchKernelEx, cuLaunchKernelEx, 0) \
+    X(launch_ex, cuLaunchKernelEx_ptsz, cuLaunchKernelEx, 2) \
+    X(cooperative, cuLaunchCooperativeKernel, cuLaunchCooperativeKernel, 0) \
     X(cooperative, cuLaunchCooperativeKernel_ptsz, cuLaunchCooperativeKernel, 2) \
-    X(by_name, cuModuleGetFunction, cuModuleGetFunction, 0)                      \
-    X(by_name, cuLibraryGetKernel, cuLibraryGetKernel, 0)                        \
-    X(convert, cuKernelGetFunction, cuKernelGetFunction, 0)                      \
-    X(convert, cuLibraryGetModule, cuLibraryGetModule, 0)                        \
-    X(enumerate, cuModuleEnumerateFunctions, cuModuleEnumerateFunctions, 0)      \
-    X(enumerate, cuLibraryEnumerateKernels, cuLibraryEnumerateKernels, 0)        \
-    X(unload, cuModuleUnload, cuModuleUnload, 0)                                 \
-    X(unload, cuLibraryUnload, cuLibraryUnload, 0) X(init, cuInit, cuInit, 0)
+    X(by_name, cuModuleGetFunction, cuModuleGetFunction, 0) \
+    X(by_name, cuLibraryGetKernel, cuLibraryGetKernel, 0) \
+    X(convert, cuKernelGetFunction, cuKernelGetFunction, 0) \
+    X(convert, cuLibraryGetModule, cuLibraryGetModule, 0) \
+    X(enumerate, cuModuleEnumerateFunctions, cuModuleEnumerateFunctions, 0) \
+    X(enumerate, cuLibraryEnumerateKernels, cuLibraryEnumerateKernels, 0) \
+    X(unload, cuModuleUnload, cuModuleUnload, 0) \
+    X(unload, cuLibraryUnload, cuLibraryUnload, 0) \
+    X(init, cuInit, cuInit, 0)
+// clang-format on
 
 #define X(type, symbol, base, flags) type symbol;
 FUNCTIONS(X)
@@ -97,20 +90,15 @@ static void find_all(void)
 
 static void launch_all(void *function)
 {
-    static int n = 768;
-    static float eps = 1e-5f;
-    static char memory[64];
-    static void *x = memory, *null;
     static struct {
         int n;
         float eps;
         void *x, *gamma, *beta, *mean, *rstd, *y;
-    } packed = {768, 1e-5f, memory, NULL, NULL, memory, memory, memory};
-    void *args[] = {&n, &eps, &x, &null, &null, &x, &x, &x};
+    } packed = {768, 1e-5f, launch_memory, NULL, NULL, launch_memory, launch_memory, launch_memory};
+    void **args = launch_args;
     size_t bytes = sizeof packed;
     void *extra[] = {(void *)1, &packed, (void *)2, &bytes, NULL};
-    struct attribute serialization = {.id = 6}, cluster = {.id = 4};
-    struct config config = {{5, 1, 1}, {32, 4, 1}, 24, (void *)0x40, &serialization, 1};
+    struct driver_config config = {{5, 1, 1}, {32, 4, 1}, 24, (void *)0x40, &serialization, 1};
     int sum = driver.cuLaunchKernel(function, 5, 1, 1, 32, 4, 1, 24, (void *)0x40, args, NULL);
 
     sum += driver.cuLaunchKernel_ptsz(function, 5, 1, 1, 32, 4, 1, 24, NULL, args, NULL);

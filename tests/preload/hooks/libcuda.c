@@ -145,22 +145,27 @@ int cuGetProcAddress_v2(const char *name, void **ret_function, int version, uint
 int cuGetProcAddress_v2_ptsz(const char *name, void **ret_function, int version, uint64_t flags, int *ret_status);
 
 /* A base name, the version that it came with, whether for the per-thread stream: X(base, version, ptsz, function) */
-#define FUNCTIONS(X)                                                                                             \
-    X(cuInit, 2000, 0, cuInit)                                                                                   \
-    X(cuGetProcAddress, 11030, 0, cuGetProcAddress)                                                              \
-    X(cuGetProcAddress, 12000, 0, cuGetProcAddress_v2) X(cuGetProcAddress, 12000, 2, cuGetProcAddress_v2_ptsz)   \
-        X(cuLaunchKernel, 4000, 0, cuLaunchKernel) X(cuLaunchKernel, 7000, 2, cuLaunchKernel_ptsz)               \
-            X(cuLaunchKernelEx, 11060, 0, cuLaunchKernelEx) X(cuLaunchKernelEx, 11060, 2, cuLaunchKernelEx_ptsz) \
-                X(cuLaunchCooperativeKernel, 9000, 0, cuLaunchCooperativeKernel)                                 \
-                    X(cuLaunchCooperativeKernel, 9000, 2, cuLaunchCooperativeKernel_ptsz)                        \
-                        X(cuModuleGetFunction, 2000, 0, cuModuleGetFunction)                                     \
-                            X(cuLibraryGetKernel, 12000, 0, cuLibraryGetKernel)                                  \
-                                X(cuKernelGetFunction, 12000, 0, cuKernelGetFunction)                            \
-                                    X(cuLibraryGetModule, 12000, 0, cuLibraryGetModule)                          \
-                                        X(cuModuleEnumerateFunctions, 12040, 0, cuModuleEnumerateFunctions)      \
-                                            X(cuLibraryEnumerateKernels, 12040, 0, cuLibraryEnumerateKernels)    \
-                                                X(cuModuleUnload, 2000, 0, cuModuleUnload)                       \
-                                                    X(cuLibraryUnload, 12000, 0, cuLibraryUnload)
+// clang-format off
+#define FUNCTIONS(X) \
+    X(cuInit, 2000, 0, cuInit) \
+    X(cuGetProcAddress, 11030, 0, cuGetProcAddress) \
+    X(cuGetProcAddress, 12000, 0, cuGetProcAddress_v2) \
+    X(cuGetProcAddress, 12000, 2, cuGetProcAddress_v2_ptsz) \
+    X(cuLaunchKernel, 4000, 0, cuLaunchKernel) \
+    X(cuLaunchKernel, 7000, 2, cuLaunchKernel_ptsz) \
+    X(cuLaunchKernelEx, 11060, 0, cuLaunchKernelEx) \
+    X(cuLaunchKernelEx, 11060, 2, cuLaunchKernelEx_ptsz) \
+    X(cuLaunchCooperativeKernel, 9000, 0, cuLaunchCooperativeKernel) \
+    X(cuLaunchCooperativeKernel, 9000, 2, cuLaunchCooperativeKernel_ptsz) \
+    X(cuModuleGetFunction, 2000, 0, cuModuleGetFunction) \
+    X(cuLibraryGetKernel, 12000, 0, cuLibraryGetKernel) \
+    X(cuKernelGetFunction, 12000, 0, cuKernelGetFunction) \
+    X(cuLibraryGetModule, 12000, 0, cuLibraryGetModule) \
+    X(cuModuleEnumerateFunctions, 12040, 0, cuModuleEnumerateFunctions) \
+    X(cuLibraryEnumerateKernels, 12040, 0, cuLibraryEnumerateKernels) \
+    X(cuModuleUnload, 2000, 0, cuModuleUnload) \
+    X(cuLibraryUnload, 12000, 0, cuLibraryUnload)
+// clang-format on
 
 static int resolve(const char *name, void **ret_function, int version, uint64_t flags)
 {

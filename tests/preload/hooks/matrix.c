@@ -2,36 +2,14 @@
  * matrix ENTRY LOOKUP KERNEL: one launch of the kernel of that name by that function, its handle got by that look-up,
  * made for one WAY as driver_client.c (LINKED, DLSYM, RESOLVER) or for a runtime (RUNTIME).
  */
+#include "launches.h"
+
 #include <dlfcn.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-struct dim3 {
-    unsigned x, y, z;
-};
-struct attribute {
-    int id;
-    char pad[4];
-    char value[64];
-};
-
-static char memory[64];
-static int n = 768;
-static float eps = 1e-5f;
-static void *x = memory, *null;
-static void *args[] = {&n, &eps, &x, &null, &null, &x, &x, &x};
-static struct attribute serialization = {.id = 6}, cluster = {.id = 4};
-
 #ifdef RUNTIME
-struct config {
-    struct dim3 grid, block;
-    size_t smem_bytes;
-    void *stream;
-    struct attribute *attributes;
-    unsigned attribute_count;
-};
 void **__cudaRegisterFatBinary(void *image);
 void __cudaRegisterFunction(void **handle, const char *host_function, char *device_function, const char *device_name,
                             int thread_limit, void *tid, void *bid, void *block, void *grid, int *warp_size);
@@ -61,25 +39,19 @@ static int run(const char *entry, const char *look_up, const char *name)
         {"cudaLaunchKernelExC+cluster", NULL, cudaLaunchKernelExC},
     };
     const struct dim3 grid = {5, 1, 1}, block = {32, 4, 1};
-    void *kernel = memory, **fatbin = __cudaRegisterFatBinary(memory);
-    __cudaRegisterFunction(fatbin, memory, "kernel", name, -1, NULL, NULL, NULL, NULL, NULL);
+    void *kernel = launch_memory, **fatbin = __cudaRegisterFatBinary(launch_memory);
+    __cudaRegisterFunction(fatbin, launch_memory, "kernel", name, -1, NULL, NULL, NULL, NULL, NULL);
     if (strcmp(look_up, "handle") == 0)
-        __cudaGetKernel(&kernel, memory);
+        __cudaGetKernel(&kernel, launch_memory);
     for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++) {
         struct config config = {grid, block, 24, NULL, strchr(entry, '+') ? &cluster : &serialization, 1};
         if (strcmp(entries[i].name, entry) == 0)
-            return entries[i].ex ? entries[i].ex(&config, kernel, args)
-                                 : entries[i].launch(kernel, grid, block, args, 24, NULL);
+            return entries[i].ex ? entries[i].ex(&config, kernel, launch_args)
+                                 : entries[i].launch(kernel, grid, block, launch_args, 24, NULL);
     }
     return -1;
 }
 #else
-struct config {
-    unsigned grid[3], block[3], smem_bytes;
-    void *stream;
-    struct attribute *attributes;
-    unsigned attribute_count;
-};
 typedef int any();
 typedef int resolver(const char *name, void **ret_function, int version, uint64_t flags, int *ret_status);
 
@@ -129,21 +101,21 @@ static any *find(const char *name)
 
 static int run(const char *entry, const char *look_up, const char *name)
 {
-    struct config config = {{5, 1, 1}, {32, 4, 1}, 24, NULL, strchr(entry, '+') ? &cluster : &serialization, 1};
+    struct driver_config config = {{5, 1, 1}, {32, 4, 1}, 24, NULL, strchr(entry, '+') ? &cluster : &serialization, 1};
     char function[64];
     void *kernel = NULL;
     snprintf(function, sizeof function, "%.*s", (int)strcspn(entry, "+"), entry);
     if (strcmp(look_up, "module") == 0)
-        find("cuModuleGetFunction")(&kernel, memory, name);
+        find("cuModuleGetFunction")(&kernel, launch_memory, name);
     else
-        find("cuLibraryGetKernel")(&kernel, memory, name);
+        find("cuLibraryGetKernel")(&kernel, launch_memory, name);
     if (strcmp(look_up, "function") == 0)
         find("cuKernelGetFunction")(&kernel, kernel);
     if (strstr(entry, "Ex"))
-        return find(function)(&config, kernel, args, NULL);
+        return find(function)(&config, kernel, launch_args, NULL);
     if (strstr(entry, "Cooperative"))
-        return find(function)(kernel, 5, 1, 1, 32, 4, 1, 24, NULL, args);
-    return find(function)(kernel, 5, 1, 1, 32, 4, 1, 24, NULL, args, NULL);
+        return find(function)(kernel, 5, 1, 1, 32, 4, 1, 24, NULL, launch_args);
+    return find(function)(kernel, 5, 1, 1, 32, 4, 1, 24, NULL, launch_args, NULL);
 }
 #endif
 
