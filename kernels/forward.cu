@@ -3,7 +3,8 @@
  *   mean = sum x / N, rstd = 1 / sqrt(sum (x - mean)^2 / N + eps), y = gamma ((x - mean) rstd) + beta.
  * A row is held on chip from its only read to its write, in registers or in a ring of shared memory into which the next
  * row comes meanwhile; what fits nowhere is read twice. A NULL mean means RMS norm, a NULL y that only the statistics
- * are wanted.
+ * are wanted. Then, in RMS norm, a row with an Inf has rstd NaN, not 0: the original of MOMENTS takes the squares about
+ * the mean and adds its square, that of FORWARD does not.
  */
 #include "row.cuh"
 
@@ -20,7 +21,14 @@ static __device__ __forceinline__ void write_statistics(const fuseln_ln_params &
         static_cast<A *>(p.mean)[row] = mean;
 }
 
-/* v becomes x - mean. */
+/* The same for MOMENTS: in RMS norm rstd is NaN where the mean, which is not written, is not finite. */
+template <class A>
+static __device__ __forceinline__ void write_moments(const fuseln_ln_params &p, long long row, A mean, A rstd)
+{
+    write_statistics(p, row, mean, p.mean ? rstd : mul_add(mean, A(0), rstd));
+}
+
+/* v becomes x - mean, in RMS norm it stays. */
 template <int LANES, int K, class A, int P, class Tile>
 static __device__ __forceinline__ moments<A> row_moments(const fuseln_ln_params &p, pair<A> (&v)[K][P],
                                                          const Tile &tile, A inverse)
@@ -86,10 +94,6 @@ struct forward_held {
             mean[r] = m.mean;
             rstd[r] = rstd_of(p, m.m2, inverse);
         }
-#pragma unroll
-        for (int r = 0; r < ROWS; r++)
-            if (tile.lane == 0 && exists(r))
-                write_statistics(p, row(r), mean[r], rstd[r]);
     }
 
     /* gamma and beta: 1 there, 0 not there, -1 to be tested. */
@@ -123,7 +127,18 @@ struct forward_held {
     {
         load();
         statistics();
-        if (!p.y || (ROWS == 1 && !exists(0)))
+        if (!p.y) {
+#pragma unroll
+            for (int r = 0; r < ROWS; r++)
+                if (tile.lane == 0 && exists(r))
+                    write_moments(p, row(r), mean[r], rstd[r]);
+            return;
+        }
+#pragma unroll
+        for (int r = 0; r < ROWS; r++)
+            if (tile.lane == 0 && exists(r))
+                write_statistics(p, row(r), mean[r], rstd[r]);
+        if (ROWS == 1 && !exists(0))
             return;
         if (FILL != FULL)
             write<-1, -1>();
@@ -163,10 +178,13 @@ struct forward_narrow {
         const A inverse = inverse_cols<A>(p);
         const moments<A> m = row_moments<0>(p, v, tile, inverse);
         const A rstd = rstd_of(p, m.m2, inverse);
+        if (!p.y) {
+            if (tile.lane == 0 && exists)
+                write_moments(p, row, m.mean, rstd);
+            return;
+        }
         if (tile.lane == 0 && exists)
             write_statistics(p, row, m.mean, rstd);
-        if (!p.y)
-            return;
         tile.sync_narrow(); /* x has been taken */
         tile.take_parameter(x, slots, p.gamma, 0, 1);
         tile.take_parameter(y, slots, p.beta, 0, 0);
@@ -249,7 +267,12 @@ struct forward_wide {
             pair<A> v[K][P];
             load(v, tile, row, at, turn);
             const A n = tile.held();
-            m = chan(m, held_moments(v, tile, n, reciprocal(n > 0 ? n : A(1)), !p.mean));
+            moments<A> part = held_moments(v, tile, n, reciprocal(n > 0 ? n : A(1)), !p.mean);
+            if (!p.mean) {
+                part.m2 = p.y ? part.m2 : mul_add(part.mean, A(0), part.m2); /* as write_moments() */
+                part.mean = 0;
+            }
+            m = chan(m, part);
         }
         return block_moments<WARPS>(parts[turn & 1], m, A(p.cols), inverse_cols<A>(p));
     }

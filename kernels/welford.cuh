@@ -2,7 +2,7 @@
  * Mean and M2 (sum of squared distances from the mean) of a row, without cancellation: what a group of lanes holds in
  * registers by two passes, mean = pivot + sum (x - pivot) / n, then M2 = sum (x - mean)^2; parts of a row by
  * n = na + nb, d = mb - ma, mean = ma + d nb / n, M2 = M2a + M2b + d^2 na nb / n (Chan); the warps of a block for all
- * parts at once. RMS norm is the same with the mean held at zero. Sums over lanes are butterflies: every lane gets
+ * parts at once. RMS norm is the same with zero in place of the mean. Sums over lanes are butterflies: every lane gets
  * the same bits.
  */
 #ifndef FUSELN_WELFORD_CUH
@@ -158,14 +158,15 @@ static __device__ __forceinline__ A held_squares(pair<A> (&v)[K][P], const Tile 
     return sum_lanes<Tile::GROUP>(sum_pairs(part), tile.group());
 }
 
-/* Mean and M2 of what a group of lanes holds, n elements; v becomes v - mean. */
+/* Mean and M2 of what a group of lanes holds, n elements; v becomes v - mean. For RMS norm v stays and M2 is the sum of
+ * its squares, but mean is the row's all the same. */
 template <int K, class A, int P, class Tile>
 static __device__ __forceinline__ moments<A> held_moments(pair<A> (&v)[K][P], const Tile &tile, A n, A inverse_n,
                                                           bool rms)
 {
     const pivoted<A> sum = held_sum(v, tile); /* for RMS norm too: a branch around it costs more */
-    const A mean = rms ? A(0) : mul_add(sum.rest, inverse_n * A(1 / sum_scale<K, 2 * P>()), sum.pivot);
-    return {n, mean, held_squares(v, tile, mean)};
+    const A mean = mul_add(sum.rest, inverse_n * A(1 / sum_scale<K, 2 * P>()), sum.pivot);
+    return {n, mean, held_squares(v, tile, rms ? A(0) : mean)};
 }
 
 /* The same for a row that a block holds, `warps` of them (WARPS, or 0 as above). Two barriers. */
@@ -190,8 +191,8 @@ static __device__ __forceinline__ moments<A> block_held_moments(pair<A> (&v)[K][
         count = counts[w];
     const pivoted<A> part = sums[w];
     const A pivot = sums[0].pivot, rest = mul_add(count, part.pivot - pivot, part.rest);
-    const A mean = rms ? A(0) : mul_add(sum_lanes<WARPS>(rest, warps), inverse_cols * (1 / scale), pivot);
-    const A m2 = held_squares(v, tile, mean);
+    const A mean = mul_add(sum_lanes<WARPS>(rest, warps), inverse_cols * (1 / scale), pivot);
+    const A m2 = held_squares(v, tile, rms ? A(0) : mean);
     if (leads)
         squares[own] = m2;
     __syncthreads();

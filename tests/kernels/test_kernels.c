@@ -187,6 +187,31 @@ static void a_constant_row_gives_beta(void **state)
             struct layer l = layer_make((enum fuseln_dtype)dtype, 16, wide_cols[i], 0, false, true);
             for (int64_t r = 0; r < l.rows; r++) {
                 const double value = 100 * (uniform() - 0.5);
+/* PyTorch's one-launch RMS norm sums squares, so that one Inf makes rstd 0; that of two launches goes by way of the
+ * mean, so that it makes rstd NaN. A NaN makes it NaN in both. */
+static void an_infinite_row_has_the_rstd_of_the_original_in_rms_norm(void **state)
+{
+    (void)state;
+    const int64_t cols[] = {3, 100, 261, 1024, 4100, 20000, 60000};
+    const double bad[] = {INFINITY, -INFINITY, NAN};
+    for (int dtype = 0; dtype < FUSELN_DTYPE_COUNT; dtype++)
+        for (size_t i = 0; i < sizeof cols / sizeof cols[0]; i++)
+            for (size_t off = 0; off <= 1; off++) {
+                struct layer l = layer_make((enum fuseln_dtype)dtype, 5, cols[i], off, true, true);
+                for (int64_t k = 0; k < 3; k++)
+                    put(l.x.at, l.dtype, (k + 1) * cols[i] + (k + 1) * (cols[i] - 1) / 3, bad[k]);
+                for (int two = 0; two < 2; two++) {
+                    run_op(&l, two ? FUSELN_OP_MOMENTS : FUSELN_OP_FORWARD);
+                    for (int64_t r = 0; r < l.rows; r++) {
+                        const double rstd = get(l.rstd.at, acc_dtype(l.dtype), r);
+                        assert_int_equal(isnan(rstd), r == 3 || (two && (r == 1 || r == 2)));
+                        assert_int_equal(rstd == 0, !two && (r == 1 || r == 2));
+                    }
+                }
+                layer_free(&l);
+            }
+}
+
                 for (int64_t c = 0; c < l.cols; c++)
                     put(l.x.at, l.dtype, r * l.cols + c, value);
             }
@@ -222,3 +247,4 @@ int main(void)
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
+        cmocka_unit_test(an_infinite_row_has_the_rstd_of_the_original_in_rms_norm),

@@ -1,7 +1,8 @@
 /*
  * See originals.h. A symbol is taken apart into translation unit, kernel, template arguments and signature; each kernel
  * is one row: its signature and, letter by letter, what its arguments are. PyTorch's semantics kept on purpose:
- * no columns give mean 0 and rstd NaN, RMS kernels write no mean and no dbeta, a null gamma is 1 and a null beta 0.
+ * no columns give mean 0 and rstd NaN, RMS kernels write no mean and no dbeta, a null gamma is 1 and a null beta 0. RMS
+ * norm in two launches takes the squares about the mean and adds its square: where that is not finite, rstd is NaN.
  */
 #include "originals.h"
 
@@ -91,9 +92,9 @@ static void row_moments(const struct launch *l, int64_t row, double *ret_mean, d
 {
     const void *x = l->arg['x'];
     double n = (double)l->cols, sum = 0, squares = 0, rest = 0;
-    for (int64_t i = 0; !l->rms && i < l->cols; i++)
+    for (int64_t i = 0; i < l->cols; i++)
         sum += widen(x, row * l->cols + i, l->dtype);
-    double mean = l->cols ? sum / n : 0;
+    double mean = l->cols && !l->rms ? sum / n : 0;
     for (int64_t i = 0; i < l->cols; i++) {
         double d = widen(x, row * l->cols + i, l->dtype) - mean;
         squares += d * d;
@@ -103,6 +104,8 @@ static void row_moments(const struct launch *l, int64_t row, double *ret_mean, d
         mean += rest / n;
         squares -= rest * rest / n;
     }
+    if (l->rms && !l->arg['y'])
+        squares += 0 * sum;
     *ret_mean = mean;
     *ret_rstd = 1 / sqrt(squares / n + l->eps);
 }

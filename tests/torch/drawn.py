@@ -272,7 +272,8 @@ def test_a_row_with_nan_or_inf_spoils_itself_alone(case, rms, bad):
 
     y_clean, y_dirty = run(clean), run(dirty)
     spoiled = y_dirty[dirty_row]
-    if rms and bad != bad or not rms:
+    one_launch = case["dtype"] != torch.float64 and case["cols"] % 4 == 0 and case["skew"] % 4 == 0
+    if not rms or bad != bad or not one_launch:  # PyTorch's RMS norm in two launches takes the mean on its way
         assert torch.isnan(spoiled).all()
     else:  # 1/sqrt(inf) is 0: x * 0 is 0, and inf * 0 is NaN
         assert torch.isnan(spoiled[dirty_col])
