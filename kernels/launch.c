@@ -138,6 +138,15 @@ static __attribute__((noinline)) enum fuseln_verdict functions_get(struct launch
     return in_current_context(launch) ? functions_load(launch) : FUSELN_VERDICT_CONTEXT;
 }
 
+/* Kept out of line: launches that succeed do not pay for it. */
+static __attribute__((noinline, cold)) enum fuseln_verdict refused(const struct launch *launch, int which,
+                                                                   CUresult result)
+{
+    if (refused_for_good(result))
+        atomic_store(function_slot(launch, which), FUSELN_SLOT_REFUSED);
+    return in_current_context(launch) ? FUSELN_VERDICT_REFUSED : FUSELN_VERDICT_CONTEXT;
+}
+
 /* A kernel becomes known when its first launch succeeded: only then may a captured stream use it. */
 static inline __attribute__((always_inline)) enum fuseln_verdict issue(const struct launch *launch, int which,
                                                                        struct fuseln_ln_params *params)
@@ -147,11 +156,8 @@ static inline __attribute__((always_inline)) enum fuseln_verdict issue(const str
     const CUresult result =
         launch->driver->launch_kernel(launch->functions[which], plan->grid[which], 1, 1, plan->block[which], 1, 1,
                                       plan->smem_bytes[which], launch->stream, arguments, NULL);
-    if (result != CUDA_SUCCESS) {
-        if (refused_for_good(result))
-            atomic_store(function_slot(launch, which), FUSELN_SLOT_REFUSED);
-        return FUSELN_VERDICT_REFUSED;
-    }
+    if (result != CUDA_SUCCESS)
+        return refused(launch, which, result);
     if (launch->missing && !atomic_load_explicit(function_slot(launch, which), memory_order_relaxed))
         atomic_store_explicit(function_slot(launch, which), (uintptr_t)launch->functions[which], memory_order_release);
     return FUSELN_VERDICT_OK;

@@ -2,32 +2,39 @@
  * closed CUBIN KERNEL WAY: stands for a closed binary with a CUDA runtime inside. No CUDA symbol is in its dynamic
  * table: it opens libcuda, asks dlsym for cuGetProcAddress_v2 and that one for all others, loads the image and launches
  * its layer-norm forward (PyTorch's vectorized kernel for float), 5 rows of 768. WAY: module, library, function (of a
- * library's kernel), ex, per-thread, packed. Prints the largest error of y against double, as a share of what float
- * arithmetic may be off by, and how many elements there were. Exit code: a CUresult, or 255.
+ * library's kernel), ex, per-thread, packed; or elsewhere, green: a library's kernel twice, first in the current
+ * context, then on a stream of another or a green one. Prints the largest error of y against double, as a share of
+ * what float arithmetic may be off by, and how many elements there were. Exit code: a CUresult, or 255.
  */
 #include <dlfcn.h>
-#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROWS = 5, COLS = 768, N = ROWS * COLS, CUDA = 12040 };
+#include "rows.h"
+
+enum { CUDA = 12040 };
 
 typedef int resolver(const char *name, void **ret_function, int version, uint64_t flags, int *ret_status);
 typedef int any();
 
 static resolver *ask;
 
-static any *find(const char *name, uint64_t flags)
+static any *find_version(const char *name, int version, uint64_t flags)
 {
     void *function = NULL;
     int status = 0;
-    if (ask(name, &function, CUDA, flags, &status) != 0 || !function) {
+    if (ask(name, &function, version, flags, &status) != 0 || !function) {
         fprintf(stderr, "closed: the driver has no %s\n", name);
         exit(255);
     }
     return (any *)function;
+}
+
+static any *find(const char *name, uint64_t flags)
+{
+    return find_version(name, CUDA, flags);
 }
 
 static void check(const char *what, int result)
@@ -55,10 +62,15 @@ static void *read_file(const char *path)
     return data;
 }
 
+static int leaves(const char *way)
+{
+    return strcmp(way, "elsewhere") == 0 || strcmp(way, "green") == 0;
+}
+
 static void *kernel_get(const char *way, const void *image, const char *name)
 {
     void *owner, *kernel;
-    if (strcmp(way, "library") == 0 || strcmp(way, "function") == 0) {
+    if (strcmp(way, "library") == 0 || strcmp(way, "function") == 0 || leaves(way)) {
         CALL(cuLibraryLoadData, &owner, image, NULL, NULL, 0, NULL, NULL, 0);
         CALL(cuLibraryGetKernel, &kernel, owner, name);
         if (strcmp(way, "function") == 0)
@@ -70,7 +82,7 @@ static void *kernel_get(const char *way, const void *image, const char *name)
     return kernel;
 }
 
-static int launch(const char *way, void *kernel, uint64_t x, uint64_t mean, uint64_t rstd, uint64_t y)
+static int launch(const char *way, void *kernel, void *stream, uint64_t x, uint64_t mean, uint64_t rstd, uint64_t y)
 {
     struct {
         int cols;
@@ -84,39 +96,65 @@ static int launch(const char *way, void *kernel, uint64_t x, uint64_t mean, uint
         unsigned grid[3], block[3], smem_bytes;
         void *stream, *attributes;
         unsigned attribute_count;
-    } config = {{ROWS, 1, 1}, {32, 4, 1}, 24, NULL, NULL, 0};
+    } config = {{ROWS, 1, 1}, {32, 4, 1}, 24, stream, NULL, 0};
 
     if (strcmp(way, "ex") == 0)
         return find("cuLaunchKernelEx", 0)(&config, kernel, args, NULL);
     const uint64_t flags = strcmp(way, "per-thread") == 0 ? 2 : 0;
     const int is_packed = strcmp(way, "packed") == 0;
-    return find("cuLaunchKernel", flags)(kernel, ROWS, 1, 1, 32, 4, 1, 24, NULL, is_packed ? NULL : args,
+    return find("cuLaunchKernel", flags)(kernel, ROWS, 1, 1, 32, 4, 1, 24, stream, is_packed ? NULL : args,
                                          is_packed ? packed : NULL);
 }
 
-/* As a share of 4 roundings of y, for rstd and the last two operations, and 4 of the sum behind the mean, whose
- * condition is that of the sum of the magnitudes. */
-static double largest_error(const float *x, const float *y)
+/* In the current context, which `launching` replaces for the launch alone unless it is NULL; prints the error. */
+static void normalise(const char *way, void *kernel, void *stream, void *launching)
 {
-    double largest = 0;
-    for (int row = 0; row < ROWS; row++, x += COLS, y += COLS) {
-        double mean = 0, magnitude = 0, m2 = 0;
-        for (int i = 0; i < COLS; i++)
-            mean += x[i] / (double)COLS, magnitude += fabs(x[i]) / COLS;
-        for (int i = 0; i < COLS; i++)
-            m2 += (x[i] - mean) * (x[i] - mean);
-        for (int i = 0; i < COLS; i++) {
-            const double rstd = 1 / sqrt(m2 / COLS + 1e-5f), want = (x[i] - mean) * rstd;
-            largest = fmax(largest, fabs(y[i] - want) / (4 * ldexp(fabs(want) + magnitude * rstd, -24)));
-        }
-    }
-    return largest;
+    uint64_t device_x, device_y, mean, rstd;
+    void *own;
+
+    CALL(cuCtxGetCurrent, &own);
+    CALL(cuMemAlloc, &device_x, sizeof x);
+    CALL(cuMemAlloc, &device_y, sizeof y);
+    CALL(cuMemAlloc, &mean, (size_t)256);
+    CALL(cuMemAlloc, &rstd, (size_t)256);
+    CALL(cuMemcpyHtoD, device_x, x, sizeof x);
+    CALL(cuMemcpyHtoD, device_y, x, sizeof x); /* something else than the result */
+    if (launching)
+        CALL(cuCtxSetCurrent, launching);
+    check("launch", launch(way, kernel, stream, device_x, mean, rstd, device_y));
+    CALL(cuCtxSetCurrent, own);
+    if (stream)
+        CALL(cuStreamSynchronize, stream);
+    check("cuCtxSynchronize", find("cuCtxSynchronize", 0)());
+    CALL(cuMemcpyDtoH, y, device_y, sizeof y);
+    print_error();
+}
+
+/* A stream of a context of its own, which is current afterwards. */
+static void *stream_elsewhere(void)
+{
+    void *context, *stream;
+    check("cuCtxCreate", find_version("cuCtxCreate", 3020, 0)(&context, 0, 0));
+    CALL(cuStreamCreate, &stream, 0);
+    return stream;
+}
+
+/* A stream of a green context with all multiprocessors. */
+static void *stream_green(void)
+{
+    enum { SM = 1, DEFAULT_STREAM = 1, NON_BLOCKING = 1 };
+    uint64_t resource[32]; /* CUdevResource */
+    void *description, *context, *stream;
+    CALL(cuDeviceGetDevResource, 0, resource, SM);
+    CALL(cuDevResourceGenerateDesc, &description, resource, 1);
+    CALL(cuGreenCtxCreate, &context, description, 0, DEFAULT_STREAM);
+    check("cuGreenCtxStreamCreate",
+          find_version("cuGreenCtxStreamCreate", 12050, 0)(&stream, context, NON_BLOCKING, 0));
+    return stream;
 }
 
 int main(int argc, char **argv)
 {
-    static float x[N], y[N];
-    uint64_t device_x, device_y, mean, rstd;
     void *context, *libcuda = dlopen("libcuda.so.1", RTLD_NOW);
 
     if (argc != 4 || !libcuda || !(ask = (resolver *)dlsym(libcuda, "cuGetProcAddress_v2"))) {
@@ -125,19 +163,14 @@ int main(int argc, char **argv)
     }
     ask = (resolver *)find("cuGetProcAddress", 0);
     find("cuGetExportTable", 0); /* as a runtime would */
-    for (int i = 0; i < N; i++)
-        x[i] = (float)((i * 2654435761u) >> 8) / (1 << 23) - 1 + (float)(i / COLS);
+    x_fill();
     CALL(cuInit, 0);
     CALL(cuDevicePrimaryCtxRetain, &context, 0);
     CALL(cuCtxSetCurrent, context);
-    CALL(cuMemAlloc, &device_x, sizeof x);
-    CALL(cuMemAlloc, &device_y, sizeof y);
-    CALL(cuMemAlloc, &mean, (size_t)256);
-    CALL(cuMemAlloc, &rstd, (size_t)256);
-    CALL(cuMemcpyHtoD, device_x, x, sizeof x);
-    check("launch", launch(argv[3], kernel_get(argv[3], read_file(argv[1]), argv[2]), device_x, mean, rstd, device_y));
-    check("cuCtxSynchronize", find("cuCtxSynchronize", 0)());
-    CALL(cuMemcpyDtoH, y, device_y, sizeof y);
-    printf("%.3f %d\n", largest_error(x, y), N);
+    const char *const way = argv[3];
+    void *const kernel = kernel_get(way, read_file(argv[1]), argv[2]);
+    normalise(way, kernel, NULL, NULL);
+    if (leaves(way))
+        normalise(way, kernel, strcmp(way, "green") == 0 ? stream_green() : stream_elsewhere(), context);
     return 0;
 }

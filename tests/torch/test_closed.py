@@ -69,6 +69,12 @@ def test_its_layer_norm_is_replaced_and_reported(run, closed, image, way):
     assert ours["stream"] == original["stream"]
 
 
+def test_a_stream_of_another_context_passes(run, closed, image):
+    run.program([closed, *image, "elsewhere"])  # twice, first in the current context
+    (site,) = run.report()["sites"]
+    assert (site["launches"], site["substituted"], site["passed_through"]) == (2, 1, {"context": 1})
+
+
 def test_the_per_thread_stream_is_another(run, closed, image):
     assert len({launch(run, closed, image, way)[0]["stream"] for way in WAYS}) == 2
 
