@@ -3,7 +3,8 @@
  *   partial: partial row b, of P, sums the rows b, b + P, b + 2P, ... in that order; one thread owns one chunk of
  *            columns, a block a run of them;
  *   reduce:  sums the partial rows in a fixed order and rounds once. Rows 1 ... out_rows - 1 of the output are zero:
- *            they stand for partial sums that the host adds up itself.
+ *            they stand for partial sums that the host adds up itself;
+ *   direct:  both at once, where the rows are too few for partial sums to pay: a block has FUSELN_REDUCE_COLS columns.
  * No atomics, the same bits in every run. A NULL dgamma or dbeta is not wanted.
  */
 #include "gradient.cuh"
@@ -36,44 +37,40 @@ static __device__ __forceinline__ chunk<T> load(const char *from, int inside, in
     return c;
 }
 
-template <class T, bool NARROW>
+/* How rows are read: by chunks of 16 bytes, in accesses of p.width, or, in little code, element by element. */
+enum rows_are { ALIGNED, NARROW, ELEMENTS };
+
+template <class T, rows_are ROWS>
 static __device__ __forceinline__ chunk<T> load_any(const char *from, int inside, int width)
 {
     chunk<T> c;
     c.raw = make_uint4(0, 0, 0, 0);
-    if (NARROW)
-        return load<T>(from, inside, width, c);
+    if (ROWS != ALIGNED)
+        return load<T>(from, inside, ROWS == NARROW ? width : sizeof(T), c);
     if (inside)
         c.raw = *reinterpret_cast<const uint4 *>(from);
     return c;
 }
 
-template <class T, bool NARROW>
-static __device__ __forceinline__ void partial_sums(const fuseln_ln_params &p)
+/* The terms of the rows first, first + step, ... in that order, for the chunk of columns `index`, of which `inside`
+ * bytes exist. The loads of FLIGHT rows are in flight together. */
+template <class T, rows_are ROWS, int FLIGHT, class A, int P>
+static __device__ __forceinline__ void sum_rows(const fuseln_ln_params &p, long long index, int inside, long long first,
+                                                long long step, pair<A> (&dgamma)[P], pair<A> (&dbeta)[P])
 {
-    using A = acc_of<T>;
-    constexpr int E = chunk<T>::size, P = E / 2, FLIGHT = 4; /* rows whose loads are in flight together */
     const long long bytes = p.cols * static_cast<long long>(sizeof(T));
-    const long long chunks = (bytes + FUSELN_CHUNK_BYTES - 1) / FUSELN_CHUNK_BYTES;
-    const unsigned tiles = static_cast<unsigned>((chunks + FUSELN_COLUMN_THREADS - 1) / FUSELN_COLUMN_THREADS);
-    const long long part = blockIdx.x / tiles;
-    const long long index = static_cast<long long>(blockIdx.x % tiles) * FUSELN_COLUMN_THREADS + threadIdx.x;
-    const int inside = bytes_inside(index, bytes);
-    if (!inside)
-        return;
-
     const char *x_from = static_cast<const char *>(p.x) + index * FUSELN_CHUNK_BYTES;
     const char *dy_from = static_cast<const char *>(p.dy) + index * FUSELN_CHUNK_BYTES;
-    pair<A> dgamma[P] = {}, dbeta[P] = {};
-    for (long long row = part; row < p.rows; row += FLIGHT * p.partial_rows) {
+#pragma unroll 1
+    for (long long row = first; row < p.rows; row += FLIGHT * step) {
         chunk<T> x[FLIGHT], dy[FLIGHT];
         A mean[FLIGHT], rstd[FLIGHT];
 #pragma unroll
         for (int f = 0; f < FLIGHT; f++) {
-            const long long r = row + f * p.partial_rows;
+            const long long r = row + f * step;
             const bool exists = r < p.rows; /* a row that does not exist adds zeros */
-            x[f] = load_any<T, NARROW>(x_from + r * bytes, exists ? inside : 0, p.width);
-            dy[f] = load_any<T, NARROW>(dy_from + r * bytes, exists ? inside : 0, p.width);
+            x[f] = load_any<T, ROWS>(x_from + r * bytes, exists ? inside : 0, p.width);
+            dy[f] = load_any<T, ROWS>(dy_from + r * bytes, exists ? inside : 0, p.width);
             mean[f] = row_value<A>(p.mean, r, exists);
             rstd[f] = row_value<A>(p.rstd, r, exists);
         }
@@ -88,11 +85,41 @@ static __device__ __forceinline__ void partial_sums(const fuseln_ln_params &p)
             column_sums(dgamma, dbeta, v, d);
         }
     }
+}
+
+template <class T, rows_are ROWS>
+static __device__ __forceinline__ void partial_sums(const fuseln_ln_params &p)
+{
+    using A = acc_of<T>;
+    constexpr int E = chunk<T>::size;
+    const long long bytes = p.cols * static_cast<long long>(sizeof(T));
+    const long long chunks = (bytes + FUSELN_CHUNK_BYTES - 1) / FUSELN_CHUNK_BYTES;
+    const unsigned tiles = static_cast<unsigned>((chunks + FUSELN_COLUMN_THREADS - 1) / FUSELN_COLUMN_THREADS);
+    const long long part = blockIdx.x / tiles;
+    const long long index = static_cast<long long>(blockIdx.x % tiles) * FUSELN_COLUMN_THREADS + threadIdx.x;
+    const int inside = bytes_inside(index, bytes);
+    if (!inside)
+        return;
+
+    pair<A> dgamma[E / 2] = {}, dbeta[E / 2] = {};
+    sum_rows<T, ROWS, ROWS == NARROW ? 2 : 4>(p, index, inside, part, p.partial_rows, dgamma, dbeta);
     const long long pitch = partial_pitch(p.cols);
     A *to = static_cast<A *>(p.partials) + part * pitch + index * E;
     const int count = inside / static_cast<int>(sizeof(T));
     write_sums(to, dgamma, count);
     write_sums(to + p.partial_rows * pitch, dbeta, count);
+}
+
+/* One column of the output: the sum, and zeros in the other rows from `row` on, `step` apart. */
+template <class T, class A>
+static __device__ __forceinline__ void write_column(const fuseln_ln_params &p, T *out, long long col, A sum, int row,
+                                                    int step)
+{
+    if (row == 0)
+        out[col] = splat<T>(sum).at[0];
+#pragma unroll 1
+    for (long long r = row ? row : step; r < p.out_rows; r += step)
+        out[r * p.cols + col] = splat<T>(0).at[0];
 }
 
 /* FUSELN_REDUCE_COLS columns a block: a quad of threads has a part of the rows, each thread 16 bytes of columns. */
@@ -140,18 +167,69 @@ static __device__ __forceinline__ void reduce_sums(const fuseln_ln_params &p)
     const long long col = first + place;
     if (col >= p.cols)
         return;
-    if (row == 0)
-        out[col] = splat<T>(sums[0][place]).at[0];
-    for (long long r = 1 + row; r < p.out_rows; r += ROWS)
-        out[r * p.cols + col] = splat<T>(0).at[0];
+    write_column(p, out, col, sums[0][place], row, ROWS);
+}
+
+/* FUSELN_REDUCE_COLS columns a block: a chunk of them and every LANES-th row a thread; the lanes of a warp are added up
+ * by shuffles, the warps in shared memory. */
+template <class T>
+static __device__ __forceinline__ void direct_sums(const fuseln_ln_params &p)
+{
+    using A = acc_of<T>;
+    constexpr int E = chunk<T>::size, ACROSS = FUSELN_REDUCE_COLS / E, LANES = FUSELN_REDUCE_THREADS / ACROSS,
+                  WARPS = FUSELN_REDUCE_THREADS / 32;
+    __shared__ A sums[2][WARPS][FUSELN_REDUCE_COLS];
+    const int own = threadIdx.x % ACROSS, warp = threadIdx.x / 32;
+    const long long index = static_cast<long long>(blockIdx.x) * ACROSS + own;
+    pair<A> both_sums[2][E / 2] = {};
+    const int inside = bytes_inside(index, p.cols * static_cast<long long>(sizeof(T))), lane = threadIdx.x / ACROSS;
+    if (p.width == FUSELN_CHUNK_BYTES)
+        sum_rows<T, ALIGNED, 4>(p, index, inside, lane, LANES, both_sums[0], both_sums[1]);
+    else
+        sum_rows<T, ELEMENTS, 1>(p, index, inside, lane, LANES, both_sums[0], both_sums[1]);
+#pragma unroll
+    for (int i = 0; i < E; i++) {
+        pair<A> &sum = both_sums[i / (E / 2)][i % (E / 2)];
+#pragma unroll
+        for (int distance = 16; distance >= ACROSS; distance /= 2) {
+            sum.lo += __shfl_xor_sync(0xffffffffu, sum.lo, distance);
+            sum.hi += __shfl_xor_sync(0xffffffffu, sum.hi, distance);
+        }
+    }
+    if (threadIdx.x % 32 < ACROSS)
+#pragma unroll
+        for (int i = 0; i < E; i++) {
+            const pair<A> sum = both_sums[i / (E / 2)][i % (E / 2)];
+            sums[i / (E / 2)][warp][own * E + i % (E / 2) * 2] = sum.lo;
+            sums[i / (E / 2)][warp][own * E + i % (E / 2) * 2 + 1] = sum.hi;
+        }
+    __syncthreads();
+    const int place = threadIdx.x % FUSELN_REDUCE_COLS, which = warp % 2, row = warp / 2;
+    const long long col = static_cast<long long>(blockIdx.x) * FUSELN_REDUCE_COLS + place;
+    T *out = static_cast<T *>(which ? p.dbeta : p.dgamma);
+    if (!out || col >= p.cols)
+        return;
+    A sum = 0;
+#pragma unroll 4
+    for (int w = 0; w < WARPS && row == 0; w++)
+        sum += sums[which][w][place];
+    write_column(p, out, col, sum, row, WARPS / 2);
 }
 
 #define KERNEL(name, module, id, type, lanes, chunks, rows, place, narrow, blocks)                                    \
     extern "C" __global__ void __launch_bounds__(FUSELN_COLUMN_THREADS, blocks) name(const struct fuseln_ln_params p) \
     {                                                                                                                 \
-        partial_sums<type, narrow>(p);                                                                                \
+        partial_sums<type, narrow ? NARROW : ALIGNED>(p);                                                             \
     }
 FUSELN_PARTIAL_VARIANTS(KERNEL)
+#undef KERNEL
+
+#define KERNEL(name, module, id, type, lanes, chunks, rows, place, narrow, blocks)                            \
+    extern "C" __global__ void __launch_bounds__(FUSELN_REDUCE_THREADS) name(const struct fuseln_ln_params p) \
+    {                                                                                                         \
+        direct_sums<type>(p);                                                                                 \
+    }
+FUSELN_DIRECT_VARIANTS(KERNEL)
 #undef KERNEL
 
 #define KERNEL(name, module, id, type, lanes, chunks, rows, place, narrow, blocks)                            \

@@ -14,14 +14,16 @@ struct fuseln_device {
     int cc_major, cc_minor;
     int sm_count;
     int smem_optin_bytes; /* largest dynamic shared memory a block may ask for */
+    int direct_rows;      /* up to so many rows DGAMMA is one launch, without partial sums */
 };
 
 /* One compiled kernel: a row of kernels/variants.h. */
 struct fuseln_variant;
 
-/* What decide returns and launch carries out: one kernel, or two back to back for DGAMMA (partial sums, reduction). */
+/* What decide returns and launch carries out: one kernel, or two back to back for DGAMMA (partial sums, reduction)
+ * unless the rows are few. */
 struct fuseln_plan {
-    const struct fuseln_variant *kernel[2]; /* [1] is NULL except for DGAMMA */
+    const struct fuseln_variant *kernel[2]; /* [1] is NULL except for DGAMMA of many rows */
     unsigned grid[2];                       /* blocks, x only */
     unsigned block[2];                      /* threads, x only */
     unsigned smem_bytes[2];                 /* dynamic shared memory */
@@ -40,7 +42,8 @@ struct fuseln_plan {
 
 /*
  * Choose kernels and geometry for a call. Pure: no state, no CUDA call, thread-safe.
- * The variant depends on op, cols, dtype, alignment and device, never on rows (batch invariance).
+ * The variant depends on op, cols, dtype, alignment and device, never on rows (batch invariance); that of DGAMMA, which
+ * is a sum over the batch, on whether the rows are few, too.
  * Returns OK, EMPTY, SHAPE, NULLPTR or ALIGN; *ret_plan is written only on OK.
  */
 enum fuseln_verdict fuseln_plan_make(const struct fuseln_call *call, const struct fuseln_device *device,

@@ -1,7 +1,7 @@
 /*
  * Carries out a plan: finds or loads the kernels in the current context and launches them on the host's stream.
  * The usual case is one table look-up and one cuLaunchKernel; only a kernel that this context has not launched yet, and
- * DGAMMA, which needs scratch, ask whether the stream is being captured. That a foreign stream belongs to the current
+ * DGAMMA that needs scratch, ask whether the stream is being captured. That a foreign stream belongs to the current
  * context is asked once per variant and context; later the driver itself refuses a function of another context.
  */
 #include "context.h"

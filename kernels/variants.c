@@ -32,7 +32,8 @@ enum {
     DX = BACKWARD FUSELN_BACKWARD_VARIANTS(COUNT),
     APPLY = DX FUSELN_DX_VARIANTS(COUNT),
     PARTIAL = APPLY FUSELN_APPLY_VARIANTS(COUNT),
-    REDUCE = PARTIAL FUSELN_PARTIAL_VARIANTS(COUNT),
+    DIRECT = PARTIAL FUSELN_PARTIAL_VARIANTS(COUNT),
+    REDUCE = DIRECT FUSELN_DIRECT_VARIANTS(COUNT),
     FORWARD_SCHEDULES = 0 FUSELN_FORWARD_SCHEDULES(COUNT, ),
     BACKWARD_SCHEDULES = 0 FUSELN_BACKWARD_SCHEDULES(COUNT, , ),
     DX_SCHEDULES = 0 FUSELN_DX_SCHEDULES(COUNT, ),
@@ -258,8 +259,11 @@ static bool plan_backward(const struct fuseln_call *call, const struct fuseln_de
 static enum fuseln_verdict plan_dx(const struct fuseln_call *call, const struct fuseln_device *device,
                                    struct fuseln_plan *plan)
 {
-    if (plan_backward(call, device, plan))
+    if (plan_backward(call, device, plan)) {
+        if (call->rows <= device->direct_rows)
+            plan->scratch_bytes = 0; /* its DGAMMA makes no partial sums */
         return FUSELN_VERDICT_OK;
+    }
     if (call->dtype != FUSELN_DTYPE_F64)
         return plan_wide(call, device, DX, 0, DX_SCHEDULES, plan);
     plan->kernel[0] = &fuseln_variants[APPLY - 1];
@@ -270,19 +274,24 @@ static enum fuseln_verdict plan_dx(const struct fuseln_call *call, const struct 
 static enum fuseln_verdict plan_dgamma(const struct fuseln_call *call, const struct fuseln_device *device,
                                        struct fuseln_plan *plan)
 {
+    const int64_t column_blocks = divide_up(call->cols, FUSELN_REDUCE_COLS);
     enum fuseln_verdict verdict = FUSELN_VERDICT_OK;
+    if (call->rows <= device->direct_rows) {
+        plan->kernel[0] = variant_of(DIRECT, 0, call->dtype);
+        return set_grid(plan, 0, column_blocks, FUSELN_REDUCE_THREADS);
+    }
     if (!plan_backward(call, device, plan)) {
         const int64_t tiles = divide_up(divide_up(row_bytes(call), FUSELN_CHUNK_BYTES), FUSELN_COLUMN_THREADS);
         const bool f64 = call->dtype == FUSELN_DTYPE_F64;
         plan->kernel[0] =
-            f64 ? &fuseln_variants[REDUCE - 1] : variant_of(PARTIAL, plan->width < FUSELN_CHUNK_BYTES, call->dtype);
+            f64 ? &fuseln_variants[DIRECT - 1] : variant_of(PARTIAL, plan->width < FUSELN_CHUNK_BYTES, call->dtype);
         set_partials(call, plan, divide_up(4 * device->sm_count, tiles), divide_up(device->sm_count, tiles));
         plan->parts = smaller(call->rows, plan->partial_rows);
         verdict = set_grid(plan, 0, plan->parts * tiles, FUSELN_COLUMN_THREADS);
     }
     plan->kernel[1] = variant_of(REDUCE, 0, call->dtype);
     if (verdict == FUSELN_VERDICT_OK)
-        verdict = set_grid(plan, 1, 2 * divide_up(call->cols, FUSELN_REDUCE_COLS), FUSELN_REDUCE_THREADS);
+        verdict = set_grid(plan, 1, 2 * column_blocks, FUSELN_REDUCE_THREADS);
     return verdict;
 }
 

@@ -99,13 +99,17 @@
     FUSELN_TYPES(FUSELN_NARROW, X, dgamma, dgamma, partial_narrow, 256, 1, 1, HELD, 2)  \
     FUSELN_PLAIN(X, dgamma, dgamma_partial, 256, 1, HELD, 2, F64, f64, double)
 
+#define FUSELN_DIRECT_VARIANTS(X)                                           \
+    FUSELN_TYPES(FUSELN_PLAIN, X, dgamma, dgamma_direct, 512, 1, HELD, 1)    \
+    FUSELN_PLAIN(X, dgamma, dgamma_direct, 512, 1, HELD, 1, F64, f64, double)
+
 #define FUSELN_REDUCE_VARIANTS(X)                                           \
     FUSELN_TYPES(FUSELN_PLAIN, X, dgamma, dgamma_reduce, 512, 1, HELD, 1)    \
     FUSELN_PLAIN(X, dgamma, dgamma_reduce, 512, 1, HELD, 1, F64, f64, double)
 
 #define FUSELN_VARIANTS(X)                                                       \
     FUSELN_FORWARD_VARIANTS(X) FUSELN_BACKWARD_VARIANTS(X) FUSELN_DX_VARIANTS(X) \
-    FUSELN_APPLY_VARIANTS(X) FUSELN_PARTIAL_VARIANTS(X) FUSELN_REDUCE_VARIANTS(X)
+    FUSELN_APPLY_VARIANTS(X) FUSELN_PARTIAL_VARIANTS(X) FUSELN_DIRECT_VARIANTS(X) FUSELN_REDUCE_VARIANTS(X)
 // clang-format on
 
 /* What a variant does with rows, the `place` above. */
@@ -120,8 +124,9 @@ enum {
     FUSELN_BACKWARD_COLS = 8192,   /* the widest row of BACKWARD */
     FUSELN_COLUMN_THREADS = 256,   /* threads of a block of APPLY and of partial sums of wide rows */
     FUSELN_PARTIAL_ALIGN = 4,      /* a partial row takes a multiple of so many elements */
-    FUSELN_REDUCE_COLS = 32,       /* columns of a block of the reduction */
+    FUSELN_REDUCE_COLS = 32,       /* columns of a block of the reduction, and of DGAMMA in one launch */
     FUSELN_REDUCE_THREADS = 512,
+    FUSELN_DIRECT_ROWS = 16,    /* rows for each SM up to which DGAMMA is one launch */
     FUSELN_STATIC_BYTES = 2048, /* of shared memory, at most, that a kernel has besides the dynamic one */
 };
 

@@ -6,6 +6,7 @@
  * are an H100's. The budgets read --json. Exit 0; 2 and one line on standard error for wrong usage.
  */
 #include "kernels.h"
+#include "variants.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,6 +134,7 @@ int main(int argc, char **argv)
               stderr);
         return 2;
     }
+    question.device.direct_rows = FUSELN_DIRECT_ROWS * question.device.sm_count;
     bool first = true;
     for (int op = 0; op < FUSELN_OP_COUNT; op++) {
         const struct fuseln_call call = call_of((enum fuseln_op)op, &question);

@@ -7,6 +7,7 @@ there. Instructions per element, i/e: issued by all threads of a launch / (rows 
 is in it and idle lanes are charged. A row's overhead: walk.py, overhead(). PyTorch's kernels are read the same way."""
 import functools
 import glob
+import itertools
 import json
 import os
 import re
@@ -184,9 +185,9 @@ def unaligned():
                        sum(one["ie"] for one in two), own / 2, "", own, False)
 
 
-def narrow_accesses(arch, op, dtype, cols):
+def narrow_accesses(arch, op, dtype, cols, rows):
     """Of rows and parameters, those of less than 16 bytes."""
-    found = ours(arch, op, dtype, cols, DEVICES[arch][0] * 8)
+    found = ours(arch, op, dtype, cols, rows)
     return {f"{tensor} {size}" for (kind, tensor, size), n in found["access"].items()
             if n and size < 16 and tensor in ("x", "dy", "gamma", "beta", "y", "dx", "?")}
 
@@ -195,13 +196,14 @@ def accesses():
     """Of every variant for aligned rows, with its lanes full, that some row length is given."""
     for arch in DEVICES:
         widest = {} # (kernel, op): the longest row
-        for dtype in TYPES:
+        few, many = DEVICES[arch][0] * 8, DEVICES[arch][0] * 32 # rows: gamma and beta have kernels for each
+        for dtype, rows in itertools.product(TYPES, (few, many)):
             for cols in (1 << n for n in range(3, 18)):
-                for op, chosen in plan(arch, dtype, cols, DEVICES[arch][0] * 8).items():
+                for op, chosen in plan(arch, dtype, cols, rows).items():
                     if op in ("forward", "dx", "dgamma") and chosen["width"] == 16:
                         name = chosen["kernels"][0]["name"]
                         if not (name, op) in widest or cols <= 1 << 15: # one that takes any length loops over it
-                            widest[name, op] = dtype, cols
+                            widest[name, op] = dtype, cols, rows
         bad = {name: wrong for (name, op), shape in widest.items() if (wrong := narrow_accesses(arch, op, *shape))}
         yield (f"variants with accesses under 16 bytes  sm_{arch}, of {len({name for name, _ in widest})}", len(bad), 0,
                "", None, False)

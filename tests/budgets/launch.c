@@ -26,10 +26,11 @@ extern unsigned long stand_in_driver_calls, stand_in_driver_launches;
 static float x[1024] __attribute__((aligned(64))), gamma_[1024] __attribute__((aligned(64))), mean[1];
 static void *px = x, *pgamma = gamma_, *pmean = mean;
 static int cols = 1024;
-static long long rows64 = 1, cols64 = 1024;
+static long long few = 1, many = 4096, cols64 = 1024;
 static float eps = 1e-5f;
 
-/* One kernel: its name, its arguments, and the geometry that PyTorch gives it for rows = 1, cols = 1024. */
+/* One kernel: its name, its arguments, and the geometry that PyTorch gives it for one row of 1024 columns; dgamma:
+ * many. */
 static const struct kernel {
     const char *what, *name;
     struct dim3 grid, block;
@@ -49,10 +50,15 @@ static const struct kernel {
      {128, 1, 1},
      {&px, &px, &pmean, &pmean, &pgamma, &px, &cols}},
     {"dgamma",
+     UNIT "35GammaBetaBackwardCUDAKernelTemplateIffLj32ELj32ELj256ELb0ELb1ELb0EEEvllPKT_S5_PKT0_S8_PS3_S9_",
+     {32, 1, 1},
+     {32, 32, 1},
+     {&many, &cols64, &px, &px, &pmean, &pmean, &pgamma, &pgamma}},
+    {"dgamma-few",
      UNIT "35GammaBetaBackwardCUDAKernelTemplateIffLj32ELj1ELj32ELb0ELb0ELb0EEEvllPKT_S5_PKT0_S8_PS3_S9_",
      {32, 1, 1},
      {32, 1, 1},
-     {&rows64, &cols64, &px, &px, &pmean, &pmean, &pgamma, &pgamma}},
+     {&few, &cols64, &px, &px, &pmean, &pmean, &pgamma, &pgamma}},
 };
 
 static unsigned long allocations;

@@ -7,6 +7,7 @@
 #include "variant.h"
 
 #include <dlfcn.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,7 @@ static struct tensor {
 static unsigned tensor_count;
 static bool launched[FUSELN_VARIANT_COUNT];
 static unsigned launches, failures;
+static int direct; /* DGAMMA: 1 in one launch, 0 by way of partial sums, however few the rows */
 
 static void must(int result, const char *what)
 {
@@ -113,8 +115,11 @@ static void run(struct fuseln_call *call)
     struct fuseln_context *context;
     struct fuseln_plan plan = {0};
     enum fuseln_verdict verdict = fuseln_context_current(&context);
-    if (verdict == FUSELN_VERDICT_OK)
-        verdict = fuseln_plan_make(call, fuseln_context_device(context), &plan);
+    if (verdict == FUSELN_VERDICT_OK) {
+        struct fuseln_device device = *fuseln_context_device(context);
+        device.direct_rows = direct ? INT_MAX : 0;
+        verdict = fuseln_plan_make(call, &device, &plan);
+    }
     for (int i = 0; i < 2 && verdict == FUSELN_VERDICT_OK; i++) /* the second time by the path of known kernels */
         verdict = fuseln_kernel_launch(context, call, &plan, NULL, (size_t)1 << 30);
     if (verdict != FUSELN_VERDICT_OK)
@@ -186,7 +191,9 @@ int main(void)
             for (int op = 0; op < FUSELN_OP_COUNT; op++)
                 for (int odd = 0; odd < 2; odd++) {
                     const int64_t cols = row_bytes[i] / (int64_t)fuseln_dtype_bytes((enum fuseln_dtype)dtype) - odd;
-                    run_case((enum fuseln_op)op, (enum fuseln_dtype)dtype, i < 5 ? 37 : 3, cols, (size_t)odd, i % 2);
+                    for (direct = op == FUSELN_OP_DGAMMA; direct >= 0; direct--)
+                        run_case((enum fuseln_op)op, (enum fuseln_dtype)dtype, i < 5 ? 37 : 3, cols, (size_t)odd,
+                                 i % 2);
                 }
     unsigned missing = 0;
     for (size_t i = 0; i < FUSELN_VARIANT_COUNT; i++)

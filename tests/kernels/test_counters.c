@@ -4,7 +4,7 @@
  * rows are aligned, and no check of the counters fails. Prints a line per plan: bytes asked for / compulsory bytes
  * (distinct ones) and widths. gamma, beta, mean and rstd are asked for by every row or thread, which the caches serve:
  * they stand in the line, but not in the ratio. That each check works: test_counters_defects.c.
- * test_counters [JOB]: this operation only, or `paired` (tests/mutants).
+ * test_counters [JOB]: this operation only, or `paired` or `direct` (tests/mutants).
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -31,8 +31,8 @@ static const char *const tensor_names[] = { CALL_TENSORS(X) "partials" };
 enum { MATRICES = TENSOR_dx + 1, PARAMETERS = TENSOR_beta + 1 };
 #define BIT(name) (1u << TENSOR_##name)
 
-/* DX and DGAMMA in one pass: where a plan for DX has room for the sums. */
-enum { PAIRED = FUSELN_OP_COUNT, JOBS };
+/* DX and DGAMMA in one pass: where a plan for DX has room for the sums. DGAMMA in one launch, of few rows. */
+enum { PAIRED = FUSELN_OP_COUNT, DIRECT, JOBS };
 
 /* What each job reads and writes, all of it. */
 static const struct {
@@ -43,14 +43,15 @@ static const struct {
     [FUSELN_OP_APPLY] = {BIT(x) | BIT(gamma) | BIT(beta) | BIT(mean) | BIT(rstd), BIT(y)},
     [FUSELN_OP_DX] = {BIT(x) | BIT(dy) | BIT(gamma) | BIT(mean) | BIT(rstd), BIT(dx)},
     [FUSELN_OP_DGAMMA] = {BIT(x) | BIT(dy) | BIT(mean) | BIT(rstd), BIT(dgamma) | BIT(dbeta)},
+    [DIRECT] = {BIT(x) | BIT(dy) | BIT(mean) | BIT(rstd), BIT(dgamma) | BIT(dbeta)},
     [PAIRED] = {BIT(x) | BIT(dy) | BIT(gamma) | BIT(mean) | BIT(rstd), BIT(dx) | BIT(dgamma) | BIT(dbeta)},
 };
 
 enum { OUT_ROWS = 3, HELD_COLS = 8192 }; /* HELD_COLS: a longer unaligned row may be read twice */
-static const struct fuseln_device device = {.cc_major = 9, .sm_count = 2, .smem_optin_bytes = SOFTGPU_SMEM_BYTES_MAX};
+static struct fuseln_device device = {.cc_major = 9, .sm_count = 2, .smem_optin_bytes = SOFTGPU_SMEM_BYTES_MAX};
 
 struct shape {
-    unsigned job; /* an operation, or PAIRED */
+    unsigned job; /* an operation, PAIRED or DIRECT */
     enum fuseln_dtype dtype;
     int64_t rows, cols;
     size_t off; /* elements past a 16-byte boundary */
@@ -146,7 +147,9 @@ static bool job_make(struct job *job, const struct shape *shape)
     memset(job, 0, sizeof *job);
     job->shape = *shape;
     tensors_make(job);
-    job->call = (struct fuseln_call){.op = shape->job == PAIRED ? FUSELN_OP_DX : (enum fuseln_op)shape->job,
+    job->call = (struct fuseln_call){.op = shape->job == PAIRED   ? FUSELN_OP_DX
+                                           : shape->job == DIRECT ? FUSELN_OP_DGAMMA
+                                                                  : (enum fuseln_op)shape->job,
                                      .dtype = shape->dtype,
                                      .rms = shape->rms,
                                      .rows = shape->rows,
@@ -211,7 +214,7 @@ static double matrix_ratio(const struct job *job)
 
 static const char *job_name(unsigned job)
 {
-    return job == PAIRED ? "paired" : fuseln_op_name((enum fuseln_op)job);
+    return job == PAIRED ? "paired" : job == DIRECT ? "direct" : fuseln_op_name((enum fuseln_op)job);
 }
 
 static void job_print(const struct job *job)
@@ -265,6 +268,7 @@ static void job_check(const struct job *job)
 static void job_do(const struct shape *shape)
 {
     struct job job;
+    device.direct_rows = shape->job == DIRECT ? (int)shape->rows : 0;
     if (job_make(&job, shape)) {
         job_run(&job);
         job_print(&job);

@@ -166,12 +166,14 @@ static int new_context(void **state)
     return 0;
 }
 
+static int64_t rows = FUSELN_DIRECT_ROWS * 4 + 1; /* more than DGAMMA takes in one launch */
+
 static enum fuseln_verdict launch_with(enum fuseln_op op, bool rms, CUstream stream, size_t limit)
 {
     static char memory[64] __attribute__((aligned(16)));
     const struct fuseln_call call = {.op = op,
                                      .rms = rms,
-                                     .rows = 9,
+                                     .rows = rows,
                                      .cols = 1024,
                                      .eps = 1e-5,
                                      .x = memory,
@@ -236,6 +238,18 @@ static void in_capture_only_what_ran_before(void **state)
     fake.capturing = 1;
     assert_int_equal(launch(FUSELN_OP_FORWARD), FUSELN_VERDICT_OK);
     assert_int_equal(launch(FUSELN_OP_DGAMMA), FUSELN_VERDICT_CAPTURE);
+}
+
+static void sums_of_few_rows_need_no_scratch_and_may_be_captured(void **state)
+{
+    (void)state;
+    rows--;
+    assert_int_equal(launch_with(FUSELN_OP_DGAMMA, false, STREAM, 0), FUSELN_VERDICT_OK);
+    fake.capturing = 1;
+    assert_int_equal(launch_with(FUSELN_OP_DGAMMA, false, STREAM, 0), FUSELN_VERDICT_OK);
+    assert_int_equal(fake.launches, 2);
+    assert_int_equal(fake.allocations, 0);
+    rows++;
 }
 
 static void a_stream_of_another_context_is_left_alone(void **state)
@@ -341,6 +355,7 @@ int main(void)
         cmocka_unit_test_setup(the_second_launch_asks_for_the_context_only, new_context),
         cmocka_unit_test_setup(moments_write_no_y_and_rms_norm_no_mean, new_context),
         cmocka_unit_test_setup(in_capture_only_what_ran_before, new_context),
+        cmocka_unit_test_setup(sums_of_few_rows_need_no_scratch_and_may_be_captured, new_context),
         cmocka_unit_test_setup(a_stream_of_another_context_is_left_alone, new_context),
         cmocka_unit_test_setup(a_refused_image_gives_way_to_ptx, new_context),
         cmocka_unit_test_setup(only_a_refusal_of_the_kernel_itself_is_remembered, new_context),
