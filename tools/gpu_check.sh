@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # tools/gpu_check.sh [--small] [FOLDER]: is all of it right on the GPU of this machine? Builds with the machine's nvcc,
-# runs the real PyTorch under fuseln (tests/gpu/check.py) and every kernel of ours under compute-sanitizer
-# (tests/gpu/sample.c). At most 8 minutes. What it prints also goes to FOLDER (build-gpu/results) as gpu_check.txt.
+# runs the real PyTorch under fuseln (tests/gpu/check.py), programs that come by the driver (tests/gpu/programs.py) and
+# every kernel of ours under compute-sanitizer (tests/gpu/sample.c). At most 8 minutes. What it prints also goes to
+# FOLDER (build-gpu/results) as gpu_check.txt.
 # Exit status: 1 if a step failed, 77 without a GPU. TEST_BUILD=DIRECTORY takes the build there.
 # --small: few shapes, to rehearse it: tests/softgpu/run --cpu-ops -- tools/gpu_check.sh --small
 set -uo pipefail
@@ -23,7 +24,8 @@ gpu_build
 sample=$fuseln_root/tests/gpu/sample.sh
 gpu_step sample-build 60 "$sample" build
 gpu_step sample 60 "$sample" run
-gpu_step check.py 240 "$gpu_python" -u "$fuseln_root/tests/gpu/check.py" "${small[@]}" "$TEST_BUILD/gpu/check"
+gpu_step check.py 180 "$gpu_python" -u "$fuseln_root/tests/gpu/check.py" "${small[@]}" "$TEST_BUILD/gpu/check"
+gpu_step programs.py 120 "$gpu_python" -u "$fuseln_root/tests/gpu/programs.py" "${small[@]}" "$TEST_BUILD/gpu/programs"
 for tool in memcheck racecheck initcheck synccheck; do
     gpu_step "$tool" 60 "$sample" "$tool"
 done

@@ -1,0 +1,161 @@
+"""Programs at the driver boundary of a real driver: closed binaries, a static CUDA runtime, and clients that others
+wrote, each alone and with fuseln, which must change nothing but who computes the layer norm. Run by tools/gpu_check.sh;
+usage: programs.py [--small] FOLDER. Exits 1 if anything was wrong; a client that is not installed is named and left
+out, and with --small what the software device cannot do: green contexts, packed originals, a static runtime.
+"""
+
+import importlib.util
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+PROGRAMS, ROOT = HERE.parent / "programs", HERE.parents[1]
+BUILD = pathlib.Path(os.environ.get("TEST_BUILD", ROOT / "build")).resolve()
+sys.path.insert(0, str(HERE.parent / "budgets"))
+import wheel  # noqa: E402
+
+folder, small_device = pathlib.Path(sys.argv[-1]), "--small" in sys.argv
+failures = 0
+
+
+def run(command, report=None, **env):
+    """(exit status, what it printed, its report)"""
+    library = str(BUILD / "libfuseln.so")
+    others = [path for path in os.environ.get("LD_PRELOAD", "").split(":") if path and path != library]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")}
+    environment["LD_PRELOAD"] = ":".join([library] * bool(report) + others)
+    if report:
+        report.unlink(missing_ok=True)
+        environment |= {"FUSELN_REPORT": str(report), **env}
+    try:
+        done = subprocess.run([str(part) for part in command], env=environment, capture_output=True, text=True,
+                              timeout=100)  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return "longer than 100 s", "", None
+    text = done.stdout if done.returncode == 0 else done.stdout + done.stderr
+    return done.returncode, text, json.loads(report.read_text()) if report and report.exists() else None
+
+
+def numbers(text):
+    return [float(n) for n in re.findall(r"-?\d+\.?\d*(?:e-?\d+)?", text)]
+
+
+def small(alone, ours):
+    """Each line begins with an error as a share of its bound."""
+    return all(float(line.split()[0]) < 1 for text in (alone, ours) for line in text.splitlines()[:1])
+
+
+def same(alone, ours):
+    return alone == ours
+
+
+def near(alone, ours):
+    """Losses: two runs whose layer norms differ in the last bit drift apart (tests/torch/test_models.py: 2^-16 a step)."""
+    pairs = list(zip(numbers(alone), numbers(ours), strict=True))
+    return all(abs(a - b) <= abs(a) * (i + 1) * 2.0**-16 for i, (a, b) in enumerate(pairs))
+
+
+def check(name, command, agree, boundary=None, replaced=None, passed=None, runtime=None, optional=False, **env):
+    """Runs it both ways. `boundary` sees all of its layer norms: `replaced` of them (None: all, at least one; 0: there
+    are none), the others passed on for the reasons of `passed` (None: any)."""
+    global failures
+    start, path = time.monotonic(), folder / f"{name.replace(' ', '-')}.report.json"
+    alone = run(command)
+    if alone[0] and optional:
+        print(f"     {name}: does not run here without fuseln either: {alone[1].strip().splitlines()[-1]}")
+        return
+    ours = run(command, path, **env)
+    found, report = [], ours[2]
+    for who, (status, text, _) in (("alone", alone), ("with fuseln", ours)):
+        found += [f"{who}: exit status {status}: {text.strip()[-600:]}"] if status else []
+    if not found and not agree(alone[1], ours[1]):
+        found.append(f"alone it says {alone[1][-300:]!r}, with fuseln {ours[1][-300:]!r}")
+    if not found and report is None:
+        found.append("no report was written")
+    if not found:
+        totals, sites = report["totals"], report["sites"]
+        reasons = {}
+        for site in sites:
+            for reason, count in site["passed_through"].items():
+                reasons[reason] = reasons.get(reason, 0) + count
+        wanted = totals["recognised"] if replaced is None else replaced
+        if totals["substituted"] != wanted or (replaced is None and not wanted):
+            found.append(f"replaced {totals['substituted']}, wanted {replaced}; passed on {reasons}")
+        if passed is not None and reasons != passed:
+            found.append(f"passed on {reasons}, wanted {passed}")
+        found += [f"seen at {s['boundary']}, runtime {s['runtime']}: {s['target']}" for s in sites
+                  if s["boundary"] != boundary or (runtime and s["runtime"] != runtime)]  # fmt: skip
+        said = f"{totals['launches']} launches, {totals['substituted']} replaced, passed on {reasons}"
+    failures += bool(found)
+    head = "FAIL" if found else "ok  "
+    print(f"{head} {name}: {'' if found else said}, {time.monotonic() - start:.1f} s", flush=True)
+    for line in found:
+        print(f"     WRONG {line}")
+
+
+def client(module, name, *arguments, **options):
+    if importlib.util.find_spec(module) is None:
+        print(f"     {name}: {module} is not installed here")
+        return
+    check(name, [sys.executable, PROGRAMS / arguments[0], *arguments[1:]], optional=True, **options)
+
+
+def image():
+    """PyTorch's own forward kernel for float on this device: (cubin, name)."""
+    torch = pathlib.Path(importlib.util.find_spec("torch").origin).parent
+    arch = int(subprocess.run([sys.executable, HERE / "device.py"], capture_output=True, text=True).stdout.split()[0])
+    cubin = wheel.layer_norm_image(str(torch / "lib" / "libtorch_cuda.so"), arch, str(folder / "images"))
+    names = {name.decode() for name in re.findall(rb"(?<=\0)_ZN\w+(?=\0)", cubin.read_bytes())}
+    (name,) = (name for name in names if re.search(wheel.pattern("forward", "f32", 5, 768), name))
+    return cubin, name
+
+
+def build(name, *libraries):
+    subprocess.run(["cc", "-O2", "-s", "-o", folder / name, PROGRAMS / f"{name}.c", *libraries, "-lm", "-ldl"], check=True)
+    return folder / name
+
+
+def static_runtime():
+    """The toolkit's, or the wheel's."""
+    homes = [os.environ.get("CUDA_HOME", "/usr/local/cuda"), "/usr/local/cuda"]
+    places = [pathlib.Path(home, "lib64") for home in homes]
+    places += [pathlib.Path(path, "nvidia", "cu13", "lib") for path in sys.path]
+    return next((str(p / "libcudart_static.a") for p in places if (p / "libcudart_static.a").exists()), None)
+
+
+def main():
+    folder.mkdir(parents=True, exist_ok=True)
+    kernel = image()
+    closed = build("closed")
+    for way in ("module", "library", "function", "ex", "per-thread", *([] if small_device else ["packed"])):
+        check(f"closed {way}", [closed, *kernel, way], small, "driver", 1, {}, "static")
+    # The second launch is on a stream that is not of the current context; a green one's, which is, takes our kernel.
+    check("closed elsewhere", [closed, *kernel, "elsewhere"], small, "driver", 1, {"context": 1}, "static")
+    if not small_device:
+        check("closed green", [closed, *kernel, "green"], small, "driver", 2, {}, "static")
+    archive = None if small_device else static_runtime()
+    if archive:
+        library = build("library", archive, "-lpthread", "-lrt")
+        check("static runtime", [library, *kernel], small, "driver", 2, {}, "static")
+    else:
+        print("     static runtime: left out")
+    client("cuda.bindings", "cuda-bindings", "bindings.py", *kernel, agree=small, boundary="driver", replaced=1, passed={})
+    client("cupy", "CuPy", "cupy_raw.py", *kernel, agree=small, boundary="driver", replaced=1, passed={})
+    client("numba", "numba", "numba_add.py", agree=same, replaced=0, passed={})
+    client("jax", "JAX", "jax_norm.py", agree=same, replaced=0, passed={})
+    client("triton", "Triton", "triton_add.py", agree=same, boundary="runtime", replaced=1, passed={}, runtime="shared")
+    client("torch", "torch.compile", "compiled.py", agree=same, boundary="runtime", replaced=1, passed={})
+    for hooks, boundary in (("runtime,driver", "runtime"), ("runtime", "runtime"), ("driver", "driver")):
+        check(f"training {hooks}", [sys.executable, ROOT / "tools" / "train.py"], near, boundary, None, None, "shared",
+              FUSELN_HOOKS=hooks)  # fmt: skip
+    print(f"{failures} programs failed")
+    sys.exit(1 if failures else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""bindings.py CUBIN KERNEL: cuda-bindings, Python's access to the driver, launches PyTorch's layer-norm forward (the
+vectorized kernel for float), 5 rows of 768. Prints the largest error as a share of the bound of closed.c."""
+
+import ctypes
+import sys
+
+import numpy as np
+from cuda.bindings import driver
+
+
+def ok(result):
+    assert result[0] == driver.CUresult.CUDA_SUCCESS, result[0]
+    return result[1] if len(result) == 2 else result[1:]
+
+
+ok(driver.cuInit(0))
+ok(driver.cuCtxSetCurrent(ok(driver.cuDevicePrimaryCtxRetain(0))))
+with open(sys.argv[1], "rb") as file:
+    module = ok(driver.cuModuleLoadData(file.read()))
+kernel = ok(driver.cuModuleGetFunction(module, sys.argv[2].encode()))
+x = np.random.default_rng(0).standard_normal((5, 768), dtype=np.float32)
+y = np.zeros_like(x)
+memory = [ok(driver.cuMemAlloc(n)) for n in (x.nbytes, 256, 256, x.nbytes)]
+ok(driver.cuMemcpyHtoD(memory[0], x.ctypes.data, x.nbytes))
+values = 768, 1e-5, int(memory[0]), 0, 0, *(int(m) for m in memory[1:])
+types = ctypes.c_int, ctypes.c_float, *[ctypes.c_void_p] * 6
+ok(driver.cuLaunchKernel(kernel, 5, 1, 1, 32, 4, 1, 24, 0, (values, types), 0))
+ok(driver.cuCtxSynchronize())
+ok(driver.cuMemcpyDtoH(y.ctypes.data, memory[3], y.nbytes))
+x = x.astype(np.float64)
+mean, rstd = x.mean(1, keepdims=True), 1 / np.sqrt(x.var(1, keepdims=True) + 1e-5)
+want = (x - mean) * rstd
+bound = 4 * 2.0**-24 * (abs(want) + abs(x).mean(1, keepdims=True) * rstd)
+print((abs(y - want) / bound).max())

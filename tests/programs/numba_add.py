@@ -1,0 +1,17 @@
+"""A kernel of numba's, three times."""
+
+import numpy as np
+from numba import cuda
+
+
+@cuda.jit
+def add_one(x):
+    i = cuda.grid(1)
+    if i < x.size:
+        x[i] += 1
+
+
+x = cuda.to_device(np.zeros(1000, np.float32))
+for _ in range(3):
+    add_one[4, 256](x)
+print(x.copy_to_host().sum())
