@@ -25,8 +25,8 @@ sample=$fuseln_root/tests/gpu/sample.sh
 gpu_step sample-build 60 "$sample" build
 gpu_step sample 60 "$sample" run
 gpu_step check.py 180 "$gpu_python" -u "$fuseln_root/tests/gpu/check.py" "${small[@]}" "$TEST_BUILD/gpu/check"
-gpu_step programs.py 120 "$gpu_python" -u "$fuseln_root/tests/gpu/programs.py" "${small[@]}" "$TEST_BUILD/gpu/programs"
+gpu_step programs.py 180 "$gpu_python" -u "$fuseln_root/tests/gpu/programs.py" "${small[@]}" "$TEST_BUILD/gpu/programs"
 for tool in memcheck racecheck initcheck synccheck; do
-    gpu_step "$tool" 60 "$sample" "$tool"
+    gpu_step "$tool" 100 "$sample" "$tool"
 done
 gpu_finish

@@ -57,7 +57,8 @@ def shapes(dtype):
         for rms, skewed in ((False, False), (False, True), (True, False), (True, True)):
             if HAS_RMS or not rms:
                 yield min(next(rows), most), cols, next(skews) if skewed else 0, rms
-    large = [(100_000, 64), (65_537, 261), (100_000, 256), (30_001, 1024), (8_193, 4096), (1_501, 16384)]
+    large = [(100_000, 64), (65_537, 261), (100_000, 256), (30_001, 1024), (8_193, 4096), (1_501, 16384),
+             (2_300, 8_208), (2_300, 8_201)]  # fmt: skip
     for rows, cols in [] if small else large:
         yield rows, cols, 0, False
 
