@@ -110,14 +110,15 @@ static __device__ __forceinline__ void partial_sums(const fuseln_ln_params &p)
     write_sums(to + p.partial_rows * pitch, dbeta, count);
 }
 
-/* One column of the output: the sum, and zeros in the other rows from `row` on, `step` apart. */
-template <class T, class A>
+/* One column of the output: the sum, and zeros in the other rows from `row` on, `step` apart; of many rows there may be
+ * hundreds. */
+template <int UNROLL, class T, class A>
 static __device__ __forceinline__ void write_column(const fuseln_ln_params &p, T *out, long long col, A sum, int row,
                                                     int step)
 {
     if (row == 0)
         out[col] = splat<T>(sum).at[0];
-#pragma unroll 1
+#pragma unroll UNROLL
     for (long long r = row ? row : step; r < p.out_rows; r += step)
         out[r * p.cols + col] = splat<T>(0).at[0];
 }
@@ -167,7 +168,7 @@ static __device__ __forceinline__ void reduce_sums(const fuseln_ln_params &p)
     const long long col = first + place;
     if (col >= p.cols)
         return;
-    write_column(p, out, col, sums[0][place], row, ROWS);
+    write_column<4>(p, out, col, sums[0][place], row, ROWS);
 }
 
 /* FUSELN_REDUCE_COLS columns a block: a chunk of them and every LANES-th row a thread; the lanes of a warp are added up
@@ -213,7 +214,7 @@ static __device__ __forceinline__ void direct_sums(const fuseln_ln_params &p)
 #pragma unroll 4
     for (int w = 0; w < WARPS && row == 0; w++)
         sum += sums[which][w][place];
-    write_column(p, out, col, sum, row, WARPS / 2);
+    write_column<1>(p, out, col, sum, row, WARPS / 2);
 }
 
 #define KERNEL(name, module, id, type, lanes, chunks, rows, place, narrow, blocks)                                    \
