@@ -73,6 +73,14 @@ class Driver(test_hooks.Preload):
                 self.check("l:linked", "l:dlsym", "l:resolver", runs=0, env=env)
         self.check("l:resolver", env={"FUSELN_HOOKS": "driver"})
 
+    def test_a_library_that_looks_into_its_own_scope_first_is_left_alone(self):
+        self.check("d:linked", "d:dlsym", "d:resolver", runs=0)
+
+    def test_the_program_ends_in_a_constructor(self):
+        gcc("-shared", "-fPIC", f'-DSYMBOL="{SYMBOL}"', "-DEXIT_AT_LOAD", "-DDLSYM", HERE / "driver_client.c", "-ldl",
+            f"-Wl,-rpath,{self.dir}", "-o", self.dir / "leaving.so")  # fmt: skip
+        self.check("l:leaving", runs=1)
+
     def test_another_library_of_that_name_is_not_the_driver(self):
         (self.dir / "other").mkdir()
         gcc("-shared", "-fPIC", HERE / "libcuda.c", "-Wl,-Bsymbolic,-soname,libother.so", "-o", self.dir / "other" / "libcuda.so.1")

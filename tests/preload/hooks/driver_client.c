@@ -8,6 +8,7 @@
 #include <dlfcn.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef int launch(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
@@ -155,3 +156,12 @@ void client_run(void)
         launch_all(known[other]);
     driver.cuLibraryUnload(library);
 }
+
+#ifdef EXIT_AT_LOAD
+/* The program ends while the loader is at work. */
+__attribute__((constructor)) static void leave(void)
+{
+    client_run();
+    exit(0);
+}
+#endif
