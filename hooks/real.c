@@ -91,13 +91,15 @@ static void *look_up_in_scope_of(const void *address, const char *name, const ch
     struct link_map *map = NULL;
     void *function = NULL;
 
-    if (!dladdr1(address, &info, (void **)&map, RTLD_DL_LINKMAP) || !map)
-        return NULL;
-    void *handle = dlopen(map->l_name[0] ? map->l_name : NULL, RTLD_LAZY | RTLD_NOLOAD);
+    fuseln_library_ask_begin();
+    void *handle = NULL;
+    if (dladdr1(address, &info, (void **)&map, RTLD_DL_LINKMAP) && map)
+        handle = dlopen(map->l_name[0] ? map->l_name : NULL, RTLD_LAZY | RTLD_NOLOAD);
     if (handle) {
         function = look_up_in(handle, name, node);
         dlclose(handle);
     }
+    fuseln_library_ask_end();
     return function;
 }
 
@@ -151,7 +153,10 @@ static const struct link_map *map_of(const void *address)
 {
     Dl_info info;
     struct link_map *map = NULL;
-    return dladdr1(address, &info, (void **)&map, RTLD_DL_LINKMAP) ? map : NULL;
+    fuseln_library_ask_begin();
+    const int found = dladdr1(address, &info, (void **)&map, RTLD_DL_LINKMAP);
+    fuseln_library_ask_end();
+    return found ? map : NULL;
 }
 
 /* glibc relocates these in place on most machines. */

@@ -4,12 +4,16 @@
  */
 #include "library.h"
 
+#include "lifecycle.h"
+
+#include <errno.h>
 #include <link.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <time.h>
 
-enum { LIBRARIES_MAX = 64, BUILD_ID_BYTES_MAX = 20 };
+enum { LIBRARIES_MAX = 64, BUILD_ID_BYTES_MAX = 20, PAUSE_NS = 50000, PAUSES_MAX = 2000 };
 
 struct entry {
     struct fuseln_library library;
@@ -19,6 +23,43 @@ struct entry {
 static struct entry entries[LIBRARIES_MAX];
 static atomic_size_t entry_count;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* Threads of ours that ask the loader, and forks under way. A child inherits the loader's locks as they are: one that
+ * another thread held stays held for good. So the one waits for the other, but never for longer than a tenth of a
+ * second: who waits may itself be in the other's way. */
+static atomic_int asking, forking;
+
+static void pause_while(atomic_int *count)
+{
+    const struct timespec pause = {0, PAUSE_NS};
+    const int saved_errno = errno;
+    for (int i = 0; i < PAUSES_MAX && atomic_load(count) > 0; i++)
+        nanosleep(&pause, NULL);
+    errno = saved_errno;
+}
+
+void fuseln_library_ask_begin(void)
+{
+    atomic_fetch_add(&asking, 1);
+    if (atomic_load(&forking) == 0)
+        return;
+    atomic_fetch_sub(&asking, 1);
+    pause_while(&forking);
+    atomic_fetch_add(&asking, 1);
+}
+
+void fuseln_library_ask_end(void)
+{
+    atomic_fetch_sub(&asking, 1);
+}
+
+static bool ask(int (*visit)(struct dl_phdr_info *info, size_t size, void *data), void *data)
+{
+    fuseln_library_ask_begin();
+    const bool found = dl_iterate_phdr(visit, data) != 0;
+    fuseln_library_ask_end();
+    return found;
+}
 
 struct search {
     uintptr_t address;
@@ -79,7 +120,7 @@ bool fuseln_library_range(const void *address, uintptr_t *ret_begin, uintptr_t *
 {
     struct search search = {.address = (uintptr_t)address};
 
-    if (!dl_iterate_phdr(visit_range, &search))
+    if (!ask(visit_range, &search))
         return false;
     *ret_begin = search.begin;
     *ret_end = search.end;
@@ -129,7 +170,8 @@ const struct fuseln_library *fuseln_library_of(const void *address, bool (*is_kn
     for (size_t i = 0; i < count; i++)
         if (search.address >= atomic_load(&entries[i].begin) && search.address < atomic_load(&entries[i].end))
             return &entries[i].library;
-    if (!dl_iterate_phdr(visit_object, &search))
+    fuseln_lifecycle_handle_fork();
+    if (!ask(visit_object, &search))
         return NULL;
     search.library.known = search.library.build_id[0] && is_known(search.library.build_id);
 
@@ -156,7 +198,20 @@ void fuseln_library_forget(const void *address)
     }
 }
 
+void fuseln_library_before_fork(void)
+{
+    atomic_fetch_add(&forking, 1);
+    pause_while(&asking);
+}
+
+void fuseln_library_after_fork_in_parent(void)
+{
+    atomic_fetch_sub(&forking, 1);
+}
+
 void fuseln_library_after_fork(void)
 {
+    atomic_store(&asking, 0);
+    atomic_store(&forking, 0);
     lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 }

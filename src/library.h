@@ -19,6 +19,15 @@ bool fuseln_library_range(const void *address, uintptr_t *ret_begin, uintptr_t *
 
 /* The library at this address is being unloaded: another may be mapped there later. */
 void fuseln_library_forget(const void *address);
+
+/*
+ * Around a question to the loader that takes its locks (dl_iterate_phdr, dladdr1): fork() waits for its end, a tenth of
+ * a second at most, and a question for the fork's. Thread-safe; keeps errno.
+ */
+void fuseln_library_ask_begin(void);
+void fuseln_library_ask_end(void);
+void fuseln_library_before_fork(void);
+void fuseln_library_after_fork_in_parent(void);
 void fuseln_library_after_fork(void); /* in the child: the lock is free again */
 
 #endif

@@ -47,7 +47,7 @@ void fuseln_lifecycle_handle_fork(void)
     if (atomic_load(&handled))
         return;
     int saved = errno;
-    pthread_atfork(NULL, NULL, after_fork_in_child);
+    pthread_atfork(fuseln_library_before_fork, fuseln_library_after_fork_in_parent, after_fork_in_child);
     atomic_store(&handled, true);
     errno = saved;
 }

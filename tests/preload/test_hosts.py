@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Hosts that must not break: many threads at their first launch while the loader's lock is held by another library's
-constructor, which registers and launches; allocators and the address sanitizer preloaded beside us."""
+constructor, which registers and launches; forks beside threads that launch; allocators and the address sanitizer
+preloaded beside us."""
+import json
 import os
 import subprocess
 import unittest
@@ -18,12 +20,13 @@ class Hosts(test_hooks.Clients):
         super().setUpClass()
         make_driver(cls.dir)
         cls.client("waiting", "13", "-DWAIT_AT_LOAD", "-DLAUNCH_AT_LOAD")
+        gcc("-D_GNU_SOURCE", HERE / "forking.c", "-lpthread", "-ldl", "-o", cls.dir / "forking")
         gcc("-rdynamic", "-D_GNU_SOURCE", HERE / "threads.c", "-lpthread", "-ldl", "-o", cls.dir / "threads")
 
-    def run_with(self, preload, *command):
+    def run_with(self, preload, *command, **variables):
         env = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")}
         env |= {"LD_PRELOAD": ":".join(map(str, preload)), "LD_LIBRARY_PATH": str(self.dir),
-                "ASAN_OPTIONS": "detect_leaks=0"}  # fmt: skip
+                "ASAN_OPTIONS": "detect_leaks=0"} | variables  # fmt: skip
         return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=True)
 
     def said(self, preload, *clients, program="host"):
@@ -37,6 +40,19 @@ class Hosts(test_hooks.Clients):
                     done = self.run_with([BUILD / "libfuseln.so"], self.dir / "threads", self.dir / f"{first}.so",
                                          self.dir / "waiting.so")  # fmt: skip
                     self.assertEqual(done.stderr, "done\n")
+
+    def test_forks_while_threads_launch(self):
+        for client in ("client13", "dlsym", "resolver"):
+            with self.subTest(client=client):
+                folder = self.dir / f"forks-{client}"
+                folder.mkdir()
+                done = self.run_with([BUILD / "libfuseln.so"], self.dir / "forking", self.dir / f"{client}.so",
+                                     FUSELN_REPORT=f"{folder}/%p.json")  # fmt: skip
+                self.assertEqual(done.stderr, "done\n")
+                reports = [json.loads(path.read_text()) for path in folder.iterdir()]
+                self.assertEqual(len(reports), 61)
+                for report in reports:
+                    self.assertGreater(report["totals"]["recognised"], 0)
 
     def test_allocators_before_and_behind(self):
         clients = "l:client13", "g:client12", "l:dlsym", "l:resolver"
