@@ -107,6 +107,17 @@ fuseln_need_models() {
     touch "$place/fuseln-models"
 }
 
+# fuseln_need_wheel NAME VERSION: a virtual environment with that wheel and what it depends on.
+fuseln_need_wheel() {
+    local place=$fuseln_cache/$1-$2
+    [ -e "$place/fuseln-complete" ] && return 0
+    fuseln_say "installing $1 $2"
+    rm -rf "$place"
+    python3 -m venv "$place" && "$place/bin/python" -m pip install -q --disable-pip-version-check "$1==$2" ||
+        fuseln_die "could not install $1 $2"
+    touch "$place/fuseln-complete"
+}
+
 # Debian 11's loader and libc (glibc 2.31), unpacked, never installed: from the archive that apt is set up with.
 fuseln_need_debian11() {
     fuseln_make "$fuseln_cache/debian-11" fuseln_unpack_debian11

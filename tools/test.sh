@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # tools/test.sh [--all]: sets up, builds, and runs every test that this machine can run, then the budgets. Prints what
-# was skipped, and fails on any skip but those that need a GPU. --all adds what takes long: more drawn cases, and the
-# mutants of our kernels. Last line: the counts.
+# was skipped, and fails on any skip but those that need a GPU. --all adds what takes long: more drawn cases, the mutants
+# of our kernels, and programs of large wheels. Last line: the counts.
 set -euo pipefail
 . "$(dirname "$0")/setup.sh"
 
@@ -35,19 +35,20 @@ skipped=$(grep -c '^ *[0-9]*/[0-9]* Test .*\*\*\*Skipped' "$log" || true)
 failed=$(grep '^ *[0-9]*/[0-9]* Test ' "$log" | grep -vc ' Passed \|\*\*\*Skipped' || true)
 [ "$passed" -gt 0 ] || { status=1; fuseln_say "no test ran"; }
 
-if "$fuseln_root/tools/budgets.sh"; then
-    passed=$((passed + 1))
-else
-    failed=$((failed + 1))
-    status=1
-fi
-if [ "${1:-}" = --all ]; then
-    if python3 "$fuseln_root/tests/mutants/mutants.py" "$fuseln_root/build"; then
+also() { # also COMMAND...: one more test
+    if "$@"; then
         passed=$((passed + 1))
     else
         failed=$((failed + 1))
         status=1
     fi
+}
+also "$fuseln_root/tools/budgets.sh"
+if [ "${1:-}" = --all ]; then
+    also python3 "$fuseln_root/tests/mutants/mutants.py" "$fuseln_root/build"
+    fuseln_need_wheel tensorflow 2.21.0
+    fuseln_need_wheel onnxruntime-gpu 1.31.1
+    also python3 "$fuseln_root/tests/programs/wheels.py" "$fuseln_root/build" "$fuseln_cache"
 fi
 sed -n 's/^ *[0-9]*\/[0-9]* Test *#[0-9]*: \([^ ]*\) .*\*\*\*Skipped.*/skipped: \1/p' "$log"
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -1,0 +1,15 @@
+"""ONNX Runtime with its CUDA provider's library, which has kernels of its own and a shared CUDA runtime."""
+
+import ctypes
+import pathlib
+
+import onnxruntime
+
+print(onnxruntime.get_available_providers())
+place = pathlib.Path(onnxruntime.__file__).parent / "capi"
+for name in ("libonnxruntime_providers_shared.so", "libonnxruntime_providers_cuda.so"):
+    try:
+        ctypes.CDLL(str(place / name))
+        print(name, "loaded")
+    except OSError as error:  # its CUDA libraries are not installed
+        print(error)
