@@ -48,6 +48,7 @@ if [ "${1:-}" = --all ]; then
     also python3 "$fuseln_root/tests/mutants/mutants.py" "$fuseln_root/build"
     fuseln_need_wheel tensorflow 2.21.0
     fuseln_need_wheel onnxruntime-gpu 1.31.1
+    fuseln_need_wheel jax 0.10.2 cuda12
     also python3 "$fuseln_root/tests/programs/wheels.py" "$fuseln_root/build" "$fuseln_cache"
 fi
 sed -n 's/^ *[0-9]*\/[0-9]* Test *#[0-9]*: \([^ ]*\) .*\*\*\*Skipped.*/skipped: \1/p' "$log"

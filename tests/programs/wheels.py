@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-PROGRAMS = {"tensorflow": "use_tensorflow.py", "onnxruntime-gpu": "use_onnxruntime.py"}
+PROGRAMS = {"tensorflow": "use_tensorflow.py", "onnxruntime-gpu": "use_onnxruntime.py", "jax": "jax_norm.py"}
 
 
 def run(command, build, preload):
