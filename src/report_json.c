@@ -112,8 +112,8 @@ static void write_identity(struct fuseln_json *json, const struct fuseln_site_vi
 
 static void write_site(struct fuseln_json *json, const struct fuseln_site_view *site)
 {
-    static const char *const absent[] = {"symbol", "library", "build_id", "build", "runtime", "op",
-                                         "dtype",  "rms",     "cols",     "device"};
+    static const char *const absent[] = {"symbol", "library", "build_id", "build", "runtime",
+                                         "op",     "dtype",   "rms",      "cols",  "device"};
     fuseln_json_line(json);
     fuseln_json_open(json, NULL, '{');
     fuseln_json_string(json, "target", site->key->target ? site->key->target->name : "other");
