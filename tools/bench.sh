@@ -15,7 +15,8 @@
 #
 # Medians, and the distance of the quartiles, of 5 to 41 repetitions. Budgets that are missed are marked in the table.
 # Exit status: 1 if something could not be measured or went the wrong way, 77 without a GPU. TEST_BUILD=DIRECTORY takes
-# the build there; BENCH_SECONDS=N is the limit (470). --rehearse: a few tiny shapes: tests/softgpu/run --cpu-ops -- tools/bench.sh --rehearse
+# the build there; BENCH_SECONDS=N is the limit (470).
+# --rehearse: a few tiny shapes: tests/softgpu/run --cpu-ops -- tools/bench.sh --rehearse
 set -uo pipefail
 # shellcheck source=tests/gpu/steps.sh
 . "$(dirname "$0")/../tests/gpu/steps.sh"

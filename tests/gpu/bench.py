@@ -116,7 +116,6 @@ class Bench:
         self.torch.cuda.synchronize()
         return 2 * n, quartiles([time() for time in times])
 
-
     def host_time(self, calls=400, rounds=21):
         """What a call of a small layer norm takes of the thread that makes it, in us: the original, ours; medians. The
         queue never fills, and the device is quicker than the host."""

@@ -13,9 +13,11 @@ import subprocess
 import sys
 import time
 
+import preload
+from preload import BUILD
+
 HERE = pathlib.Path(__file__).resolve().parent
 PROGRAMS, ROOT = HERE.parent / "programs", HERE.parents[1]
-BUILD = pathlib.Path(os.environ.get("TEST_BUILD", ROOT / "build")).resolve()
 sys.path.insert(0, str(HERE.parent / "budgets"))
 import wheel  # noqa: E402
 
@@ -78,11 +80,8 @@ def check(name, command, agree, boundary=None, replaced=None, passed=None, runti
     if not found and report is None:
         found.append("no report was written")
     if not found:
-        totals, sites = report["totals"], report["sites"]
-        reasons = {}
-        for site in sites:
-            for reason, count in site["passed_through"].items():
-                reasons[reason] = reasons.get(reason, 0) + count
+        totals, sites, reasons = report["totals"], report["sites"], preload.reasons(report)
+        preload.check_sums(report)
         wanted = totals["recognised"] if replaced is None else replaced
         if totals["substituted"] != wanted or (replaced is None and not wanted):
             found.append(f"replaced {totals['substituted']}, wanted {replaced}; passed on {reasons}")
