@@ -25,8 +25,8 @@ static atomic_size_t entry_count;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* Threads of ours that ask the loader, and forks under way. A child inherits the loader's locks as they are: one that
- * another thread held stays held for good. So the one waits for the other, but never for longer than a tenth of a
- * second: who waits may itself be in the other's way. */
+ * another thread held stays held for good. So the one waits for the other, but never for longer than 2,000 pauses,
+ * a fifth of a second with the usual timer slack: who waits may itself be in the other's way. */
 static atomic_int asking, forking;
 
 static void pause_while(atomic_int *count)

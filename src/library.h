@@ -21,8 +21,8 @@ bool fuseln_library_range(const void *address, uintptr_t *ret_begin, uintptr_t *
 void fuseln_library_forget(const void *address);
 
 /*
- * Around a question to the loader that takes its locks (dl_iterate_phdr, dladdr1): fork() waits for its end, a tenth of
- * a second at most, and a question for the fork's. Thread-safe; keeps errno.
+ * Around a question to the loader that takes its locks (dl_iterate_phdr, dladdr1): fork() waits for its end, a fifth
+ * of a second or so at most, and a question for the fork's. Thread-safe; keeps errno.
  */
 void fuseln_library_ask_begin(void);
 void fuseln_library_ask_end(void);
