@@ -107,14 +107,17 @@ fuseln_need_models() {
     touch "$place/fuseln-models"
 }
 
-# fuseln_need_wheel NAME VERSION [EXTRA]: a virtual environment with that wheel and what it depends on.
+# fuseln_need_wheel NAME VERSION [EXTRA [REQUIREMENT...]]: a virtual environment with that wheel and what it depends on;
+# where requirements are named, with those instead.
 fuseln_need_wheel() {
-    local place=$fuseln_cache/$1-$2
+    local place=$fuseln_cache/$1-$2 alone=() pip
     [ -e "$place/fuseln-complete" ] && return 0
     fuseln_say "installing $1 $2"
     rm -rf "$place"
-    python3 -m venv "$place" && "$place/bin/python" -m pip install -q --disable-pip-version-check "$1${3:+[$3]}==$2" ||
-        fuseln_die "could not install $1 $2"
+    pip=("$place/bin/python" -m pip install -q --disable-pip-version-check)
+    [ $# -le 3 ] || alone=(--no-deps)
+    python3 -m venv "$place" && { [ $# -le 3 ] || "${pip[@]}" "${@:4}"; } &&
+        "${pip[@]}" "${alone[@]}" "$1${3:+[$3]}==$2" || fuseln_die "could not install $1 $2"
     touch "$place/fuseln-complete"
 }
 

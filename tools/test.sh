@@ -49,7 +49,12 @@ if [ "${1:-}" = --all ]; then
     fuseln_need_wheel tensorflow 2.21.0
     fuseln_need_wheel onnxruntime-gpu 1.31.1
     fuseln_need_wheel jax 0.10.2 cuda12
-    also python3 "$fuseln_root/tests/programs/wheels.py" "$fuseln_root/build" "$fuseln_cache"
+    fuseln_need_wheel ctranslate2 4.8.5
+    fuseln_need_wheel cupy-cuda13x 14.2.0
+    fuseln_need_wheel vllm 0.33.0 "" torch==2.14.0 numpy
+    fuseln_need_wheel numba-cuda 0.30.4 cu13
+    also python3 "$fuseln_root/tests/programs/wheels.py" "$fuseln_root/build" "$fuseln_cache" \
+        "$fuseln_cache/torch-$fuseln_torch"
 fi
 sed -n 's/^ *[0-9]*\/[0-9]* Test *#[0-9]*: \([^ ]*\) .*\*\*\*Skipped.*/skipped: \1/p' "$log"
 echo "$passed passed, $failed failed, $skipped skipped"

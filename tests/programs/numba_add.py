@@ -1,4 +1,4 @@
-"""A kernel of numba's, three times."""
+"""A kernel of numba's, three times. Prints what came of it."""
 
 import numpy as np
 from numba import cuda
@@ -13,5 +13,10 @@ def add_one(x):
 
 x = cuda.to_device(np.zeros(1000, np.float32))
 for _ in range(3):
-    add_one[4, 256](x)
+    try:
+        add_one[4, 256](x)
+    except Exception as error:  # its class has moved between releases
+        if "NOT_SUPPORTED" not in str(error):  # the software device knows no such kernel
+            raise
+        print(error)
 print(x.copy_to_host().sum())
