@@ -6,9 +6,11 @@
  */
 #include "real.h"
 
+#include "dlsym.h"
 #include "launch.h"
 #include "library.h"
 #include "log.h"
+#include "pairing.h"
 #include "pipeline.h"
 #include "record.h"
 #include "targets.h"
@@ -76,6 +78,8 @@ static int launch_ex(enum fuseln_node node, enum fuseln_real which, const struct
         memcpy(launch.block, &config->block, sizeof(launch.block));
         if (replaced(&launch, fuseln_real(node, FUSELN_REAL_GET_DEVICE, caller)))
             return 0;
+    } else if (config) {
+        fuseln_pairing_foreign(which == FUSELN_REAL_LAUNCH_EX_PTSZ ? per_thread(config->stream) : config->stream);
     }
     return real ? real(config, function, args) : CUDA_ERROR_SYMBOL_NOT_FOUND;
 }
@@ -84,6 +88,7 @@ static void unregister(enum fuseln_node node, void **fatbin, const void *caller)
 {
     void (*real)(void **) = (void (*)(void **))fuseln_real(node, FUSELN_REAL_UNREGISTER, caller);
 
+    fuseln_pairing_notice();
     if (fuseln_registry_forget(fatbin))
         fuseln_library_forget(caller);
     fuseln_real_forget(caller);
@@ -99,6 +104,14 @@ static int get_kernel(enum fuseln_node node, void **ret_kernel, const void *func
 
     if (rc == 0 && ret_kernel)
         fuseln_registry_alias(*ret_kernel, function);
+    return rc;
+}
+
+/* A program that asks the runtime for the driver's functions calls them itself. */
+static int entry_point(int rc, const char *name, void **ret_function, const void *caller)
+{
+    if (rc == 0 && name && ret_function && *ret_function)
+        *ret_function = fuseln_driver_given(name, *ret_function, caller);
     return rc;
 }
 
@@ -127,6 +140,8 @@ static int get_kernel(enum fuseln_node node, void **ret_kernel, const void *func
             if (replaced(&launch,                                                                                 \
                          fuseln_real(FUSELN_NODE_##suffix, FUSELN_REAL_GET_DEVICE, __builtin_return_address(0)))) \
                 return 0;                                                                                         \
+        } else {                                                                                                  \
+            fuseln_pairing_foreign(effective_stream);                                                             \
         }                                                                                                         \
         launch_function *real =                                                                                   \
             (launch_function *)fuseln_real(FUSELN_NODE_##suffix, FUSELN_REAL_##id, __builtin_return_address(0));  \
@@ -170,15 +185,47 @@ static int get_kernel(enum fuseln_node node, void **ret_kernel, const void *func
         return get_kernel(FUSELN_NODE_##suffix, ret_kernel, function, __builtin_return_address(0));                    \
     }
 
-#define NODE_HOOKS(suffix, version)                                                              \
-    REGISTER_HOOKS(suffix, version)                                                              \
-    LAUNCH_HOOK(suffix, version, cudaLaunchKernel, LAUNCH, stream, OK)                           \
-    LAUNCH_HOOK(suffix, version, cudaLaunchKernel_ptsz, LAUNCH_PTSZ, per_thread(stream), OK)     \
-    LAUNCH_HOOK(suffix, version, __cudaLaunchKernel, LAUNCH13, stream, OK)                       \
-    LAUNCH_HOOK(suffix, version, __cudaLaunchKernel_ptsz, LAUNCH13_PTSZ, per_thread(stream), OK) \
-    LAUNCH_EX_HOOK(suffix, version, cudaLaunchKernelExC, LAUNCH_EX)                              \
-    LAUNCH_EX_HOOK(suffix, version, cudaLaunchKernelExC_ptsz, LAUNCH_EX_PTSZ)                    \
-    LAUNCH_HOOK(suffix, version, cudaLaunchCooperativeKernel, COOPERATIVE, stream, COOPERATIVE)  \
-    LAUNCH_HOOK(suffix, version, cudaLaunchCooperativeKernel_ptsz, COOPERATIVE_PTSZ, per_thread(stream), COOPERATIVE)
+/* CUDA 11's has no last parameter; it does not read what it does not know of. */
+#define ENTRY_HOOK(suffix, version, name, id)                                                                          \
+    int fuseln_##suffix##_##name(const char *symbol, void **ret_function, unsigned long long flags, void *ret_result); \
+    EXPORT(suffix, name, version)                                                                                      \
+    int fuseln_##suffix##_##name(const char *symbol, void **ret_function, unsigned long long flags, void *ret_result)  \
+    {                                                                                                                  \
+        int (*real)(const char *, void **, unsigned long long, void *) =                                               \
+            (int (*)(const char *, void **, unsigned long long, void *))fuseln_real(                                   \
+                FUSELN_NODE_##suffix, FUSELN_REAL_##id, __builtin_return_address(0));                                  \
+        const int rc = real ? real(symbol, ret_function, flags, ret_result) : CUDA_ERROR_SYMBOL_NOT_FOUND;             \
+        return entry_point(rc, symbol, ret_function, __builtin_return_address(0));                                     \
+    }
+
+#define ENTRY_BY_HOOK(suffix, version, name, id)                                                              \
+    int fuseln_##suffix##_##name(const char *symbol, void **ret_function, unsigned cuda_version,              \
+                                 unsigned long long flags, void *ret_result);                                 \
+    EXPORT(suffix, name, version)                                                                             \
+    int fuseln_##suffix##_##name(const char *symbol, void **ret_function, unsigned cuda_version,              \
+                                 unsigned long long flags, void *ret_result)                                  \
+    {                                                                                                         \
+        int (*real)(const char *, void **, unsigned, unsigned long long, void *) =                            \
+            (int (*)(const char *, void **, unsigned, unsigned long long, void *))fuseln_real(                \
+                FUSELN_NODE_##suffix, FUSELN_REAL_##id, __builtin_return_address(0));                         \
+        const int rc =                                                                                        \
+            real ? real(symbol, ret_function, cuda_version, flags, ret_result) : CUDA_ERROR_SYMBOL_NOT_FOUND; \
+        return entry_point(rc, symbol, ret_function, __builtin_return_address(0));                            \
+    }
+
+#define NODE_HOOKS(suffix, version)                                                                                   \
+    REGISTER_HOOKS(suffix, version)                                                                                   \
+    LAUNCH_HOOK(suffix, version, cudaLaunchKernel, LAUNCH, stream, OK)                                                \
+    LAUNCH_HOOK(suffix, version, cudaLaunchKernel_ptsz, LAUNCH_PTSZ, per_thread(stream), OK)                          \
+    LAUNCH_HOOK(suffix, version, __cudaLaunchKernel, LAUNCH13, stream, OK)                                            \
+    LAUNCH_HOOK(suffix, version, __cudaLaunchKernel_ptsz, LAUNCH13_PTSZ, per_thread(stream), OK)                      \
+    LAUNCH_EX_HOOK(suffix, version, cudaLaunchKernelExC, LAUNCH_EX)                                                   \
+    LAUNCH_EX_HOOK(suffix, version, cudaLaunchKernelExC_ptsz, LAUNCH_EX_PTSZ)                                         \
+    LAUNCH_HOOK(suffix, version, cudaLaunchCooperativeKernel, COOPERATIVE, stream, COOPERATIVE)                       \
+    LAUNCH_HOOK(suffix, version, cudaLaunchCooperativeKernel_ptsz, COOPERATIVE_PTSZ, per_thread(stream), COOPERATIVE) \
+    ENTRY_HOOK(suffix, version, cudaGetDriverEntryPoint, ENTRY)                                                       \
+    ENTRY_HOOK(suffix, version, cudaGetDriverEntryPoint_ptsz, ENTRY_PTSZ)                                             \
+    ENTRY_BY_HOOK(suffix, version, cudaGetDriverEntryPointByVersion, ENTRY_BY)                                        \
+    ENTRY_BY_HOOK(suffix, version, cudaGetDriverEntryPointByVersion_ptsz, ENTRY_BY_PTSZ)
 
 FUSELN_CUDART_NODES(NODE_HOOKS)

@@ -6,12 +6,16 @@
  */
 #include "dlsym.h"
 
+#include "notice_names.h"
+#include "pairing.h"
+
 #include <stdatomic.h>
 #include <stdbool.h>
 
 #ifdef __x86_64__
 
-/* Names that begin with "cu" in a real library go on in C, whose answer is the caller's; all others jump. */
+/* Names that begin with "cuda", and with "cu" in a real library, go on in C, whose answer is the caller's; all others
+ * jump. */
 __asm__(".pushsection .text\n"
         ".globl dlsym\n"
         ".type dlsym, @function\n"
@@ -22,6 +26,8 @@ __asm__(".pushsection .text\n"
         "    jne 1f\n"
         "    cmpb $'u', 1(%rsi)\n"
         "    jne 1f\n"
+        "    cmpb $'d', 2(%rsi)\n"
+        "    je fuseln_dlsym_runtime\n"
         "    leaq 1(%rdi), %rax\n" /* RTLD_NEXT is -1, RTLD_DEFAULT 0 */
         "    cmpq $1, %rax\n"
         "    ja fuseln_dlsym_driver\n"
@@ -47,7 +53,7 @@ __asm__(".pushsection .text\n"
         ".size dlsym, . - dlsym\n"
         ".popsection\n");
 
-void *fuseln_dlsym_driver(void *handle, const char *name);
+void *fuseln_dlsym_driver(void *handle, const char *name), *fuseln_dlsym_runtime(void *handle, const char *name);
 fuseln_dlsym_function fuseln_dlsym_pass, fuseln_dlsym_first;
 _Atomic(fuseln_dlsym_function *) fuseln_dlsym_next = fuseln_dlsym_first;
 
@@ -62,38 +68,25 @@ fuseln_dlsym_function *fuseln_dlsym_real(void)
     return real;
 }
 
-/* Does the name go on with this text? Compiled to one comparison a character. */
-static inline __attribute__((always_inline)) bool begins(const char *name, const char *text)
-{
-#pragma GCC unroll 16
-    for (size_t i = 0; i < __builtin_strlen(text); i++)
-        if (name[i] != text[i])
-            return false;
-    return true;
-}
-
-/* Is a name that begins with "cu" worth comparing with those that we hook? For most others this ends early. */
-static inline bool may_be_hooked(const char *name)
-{
-    if (name[2] == 'L') /* cuLaunchHostFunc, cuLibraryLoadData are asked for, too */
-        return name[3] == 'i' ? begins(name + 4, "brary") && name[9] != 'L'
-                              : begins(name + 3, "aunch") && name[8] != 'H';
-    if (name[2] == 'M')
-        return begins(name + 3, "odule") && name[8] != 'L';
-    return begins(name + 2, "GetP") || begins(name + 2, "KernelGetF");
-}
-
 static __attribute__((noinline)) void *look_up(void *handle, const char *name, const void *caller)
 {
     void *function = fuseln_dlsym_real()(handle, name);
     return function ? fuseln_driver_hook(handle, name, function, caller) : NULL;
 }
 
-/* Jumped to, so its caller is dlsym's; it jumps on. */
+/* Jumped to, so their caller is dlsym's; they jump on. */
 void *fuseln_dlsym_driver(void *handle, const char *name)
 {
-    if (__builtin_expect(may_be_hooked(name), 0))
+    if (name[2] >= 'A' && name[2] <= 'Z') /* else cublas..., cufft... */
         return look_up(handle, name, __builtin_return_address(0));
+    return fuseln_dlsym_pass(handle, name);
+}
+
+/* A runtime's function that is looked up is called behind the back of our own of that name. */
+void *fuseln_dlsym_runtime(void *handle, const char *name)
+{
+    if (name[3] == 'a' && fuseln_notice_is_runtime_call(name))
+        fuseln_pairing_unseen(name);
     return fuseln_dlsym_pass(handle, name);
 }
 

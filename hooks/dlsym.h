@@ -12,9 +12,12 @@ fuseln_dlsym_function *fuseln_dlsym_real(void);
 
 /*
  * The real dlsym found `function` for this name through a library's handle: what the caller (an address inside the
- * calling library) gets. One of ours only where the name is one that we hook, the function is libcuda's own, the driver
+ * calling library) gets. One of ours only where the function is libcuda's own and one that we hook, the driver
  * boundary is on (FUSELN_HOOKS) and the caller is no CUDA runtime whose own functions we hook: a launch is seen once.
+ * A function of libcuda's that nobody knew when this was built is given out as it is, and switches pairing off.
  */
 void *fuseln_driver_hook(void *handle, const char *name, void *function, const void *caller);
+/* The same of a function that cuGetProcAddress or cudaGetDriverEntryPoint found. */
+void *fuseln_driver_given(const char *name, void *function, const void *caller);
 
 #endif

@@ -11,6 +11,8 @@
 #include "config.h"
 #include "launch.h"
 #include "library.h"
+#include "notice_names.h"
+#include "pairing.h"
 #include "pipeline.h"
 #include "real.h"
 #include "record.h"
@@ -134,6 +136,8 @@ static inline __attribute__((always_inline)) int launch(launch_function *real, b
         const struct launch_config config = {{grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, 0, NULL, NULL, 0};
         if (replaced(target, &config, PER_THREAD(ptsz, stream), args, extra, FUSELN_VERDICT_OK))
             return 0;
+    } else {
+        fuseln_pairing_foreign(PER_THREAD(ptsz, stream));
     }
     PASS_ON(linked, real(function, grid_x, grid_y, grid_z, block_x, block_y, block_z, smem_bytes, stream, args, extra));
 }
@@ -144,10 +148,13 @@ static inline __attribute__((always_inline)) int launch_ex(launch_ex_function *r
 {
     const struct fuseln_target *target = is_outermost() ? fuseln_registry_find(function) : NULL;
 
-    if (__builtin_expect(target != NULL, 0) && config &&
-        replaced(target, config, PER_THREAD(ptsz, config->stream), args, extra,
-                 check_attributes(config->attributes, config->attribute_count)))
-        return 0;
+    if (__builtin_expect(target != NULL, 0) && config) {
+        if (replaced(target, config, PER_THREAD(ptsz, config->stream), args, extra,
+                     check_attributes(config->attributes, config->attribute_count)))
+            return 0;
+    } else if (config) {
+        fuseln_pairing_foreign(PER_THREAD(ptsz, config->stream));
+    }
     PASS_ON(linked, real(config, function, args, extra));
 }
 
@@ -162,6 +169,8 @@ static inline __attribute__((always_inline)) int launch_cooperative(cooperative_
     if (__builtin_expect(target != NULL, 0)) {
         const struct launch_config config = {{grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, 0, NULL, NULL, 0};
         replaced(target, &config, PER_THREAD(ptsz, stream), args, NULL, FUSELN_VERDICT_COOPERATIVE);
+    } else {
+        fuseln_pairing_foreign(PER_THREAD(ptsz, stream));
     }
     PASS_ON(linked, real(function, grid_x, grid_y, grid_z, block_x, block_y, block_z, smem_bytes, stream, args));
 }
@@ -301,13 +310,12 @@ static int get_module(int (*real)(void **, void *), void **ret_module, void *lib
 
 static int unload(int (*real)(void *), void *owner)
 {
+    fuseln_pairing_notice();
     forget_owner(owner);
     return real(owner);
 }
 
 /* ---- the resolver ---- */
-
-static void *hook_of(void *function, const void *caller);
 
 /* The real one first: what it does not know stays unknown, and what it gives is replaced for what it is, not for what
  * it was asked for. Asked for itself it gives a function that we hook as well. */
@@ -317,8 +325,8 @@ static int get_proc(void *real, const char *name, void **ret_function, int versi
     const int rc = v2 ? ((int (*)(const char *, void **, int, uint64_t, int *))real)(name, ret_function, version, flags,
                                                                                      ret_status)
                       : ((int (*)(const char *, void **, int, uint64_t))real)(name, ret_function, version, flags);
-    if (rc == 0 && ret_function && *ret_function)
-        *ret_function = hook_of(*ret_function, caller);
+    if (rc == 0 && name && ret_function && *ret_function)
+        *ret_function = fuseln_driver_given(name, *ret_function, caller);
     if (rc == 0 && name && strcmp(name, "cuGetExportTable") == 0)
         add_runtime(caller);
     return rc;
@@ -405,15 +413,34 @@ static void *address_of(hook_function *function)
     return address;
 }
 
+/* Of all functions that are given out, first those above and then the noticed ones (notice.h): */
+#ifdef __x86_64__
+enum { GIVEN = HOOKS + FUSELN_NOTICE_DRIVER };
+#else
+enum { GIVEN = HOOKS };
+#define fuseln_notice_stub(index)   NULL
+#define fuseln_notice_behind(index) NULL
+#endif
+
+static void *given(size_t i)
+{
+    return i < HOOKS ? address_of(hooks[i].function) : fuseln_notice_stub(i - HOOKS);
+}
+
+static _Atomic(void *) *behind(size_t i)
+{
+    return i < HOOKS ? &given_real[hooks[i].id] : fuseln_notice_behind(i - HOOKS);
+}
+
 /* libcuda's functions of the names that we hook, through a handle that reaches it. A driver may lack some of them. */
 static void index_fill(void *handle)
 {
     fuseln_dlsym_function *const real = fuseln_dlsym_real();
 
-    for (size_t i = 0; i < HOOKS; i++) {
-        void *function = real(handle, hooks[i].name);
+    for (size_t i = 0; i < GIVEN; i++) {
+        void *function = real(handle, i < HOOKS ? hooks[i].name : fuseln_notice_driver_name(i - HOOKS));
         if (function && fuseln_real_is_driver(function))
-            atomic_store_explicit(&given_real[hooks[i].id], function, memory_order_release);
+            atomic_store_explicit(behind(i), function, memory_order_release);
     }
     atomic_store(&kernel_name, (name_function *)real(handle, "cuKernelGetName"));
     atomic_store(&function_name, (name_function *)real(handle, "cuFuncGetName"));
@@ -443,37 +470,55 @@ static bool is_ours_to_give(const void *caller)
            !(fuseln_config_hooks(FUSELN_BOUNDARY_RUNTIME) && fuseln_real_is_runtime(caller));
 }
 
-static void *hook_of(void *function, const void *caller)
+/* A name that stands neither in real.h nor in notice.h is newer than we are: what it does, it does behind our back. */
+static void check_name(const char *name)
+{
+    if (!fuseln_notice_is_harmless(name))
+        fuseln_pairing_unseen(name);
+}
+
+/* By what was found, not by what it was asked for: the name has no version there. */
+void *fuseln_driver_given(const char *name, void *function, const void *caller)
 {
     const int saved_errno = errno;
+    size_t i = 0;
 
     index_complete();
-    for (size_t i = 0; i < HOOKS; i++) {
-        if (atomic_load_explicit(&given_real[hooks[i].id], memory_order_acquire) != function)
-            continue;
-        if (is_ours_to_give(caller))
-            function = address_of(hooks[i].function);
-        break;
-    }
+    while (i < GIVEN && atomic_load_explicit(behind(i), memory_order_acquire) != function)
+        i++;
+    if (!is_ours_to_give(caller))
+        i = GIVEN;
+    else if (i == GIVEN)
+        check_name(name);
     errno = saved_errno;
-    return function;
+    return i < GIVEN ? given(i) : function;
+}
+
+static size_t find_name(const char *name)
+{
+    for (size_t i = 0; i < HOOKS; i++)
+        if (strcmp(hooks[i].name, name) == 0)
+            return i;
+    return HOOKS + fuseln_notice_find(name);
 }
 
 void *fuseln_driver_hook(void *handle, const char *name, void *function, const void *caller)
 {
     const int saved_errno = errno;
-    size_t i = 0;
+    const size_t i = find_name(name);
 
-    while (i < HOOKS && strcmp(hooks[i].name, name) != 0)
-        i++;
-    if (i == HOOKS || !fuseln_real_is_driver(function) || !is_ours_to_give(caller)) {
+    if (i >= GIVEN && fuseln_notice_is_harmless(name))
+        return function;
+    if (!fuseln_real_is_driver(function) || !is_ours_to_give(caller)) {
         errno = saved_errno;
         return function;
     }
-    if (atomic_load(&given_real[hooks[i].id]) != function) { /* the first time, or libcuda was loaded again */
+    if (i >= GIVEN) {
+        check_name(name);
+    } else if (atomic_load(behind(i)) != function) { /* the first time, or libcuda was loaded again */
         index_fill(handle);
-        atomic_store_explicit(&given_real[hooks[i].id], function, memory_order_release);
+        atomic_store_explicit(behind(i), function, memory_order_release);
     }
     errno = saved_errno;
-    return address_of(hooks[i].function);
+    return i < GIVEN ? given(i) : function;
 }

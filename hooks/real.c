@@ -8,6 +8,8 @@
 
 #include "dlsym.h"
 #include "library.h"
+#include "notice_names.h"
+#include "pairing.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -42,10 +44,20 @@ static const char *const function_names[] = {
     FUSELN_CUDART_EXPORTS(X)
 #undef X
         [FUSELN_REAL_GET_DEVICE] = "cudaGetDevice",
+    [FUSELN_REAL_GET_VERSION] = "cudaRuntimeGetVersion",
 #define X(id, name) [FUSELN_REAL_##id] = #name,
     FUSELN_DRIVER_EXPORTS(X)
 #undef X
 };
+
+static const char *function_name(enum fuseln_real which)
+{
+    if (which >= FUSELN_REAL_DRIVER_NOTICED)
+        return fuseln_notice_driver_name(which - FUSELN_REAL_DRIVER_NOTICED);
+    if (which >= FUSELN_REAL_CUDART_NOTICED)
+        return fuseln_notice_runtime_name(which - FUSELN_REAL_CUDART_NOTICED);
+    return function_names[which];
+}
 
 static struct caller *find_caller(enum fuseln_node node, uintptr_t address)
 {
@@ -106,15 +118,16 @@ static void *look_up_in_scope_of(const void *address, const char *name, const ch
 static void *look_up(enum fuseln_node node, enum fuseln_real which, const void *address)
 {
     struct caller *caller = find_caller(node, (uintptr_t)address);
+    const char *const name = function_name(which);
     bool local = caller && atomic_load(&caller->local);
-    void *function = local ? NULL : look_up_in(RTLD_NEXT, function_names[which], node_names[node]);
+    void *function = local ? NULL : look_up_in(RTLD_NEXT, name, node_names[node]);
 
     if (function && !atomic_load(&by_caller[node])) {
         atomic_store_explicit(&fuseln_real_next[node][which], function, memory_order_release);
         return function;
     }
     if (!function) {
-        function = look_up_in_scope_of(address, function_names[which], node_names[node]);
+        function = look_up_in_scope_of(address, name, node_names[node]);
         local = true;
     }
     dlerror(); /* the host must not find there what we did not find */
@@ -128,14 +141,40 @@ static void *look_up(enum fuseln_node node, enum fuseln_real which, const void *
     return function;
 }
 
+/* Pairing relies on seeing all that a runtime's callers do: one that is newer than notice.h may offer more. Not asked
+ * of a runtime that is only registered with, from constructors. */
+static void check_runtime(enum fuseln_node node, enum fuseln_real which, const void *address)
+{
+    static const int newest[FUSELN_NODE_COUNT] = {
+#define X(suffix, name, version) [FUSELN_NODE_##suffix] = version,
+        FUSELN_NOTICE_NODES(X)
+#undef X
+    };
+    static atomic_bool checked[FUSELN_NODE_COUNT];
+    int version = 0;
+
+    if (node == FUSELN_NODE_DRIVER || which == FUSELN_REAL_REGISTER || which == FUSELN_REAL_UNREGISTER ||
+        which == FUSELN_REAL_GET_KERNEL || which == FUSELN_REAL_GET_VERSION)
+        return;
+    if (atomic_load(&checked[node]) && !atomic_load(&by_caller[node]))
+        return;
+    int (*get_version)(int *) = (int (*)(int *))fuseln_real(node, FUSELN_REAL_GET_VERSION, address);
+    if (!get_version || get_version(&version) != 0 || version > newest[node])
+        fuseln_pairing_unseen(node_names[node]);
+    atomic_store(&checked[node], true);
+}
+
 void *fuseln_real_find(enum fuseln_node node, enum fuseln_real which, const void *address)
 {
     struct caller *caller = find_caller(node, (uintptr_t)address);
     void *function = caller ? atomic_load_explicit(&caller->function[which], memory_order_acquire) : NULL;
     const int saved_errno = errno; /* the loader's look-ups may set it, also in a launch that is not ours */
 
-    if (!function)
+    if (!function) {
         function = look_up(node, which, address);
+        if (function)
+            check_runtime(node, which, address);
+    }
     errno = saved_errno;
     return function;
 }

@@ -5,6 +5,8 @@
 #ifndef FUSELN_REAL_H
 #define FUSELN_REAL_H
 
+#include "notice.h"
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,7 +32,11 @@
     X(LAUNCH_EX,        cudaLaunchKernelExC)                  \
     X(LAUNCH_EX_PTSZ,   cudaLaunchKernelExC_ptsz)             \
     X(COOPERATIVE,      cudaLaunchCooperativeKernel)          \
-    X(COOPERATIVE_PTSZ, cudaLaunchCooperativeKernel_ptsz)
+    X(COOPERATIVE_PTSZ, cudaLaunchCooperativeKernel_ptsz)     \
+    X(ENTRY,            cudaGetDriverEntryPoint)              \
+    X(ENTRY_PTSZ,       cudaGetDriverEntryPoint_ptsz)         \
+    X(ENTRY_BY,         cudaGetDriverEntryPointByVersion)     \
+    X(ENTRY_BY_PTSZ,    cudaGetDriverEntryPointByVersion_ptsz)
 
 /* The same of the driver, exported without a version. */
 #define FUSELN_DRIVER_EXPORTS(X)                                  \
@@ -61,15 +67,25 @@ enum fuseln_node {
     FUSELN_NODE_COUNT
 };
 
+enum {
+#define X(name) +1
+    FUSELN_NOTICE_RUNTIME = 0 FUSELN_CUDART_NOTICED(X), /* how many functions stand in notice.h */
+    FUSELN_NOTICE_DRIVER = 0 FUSELN_DRIVER_NOTICED(X)
+#undef X
+};
+
 enum fuseln_real {
 #define X(id, name) FUSELN_REAL_##id,
     FUSELN_CUDART_EXPORTS(X)
 #undef X
-        FUSELN_REAL_GET_DEVICE, /* cudaGetDevice: asked, not exported */
+        FUSELN_REAL_GET_DEVICE, /* cudaGetDevice, cudaRuntimeGetVersion: asked, not exported */
+    FUSELN_REAL_GET_VERSION,
 #define X(id, name) FUSELN_REAL_##id,
     FUSELN_DRIVER_EXPORTS(X)
 #undef X
-        FUSELN_REAL_COUNT
+        FUSELN_REAL_CUDART_NOTICED, /* the first of them, in the order of notice.h */
+    FUSELN_REAL_DRIVER_NOTICED = FUSELN_REAL_CUDART_NOTICED + FUSELN_NOTICE_RUNTIME,
+    FUSELN_REAL_COUNT = FUSELN_REAL_DRIVER_NOTICED + FUSELN_NOTICE_DRIVER
 };
 
 /* What answers every caller of a node, while one does. */

@@ -32,7 +32,7 @@ struct fuseln_context {
     atomic_int scratch_pause;                          /* launches that shall not ask for a new slab */
 };
 
-/* One thread's claim on device memory for partial sums. */
+/* One claim on device memory for partial sums: kernels.h. */
 struct fuseln_slab {
     _Atomic unsigned state; /* enum slab_state of scratch.c */
     uint64_t context_id, stream_id;
@@ -40,13 +40,6 @@ struct fuseln_slab {
     size_t bytes;
 };
 
-/*
- * Take a slab of at least `bytes` that belongs to this stream of this context; a new one where all are taken, under
- * the limit (bytes per device). NULL where there is none. Give it back once the last launch that uses it is issued:
- * later users of the same stream come after it.
- */
-struct fuseln_slab *fuseln_slab_take(struct fuseln_context *context, uint64_t stream_id, size_t bytes, size_t limit);
-void fuseln_slab_give(struct fuseln_slab *slab);
 void fuseln_scratch_after_fork(void);
 
 #endif

@@ -61,6 +61,22 @@ struct fuseln_context; /* one CUDA context: device, loaded modules, scratch */
 enum fuseln_verdict fuseln_context_current(struct fuseln_context **ret_context);
 const struct fuseln_device *fuseln_context_device(const struct fuseln_context *context);
 
+/* Is the stream in stream capture, or may it be? One driver query. */
+bool fuseln_kernel_capturing(void *stream);
+/* The stream's id, by which no other stream of this process was or will ever be known. OK or CONTEXT. One driver query.
+ */
+enum fuseln_verdict fuseln_kernel_stream(void *stream, unsigned long long *ret_id);
+
+/*
+ * Device memory for partial sums of one stream of one context: at least `bytes`, owned until it is given back once the
+ * last launch that uses it is issued (what comes later on the stream comes after it). A new one where all are taken;
+ * limit: bytes that all may have on this device. NULL where there is none. Outside of stream capture only. Thread-safe,
+ * lock-free.
+ */
+struct fuseln_slab;
+struct fuseln_slab *fuseln_slab_take(struct fuseln_context *context, uint64_t stream_id, size_t bytes, size_t limit);
+void fuseln_slab_give(struct fuseln_slab *slab);
+
 /*
  * Launch a plan on stream (a CUstream; 0 legacy default, 2 per-thread default). Never synchronises; allocates and
  * loads only outside of stream capture, under cuThreadExchangeStreamCaptureMode(RELAXED), and only the first time.
@@ -70,6 +86,13 @@ const struct fuseln_device *fuseln_context_device(const struct fuseln_context *c
  */
 enum fuseln_verdict fuseln_kernel_launch(struct fuseln_context *context, const struct fuseln_call *call,
                                          const struct fuseln_plan *plan, void *stream, size_t scratch_limit);
+/*
+ * The same, for half of a pair; sums is memory of this stream, of plan->scratch_bytes: DX also makes the partial sums
+ * of its DGAMMA there; DGAMMA (of two kernels) finds them there, and only its second kernel is launched.
+ */
+enum fuseln_verdict fuseln_kernel_launch_half(struct fuseln_context *context, const struct fuseln_call *call,
+                                              const struct fuseln_plan *plan, void *stream,
+                                              const struct fuseln_slab *sums);
 
 /* What the report says of each device that fuseln saw. Read without any CUDA call; index 0 ... count-1. */
 struct fuseln_device_report {

@@ -31,6 +31,19 @@ static inline bool capturing(const struct launch *launch)
     return launch->driver->stream_capturing(launch->stream, &status) != CUDA_SUCCESS || status != 0;
 }
 
+bool fuseln_kernel_capturing(void *stream)
+{
+    const struct launch launch = {.driver = driver_known(), .stream = (CUstream)stream};
+    return !launch.driver || capturing(&launch);
+}
+
+enum fuseln_verdict fuseln_kernel_stream(void *stream, unsigned long long *ret_id)
+{
+    const struct fuseln_driver *driver = driver_known();
+    return driver && driver->stream_get_id((CUstream)stream, ret_id) == CUDA_SUCCESS ? FUSELN_VERDICT_OK
+                                                                                     : FUSELN_VERDICT_CONTEXT;
+}
+
 static bool in_current_context(const struct launch *launch)
 {
     CUcontext owner;
@@ -220,48 +233,69 @@ issue_pair(const struct launch *launch, const struct fuseln_call *call, size_t l
     return verdict;
 }
 
-static inline __attribute__((always_inline)) enum fuseln_verdict issue_one(const struct launch *launch,
-                                                                           const struct fuseln_call *call)
+/* One kernel: the first of the plan, or the reduction of sums that are there. */
+static inline __attribute__((always_inline)) enum fuseln_verdict
+issue_one(const struct launch *launch, const struct fuseln_call *call, int which, const struct fuseln_slab *sums)
 {
     struct fuseln_ln_params params;
     params_set(&params, call, launch->plan);
-    return issue(launch, 0, &params);
+    if (sums)
+        params.partials = (void *)(uintptr_t)sums->address;
+    return issue(launch, which, &params);
 }
 
 /* A kernel may be new to this context: load it. */
 static __attribute__((noinline)) enum fuseln_verdict launch_new(struct fuseln_context *context,
                                                                 const struct fuseln_call *call,
                                                                 const struct fuseln_plan *plan, CUstream stream,
-                                                                size_t limit)
+                                                                size_t limit, const struct fuseln_slab *sums)
 {
     struct launch launch = {driver_known(), context, plan, stream, {NULL, NULL}, false};
     const enum fuseln_verdict verdict = functions_get(&launch);
     if (verdict != FUSELN_VERDICT_OK)
         return verdict;
-    return plan->kernel[1] ? issue_pair(&launch, call, limit) : issue_one(&launch, call);
+    if (!plan->kernel[1] || sums)
+        return issue_one(&launch, call, plan->kernel[1] != NULL, sums);
+    return issue_pair(&launch, call, limit);
 }
 
 static __attribute__((noinline)) enum fuseln_verdict launch_pair(struct fuseln_context *context,
                                                                  const struct fuseln_call *call,
                                                                  const struct fuseln_plan *plan, CUstream stream,
-                                                                 size_t limit)
+                                                                 size_t limit, const struct fuseln_slab *sums)
 {
     struct launch launch = {driver_known(), context, plan, stream, {NULL, NULL}, false};
+    if (sums && capturing(&launch))
+        return FUSELN_VERDICT_CAPTURE;
     launch.functions[0] = function_known(&launch, 0);
     launch.functions[1] = function_known(&launch, 1);
-    if (!launch.functions[0] || !launch.functions[1])
-        return launch_new(context, call, plan, stream, limit);
-    return issue_pair(&launch, call, limit);
+    if (!launch.functions[1] || !(launch.functions[0] || sums))
+        return launch_new(context, call, plan, stream, limit, sums);
+    return sums ? issue_one(&launch, call, 1, sums) : issue_pair(&launch, call, limit);
+}
+
+static inline __attribute__((always_inline)) enum fuseln_verdict
+launch_any(struct fuseln_context *context, const struct fuseln_call *call, const struct fuseln_plan *plan,
+           CUstream stream, size_t limit, const struct fuseln_slab *sums)
+{
+    if (plan->kernel[1])
+        return launch_pair(context, call, plan, stream, limit, sums);
+    struct launch launch = {driver_known(), context, plan, stream, {NULL, NULL}, false};
+    launch.functions[0] = function_known(&launch, 0);
+    if (!launch.functions[0])
+        return launch_new(context, call, plan, stream, limit, sums);
+    return issue_one(&launch, call, 0, sums);
 }
 
 enum fuseln_verdict fuseln_kernel_launch(struct fuseln_context *context, const struct fuseln_call *call,
                                          const struct fuseln_plan *plan, void *stream, size_t scratch_limit)
 {
-    if (plan->kernel[1])
-        return launch_pair(context, call, plan, (CUstream)stream, scratch_limit);
-    struct launch launch = {driver_known(), context, plan, (CUstream)stream, {NULL, NULL}, false};
-    launch.functions[0] = function_known(&launch, 0);
-    if (!launch.functions[0])
-        return launch_new(context, call, plan, (CUstream)stream, scratch_limit);
-    return issue_one(&launch, call);
+    return launch_any(context, call, plan, (CUstream)stream, scratch_limit, NULL);
+}
+
+enum fuseln_verdict fuseln_kernel_launch_half(struct fuseln_context *context, const struct fuseln_call *call,
+                                              const struct fuseln_plan *plan, void *stream,
+                                              const struct fuseln_slab *sums)
+{
+    return launch_any(context, call, plan, (CUstream)stream, 0, sums);
 }

@@ -2,7 +2,7 @@
  * Device memory for partial sums: slabs of a power of two of bytes, each for one stream of one context for ever. A slab
  * is owned from the launch that fills it until the launch that reads it is issued; work on one stream runs in order,
  * so its next owner on that stream cannot come too early. Slabs are never freed: that would synchronise.
- * Called by launch.c only, outside of stream capture. Static table, lock-free.
+ * Static table, lock-free.
  */
 #include "context.h"
 

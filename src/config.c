@@ -186,9 +186,13 @@ static const char *parse_SKIP(struct fuseln_config *config, const char *value)
 {
     const char *word, *bad = copy_text(config->skip, sizeof config->skip, value);
     size_t length;
-    while (!bad && next_word(&value, &word, &length))
-        if (!skip_matches(word, length, NULL, 0))
+    config->skip_pairs = false;
+    while (next_word(&value, &word, &length)) {
+        if (word_is(word, length, "pairs"))
+            config->skip_pairs = true;
+        else if (!bad && !skip_matches(word, length, NULL, 0))
             bad = word;
+    }
     return bad;
 }
 
@@ -213,7 +217,7 @@ bool fuseln_config_skips(const struct fuseln_config *config, const struct fuseln
 #define ALLOWED_TRACE        ALLOWED_PATH
 #define ALLOWED_LOG          "error warn info debug, then :path if wanted"
 #define ALLOWED_SKIP \
-    "forward backward moments apply dx dgamma rms f32 f16 bf16 f64 cols=N build=ID target/name, with commas"
+    "forward backward moments apply dx dgamma rms f32 f16 bf16 f64 pairs cols=N build=ID target/name, with commas"
 #define ALLOWED_ONLY    ALLOWED_PATH
 #define ALLOWED_HOOKS   "runtime driver, with a comma"
 #define ALLOWED_SCRATCH "bytes, with K, M or G if wanted"

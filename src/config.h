@@ -26,7 +26,7 @@ enum fuseln_mode {
     X(REPORT_EVERY, "30",      "seconds between snapshots of the report")                                                  \
     X(TRACE,        "",        "one JSON line for every substitution goes here (path template as above)")                 \
     X(LOG,          "warn",    "`error`, `warn`, `info` (first launch, each new site) or `debug` (every decline); `:path` after it sends it to a file") \
-    X(SKIP,         "",        "comma list never replaced: an op (`forward`, `backward`, `moments`, `apply`, `dx`, `dgamma`, `rms`), a dtype, a target name, `cols=768`, `build=ID`") \
+    X(SKIP,         "",        "comma list never replaced: an op (`forward`, `backward`, `moments`, `apply`, `dx`, `dgamma`, `rms`), a dtype, a target name, `cols=768`, `build=ID`; `pairs`: dX and the gradients of gamma and beta apart") \
     X(ONLY,         "",        "executable names (shell globs, comma list) in which fuseln acts at all")                    \
     X(HOOKS,        "runtime,driver", "comma list of the boundaries at which launches are seen: `runtime` (a shared CUDA runtime), `driver` (everything else)") \
     X(SCRATCH,      "32M",     "device memory for partial sums, per device")
@@ -42,6 +42,7 @@ struct fuseln_config {
     enum fuseln_log_level log_level;
     char log_path[1024]; /* "" means stderr */
     char skip[1024];
+    bool skip_pairs;
     unsigned hooks; /* bit b set: enum fuseln_boundary b is hooked */
     size_t scratch_bytes;
     char folder[1024]; /* working directory when the settings were read: relative paths start there */

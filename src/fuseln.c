@@ -85,3 +85,23 @@ const char *fuseln_verdict_text(enum fuseln_verdict verdict)
     };
     return ROW(texts, verdict, FUSELN_VERDICT_COUNT);
 }
+
+const char *fuseln_pairing_key(enum fuseln_pairing pairing)
+{
+    static const char *const keys[] = {
+#define X(id, key, text) key,
+        FUSELN_PAIRINGS(X)
+#undef X
+    };
+    return ROW(keys, pairing, FUSELN_PAIRING_COUNT);
+}
+
+const char *fuseln_pairing_text(enum fuseln_pairing pairing)
+{
+    static const char *const texts[] = {
+#define X(id, key, text) text,
+        FUSELN_PAIRINGS(X)
+#undef X
+    };
+    return ROW(texts, pairing, FUSELN_PAIRING_COUNT);
+}

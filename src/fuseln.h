@@ -45,6 +45,23 @@
     X(REFUSED,     "refused",     "the driver refused our launch")
 // clang-format on
 
+/* X(ENUM, report key, one line of text): what became of the partial sums that a DX launch could have made for its
+ * DGAMMA. PAIRED is zero; each other one means: DGAMMA reads dY and X again. */
+// clang-format off
+#define FUSELN_PAIRINGS(X)                                                                              \
+    X(PAIRED,    "paired",   "used by the gradients of gamma and beta of the same dY and X")            \
+    X(LAUNCH,    "launch",   "another launch came first")                                               \
+    X(CALL,      "call",     "a copy, a synchronisation or the like came first")                        \
+    X(ALONE,     "alone",    "those of gamma and beta did not come in the site's last launches")        \
+    X(SKIPPED,   "skip",     "FUSELN_SKIP=pairs")                                                       \
+    X(UNSEEN,    "unseen",   "a call could go unseen (README, Limits)")                                 \
+    X(CAPTURED,  "capture",  "in stream capture")                                                       \
+    X(OVERLAP,   "overlap",  "dX is written over dY, X or the statistics")                              \
+    X(NOSCRATCH, "scratch",  "FUSELN_SCRATCH cannot hold the partial sums")                             \
+    X(FULL,      "full",     "too many others were waiting for their partner")                          \
+    X(FAILED,    "failed",   "a launch of ours was refused")
+// clang-format on
+
 /* X(ENUM, report name): where a launch is seen */
 #define FUSELN_BOUNDARIES(X) X(RUNTIME, "runtime") X(DRIVER, "driver")
 
@@ -89,6 +106,13 @@ enum fuseln_verdict {
         FUSELN_VERDICT_COUNT
 };
 
+enum fuseln_pairing {
+#define X(id, key, text) FUSELN_PAIRING_##id,
+    FUSELN_PAIRINGS(X)
+#undef X
+        FUSELN_PAIRING_COUNT
+};
+
 /* Static strings; thread-safe; never NULL for a value inside the enum. */
 const char *fuseln_op_name(enum fuseln_op op);          /* "forward", "moments", ... */
 const char *fuseln_op_pass(enum fuseln_op op);          /* "forward" or "backward" */
@@ -98,6 +122,8 @@ const char *fuseln_runtime_name(enum fuseln_runtime runtime);
 const char *fuseln_runtime_words(enum fuseln_runtime runtime);
 const char *fuseln_verdict_key(enum fuseln_verdict verdict);
 const char *fuseln_verdict_text(enum fuseln_verdict verdict);
+const char *fuseln_pairing_key(enum fuseln_pairing pairing);
+const char *fuseln_pairing_text(enum fuseln_pairing pairing);
 
 /* Bytes of one element. */
 static inline size_t fuseln_dtype_bytes(enum fuseln_dtype dtype)

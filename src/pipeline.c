@@ -9,6 +9,7 @@
 #include "decide.h"
 #include "kernels.h"
 #include "log.h"
+#include "pairing.h"
 #include "record.h"
 #include "report.h"
 
@@ -101,12 +102,19 @@ static void trace(const struct fuseln_site *site, const struct fuseln_launch *la
     fuseln_trace(&event);
 }
 
+/* The name of what was launched: of two kernels the first, unless its sums were there. */
+static inline const char *kernel_name(const struct fuseln_plan *plan, const struct fuseln_slab *sums)
+{
+    return fuseln_variant_name(plan->kernel[sums != NULL]);
+}
+
 static __attribute__((noinline)) void record(const struct fuseln_case *given, struct fuseln_site *site,
-                                             enum fuseln_verdict verdict, const struct fuseln_plan *plan)
+                                             enum fuseln_verdict verdict, const struct fuseln_plan *plan,
+                                             const struct fuseln_slab *sums)
 {
     const bool replaced = verdict == FUSELN_VERDICT_OK;
     const int64_t rows = given->decoded == FUSELN_VERDICT_OK ? given->call->rows : 0;
-    const char *kernel = replaced ? fuseln_variant_name(plan->kernel[0]) : NULL;
+    const char *kernel = replaced ? kernel_name(plan, sums) : NULL;
 
     fuseln_site_record(site, verdict, rows, kernel);
     if (replaced && given->config->trace[0])
@@ -130,10 +138,36 @@ static struct fuseln_case case_of(const struct fuseln_launch *launch, const stru
     };
 }
 
+/* DX, which may make partial sums for its DGAMMA on the way. */
+static __attribute__((noinline)) enum fuseln_verdict
+carry_out_dx(const struct fuseln_launch *launch, const struct fuseln_call *call, const struct fuseln_plan *plan,
+             struct fuseln_context *context, struct fuseln_site *site, size_t scratch_bytes)
+{
+    struct fuseln_slab *slab;
+    struct fuseln_pending *pending = fuseln_pairing_begin(launch, call, plan, context, site, &slab);
+    const enum fuseln_verdict verdict = slab ? fuseln_kernel_launch_half(context, call, plan, launch->stream, slab)
+                                             : fuseln_kernel_launch(context, call, plan, launch->stream, scratch_bytes);
+
+    if (pending)
+        fuseln_pairing_issued(pending, verdict == FUSELN_VERDICT_OK);
+    return verdict;
+}
+
+static inline __attribute__((always_inline)) enum fuseln_verdict
+carry_out(const struct fuseln_launch *launch, const struct fuseln_call *call, const struct fuseln_plan *plan,
+          struct fuseln_context *context, struct fuseln_site *site, const struct fuseln_config *config,
+          const struct fuseln_slab *sums)
+{
+    if (plan->scratch_bytes && call->op == FUSELN_OP_DX)
+        return carry_out_dx(launch, call, plan, context, site, config->scratch_bytes);
+    return sums ? fuseln_kernel_launch_half(context, call, plan, launch->stream, sums)
+                : fuseln_kernel_launch(context, call, plan, launch->stream, config->scratch_bytes);
+}
+
 /* The first launch of its kind in this thread, or one that is declined: decide in full. */
 static __attribute__((noinline)) bool run_in_full(const struct fuseln_launch *launch, const struct fuseln_call *call,
                                                   enum fuseln_verdict decoded, enum fuseln_verdict current,
-                                                  struct fuseln_context *context)
+                                                  struct fuseln_context *context, const struct fuseln_slab *sums)
 {
     const struct fuseln_case given = case_of(launch, call, decoded, current, context);
     struct fuseln_plan plan;
@@ -144,7 +178,7 @@ static __attribute__((noinline)) bool run_in_full(const struct fuseln_launch *la
     struct fuseln_site *site = find_site(launch, &given, &plan);
 
     if (verdict == FUSELN_VERDICT_OK) {
-        verdict = fuseln_kernel_launch(context, call, &plan, launch->stream, given.config->scratch_bytes);
+        verdict = carry_out(launch, call, &plan, context, site, given.config, sums);
         *find_place(launch->target, call) = (struct answer){
             .question = {launch->target, context, call->rows, call->cols, call->out_rows, call->low_bits, call->nulls,
                          launch->runtime_device, launch->boundary},
@@ -153,28 +187,56 @@ static __attribute__((noinline)) bool run_in_full(const struct fuseln_launch *la
             .kernel = fuseln_variant_name(plan.kernel[0]),
         };
     }
-    record(&given, site, verdict, &plan);
+    record(&given, site, verdict, &plan, sums);
     return verdict == FUSELN_VERDICT_OK;
 }
 
 /* A launch like an earlier one. */
-static inline bool run_known(const struct fuseln_launch *launch, const struct fuseln_call *call,
-                             struct fuseln_context *context, const struct fuseln_config *config,
-                             const struct answer *answer)
+static inline __attribute__((always_inline)) bool
+run_known(const struct fuseln_launch *launch, const struct fuseln_call *call, struct fuseln_context *context,
+          const struct fuseln_config *config, const struct answer *answer, const struct fuseln_slab *sums)
 {
     struct fuseln_site *const site = answer->site;
-    const char *const kernel = answer->kernel;
-    const enum fuseln_verdict verdict =
-        fuseln_kernel_launch(context, call, &answer->plan, launch->stream, config->scratch_bytes);
+    const char *const kernel = sums ? kernel_name(&answer->plan, sums) : answer->kernel;
+    const enum fuseln_verdict verdict = carry_out(launch, call, &answer->plan, context, site, config, sums);
 
     if (__builtin_expect(verdict != FUSELN_VERDICT_OK || config->trace[0], 0)) {
         const struct fuseln_case given = case_of(launch, call, FUSELN_VERDICT_OK, FUSELN_VERDICT_OK, context);
-        record(&given, site, verdict, &answer->plan);
+        record(&given, site, verdict, &answer->plan, sums);
         return verdict == FUSELN_VERDICT_OK;
     }
     fuseln_site_substitute(site, call->rows, kernel);
     fuseln_report_tick(true);
     return true;
+}
+
+static inline __attribute__((always_inline)) bool replace(const struct fuseln_launch *launch,
+                                                          const struct fuseln_call *call, enum fuseln_verdict decoded,
+                                                          enum fuseln_verdict current, struct fuseln_context *context,
+                                                          const struct fuseln_config *config,
+                                                          const struct fuseln_slab *sums)
+{
+    if (decoded == FUSELN_VERDICT_OK && current == FUSELN_VERDICT_OK && launch->declined == FUSELN_VERDICT_OK) {
+        const struct answer *answer = find_place(launch->target, call);
+        if (is_question(&answer->question, launch, call, context))
+            return run_known(launch, call, context, config, answer, sums);
+    }
+    return run_in_full(launch, call, decoded, current, context, sums);
+}
+
+/* Partial sums are pending, perhaps this launch's. */
+static __attribute__((noinline)) bool replace_among_pending(const struct fuseln_launch *launch,
+                                                            const struct fuseln_call *call, enum fuseln_verdict decoded,
+                                                            enum fuseln_verdict current, struct fuseln_context *context)
+{
+    const struct fuseln_sums sums =
+        fuseln_pairing_meet(launch, decoded == FUSELN_VERDICT_OK && launch->declined == FUSELN_VERDICT_OK ? call : NULL,
+                            current == FUSELN_VERDICT_OK ? context : NULL);
+    const bool replaced = replace(launch, call, decoded, current, context, fuseln_config_get(), sums.slab);
+
+    if (sums.slab)
+        fuseln_pairing_used(&sums, replaced ? FUSELN_PAIRING_PAIRED : FUSELN_PAIRING_FAILED);
+    return replaced;
 }
 
 static inline bool run(const struct fuseln_launch *launch)
@@ -184,12 +246,9 @@ static inline bool run(const struct fuseln_launch *launch)
     struct fuseln_context *context = NULL;
     const enum fuseln_verdict decoded = fuseln_decode(launch, &call), current = fuseln_context_current(&context);
 
-    if (decoded == FUSELN_VERDICT_OK && current == FUSELN_VERDICT_OK && launch->declined == FUSELN_VERDICT_OK) {
-        const struct answer *answer = find_place(launch->target, &call);
-        if (is_question(&answer->question, launch, &call, context))
-            return run_known(launch, &call, context, config, answer);
-    }
-    return run_in_full(launch, &call, decoded, current, context);
+    if (fuseln_pairing_any())
+        return replace_among_pending(launch, &call, decoded, current, context);
+    return replace(launch, &call, decoded, current, context, config, NULL);
 }
 
 bool fuseln_pipeline_run(const struct fuseln_launch *launch)

@@ -152,7 +152,6 @@ void fuseln_site_record(struct fuseln_site *site, enum fuseln_verdict verdict, i
         return;
     }
     fuseln_site_widen(site, rows);
-    atomic_fetch_add_explicit(&site->launches, 1, memory_order_relaxed);
     if (verdict == FUSELN_VERDICT_OK)
         atomic_fetch_add_explicit(&site->substituted, 1, memory_order_relaxed);
     else
@@ -165,7 +164,7 @@ const struct fuseln_site *fuseln_site_at(size_t index)
     for (size_t i = 0; i < count; i++)
         if (atomic_load_explicit(&published[i], memory_order_acquire) && index-- == 0)
             return &sites[i];
-    return index == 0 && atomic_load(&other.launches) ? &other : NULL;
+    return index == 0 && atomic_load(&other.rows_max) >= 0 ? &other : NULL;
 }
 
 void fuseln_record_after_fork(void)

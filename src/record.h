@@ -23,8 +23,10 @@ struct fuseln_site_key {
 struct fuseln_site {
     struct fuseln_site_key key; /* constant once published; target NULL in the site `other` */
     _Atomic int64_t rows_first, rows_min, rows_max;
-    _Atomic uint64_t launches, substituted;
+    _Atomic uint64_t substituted;
     _Atomic uint64_t passed[FUSELN_VERDICT_COUNT]; /* by reason; [OK] unused */
+    _Atomic uint64_t sums[FUSELN_PAIRING_COUNT];   /* DX: what became of the partial sums of its launches */
+    atomic_uint alone;                             /* DX: launches in a row whose DGAMMA did not come */
     const char *_Atomic kernel;                    /* name of our kernel last used here; NULL while none */
 };
 
@@ -64,7 +66,6 @@ static inline void fuseln_site_substitute(struct fuseln_site *site, int64_t rows
                              rows > atomic_load_explicit(&site->rows_max, memory_order_relaxed),
                          0))
         fuseln_site_widen(site, rows);
-    atomic_fetch_add_explicit(&site->launches, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&site->substituted, 1, memory_order_relaxed);
     atomic_store_explicit(&site->kernel, kernel, memory_order_release);
 }

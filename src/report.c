@@ -59,6 +59,8 @@ static void copy_site(const struct fuseln_site *site, struct fuseln_site_view *v
     view->launches = view->substituted = atomic_load(&site->substituted);
     for (int verdict = 0; verdict < FUSELN_VERDICT_COUNT; verdict++)
         view->launches += view->passed[verdict] = atomic_load(&site->passed[verdict]);
+    for (int what = 0; what < FUSELN_PAIRING_COUNT; what++)
+        view->sums[what] = atomic_load(&site->sums[what]);
     view->rows_first = atomic_load(&site->rows_first);
     view->rows_min = atomic_load(&site->rows_min);
     view->rows_max = atomic_load(&site->rows_max);
@@ -79,6 +81,7 @@ static void copy_sites(void)
     struct fuseln_site_view view;
     snapshot.recognised = snapshot.substituted = snapshot.site_count = 0;
     memset(snapshot.passed, 0, sizeof snapshot.passed);
+    memset(snapshot.sums, 0, sizeof snapshot.sums);
     for (size_t i = 0; i <= FUSELN_SITES_MAX && (site = fuseln_site_at(i)); i++) {
         copy_site(site, &view);
         if (view.launches == 0) /* made by a launch that is not yet counted */
@@ -88,6 +91,8 @@ static void copy_sites(void)
         snapshot.substituted += view.substituted;
         for (int verdict = 0; verdict < FUSELN_VERDICT_COUNT; verdict++)
             snapshot.passed[verdict] += view.passed[verdict];
+        for (int what = 0; what < FUSELN_PAIRING_COUNT; what++)
+            snapshot.sums[what] += view.sums[what];
     }
     snapshot.launches = fuseln_record_launches();
 }

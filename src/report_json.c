@@ -26,6 +26,16 @@ static void write_reasons(struct fuseln_json *json, const char *key, const uint6
     fuseln_json_close(json, '}');
 }
 
+/* Why the partial sums of a DX were not made or not used. */
+static void write_unpaired(struct fuseln_json *json, const uint64_t *sums)
+{
+    fuseln_json_open(json, "unpaired", '{');
+    for (int what = FUSELN_PAIRING_PAIRED + 1; what < FUSELN_PAIRING_COUNT; what++)
+        if (sums[what])
+            fuseln_json_integer(json, fuseln_pairing_key((enum fuseln_pairing)what), (int64_t)sums[what]);
+    fuseln_json_close(json, '}');
+}
+
 static void write_process(struct fuseln_json *json, const struct fuseln_snapshot *snapshot)
 {
     fuseln_json_line(json);
@@ -71,8 +81,9 @@ static void write_totals(struct fuseln_json *json, const struct fuseln_snapshot 
     fuseln_json_integer(json, "recognised", (int64_t)snapshot->recognised);
     fuseln_json_integer(json, "substituted", (int64_t)snapshot->substituted);
     fuseln_json_integer(json, "passed_through", (int64_t)(snapshot->recognised - snapshot->substituted));
-    fuseln_json_integer(json, "pairs", 0);
+    fuseln_json_integer(json, "pairs", (int64_t)snapshot->sums[FUSELN_PAIRING_PAIRED]);
     write_reasons(json, "reasons", snapshot->passed);
+    write_unpaired(json, snapshot->sums);
     fuseln_json_close(json, '}');
 }
 
@@ -129,6 +140,10 @@ static void write_site(struct fuseln_json *json, const struct fuseln_site_view *
     fuseln_json_integer(json, "launches", (int64_t)site->launches);
     fuseln_json_integer(json, "substituted", (int64_t)site->substituted);
     write_reasons(json, "passed_through", site->passed);
+    if (site->key->target && site->key->target->op == FUSELN_OP_DX) {
+        fuseln_json_integer(json, "pairs", (int64_t)site->sums[FUSELN_PAIRING_PAIRED]);
+        write_unpaired(json, site->sums);
+    }
     fuseln_json_string(json, "verify", NULL);
     fuseln_json_string(json, "measure", NULL);
     fuseln_json_close(json, '}');

@@ -16,6 +16,7 @@ struct fuseln_site_view {
     const struct fuseln_site_key *key; /* key->target is NULL in the site `other` */
     int64_t rows_first, rows_min, rows_max;
     uint64_t launches, substituted, passed[FUSELN_VERDICT_COUNT]; /* launches = substituted + all passed */
+    uint64_t sums[FUSELN_PAIRING_COUNT];                          /* what became of a DX's partial sums */
     const char *kernel;
 };
 
@@ -26,7 +27,7 @@ struct fuseln_snapshot {
     size_t command_size;
     const char *rank;       /* NULL where there is none */
     const char *mode, *why; /* why nothing was recognised; NULL if something was */
-    uint64_t launches, recognised, substituted, passed[FUSELN_VERDICT_COUNT];
+    uint64_t launches, recognised, substituted, passed[FUSELN_VERDICT_COUNT], sums[FUSELN_PAIRING_COUNT];
     size_t site_count, device_count;
     struct fuseln_device_report devices[FUSELN_REPORT_DEVICES];
     struct fuseln_site_view sites[FUSELN_SITES_MAX + 1]; /* most launches first */

@@ -130,6 +130,23 @@ static void write_reasons(struct fuseln_out *out, const struct fuseln_snapshot *
                               fuseln_verdict_text((enum fuseln_verdict)verdict));
 }
 
+/* Backwards whose dX and gradients of gamma and beta came from one read of dY and X, and why others did not. */
+static void write_pairs(struct fuseln_out *out, const struct fuseln_snapshot *snapshot)
+{
+    char count[NUMBER_MAX];
+    uint64_t unpaired = 0;
+    for (int what = FUSELN_PAIRING_PAIRED + 1; what < FUSELN_PAIRING_COUNT; what++)
+        unpaired += snapshot->sums[what];
+    if (unpaired + snapshot->sums[FUSELN_PAIRING_PAIRED] > 0)
+        fuseln_out_format(out, "\n%14s  backwards read dY and X once%s\n",
+                          grouped(snapshot->sums[FUSELN_PAIRING_PAIRED], count), unpaired ? "; others did not:" : "");
+    for (int what = FUSELN_PAIRING_PAIRED + 1; what < FUSELN_PAIRING_COUNT; what++)
+        if (snapshot->sums[what])
+            fuseln_out_format(out, "%14s  %-11s  %s\n", grouped(snapshot->sums[what], count),
+                              fuseln_pairing_key((enum fuseln_pairing)what),
+                              fuseln_pairing_text((enum fuseln_pairing)what));
+}
+
 /* Lines of at most 100 columns, broken at blanks. */
 static void write_wrapped(struct fuseln_out *out, const char *text)
 {
@@ -156,6 +173,7 @@ void fuseln_report_text(const struct fuseln_snapshot *snapshot, struct fuseln_ou
     for (size_t i = 0; i < snapshot->site_count; i++)
         write_site(out, &snapshot->sites[i]);
     write_reasons(out, snapshot);
+    write_pairs(out, snapshot);
     if (snapshot->why)
         write_wrapped(out, snapshot->why);
 }

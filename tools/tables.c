@@ -1,6 +1,6 @@
 /*
  * Prints the tables that README shows between its markers, from the rows that the library itself runs on:
- *   tables targets | variables | reasons
+ *   tables targets | variables | reasons | pairings
  * tools/readme.sh writes them into README.md, or checks that it holds them.
  */
 #include "config.h"
@@ -39,12 +39,23 @@ static void print_reasons(void)
                fuseln_verdict_text((enum fuseln_verdict)verdict));
 }
 
+static void print_pairings(void)
+{
+    puts("| reason | dX and the gradients of gamma and beta are apart because |\n|---|---|");
+    for (int what = FUSELN_PAIRING_PAIRED + 1; what < FUSELN_PAIRING_COUNT; what++)
+        printf("| `%s` | %s |\n", fuseln_pairing_key((enum fuseln_pairing)what),
+               fuseln_pairing_text((enum fuseln_pairing)what));
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
         const char *name;
         void (*print)(void);
-    } tables[] = {{"targets", print_targets}, {"variables", print_variables}, {"reasons", print_reasons}};
+    } tables[] = {{"targets", print_targets},
+                  {"variables", print_variables},
+                  {"reasons", print_reasons},
+                  {"pairings", print_pairings}};
 
     for (size_t i = 0; argc == 2 && i < sizeof(tables) / sizeof(tables[0]); i++) {
         if (strcmp(argv[1], tables[i].name) == 0) {
@@ -52,6 +63,6 @@ int main(int argc, char **argv)
             return 0;
         }
     }
-    fputs("usage: tables targets|variables|reasons\n", stderr);
+    fputs("usage: tables targets|variables|reasons|pairings\n", stderr);
     return 2;
 }

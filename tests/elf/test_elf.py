@@ -80,20 +80,27 @@ class Symbols(unittest.TestCase):
 
 
 def hook_lists():
-    """Version nodes, the names exported in each, and those without a version, as the preprocessor reads hooks/real.h."""
+    """Version nodes, the names exported in each, those without a version, and what is noticed in which nodes, as the
+    preprocessor reads hooks/real.h and notice.h."""
     text = f"""#include "{SOURCE}/hooks/real.h"
 #define NODE(suffix, node) FOUND_NODE node
 #define NAME(id, name) FOUND_NAME name
 #define BASE(id, name) FOUND_BASE name
-FUSELN_CUDART_NODES(NODE) FUSELN_CUDART_EXPORTS(NAME) FUSELN_DRIVER_EXPORTS(BASE)"""
+#define KNOWN(suffix, node, version) FOUND_KNOWN node
+#define NOTICED(name) FOUND_NOTICED name
+#define CALL(name) FOUND_BASE name
+FUSELN_CUDART_NODES(NODE) FUSELN_CUDART_EXPORTS(NAME) FUSELN_DRIVER_EXPORTS(BASE)
+FUSELN_NOTICE_NODES(KNOWN) FUSELN_CUDART_NOTICED(NOTICED) FUSELN_DRIVER_NOTICED(CALL)"""
     text = subprocess.run(["gcc", "-E", "-P", "-"], input=text, check=True, capture_output=True, text=True).stdout
-    found = [re.findall(rf"FOUND_{word} (\S+)", text) for word in ("NODE", "NAME", "BASE")]
-    return [node.strip('"') for node in found[0]], found[1], found[2] + ["dlsym"]
+    words = ("NODE", "NAME", "BASE", "KNOWN", "NOTICED")
+    nodes, names, base, known, noticed = (re.findall(rf"FOUND_{word} (\S+)", text) for word in words)
+    return [node.strip('"') for node in nodes], names, base + ["dlsym"], [node.strip('"') for node in known], noticed
 
 
 def expected_exports():
-    nodes, names, base = hook_lists()
-    return [f"{name}@{node}" for node in nodes for name in names] + base
+    nodes, names, base, known, noticed = hook_lists()
+    hooked = [f"{name}@{node}" for node in nodes for name in names]
+    return hooked + [f"{name}@{node}" for node in known for name in noticed] + base
 
 
 class Images(unittest.TestCase):

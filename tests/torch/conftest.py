@@ -24,9 +24,9 @@ class Runner:
         """Python, as the tests run it."""
         return self.program([sys.executable, *(["-c", command] if isinstance(command, str) else command)], **options)
 
-    def program(self, command, *, fuseln=True, cpu_ops=False, env=None, timeout=300, check=True):
+    def program(self, command, *, fuseln=True, cpu_ops=False, count=False, env=None, timeout=300, check=True):
         self.path.unlink(missing_ok=True)
-        options = ([] if fuseln else ["--no-fuseln"]) + (["--cpu-ops"] if cpu_ops else [])
+        options = [*["--no-fuseln"] * (not fuseln), *["--cpu-ops"] * cpu_ops, *["--count"] * count]
         environment = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")}
         environment |= {"FUSELN_REPORT": str(self.path)} | (env or {})
         done = subprocess.run(

@@ -45,6 +45,7 @@ __attribute__((weak)) size_t fuseln_registry_targets(void)
 }
 __attribute__((weak)) void fuseln_registry_after_fork(void) {}
 __attribute__((weak)) void fuseln_pipeline_after_fork(void) {}
+__attribute__((weak)) void fuseln_pairing_after_fork(void) {}
 #pragma GCC diagnostic pop
 
 static char folder[64];           /* made for each test, removed after it */

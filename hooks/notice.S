@@ -1,0 +1,105 @@
+/*
+ * A stub for each noticed function (notice.h): pending partial sums are forgotten, then the real function is jumped to,
+ * with whatever arguments there are. A stub knows its slot in fuseln_notice_next alone. All have 16 bytes and stand in
+ * the order of notice.h: those of each node of the runtime, the driver's exported ones, the driver's given ones.
+ */
+#ifdef __x86_64__
+#include "notice.h"
+
+        .text
+        .set    slot, 0
+
+.macro stub
+        .p2align 4
+        endbr64
+        movl    $slot, %eax
+        jmp     notice
+        .p2align 4
+        .set    slot, slot + 1
+.endm
+
+.macro export name
+        .globl  \name
+        .type   \name, @function
+        .p2align 4
+\name:
+        stub
+        .size   \name, 16
+.endm
+
+#define NODE_11(name) export fuseln_11_##name; .symver fuseln_11_##name, name@libcudart.so.11.0, remove;
+#define NODE_12(name) export fuseln_12_##name; .symver fuseln_12_##name, name@libcudart.so.12, remove;
+#define NODE_13(name) export fuseln_13_##name; .symver fuseln_13_##name, name@libcudart.so.13, remove;
+#define EXPORTED(name) export name;
+#define GIVEN(name) stub;
+
+        FUSELN_CUDART_NOTICED(NODE_11)
+        FUSELN_CUDART_NOTICED(NODE_12)
+        FUSELN_CUDART_NOTICED(NODE_13)
+        FUSELN_DRIVER_NOTICED(EXPORTED)
+
+        .globl  fuseln_notice_given
+        .hidden fuseln_notice_given
+        .type   fuseln_notice_given, @function
+        .p2align 4
+fuseln_notice_given:
+        FUSELN_DRIVER_NOTICED(GIVEN)
+        .size   fuseln_notice_given, . - fuseln_notice_given
+
+        .type   notice, @function
+notice: /* slot in eax; r11 is free in every call */
+        .cfi_startproc
+        cmpl    $0, fuseln_pairing_count(%rip)
+        jne     1f
+        leaq    fuseln_notice_next(%rip), %r11
+        movq    (%r11, %rax, 8), %r11
+        testq   %r11, %r11
+        je      1f
+        jmp     *%r11
+1:      pushq   %rdi /* all that may hold an argument */
+        .cfi_adjust_cfa_offset 8
+        pushq   %rsi
+        .cfi_adjust_cfa_offset 8
+        pushq   %rdx
+        .cfi_adjust_cfa_offset 8
+        pushq   %rcx
+        .cfi_adjust_cfa_offset 8
+        pushq   %r8
+        .cfi_adjust_cfa_offset 8
+        pushq   %r9
+        .cfi_adjust_cfa_offset 8
+        subq    $136, %rsp
+        .cfi_adjust_cfa_offset 136
+        .irp    n, 0, 1, 2, 3, 4, 5, 6, 7
+        movaps  %xmm\n, 16*\n(%rsp)
+        .endr
+        movl    %eax, %edi
+        movq    184(%rsp), %rsi /* the return address */
+        call    fuseln_notice_call
+        movq    %rax, %r11
+        .irp    n, 0, 1, 2, 3, 4, 5, 6, 7
+        movaps  16*\n(%rsp), %xmm\n
+        .endr
+        addq    $136, %rsp
+        .cfi_adjust_cfa_offset -136
+        popq    %r9
+        .cfi_adjust_cfa_offset -8
+        popq    %r8
+        .cfi_adjust_cfa_offset -8
+        popq    %rcx
+        .cfi_adjust_cfa_offset -8
+        popq    %rdx
+        .cfi_adjust_cfa_offset -8
+        popq    %rsi
+        .cfi_adjust_cfa_offset -8
+        popq    %rdi
+        .cfi_adjust_cfa_offset -8
+        testq   %r11, %r11
+        je      2f
+        jmp     *%r11
+2:      movl    $500, %eax /* cudaErrorSymbolNotFound, CUDA_ERROR_NOT_FOUND */
+        ret
+        .cfi_endproc
+        .size   notice, . - notice
+#endif
+        .section .note.GNU-stack, "", @progbits

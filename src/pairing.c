@@ -1,0 +1,302 @@
+/*
+ * See pairing.h. An entry goes EMPTY > CLAIMED > ARMED (what it is stands there, DX is being launched) > READY (DX is
+ * launched) > CLAIMED by who takes or forgets it > EMPTY. Whoever turns a state by compare-and-swap does what follows
+ * from it; a generation in the state tells an entry from a later one in the same place. Until DX is launched its thread
+ * alone gives the slab back: else another launch could get it before DX has written there.
+ */
+#include "pairing.h"
+
+#include "log.h"
+
+#include <string.h>
+
+enum { PENDING_MAX = 16 };
+enum phase { EMPTY, CLAIMED, ARMED, READY, PHASES };
+
+struct fuseln_pending {
+    _Atomic uint64_t state; /* generation * PHASES + enum phase */
+    /* Constant while ARMED or READY; atomic, as a reader may be late. */
+    _Atomic(const void *) thread, dy, x, mean, rstd;
+    _Atomic(const struct fuseln_target *) target;
+    _Atomic(const struct fuseln_context *) context;
+    _Atomic uint64_t stream_id;
+    _Atomic int64_t rows, cols;
+    atomic_bool legacy; /* on the legacy default stream */
+    _Atomic(struct fuseln_slab *) slab;
+    _Atomic(struct fuseln_site *) site;
+};
+
+static struct fuseln_pending table[PENDING_MAX];
+atomic_uint fuseln_pairing_count;
+static atomic_bool unseen, unseen_claimed, unseen_said;
+static char unseen_name[64];
+
+#define GET(entry, member)        atomic_load_explicit(&(entry)->member, memory_order_relaxed)
+#define SET(entry, member, value) atomic_store_explicit(&(entry)->member, value, memory_order_relaxed)
+
+static inline enum phase phase_of(uint64_t state)
+{
+    return (enum phase)(state % PHASES);
+}
+
+static inline bool turn(struct fuseln_pending *entry, uint64_t *state, enum phase to)
+{
+    const uint64_t next = *state - *state % PHASES + to;
+    return atomic_compare_exchange_strong_explicit(&entry->state, state, next, memory_order_acq_rel,
+                                                   memory_order_acquire);
+}
+
+/* Of an entry that this thread has claimed. */
+static void release(struct fuseln_pending *entry)
+{
+    const uint64_t state = GET(entry, state);
+    atomic_store_explicit(&entry->state, state - state % PHASES + PHASES, memory_order_release);
+    atomic_fetch_sub_explicit(&fuseln_pairing_count, 1, memory_order_release);
+}
+
+static void count(struct fuseln_site *site, enum fuseln_pairing what)
+{
+    atomic_fetch_add_explicit(&site->sums[what], 1, memory_order_relaxed);
+}
+
+/* What stands in an entry is read before its state is turned, and is right if it could be turned. */
+static void forget(struct fuseln_pending *entry, uint64_t state, enum fuseln_pairing why)
+{
+    while (phase_of(state) >= ARMED) {
+        struct fuseln_slab *slab = GET(entry, slab);
+        struct fuseln_site *site = GET(entry, site);
+        const bool armed = phase_of(state) == ARMED;
+        if (!turn(entry, &state, CLAIMED))
+            continue; /* with the state that it has now */
+        if (slab) {
+            atomic_fetch_add_explicit(&site->alone, 1, memory_order_relaxed);
+            count(site, why);
+        }
+        if (armed)
+            return; /* its thread does the rest */
+        if (slab)
+            fuseln_slab_give(slab);
+        release(entry);
+        return;
+    }
+}
+
+void fuseln_pairing_forget_all(void)
+{
+    for (size_t i = 0; i < PENDING_MAX; i++)
+        forget(&table[i], atomic_load_explicit(&table[i].state, memory_order_acquire), FUSELN_PAIRING_CALL);
+}
+
+static inline bool is_legacy(const void *stream)
+{
+    return (uintptr_t)stream <= 1; /* 0, and CU_STREAM_LEGACY */
+}
+
+/* Who is about to launch, where. */
+struct launcher {
+    const void *stream, *thread;
+    const struct fuseln_context *context; /* NULL: not known */
+    unsigned long long stream_id;
+    bool known; /* the stream's id is */
+};
+
+static struct launcher launcher_of(void *stream, const struct fuseln_context *context)
+{
+    struct launcher launcher = {.stream = stream, .thread = &fuseln_thread_counter, .context = context};
+    launcher.known = fuseln_kernel_stream(stream, &launcher.stream_id) == FUSELN_VERDICT_OK;
+    return launcher;
+}
+
+static inline bool is_disturbed(const struct fuseln_pending *entry, const struct launcher *by)
+{
+    if (GET(entry, thread) == by->thread || !by->known || !by->context || GET(entry, stream_id) == by->stream_id)
+        return true;
+    return GET(entry, context) == by->context && (GET(entry, legacy) || is_legacy(by->stream));
+}
+
+static void disturb(const struct launcher *by)
+{
+    for (size_t i = 0; i < PENDING_MAX; i++) {
+        const uint64_t state = atomic_load_explicit(&table[i].state, memory_order_acquire);
+        if (phase_of(state) >= ARMED && is_disturbed(&table[i], by))
+            forget(&table[i], state, FUSELN_PAIRING_LAUNCH);
+    }
+}
+
+void fuseln_pairing_pass(void *stream)
+{
+    struct fuseln_context *context = NULL;
+    if (fuseln_context_current(&context) != FUSELN_VERDICT_OK)
+        context = NULL;
+    const struct launcher launcher = launcher_of(stream, context);
+    disturb(&launcher);
+}
+
+static inline bool is_partner(const struct fuseln_pending *entry, const struct fuseln_target *target,
+                              const struct fuseln_call *call, const struct launcher *by)
+{
+    const struct fuseln_target *dx = GET(entry, target);
+    return GET(entry, dy) == call->dy && GET(entry, x) == call->x && GET(entry, rstd) == call->rstd &&
+           GET(entry, mean) == (call->rms ? NULL : call->mean) && GET(entry, rows) == call->rows &&
+           GET(entry, cols) == call->cols && GET(entry, stream_id) == by->stream_id &&
+           GET(entry, context) == by->context && dx->library == target->library && dx->dtype == call->dtype &&
+           dx->rms == call->rms;
+}
+
+static struct fuseln_sums find_partner(const struct fuseln_target *target, const struct fuseln_call *call,
+                                       const struct launcher *by)
+{
+    struct fuseln_sums sums = {NULL, NULL};
+    for (size_t i = 0; i < PENDING_MAX; i++) {
+        uint64_t state = atomic_load_explicit(&table[i].state, memory_order_acquire);
+        if (phase_of(state) != READY || !is_partner(&table[i], target, call, by) || !turn(&table[i], &state, CLAIMED))
+            continue;
+        sums = (struct fuseln_sums){GET(&table[i], slab), GET(&table[i], site)};
+        atomic_store_explicit(&sums.site->alone, 0, memory_order_relaxed);
+        release(&table[i]);
+        break;
+    }
+    return sums;
+}
+
+struct fuseln_sums fuseln_pairing_meet(const struct fuseln_launch *launch, const struct fuseln_call *call,
+                                       const struct fuseln_context *context)
+{
+    const struct launcher launcher = launcher_of(launch->stream, context);
+    struct fuseln_sums sums = {NULL, NULL};
+
+    if (call && context && launcher.known && call->op == FUSELN_OP_DGAMMA)
+        sums = find_partner(launch->target, call, &launcher);
+    if (fuseln_pairing_any())
+        disturb(&launcher);
+    return sums;
+}
+
+void fuseln_pairing_used(const struct fuseln_sums *sums, enum fuseln_pairing what)
+{
+    count(sums->site, what);
+    fuseln_slab_give(sums->slab);
+}
+
+/* Does dX, as large as dY and X, lie on anything that DGAMMA reads? */
+static bool overlaps(const struct fuseln_call *call)
+{
+    const size_t bytes = (size_t)(call->rows * call->cols) * fuseln_dtype_bytes(call->dtype),
+                 statistics = (size_t)call->rows * fuseln_acc_bytes(call->dtype);
+    const uintptr_t dx = (uintptr_t)call->dx;
+    const struct {
+        const void *address;
+        size_t bytes;
+    } inputs[] = {{call->dy, bytes}, {call->x, bytes}, {call->rstd, statistics}, {call->mean, statistics}};
+    for (size_t i = 0; i < sizeof inputs / sizeof inputs[0] - call->rms; i++) {
+        const uintptr_t input = (uintptr_t)inputs[i].address;
+        if (dx < input + inputs[i].bytes && input < dx + bytes)
+            return true;
+    }
+    return false;
+}
+
+static enum fuseln_pairing may_pair(const struct fuseln_config *config, const struct fuseln_launch *launch,
+                                    const struct fuseln_call *call, unsigned long long *ret_stream_id)
+{
+    if (config->skip_pairs)
+        return FUSELN_PAIRING_SKIPPED;
+    if (config->hooks != (1u << FUSELN_BOUNDARY_COUNT) - 1)
+        return FUSELN_PAIRING_UNSEEN;
+    if (atomic_load_explicit(&unseen, memory_order_acquire)) {
+        if (!atomic_exchange(&unseen_said, true))
+            pr_info("no pairs of dX with the gradients of gamma and beta: %s is used, and not seen", unseen_name);
+        return FUSELN_PAIRING_UNSEEN;
+    }
+    if (overlaps(call))
+        return FUSELN_PAIRING_OVERLAP;
+    if (fuseln_kernel_capturing(launch->stream))
+        return FUSELN_PAIRING_CAPTURED;
+    return fuseln_kernel_stream(launch->stream, ret_stream_id) == FUSELN_VERDICT_OK ? FUSELN_PAIRING_PAIRED
+                                                                                    : FUSELN_PAIRING_FAILED;
+}
+
+static struct fuseln_pending *claim(uint64_t *ret_state)
+{
+    for (size_t i = 0; i < PENDING_MAX; i++) {
+        *ret_state = atomic_load_explicit(&table[i].state, memory_order_relaxed);
+        if (phase_of(*ret_state) == EMPTY && turn(&table[i], ret_state, CLAIMED))
+            return &table[i];
+    }
+    return NULL;
+}
+
+struct fuseln_pending *fuseln_pairing_begin(const struct fuseln_launch *launch, const struct fuseln_call *call,
+                                            const struct fuseln_plan *plan, struct fuseln_context *context,
+                                            struct fuseln_site *site, struct fuseln_slab **ret_slab)
+{
+    const struct fuseln_config *config = fuseln_config_get();
+    unsigned long long stream_id = 0;
+    uint64_t state;
+    enum fuseln_pairing what = may_pair(config, launch, call, &stream_id);
+    struct fuseln_slab *slab = NULL;
+    struct fuseln_pending *entry = NULL;
+
+    *ret_slab = NULL;
+    if (what == FUSELN_PAIRING_PAIRED) {
+        if (atomic_load_explicit(&site->alone, memory_order_relaxed) >= FUSELN_PAIRING_TRIES)
+            what = FUSELN_PAIRING_ALONE;
+        else if (!(slab = fuseln_slab_take(context, stream_id, plan->scratch_bytes, config->scratch_bytes)))
+            what = FUSELN_PAIRING_NOSCRATCH;
+    }
+    if ((slab || what == FUSELN_PAIRING_ALONE) && !(entry = claim(&state))) {
+        if (slab)
+            fuseln_slab_give(slab);
+        what = FUSELN_PAIRING_FULL;
+    }
+    if (what != FUSELN_PAIRING_PAIRED)
+        count(site, what);
+    if (!entry)
+        return NULL;
+    SET(entry, thread, &fuseln_thread_counter);
+    SET(entry, dy, call->dy);
+    SET(entry, x, call->x);
+    SET(entry, mean, call->rms ? NULL : call->mean);
+    SET(entry, rstd, call->rstd);
+    SET(entry, target, launch->target);
+    SET(entry, context, context);
+    SET(entry, stream_id, stream_id);
+    SET(entry, rows, call->rows);
+    SET(entry, cols, call->cols);
+    SET(entry, legacy, is_legacy(launch->stream));
+    SET(entry, slab, slab);
+    SET(entry, site, site);
+    atomic_fetch_add_explicit(&fuseln_pairing_count, 1, memory_order_relaxed);
+    atomic_store_explicit(&entry->state, state - state % PHASES + ARMED, memory_order_release);
+    *ret_slab = slab;
+    return entry;
+}
+
+void fuseln_pairing_issued(struct fuseln_pending *entry, bool launched)
+{
+    uint64_t state = atomic_load_explicit(&entry->state, memory_order_acquire);
+    struct fuseln_slab *slab = GET(entry, slab);
+
+    if (phase_of(state) == ARMED && launched && turn(entry, &state, READY))
+        return;
+    if (phase_of(state) == ARMED && turn(entry, &state, CLAIMED) && slab)
+        count(GET(entry, site), FUSELN_PAIRING_FAILED);
+    if (slab) /* else it was forgotten meanwhile, and counted */
+        fuseln_slab_give(slab);
+    release(entry);
+}
+
+void fuseln_pairing_unseen(const char *what)
+{
+    if (atomic_load(&unseen_claimed) || atomic_exchange(&unseen_claimed, true))
+        return;
+    for (size_t i = 0; i + 1 < sizeof unseen_name && what[i]; i++)
+        unseen_name[i] = what[i];
+    atomic_store_explicit(&unseen, true, memory_order_release);
+}
+
+void fuseln_pairing_after_fork(void)
+{
+    memset(table, 0, sizeof table);
+    atomic_store(&fuseln_pairing_count, 0);
+}

@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""hooks/notice.h against the public headers and libraries of CUDA that are installed here: each function of the runtime
+and of the driver is hooked, noticed or harmless, and stands in one list alone; the lists are sorted, as their readers
+want them."""
+import glob
+import os
+import pathlib
+import re
+import subprocess
+import unittest
+
+SOURCE = os.environ["TEST_SOURCE"]
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "fuseln"
+LISTS = ("CUDART_EXPORTS", "DRIVER_EXPORTS", "CUDART_NOTICED", "DRIVER_NOTICED", "DRIVER_HARMLESS", "CUDART_HARMLESS")
+
+
+def preprocess(text, *options):
+    command = ["gcc", "-E", "-P", "-x", "c", *options, "-"]
+    return subprocess.run(command, input=text, check=True, capture_output=True, text=True).stdout
+
+
+def base(name):
+    return re.sub(r"_v\d+$", "", re.sub(r"_pt[sd][sz]$", "", name))
+
+
+def header_folders():
+    found = [*CACHE.glob("nvrtc-*/nvidia/*/include"), *CACHE.glob("torch-*/lib/python3*/site-packages/nvidia/*/include"),
+             *map(pathlib.Path, glob.glob("/usr/local/cuda*/include"))]  # fmt: skip
+    return [folder for folder in found if (folder / "cuda.h").exists() and (folder / "cuda_runtime_api.h").exists()]
+
+
+def declared(folder, header, pattern):
+    names = set()
+    for options in ((), ("-DCUDA_API_PER_THREAD_DEFAULT_STREAM",), ("-D__CUDA_API_VERSION_INTERNAL",)):
+        text = preprocess(f"#include <{header}>", f"-I{folder}", *options)
+        names |= set(re.findall(rf"\b({pattern})\s*\(", text))
+    return names - {"cudaError_t"}
+
+
+class Notice(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        text = f'#include "{SOURCE}/hooks/real.h"\n#define NAME(id, name) name\n#define ONLY(name) name\n' + "".join(
+            f"FOUND {which}: FUSELN_{which}({'NAME' if 'EXPORTS' in which else 'ONLY'})\n" for which in LISTS)
+        cls.lists = {which: names.split() for which, names in re.findall(r"FOUND (\w+):([^:]*?)(?=FOUND|\Z)",
+                                                                         preprocess(text))}
+        cls.folders = header_folders()
+
+    def check(self, header, pattern, which):
+        exports, noticed, harmless = (self.lists[f"{which}_{kind}"] for kind in ("EXPORTS", "NOTICED", "HARMLESS"))
+        self.assertTrue(self.folders)
+        for folder in self.folders:
+            for name in declared(folder, header, pattern):
+                lists = [name in exports, name in noticed, base(name) in harmless]
+                self.assertEqual(sum(lists), 1, f"{name} of {folder}/{header}: hooked, noticed, harmless: {lists}")
+
+    def test_every_function_of_the_runtime_is_listed_once(self):
+        self.check("cuda_runtime_api.h", r"cuda[A-Z]\w*", "CUDART")
+
+    def test_every_function_of_the_driver_is_listed_once(self):
+        self.check("cuda.h", r"cu[A-Z]\w*", "DRIVER")
+
+    def test_what_the_libraries_export_is_listed(self):
+        libraries = [*CACHE.glob("nvrtc-*/nvidia/*/lib/libcudart.so.*"), *glob.glob("/usr/local/cuda*/lib*/stubs/libcuda.so"),
+                     *CACHE.glob("torch-*/lib/python3*/site-packages/nvidia/*/lib/libcudart.so.*")]  # fmt: skip
+        self.assertTrue(libraries)
+        for library in libraries:
+            which = "CUDART" if "cudart" in str(library) else "DRIVER"
+            exports, noticed, harmless = (self.lists[f"{which}_{kind}"] for kind in ("EXPORTS", "NOTICED", "HARMLESS"))
+            lines = subprocess.run(["nm", "-D", "--defined-only", library], check=True, capture_output=True, text=True)
+            for name in re.findall(r" T (?:__)?(cu\w+)", lines.stdout):
+                listed = {name, f"__{name}"} & {*exports, *noticed} or {base(name), f"__{base(name)}"} & set(harmless)
+                self.assertTrue(listed, f"{name} of {library}")
+
+    def test_sorted_and_short_enough(self):
+        for which in LISTS[2:]:
+            self.assertEqual(self.lists[which], sorted(set(self.lists[which])))
+        for which in LISTS[2:5]: # NAME_BYTES of notice.c
+            self.assertLess(max(map(len, self.lists[which])), 56)
+
+    def test_what_changes_memory_or_order_is_noticed(self):
+        """By their names; a new function has to be thought about, not waved through."""
+        for which in ("CUDART", "DRIVER"):
+            for name in self.lists[f"{which}_HARMLESS"]:
+                self.assertNotRegex(name, r"Memcpy(?!Node)|Memset(?!Node)|Free(?!Node)|Synchronize|(Stream|Ctx)WaitEvent|"
+                                          r"EventRecord(?!Node)|GraphLaunch|LaunchHostFunc|StreamCreate|Capture(?!Info|Mode)|"
+                                          r"(Stream|Event|Ctx|Graph|Exec|Array|Pool)Destroy(?!Node)|(Device|Ctx)Reset$")  # fmt: skip
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,231 @@
+"""dX and the gradients of gamma and beta from one read of dY and X: paired where nothing came between, with the bits of
+unpaired ones, and never from stale sums."""
+
+import json
+import pathlib
+
+import pytest
+from conftest import check_sums
+
+HERE = pathlib.Path(__file__).resolve().parent
+ON_THE_CPU = ["add", "matmul"]  # operators that the software device computes there
+CASES = """copy zero fill from_the_host change_x driver_memset driver_copy driver_copy_async host_function another_thread
+another_stream_and_an_event another_layer_norm the_same_layer_norm_twice freed_and_taken_again an_exception
+a_graph""".split()
+
+
+def both_ways(run, command, **options):
+    """What it prints, the same bits with and without pairs; the report of the paired run."""
+    apart = run(command, env={"FUSELN_SKIP": "pairs"}, **options).stdout
+    totals = run.report()["totals"]
+    assert totals["pairs"] == 0 and set(totals["unpaired"]) <= {"skip"}
+    paired = run(command, **options).stdout
+    assert paired == apart
+    report = run.report()
+    check_sums(report)
+    assert report["totals"]["passed_through"] == 0
+    return paired, report
+
+
+@pytest.mark.parametrize("cases, cpu_ops", [(CASES, False), (ON_THE_CPU, True)])
+def test_sums_that_may_be_stale_are_not_used(run, cases, cpu_ops):
+    said, report = both_ways(run, [str(HERE / "pairs.py"), *cases], cpu_ops=cpu_ops)
+    assert [line.split()[0] for line in said.splitlines()] == cases
+    totals = report["totals"]
+    assert totals["pairs"] == 2 * len(cases)  # what comes before each
+    more = sum(case in ("another_layer_norm", "the_same_layer_norm_twice", "an_exception") for case in cases)
+    assert sum(totals["unpaired"].values()) == len(cases) + more  # sums were made each time
+    assert set(totals["unpaired"]) <= {"launch", "call"}
+
+
+PRELUDE = """
+import hashlib, torch
+from torch.nn import functional as F
+torch.manual_seed(0)
+def show(*tensors):
+    print(*[hashlib.sha256(t.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes()).hexdigest()[:16] for t in tensors])
+def leaf(*shape, dtype=torch.float32):
+    return torch.randn(*shape).to(dtype).cuda().requires_grad_()
+x, weight, bias, dy = leaf(2200, 64), leaf(64), leaf(64), torch.randn(2200, 64).cuda()
+grad = torch.autograd.grad
+"""
+
+
+def test_pairs_have_the_bits_of_apart(run):
+    code = f"""{PRELUDE}
+for dtype in (torch.float32, torch.float16, torch.bfloat16):
+    for cols in (64, 100, 1023, 2048):
+        x, weight, bias = (leaf(*shape, dtype=dtype) for shape in ((2200, cols), (cols,), (cols,)))
+        dy = torch.randn(2200, cols).to(dtype).cuda()
+        for _ in range(2):
+            show(*grad(F.layer_norm(x, (cols,), weight, bias), [x, weight, bias], dy))
+        show(*grad(F.layer_norm(x, (cols,), weight), [x, weight], dy))
+        show(*grad(F.rms_norm(x, (cols,), weight, 1e-5), [x, weight], dy))
+"""
+    _, report = both_ways(run, code)
+    assert (report["totals"]["pairs"], report["totals"]["unpaired"]) == (3 * 4 * 4, {})
+    (device,) = report["devices"]
+    assert 0 < device["scratch_bytes"] <= 32 << 20
+
+
+def test_every_backward_of_a_training_step_is_a_pair(run):
+    code = f"""{PRELUDE}
+class Block(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm, self.linear = torch.nn.LayerNorm(64), torch.nn.Linear(64, 64)
+    def forward(self, x):
+        return x + torch.relu(self.linear(self.norm(x)))
+model = torch.nn.Sequential(Block(), Block(), Block(), torch.nn.LayerNorm(64)).cuda()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+for step in range(3):
+    optimizer.zero_grad()
+    loss = (model(x) ** 2 - dy).square().mean()
+    loss.backward()
+    optimizer.step()
+    show(loss)
+show(*model.parameters())
+"""
+    _, report = both_ways(run, code, cpu_ops=True)
+    assert (report["totals"]["pairs"], report["totals"]["unpaired"]) == (3 * 4, {})
+    kernels = {site["op"]: site["kernel"] for site in report["sites"]}
+    assert kernels["dgamma"].startswith("fuseln_ln_dgamma_reduce")
+
+
+def test_what_autograd_is_asked_for(run):
+    """Any subset of the gradients, in any order, twice, of second order, recomputed."""
+    code = f"""{PRELUDE}
+from torch.utils.checkpoint import checkpoint
+def norm(x):
+    return F.layer_norm(x, (64,), weight, bias)
+for wanted in ([x], [weight], [bias], [weight, bias], [x, weight], [x, bias], [bias, x], [x, weight, bias]):
+    show(*grad(norm(x), wanted, dy))
+y = norm(x)
+for _ in range(3):
+    show(*grad(y, [x, weight, bias], dy, retain_graph=True))
+    dy.copy_(dy.flip(0))
+first = grad(norm(x), [x, weight, bias], dy, create_graph=True)
+show(*grad(first[0].sum() + first[1].sum(), [x, weight]))
+y = checkpoint(norm, x, use_reentrant=False)
+show(*grad(y, [x, weight, bias], dy))
+z = norm(norm(x))
+show(*grad(z, [x, weight, bias], dy))
+z = norm(x) + norm(x)
+show(*grad(z, [x, weight, bias], dy))
+"""
+    _, report = both_ways(run, code, cpu_ops=True)
+    assert report["totals"]["pairs"] >= 10
+
+
+def test_a_site_whose_partner_does_not_come_learns_it_and_resumes(run):
+    code = f"""{PRELUDE}
+weight.requires_grad_(False), bias.requires_grad_(False)
+for _ in range(10):
+    show(*grad(F.layer_norm(x, (64,), weight, bias), [x], dy))
+weight.requires_grad_(True), bias.requires_grad_(True)
+for _ in range(5):
+    show(*grad(F.layer_norm(x, (64,), weight, bias), [x, weight, bias], dy))
+"""
+    _, report = both_ways(run, code)
+    totals = report["totals"]
+    assert totals["pairs"] == 4 and totals["unpaired"].pop("alone") == 8
+    assert sum(totals["unpaired"].values()) == 3  # three tries, and the one that was still pending is used or dropped
+
+
+def test_another_stream_and_threads_with_one_each(run):
+    code = f"""{PRELUDE}
+import threading
+def work(number, out):
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        x, weight, bias, dy = parts[number]
+        for _ in range(20):
+            out[number] = grad(F.layer_norm(x, (64,), weight, bias), [x, weight, bias], dy)
+        stream.synchronize()
+parts = [(leaf(2200, 64), leaf(64), leaf(64), torch.randn(2200, 64).cuda()) for _ in range(4)]
+torch.cuda.synchronize()
+out = [None] * 4
+threads = [threading.Thread(target=work, args=(n, out)) for n in range(4)]
+[t.start() for t in threads], [t.join() for t in threads]
+for tensors in out:
+    show(*tensors)
+"""
+    _, report = both_ways(run, code)
+    totals = report["totals"]
+    assert totals["pairs"] + sum(totals["unpaired"].values()) == 80 and totals["pairs"] > 0
+
+
+@pytest.mark.parametrize("env", [{"FUSELN_HOOKS": "runtime"}, {"FUSELN_SCRATCH": "4K"}])
+def test_switched_off_by_what_is_missing(run, env):
+    code = f"{PRELUDE}\nshow(*grad(F.layer_norm(x, (64,), weight, bias), [x, weight, bias], dy))"
+    reason = "unseen" if "FUSELN_HOOKS" in env else "scratch"
+    plain = run(code, env={"FUSELN_SKIP": "pairs" + (",dgamma" if reason == "scratch" else "")}).stdout
+    assert run(code, env=env).stdout == plain
+    totals = run.report()["totals"]
+    assert (totals["pairs"], totals["unpaired"]) == (0, {reason: 1})
+
+
+def test_a_runtime_function_that_is_looked_up_switches_pairing_off(run):
+    code = f"""{PRELUDE}
+import ctypes
+for function in ("cudaGetDevice", "cudaMemset"):
+    getattr(ctypes.CDLL("libcudart.so.13"), function)
+    show(*grad(F.layer_norm(x, (64,), weight, bias), [x, weight, bias], dy))
+"""
+    done = run(code, env={"FUSELN_LOG": "info"})
+    totals = run.report()["totals"]
+    assert (totals["pairs"], totals["unpaired"]) == (1, {"unseen": 1})
+    assert done.stderr.count("no pairs of dX with the gradients of gamma and beta: cudaMemset is used") == 1
+
+
+def test_a_captured_backward_is_right_when_it_is_replayed(run):
+    """dX alone is ours there; no sums are pending, and replays use no memory of ours."""
+    code = f"""{PRELUDE}
+def backward():
+    return grad(F.layer_norm(x, (64,), weight, bias), [x, weight, bias], dy)
+warm = backward()
+graph, side = torch.cuda.CUDAGraph(), torch.cuda.Stream()
+torch.cuda.synchronize()
+with torch.cuda.graph(graph):
+    captured = backward()
+other = torch.randn(2200, 64).cuda()
+for stream in (torch.cuda.current_stream(), side):
+    dy.copy_(other)
+    torch.cuda.synchronize()
+    with torch.cuda.stream(stream):
+        graph.replay()
+    torch.cuda.synchronize()
+    eager = backward()
+    assert torch.equal(captured[0].cpu(), eager[0].cpu())
+    for ours, original in zip(eager[1:], captured[1:]):
+        assert torch.allclose(ours.cpu(), original.cpu(), rtol=1e-4, atol=1e-3)
+    other = other.cpu().flip(0).cuda()
+"""
+    run(code, cpu_ops=False)
+    report = run.report()
+    totals = report["totals"]
+    assert totals["pairs"] == 3 and totals["unpaired"] == {"capture": 1}
+    assert totals["reasons"] == {"capture": 1}
+
+
+@pytest.mark.parametrize("dtype, size", [("float32", 4), ("bfloat16", 2)])
+def test_a_pair_reads_dy_and_x_once(run, tmp_path, dtype, size):
+    log, rows, cols = tmp_path / "log", 2200, 1024
+    code = f"""{PRELUDE}
+x, weight, bias = (leaf(*shape, dtype=torch.{dtype}) for shape in (({rows}, {cols}), ({cols},), ({cols},)))
+dy = torch.randn({rows}, {cols}).to(torch.{dtype}).cuda()
+grad(F.layer_norm(x, ({cols},), weight, bias), [x, weight, bias], dy)
+torch.cuda.synchronize()
+"""
+    run(code, count=True, env={"SOFTGPU_LOG": str(log)})
+    assert run.report()["totals"]["pairs"] == 1
+    launches = [json.loads(line) for line in log.read_text().splitlines()]
+    dx, reduce = [line for line in launches if line["kind"] == "ours" and "forward" not in line["name"]]
+    tensor = rows * cols * size
+    parts = dx["grid"][0] * cols * 4 * 2
+    assert dx["read"]["compulsory"] == 2 * tensor + cols * size + 2 * rows * 4  # dY, X, gamma, mean, rstd
+    assert dx["written"]["bytes"] == dx["written"]["compulsory"] == tensor + parts
+    assert reduce["read"]["compulsory"] == parts
+    assert reduce["written"]["bytes"] == 2 * cols * size
+    everything = sum(k[way]["compulsory"] for k in (dx, reduce) for way in ("read", "written"))
+    assert everything == 3 * tensor + 2 * parts + 3 * cols * size + 2 * rows * 4

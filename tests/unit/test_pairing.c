@@ -1,0 +1,478 @@
+/*
+ * Pending partial sums: who gets them, what makes them be forgotten, who owns their memory when. Streams, contexts and
+ * slabs are stand-ins. Streams are numbers: their id is the number + 1000, on stream 99 it cannot be asked.
+ */
+#include "pairing.h"
+
+#include "log.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct fuseln_slab {
+    atomic_int owners;
+};
+struct fuseln_context {
+    int unused;
+};
+
+enum { SLABS = 64 };
+static struct fuseln_slab slabs[SLABS];
+static atomic_bool no_memory, in_capture;
+static struct fuseln_context contexts[2];
+static _Thread_local struct fuseln_context *current = &contexts[0];
+
+bool fuseln_kernel_capturing(void *stream)
+{
+    (void)stream;
+    return atomic_load(&in_capture);
+}
+
+enum fuseln_verdict fuseln_kernel_stream(void *stream, unsigned long long *ret_id)
+{
+    *ret_id = (uintptr_t)stream + 1000;
+    return (uintptr_t)stream == 99 ? FUSELN_VERDICT_CONTEXT : FUSELN_VERDICT_OK;
+}
+
+enum fuseln_verdict fuseln_context_current(struct fuseln_context **ret_context)
+{
+    *ret_context = current;
+    return current ? FUSELN_VERDICT_OK : FUSELN_VERDICT_CONTEXT;
+}
+
+struct fuseln_slab *fuseln_slab_take(struct fuseln_context *context, uint64_t stream_id, size_t bytes, size_t limit)
+{
+    (void)context, (void)stream_id, (void)bytes, (void)limit;
+    for (size_t i = 0; i < SLABS && !atomic_load(&no_memory); i++) {
+        int none = 0;
+        if (atomic_compare_exchange_strong(&slabs[i].owners, &none, 1))
+            return &slabs[i];
+    }
+    return NULL;
+}
+
+static atomic_int given_wrongly;
+void fuseln_slab_give(struct fuseln_slab *slab)
+{
+    if (atomic_fetch_sub(&slab->owners, 1) != 1)
+        atomic_fetch_add(&given_wrongly, 1);
+}
+
+static struct fuseln_config config = {.hooks = 3, .scratch_bytes = 1 << 25};
+const struct fuseln_config *fuseln_config_get(void)
+{
+    return &config;
+}
+
+_Thread_local struct fuseln_thread_counter fuseln_thread_counter __attribute__((tls_model("initial-exec")));
+bool fuseln_log_enabled(enum fuseln_log_level level)
+{
+    return level < FUSELN_LOG_INFO;
+}
+void fuseln_log(enum fuseln_log_level level, const char *format, ...)
+{
+    (void)level, (void)format;
+}
+
+static const struct fuseln_library library, other_library;
+static const struct fuseln_target dx = {.op = FUSELN_OP_DX, .library = &library},
+                                  dgamma = {.op = FUSELN_OP_DGAMMA, .library = &library},
+                                  forward = {.op = FUSELN_OP_FORWARD, .library = &library};
+static const struct fuseln_plan plan = {.scratch_bytes = 4096};
+static struct fuseln_site site;
+
+#define AT(n) ((void *)((uintptr_t)(n) << 32))
+static const struct fuseln_call gradient = {
+    .op = FUSELN_OP_DX, .rows = 64, .cols = 32, .x = AT(1), .dy = AT(2), .mean = AT(3), .rstd = AT(4), .dx = AT(5)};
+
+static struct fuseln_call call_of(enum fuseln_op op)
+{
+    struct fuseln_call call = gradient;
+    call.op = op;
+    return call;
+}
+
+static void *stream_of(uintptr_t number)
+{
+    return (void *)number;
+}
+
+/* DX on this stream. The slab of its sums, or NULL. */
+static struct fuseln_slab *make(const struct fuseln_call *call, uintptr_t stream)
+{
+    const struct fuseln_launch launch = {.target = &dx, .stream = stream_of(stream)};
+    struct fuseln_slab *slab;
+    if (fuseln_pairing_any())
+        assert_null(fuseln_pairing_meet(&launch, call, current).slab);
+    struct fuseln_pending *pending = fuseln_pairing_begin(&launch, call, &plan, current, &site, &slab);
+    if (pending)
+        fuseln_pairing_issued(pending, true);
+    return slab;
+}
+
+/* The launch of the other half: the slab that it finds, given back. */
+static struct fuseln_slab *use(const struct fuseln_target *target, const struct fuseln_call *call, uintptr_t stream)
+{
+    const struct fuseln_launch launch = {.target = target, .stream = stream_of(stream)};
+    struct fuseln_sums sums = {NULL, NULL};
+    if (fuseln_pairing_any())
+        sums = fuseln_pairing_meet(&launch, call, current);
+    if (sums.slab)
+        fuseln_pairing_used(&sums, FUSELN_PAIRING_PAIRED);
+    return sums.slab;
+}
+
+static struct fuseln_slab *use_dgamma(uintptr_t stream)
+{
+    const struct fuseln_call call = call_of(FUSELN_OP_DGAMMA);
+    return use(&dgamma, &call, stream);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    fuseln_pairing_after_fork();
+    memset(&site, 0, sizeof site);
+    memset(slabs, 0, sizeof slabs);
+    atomic_store(&given_wrongly, 0);
+    atomic_store(&no_memory, false);
+    atomic_store(&in_capture, false);
+    config = (struct fuseln_config){.hooks = 3, .scratch_bytes = 1 << 25};
+    current = &contexts[0];
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    fuseln_pairing_forget_all();
+    for (size_t i = 0; i < SLABS; i++)
+        assert_int_equal(slabs[i].owners, 0);
+    assert_int_equal(given_wrongly, 0);
+    assert_int_equal(fuseln_pairing_count, 0);
+    return 0;
+}
+
+static void the_partner_gets_the_sums_once(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 100; i++) {
+        struct fuseln_slab *slab = make(&gradient, 5);
+        assert_non_null(slab);
+        assert_true(fuseln_pairing_any());
+        assert_int_equal(slab->owners, 1);
+        assert_ptr_equal(use_dgamma(5), slab);
+        assert_int_equal(slab->owners, 0);
+        assert_null(use_dgamma(5));
+    }
+    assert_int_equal(site.sums[FUSELN_PAIRING_PAIRED], 100);
+}
+
+static void only_the_partner_gets_them(void **state)
+{
+    (void)state;
+    struct fuseln_call calls[8];
+    for (size_t i = 0; i < 8; i++)
+        calls[i] = call_of(FUSELN_OP_DGAMMA);
+    calls[0].x = AT(9);
+    calls[1].dy = AT(9);
+    calls[2].mean = AT(9);
+    calls[3].rstd = AT(9);
+    calls[4].rows = 63;
+    calls[5].cols = 31;
+    calls[6].dtype = FUSELN_DTYPE_BF16;
+    calls[7].rms = true;
+    for (size_t i = 0; i < 8; i++) {
+        site.alone = 0;
+        assert_non_null(make(&gradient, 5));
+        assert_null(use(&dgamma, &calls[i], 5));
+        assert_false(fuseln_pairing_any());
+    }
+    const struct fuseln_target stranger = {.op = FUSELN_OP_DGAMMA, .library = &other_library};
+    const struct fuseln_call call = call_of(FUSELN_OP_DGAMMA), other = call_of(FUSELN_OP_FORWARD);
+    site.alone = 0;
+    assert_non_null(make(&gradient, 5));
+    assert_null(use(&stranger, &call, 5));
+    site.alone = 0;
+    assert_non_null(make(&gradient, 5));
+    assert_null(use(&forward, &other, 5));
+    site.alone = 0;
+    assert_non_null(make(&gradient, 5));
+    assert_null(use_dgamma(6)); /* another stream */
+    site.alone = 0;
+    assert_non_null(make(&gradient, 5));
+    current = &contexts[1];
+    assert_null(use_dgamma(5)); /* another context */
+    current = &contexts[0];
+    site.alone = 0;
+    assert_non_null(make(&gradient, 5));
+    assert_null(use(&dgamma, NULL, 5)); /* could not be decoded */
+    assert_null(use_dgamma(5));
+    assert_int_equal(site.sums[FUSELN_PAIRING_LAUNCH], 13);
+}
+
+static void a_noticed_call_forgets(void **state)
+{
+    (void)state;
+    assert_non_null(make(&gradient, 5));
+    fuseln_pairing_notice();
+    assert_null(use_dgamma(5));
+    assert_int_equal(site.sums[FUSELN_PAIRING_CALL], 1);
+}
+
+/* Launches in another thread; after it, does DGAMMA still find its sums? */
+struct elsewhere {
+    uintptr_t stream;
+    struct fuseln_context *context;
+    bool use;
+    struct fuseln_slab *found;
+};
+
+static void *launch_elsewhere(void *argument)
+{
+    struct elsewhere *elsewhere = argument;
+    current = elsewhere->context;
+    if (elsewhere->use)
+        elsewhere->found = use_dgamma(elsewhere->stream);
+    else
+        fuseln_pairing_foreign(stream_of(elsewhere->stream));
+    return NULL;
+}
+
+static bool survives(uintptr_t dx_stream, struct elsewhere elsewhere)
+{
+    pthread_t thread;
+    site.alone = 0;
+    assert_non_null(make(&gradient, dx_stream));
+    assert_int_equal(pthread_create(&thread, NULL, launch_elsewhere, &elsewhere), 0);
+    pthread_join(thread, NULL);
+    return use_dgamma(dx_stream) != NULL;
+}
+
+static void other_launches_forget_what_they_could_change(void **state)
+{
+    (void)state;
+    struct fuseln_context *const here = &contexts[0], *const there = &contexts[1];
+    assert_true(survives(5, (struct elsewhere){.stream = 6, .context = here}));
+    assert_false(survives(5, (struct elsewhere){.stream = 5, .context = here}));  /* the same stream */
+    assert_false(survives(5, (struct elsewhere){.stream = 0, .context = here}));  /* the legacy stream waits for all */
+    assert_false(survives(5, (struct elsewhere){.stream = 1, .context = here}));  /* its other name */
+    assert_false(survives(0, (struct elsewhere){.stream = 6, .context = here}));  /* and they wait for it */
+    assert_false(survives(5, (struct elsewhere){.stream = 99, .context = here})); /* which one is not known */
+    assert_false(survives(5, (struct elsewhere){.stream = 6, .context = NULL}));
+    assert_true(survives(5, (struct elsewhere){.stream = 0, .context = there})); /* another context's legacy stream */
+    assert_true(survives(0, (struct elsewhere){.stream = 6, .context = there}));
+    assert_true(survives(2, (struct elsewhere){.stream = 6, .context = here}));
+    site.alone = 0;
+    assert_non_null(make(&gradient, 5));
+    fuseln_pairing_foreign(stream_of(6)); /* by its own thread, wherever it is */
+    assert_null(use_dgamma(5));
+    site.alone = 0;
+    assert_non_null(make(&gradient, 5));
+    current = there;
+    fuseln_pairing_foreign(stream_of(6));
+    current = here;
+    assert_null(use_dgamma(5));
+}
+
+static void the_partner_may_come_from_another_thread(void **state)
+{
+    (void)state;
+    struct elsewhere elsewhere = {.stream = 5, .context = &contexts[0], .use = true};
+    pthread_t thread;
+    struct fuseln_slab *slab = make(&gradient, 5);
+    assert_int_equal(pthread_create(&thread, NULL, launch_elsewhere, &elsewhere), 0);
+    pthread_join(thread, NULL);
+    assert_ptr_equal(elsewhere.found, slab);
+    assert_non_null(slab);
+}
+
+static void memory_stays_owned_until_dx_is_launched(void **state)
+{
+    (void)state;
+    const struct fuseln_launch launch = {.target = &dx, .stream = stream_of(5)};
+    for (int launched = 0; launched < 2; launched++) {
+        struct fuseln_slab *slab;
+        struct fuseln_pending *pending = fuseln_pairing_begin(&launch, &gradient, &plan, current, &site, &slab);
+        assert_non_null(slab);
+        assert_null(use_dgamma(6)); /* nobody finds it before */
+        fuseln_pairing_notice();
+        assert_int_equal(slab->owners, 1);
+        fuseln_pairing_issued(pending, launched);
+        assert_int_equal(slab->owners, 0);
+        assert_null(use_dgamma(5));
+        site.alone = 0;
+    }
+    struct fuseln_slab *slab;
+    struct fuseln_pending *pending = fuseln_pairing_begin(&launch, &gradient, &plan, current, &site, &slab);
+    fuseln_pairing_issued(pending, false); /* DX was refused */
+    assert_int_equal(slab->owners, 0);
+    assert_null(use_dgamma(5));
+    assert_int_equal(site.sums[FUSELN_PAIRING_FAILED], 1);
+    assert_int_equal(site.sums[FUSELN_PAIRING_LAUNCH], 2);
+}
+
+static void a_site_learns_and_resumes(void **state)
+{
+    (void)state;
+    for (int i = 0; i < FUSELN_PAIRING_TRIES; i++) {
+        assert_non_null(make(&gradient, 5));
+        fuseln_pairing_notice();
+    }
+    for (int i = 0; i < 50; i++) {
+        assert_null(make(&gradient, 5)); /* makes none */
+        fuseln_pairing_notice();
+    }
+    assert_null(make(&gradient, 5));
+    assert_null(use_dgamma(5)); /* it came, and found none */
+    assert_non_null(make(&gradient, 5));
+    assert_non_null(use_dgamma(5));
+    assert_int_equal(site.sums[FUSELN_PAIRING_ALONE], 51);
+    assert_int_equal(site.sums[FUSELN_PAIRING_CALL], 3);
+    assert_int_equal(site.sums[FUSELN_PAIRING_PAIRED], 1);
+}
+
+static void what_must_not_pair_does_not(void **state)
+{
+    (void)state;
+    struct fuseln_call call = gradient;
+    const size_t bytes = 64 * 32 * 4;
+    const void *const overlapping[] = {call.x, (const char *)call.dy + bytes - 4, (const char *)call.x - bytes + 4,
+                                       call.mean, call.rstd};
+    for (size_t i = 0; i < 5; i++) {
+        call.dx = (void *)(uintptr_t)overlapping[i];
+        assert_null(make(&call, 5));
+    }
+    assert_int_equal(site.sums[FUSELN_PAIRING_OVERLAP], 5);
+    call.dx = (char *)(uintptr_t)call.x + bytes; /* side by side */
+    assert_non_null(make(&call, 5));
+    fuseln_pairing_notice();
+    in_capture = true;
+    assert_null(make(&gradient, 5));
+    in_capture = false;
+    no_memory = true;
+    assert_null(make(&gradient, 5));
+    no_memory = false;
+    config.skip_pairs = true;
+    assert_null(make(&gradient, 5));
+    config.skip_pairs = false;
+    config.hooks = 1;
+    assert_null(make(&gradient, 5));
+    config.hooks = 2;
+    assert_null(make(&gradient, 5));
+    config.hooks = 3;
+    assert_null(make(&gradient, 99));
+    assert_int_equal(site.sums[FUSELN_PAIRING_CAPTURED], 1);
+    assert_int_equal(site.sums[FUSELN_PAIRING_NOSCRATCH], 1);
+    assert_int_equal(site.sums[FUSELN_PAIRING_SKIPPED], 1);
+    assert_int_equal(site.sums[FUSELN_PAIRING_UNSEEN], 2);
+    assert_int_equal(site.sums[FUSELN_PAIRING_FAILED], 1);
+    assert_false(fuseln_pairing_any());
+}
+
+enum { MANY = 40, TABLE = 16 };
+static pthread_barrier_t all_made;
+
+static void *make_elsewhere(void *stream)
+{
+    current = &contexts[0];
+    struct fuseln_slab *slab = make(&gradient, (uintptr_t)stream);
+    pthread_barrier_wait(&all_made); /* alive, so that no other is taken for this thread */
+    return slab;
+}
+
+static void more_than_the_table_holds_run_alone(void **state)
+{
+    (void)state;
+    pthread_t threads[MANY];
+    int made = 0;
+    pthread_barrier_init(&all_made, NULL, MANY);
+    for (uintptr_t i = 0; i < MANY; i++)
+        pthread_create(&threads[i], NULL, make_elsewhere, (void *)(i + 5));
+    for (size_t i = 0; i < MANY; i++) {
+        void *slab;
+        pthread_join(threads[i], &slab);
+        made += slab != NULL;
+    }
+    pthread_barrier_destroy(&all_made);
+    assert_int_equal(made, TABLE);
+    assert_int_equal(site.sums[FUSELN_PAIRING_FULL], MANY - TABLE);
+}
+
+enum { THREADS = 8, ROUNDS = 20000 };
+static atomic_uint pairs_made;
+
+/* Each thread is a little autograd on a stream of its own, except two that share one; one thread only disturbs. */
+static void *storm(void *argument)
+{
+    const uintptr_t number = (uintptr_t)argument, stream = number < 2 ? 5 : number + 5;
+    unsigned random = (unsigned)number * 2654435761u + 1;
+    struct fuseln_call call = gradient, partner;
+    call.x = AT(100 + number);
+    partner = call;
+    partner.op = FUSELN_OP_DGAMMA;
+    current = &contexts[0];
+    for (int i = 0; i < ROUNDS; i++) {
+        random = random * 1664525u + 1013904223u;
+        if (number == THREADS - 1) {
+            if (random >> 28 == 0)
+                fuseln_pairing_notice();
+            continue;
+        }
+        struct fuseln_slab *slab = make(&call, stream);
+        if (random >> 29 == 0)
+            fuseln_pairing_foreign(stream_of(random >> 30 ? stream : 0));
+        struct fuseln_slab *found = use(&dgamma, &partner, stream);
+        if (found && found != slab)
+            atomic_fetch_add(&given_wrongly, 1);
+        if (found)
+            atomic_fetch_add(&pairs_made, 1);
+        atomic_store(&site.alone, 0);
+    }
+    return NULL;
+}
+
+static void threads_never_share_memory(void **state)
+{
+    (void)state;
+    pthread_t threads[THREADS];
+    for (uintptr_t i = 0; i < THREADS; i++)
+        pthread_create(&threads[i], NULL, storm, (void *)i);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    assert_true(pairs_made > 0);
+    assert_int_equal(site.sums[FUSELN_PAIRING_PAIRED], pairs_made);
+}
+
+/* Last: it cannot be taken back. */
+static void an_unknown_function_switches_pairing_off(void **state)
+{
+    (void)state;
+    fuseln_pairing_unseen("cuMemcpyOfTomorrow");
+    assert_null(make(&gradient, 5));
+    assert_int_equal(site.sums[FUSELN_PAIRING_UNSEEN], 1);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(the_partner_gets_the_sums_once),
+        TEST(only_the_partner_gets_them),
+        TEST(a_noticed_call_forgets),
+        TEST(other_launches_forget_what_they_could_change),
+        TEST(the_partner_may_come_from_another_thread),
+        TEST(memory_stays_owned_until_dx_is_launched),
+        TEST(a_site_learns_and_resumes),
+        TEST(what_must_not_pair_does_not),
+        TEST(more_than_the_table_holds_run_alone),
+        TEST(threads_never_share_memory),
+        TEST(an_unknown_function_switches_pairing_off),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
