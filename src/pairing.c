@@ -132,6 +132,7 @@ void fuseln_pairing_pass(void *stream)
     disturb(&launcher);
 }
 
+/* A mean of NULL is RMS norm's alone. */
 static inline bool is_partner(const struct fuseln_pending *entry, const struct fuseln_target *target,
                               const struct fuseln_call *call, const struct launcher *by)
 {
@@ -139,8 +140,7 @@ static inline bool is_partner(const struct fuseln_pending *entry, const struct f
     return GET(entry, dy) == call->dy && GET(entry, x) == call->x && GET(entry, rstd) == call->rstd &&
            GET(entry, mean) == (call->rms ? NULL : call->mean) && GET(entry, rows) == call->rows &&
            GET(entry, cols) == call->cols && GET(entry, stream_id) == by->stream_id &&
-           GET(entry, context) == by->context && dx->library == target->library && dx->dtype == call->dtype &&
-           dx->rms == call->rms;
+           GET(entry, context) == by->context && dx->library == target->library && dx->dtype == call->dtype;
 }
 
 static struct fuseln_sums find_partner(const struct fuseln_target *target, const struct fuseln_call *call,

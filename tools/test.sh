@@ -46,6 +46,7 @@ also() { # also COMMAND...: one more test
 also "$fuseln_root/tools/budgets.sh"
 if [ "${1:-}" = --all ]; then
     also python3 "$fuseln_root/tests/mutants/mutants.py" "$fuseln_root/build"
+    also "$fuseln_cache/torch-$fuseln_torch/bin/python" "$fuseln_root/tests/mutants/rules.py" "$fuseln_root/build"
     fuseln_need_wheel tensorflow 2.21.0
     fuseln_need_wheel onnxruntime-gpu 1.31.1
     fuseln_need_wheel jax 0.10.2 cuda12

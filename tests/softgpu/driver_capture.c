@@ -265,5 +265,6 @@ CUresult cuGraphDestroy(CUgraph graph)
 
 CUresult cuGraphExecDestroy(CUgraph exec)
 {
+    softgpu_order_wait(NULL);
     return graph_free(exec, SOFTGPU_GRAPH_EXEC);
 }

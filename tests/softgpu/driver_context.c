@@ -136,5 +136,10 @@ CUresult cuCtxSynchronize(void)
 {
     CUcontext context;
     CUresult result = softgpu_context_ready(&context);
-    return result ? result : softgpu_capture_forbids();
+    result = result ? result : softgpu_capture_forbids();
+    if (result == CUDA_SUCCESS) {
+        softgpu_order_wait(NULL);
+        result = context->error;
+    }
+    return result;
 }

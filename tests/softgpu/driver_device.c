@@ -218,6 +218,7 @@ CUcontext softgpu_context_make(CUdevice device, bool primary, unsigned flags)
 
 void softgpu_context_destroy(CUcontext context)
 {
+    softgpu_order_wait(NULL);
     struct softgpu_object *object = NULL;
     while ((object = softgpu_object_next(object, SOFTGPU_STREAM)))
         if (((CUstream)object)->context == context)

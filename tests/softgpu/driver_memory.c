@@ -43,6 +43,8 @@ CUresult cuMemAlloc_v2(CUdeviceptr *ret_address, size_t bytes)
 CUresult cuMemFree_v2(CUdeviceptr address)
 {
     CUresult result = blocking_ready();
+    if (result == CUDA_SUCCESS)
+        softgpu_order_wait(NULL);
     return result ? result : release(address);
 }
 
@@ -62,7 +64,10 @@ CUresult cuMemAllocAsync(CUdeviceptr *ret_address, size_t bytes, CUstream stream
 
 CUresult cuMemFreeAsync(CUdeviceptr address, CUstream stream)
 {
+    CUstream found;
     CUresult result = async_ready(stream);
+    if (result == CUDA_SUCCESS && softgpu_stream_ready(stream, &found) == CUDA_SUCCESS)
+        softgpu_order_wait(found);
     return result ? result : release(address);
 }
 
@@ -83,9 +88,11 @@ CUresult cuMemAllocHost_v2(void **ret_address, size_t bytes)
 CUresult cuMemFreeHost(void *address)
 {
     CUresult result = blocking_ready();
-    if (result == CUDA_SUCCESS)
-        free(address);
-    return result;
+    if (result != CUDA_SUCCESS)
+        return result;
+    softgpu_order_wait(NULL);
+    free(address);
+    return CUDA_SUCCESS;
 }
 
 CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr *ret_address, void *host, unsigned flags)
@@ -180,8 +187,19 @@ static CUresult copy_run(const struct softgpu_operation *operation)
 
 static CUresult copy_submit(void *target, const void *source, size_t bytes, CUstream stream)
 {
-    struct softgpu_operation operation = {.run = copy_run, .copy = {target, source, bytes}};
+    struct softgpu_operation operation = {.run = copy_run, .copy = {target, source, bytes}, .copies = true};
     return softgpu_stream_submit(stream, &operation);
+}
+
+/* On the legacy stream, and carried out when it returns. */
+static CUresult copy_now(void *target, const void *source, size_t bytes)
+{
+    CUstream legacy;
+    CUresult result = blocking_ready();
+    result = result ? result : copy_submit(target, source, bytes, NULL);
+    if (result == CUDA_SUCCESS && softgpu_stream_ready(NULL, &legacy) == CUDA_SUCCESS)
+        softgpu_order_wait(legacy);
+    return result;
 }
 
 static CUresult set_run(const struct softgpu_operation *operation)
@@ -206,15 +224,14 @@ static CUresult set_submit(CUdeviceptr target, unsigned value, unsigned width, s
     X(HtoD, _v2, CUdeviceptr, const void *) \
     X(DtoH, _v2, void *, CUdeviceptr)       \
     X(DtoD, _v2, CUdeviceptr, CUdeviceptr)
-#define X(kind, version, target_type, source_type)                                                                     \
-    CUresult cuMemcpy##kind##version(target_type target, source_type source, size_t bytes)                             \
-    {                                                                                                                  \
-        CUresult result = blocking_ready();                                                                            \
-        return result ? result : copy_submit((void *)(uintptr_t)target, (const void *)(uintptr_t)source, bytes, NULL); \
-    }                                                                                                                  \
-    CUresult cuMemcpy##kind##Async##version(target_type target, source_type source, size_t bytes, CUstream stream)     \
-    {                                                                                                                  \
-        return copy_submit((void *)(uintptr_t)target, (const void *)(uintptr_t)source, bytes, stream);                 \
+#define X(kind, version, target_type, source_type)                                                                 \
+    CUresult cuMemcpy##kind##version(target_type target, source_type source, size_t bytes)                         \
+    {                                                                                                              \
+        return copy_now((void *)(uintptr_t)target, (const void *)(uintptr_t)source, bytes);                        \
+    }                                                                                                              \
+    CUresult cuMemcpy##kind##Async##version(target_type target, source_type source, size_t bytes, CUstream stream) \
+    {                                                                                                              \
+        return copy_submit((void *)(uintptr_t)target, (const void *)(uintptr_t)source, bytes, stream);             \
     }
 COPIES(X)
 #undef X

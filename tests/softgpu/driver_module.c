@@ -28,6 +28,7 @@ static void *cpu_build_find(const char *name)
 static void unload(CUmodule module)
 {
     struct softgpu_object *object = NULL;
+    softgpu_order_wait(NULL);
     for (int kind = SOFTGPU_KERNEL; kind <= SOFTGPU_FUNCTION; ++kind)
         while ((object = softgpu_object_next(object, (enum softgpu_kind)kind)))
             if (((CUfunction)object)->module == module)

@@ -1,8 +1,9 @@
 /*
  * What the files of the stand-in driver share: its objects, the thread's state, errors and the submission of work.
- * Execution is synchronous: an operation has run when its call returns, unless the stream captures; so "issue order"
- * is the only order, and a query never says "not ready". Objects are never unmapped: a handle used after destruction
- * is refused, and handles are reused as a driver reuses them. No thread_local here (see executor.h).
+ * Execution is synchronous unless SOFTGPU_SEED is set (driver_order.c): an operation has run when its call returns,
+ * unless the stream captures; so "issue order" is the only order, and a query never says "not ready". Objects are never
+ * unmapped: a handle used after destruction is refused, and handles are reused as a driver reuses them. No thread_local
+ * here (see executor.h).
  */
 #ifndef SOFTGPU_DRIVER_OBJECTS_H
 #define SOFTGPU_DRIVER_OBJECTS_H
@@ -29,6 +30,7 @@ enum { /* CUresult */
        CUDA_ERROR_INVALID_HANDLE = 400,
        CUDA_ERROR_ILLEGAL_STATE = 401,
        CUDA_ERROR_NOT_FOUND = 500,
+       CUDA_ERROR_NOT_READY = 600,
        CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES = 701,
        CUDA_ERROR_CONTEXT_IS_DESTROYED = 709,
        CUDA_ERROR_LAUNCH_FAILED = 719,
@@ -84,8 +86,9 @@ struct softgpu_stream {
 
 struct softgpu_event {
     struct softgpu_object object;
-    double recorded_ms; /* 0: never */
-    CUgraph capture;    /* the capture it was recorded in, or NULL */
+    double recorded_ms;        /* 0: never */
+    unsigned long long record; /* softgpu_order_record's */
+    CUgraph capture;           /* the capture it was recorded in, or NULL */
 };
 
 /* What an image says of one kernel. */
@@ -139,6 +142,7 @@ struct softgpu_operation {
         } host;
         CUgraph graph;
     };
+    bool copies; /* the member copy is the one that holds */
     unsigned long long stream_id;
     CUcontext context;
 };
@@ -197,6 +201,15 @@ CUresult softgpu_capture_implicit(CUcontext context);
 /* Runs the operation, or keeps a copy of it in the graph that the stream captures into. */
 CUresult softgpu_stream_submit(CUstream handle, struct softgpu_operation *operation);
 CUresult softgpu_graph_append(CUgraph graph, const struct softgpu_operation *operation);
+
+/* Work that is delayed, where SOFTGPU_SEED is set; else there is none, and these return at once. */
+bool softgpu_order_is_drawn(void);
+CUresult softgpu_order_submit(CUstream stream, const struct softgpu_operation *operation);
+void softgpu_order_wait(CUstream stream); /* for what it was given; NULL: for everything */
+unsigned long long softgpu_order_record(CUstream stream);
+void softgpu_order_wait_for(CUstream stream, unsigned long long record);
+void softgpu_order_reach(unsigned long long record);
+bool softgpu_order_has_reached(unsigned long long record);
 
 /* Reads the kernels of a cubin, PTX text or fat binary into module; checks that device and driver can load it. */
 CUresult softgpu_image_read(const void *image, CUmodule module);

@@ -51,7 +51,9 @@ CUresult softgpu_stream_submit(CUstream handle, struct softgpu_operation *operat
                                        : softgpu_graph_append(stream->capture, operation);
     if (stream == stream->context->legacy)
         result = softgpu_capture_implicit(stream->context);
-    return result ? result : operation->run(operation);
+    if (result != CUDA_SUCCESS)
+        return result;
+    return softgpu_order_is_drawn() ? softgpu_order_submit(stream, operation) : operation->run(operation);
 }
 
 CUresult cuStreamCreateWithPriority(CUstream *ret_stream, unsigned flags, int priority)
@@ -79,6 +81,7 @@ CUresult cuStreamDestroy_v2(CUstream stream)
 {
     if ((uintptr_t)stream <= HANDLE_PER_THREAD || !softgpu_object_is(stream, SOFTGPU_STREAM))
         return CUDA_ERROR_INVALID_HANDLE;
+    softgpu_order_wait(stream);
     softgpu_object_kill(stream);
     return CUDA_SUCCESS;
 }
@@ -99,13 +102,22 @@ static CUresult stream_wait(CUstream handle)
 
 CUresult cuStreamSynchronize(CUstream stream)
 {
+    CUstream found;
     CUresult result = stream_wait(stream);
-    return result ? result : softgpu_capture_forbids();
+    result = result ? result : softgpu_capture_forbids();
+    if (result == CUDA_SUCCESS && softgpu_stream_ready(stream, &found) == CUDA_SUCCESS)
+        softgpu_order_wait(found);
+    return result;
 }
 
 CUresult cuStreamQuery(CUstream stream)
 {
-    return stream_wait(stream);
+    CUstream found;
+    CUresult result = stream_wait(stream);
+    if (result == CUDA_SUCCESS && softgpu_stream_ready(stream, &found) == CUDA_SUCCESS &&
+        !softgpu_order_has_reached(softgpu_order_record(found)))
+        result = CUDA_ERROR_NOT_READY;
+    return result;
 }
 
 #define STREAM_GETTER(name, type, value)                        \
@@ -167,6 +179,7 @@ CUresult cuEventRecord(CUevent event, CUstream handle)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     event->capture = stream->capture;
+    event->record = stream->capture ? 0 : softgpu_order_record(stream);
     event->recorded_ms = (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
     return CUDA_SUCCESS;
 }
@@ -190,6 +203,8 @@ CUresult cuStreamWaitEvent(CUstream handle, CUevent event, unsigned flags)
     CUresult result = softgpu_stream_ready(handle, &stream);
     if (result != CUDA_SUCCESS || !softgpu_object_is(event, SOFTGPU_EVENT))
         return result ? result : CUDA_ERROR_INVALID_HANDLE;
+    if (!event_is_captured(event) && !stream->capture)
+        softgpu_order_wait_for(stream, event->record);
     if (!event_is_captured(event) || event->capture == stream->capture)
         return CUDA_SUCCESS;
     if (stream->capture)
@@ -211,13 +226,17 @@ static CUresult event_ready(CUevent event)
 
 CUresult cuEventQuery(CUevent event)
 {
-    return event_ready(event);
+    CUresult result = event_ready(event);
+    return result ? result : softgpu_order_has_reached(event->record) ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
 }
 
 CUresult cuEventSynchronize(CUevent event)
 {
     CUresult result = event_ready(event);
-    return result ? result : softgpu_capture_forbids();
+    result = result ? result : softgpu_capture_forbids();
+    if (result == CUDA_SUCCESS)
+        softgpu_order_reach(event->record);
+    return result;
 }
 
 CUresult cuEventElapsedTime(float *ret_ms, CUevent start, CUevent end)

@@ -24,9 +24,10 @@ class Runner:
         """Python, as the tests run it."""
         return self.program([sys.executable, *(["-c", command] if isinstance(command, str) else command)], **options)
 
-    def program(self, command, *, fuseln=True, cpu_ops=False, count=False, env=None, timeout=300, check=True):
+    def program(self, command, *, fuseln=True, cpu_ops=False, count=False, seed=None, env=None, timeout=300, check=True):
         self.path.unlink(missing_ok=True)
         options = [*["--no-fuseln"] * (not fuseln), *["--cpu-ops"] * cpu_ops, *["--count"] * count]
+        options += [] if seed is None else ["--seed", str(seed)]
         environment = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")}
         environment |= {"FUSELN_REPORT": str(self.path)} | (env or {})
         done = subprocess.run(

@@ -208,6 +208,15 @@ for stream in (torch.cuda.current_stream(), side):
     assert totals["reasons"] == {"capture": 1}
 
 
+def test_random_programs_on_a_device_that_delays_work(run):
+    """What a missing rule does to these is shown by tests/mutants/rules.py."""
+    done = run([str(HERE / "random_programs.py")], seed=1, env={"SOFTGPU_SMS": "2"}, timeout=1200)
+    assert done.stdout == "500 programs\n"
+    totals = run.report()["totals"]
+    assert totals["passed_through"] == 0
+    assert totals["pairs"] > 5000 and min(totals["unpaired"][why] for why in ("launch", "call")) > 500
+
+
 @pytest.mark.parametrize("dtype, size", [("float32", 4), ("bfloat16", 2)])
 def test_a_pair_reads_dy_and_x_once(run, tmp_path, dtype, size):
     log, rows, cols = tmp_path / "log", 2200, 1024

@@ -308,13 +308,21 @@ static void memory_stays_owned_until_dx_is_launched(void **state)
         assert_null(use_dgamma(5));
         site.alone = 0;
     }
+    struct elsewhere elsewhere = {.stream = 5, .context = &contexts[0], .use = true};
     struct fuseln_slab *slab;
+    pthread_t thread;
     struct fuseln_pending *pending = fuseln_pairing_begin(&launch, &gradient, &plan, current, &site, &slab);
+    pthread_create(&thread, NULL, launch_elsewhere, &elsewhere);
+    pthread_join(thread, NULL);
+    assert_null(elsewhere.found); /* its partner neither */
+    fuseln_pairing_issued(pending, true);
+    assert_int_equal(slab->owners, 0);
+    pending = fuseln_pairing_begin(&launch, &gradient, &plan, current, &site, &slab);
     fuseln_pairing_issued(pending, false); /* DX was refused */
     assert_int_equal(slab->owners, 0);
     assert_null(use_dgamma(5));
     assert_int_equal(site.sums[FUSELN_PAIRING_FAILED], 1);
-    assert_int_equal(site.sums[FUSELN_PAIRING_LAUNCH], 2);
+    assert_int_equal(site.sums[FUSELN_PAIRING_LAUNCH], 3);
 }
 
 static void a_site_learns_and_resumes(void **state)

@@ -1,0 +1,184 @@
+"""Is each rule of pairing needed by a test? Each mutant takes one rule out of src/pairing.c or hooks/, and its test must
+then fail: the unit test of pairing, a program of tests/torch/pairs.py, whose values are then those of stale sums, or one
+of 200 random programs (tests/torch/random_programs.py). Where several are named, each must.
+
+    rules.py BUILD [NAME...]
+
+Prints a line for each, last the counts; exit 1 if one survived, 2 where a mutant could not be made. tools/test.sh --all
+runs it, in the environment that has PyTorch. BUILD is complete; only a temporary directory is written."""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+UNIT, RANDOM, BOTH = ["unit"], ["random"], ["unit", "random"]
+PAIRING = "src/pairing.c"
+PARTNER = "GET(entry, {0}) == call->{0} &&"
+
+
+def name_gone(name):
+    """The name no longer noticed: it is then not exported, and a driver's is among the harmless ones, in its place."""
+    changes = [("hooks/notice.h", f" X({name})", "")]
+    if not name.startswith("cuda"):
+        base = re.sub(r"_v\d+$", "", name)
+        harmless = (SOURCE / "hooks/notice.h").read_text().split("FUSELN_DRIVER_HARMLESS(X)")[1].split("#define")[0]
+        after = next(other for other in re.findall(r"X\((\w+)\)", harmless) if other > base)
+        changes.append(("hooks/notice.h", f" X({after})", f" X({base}) X({after})"))
+    return changes
+
+
+RULES = {  # name: (changes of (file, text, other text), what must fail: cases of pairs.py or the unit test)
+    "launches of the thread": ([(PAIRING, "GET(entry, thread) == by->thread || ", "")], UNIT),
+    "launches on the stream": ([(PAIRING, " || GET(entry, stream_id) == by->stream_id", "")], BOTH),
+    "launches on an unknown stream": ([(PAIRING, "!by->known || ", "")], UNIT),
+    "launches in an unknown context": ([(PAIRING, "!by->context || ", "")], UNIT),
+    "the legacy stream waits": ([(PAIRING, " || is_legacy(by->stream)", "")], BOTH),
+    "others wait for the legacy stream": ([(PAIRING, "GET(entry, legacy) || ", "")], BOTH),
+    "the legacy stream's other name": ([(PAIRING, "(uintptr_t)stream <= 1", "!stream")], UNIT),
+    "other contexts are left alone": ([(PAIRING, "GET(entry, context) == by->context && (", "(")], UNIT),
+    **{f"the same {word}": ([(PAIRING, PARTNER.format(word), "")], UNIT) for word in ("dy", "x", "rstd", "rows", "cols")},
+    "the same mean": ([(PAIRING, "GET(entry, mean) == (call->rms ? NULL : call->mean) &&", "")], UNIT),
+    "the same stream": ([(PAIRING, "GET(entry, stream_id) == by->stream_id &&", "")], UNIT),
+    "the same context": ([(PAIRING, "GET(entry, context) == by->context && dx", "dx")], UNIT),
+    "the same library": ([(PAIRING, "dx->library == target->library && ", "")], UNIT),
+    "the same element type": ([(PAIRING, " && dx->dtype == call->dtype", "")], UNIT),
+    "only DGAMMA": ([(PAIRING, " && call->op == FUSELN_OP_DGAMMA", "")], UNIT),
+    "memory owned until the launch": ([(PAIRING, "        if (armed)\n            return; /* its thread does the rest */\n", "")],
+                                      UNIT),
+    "nobody finds what is not launched": ([(PAIRING, "phase_of(state) != READY ||", "phase_of(state) < ARMED ||")], UNIT),
+    "no overlap": ([(PAIRING, "if (overlaps(call))", "if (0 && overlaps(call))")], UNIT),
+    "not in capture": ([(PAIRING, "if (fuseln_kernel_capturing(launch->stream))", "if (0)")], UNIT),
+    "both boundaries": ([(PAIRING, "if (config->hooks != (1u << FUSELN_BOUNDARY_COUNT) - 1)", "if (0)")], UNIT),
+    "nothing unseen": ([(PAIRING, "if (atomic_load_explicit(&unseen, memory_order_acquire))", "if (0)")], UNIT),
+    "a site learns": ([(PAIRING, ">= FUSELN_PAIRING_TRIES", ">= 1000000")], UNIT),
+    "a site resumes": ([(PAIRING, "        atomic_store_explicit(&sums.site->alone, 0, memory_order_relaxed);\n", "")], UNIT),
+    "noticed calls": ([("src/pairing.h", "    if (fuseln_pairing_any())\n        fuseln_pairing_forget_all();", "")], UNIT),
+    "stubs forget": ([("hooks/notice.c", "    if (fuseln_pairing_any())\n        fuseln_pairing_forget_all();\n", "")],
+                     ["copy", "driver_copy"]),
+    "launches of others": ([("hooks/cudart.c", "fuseln_pairing_foreign(effective_stream);", ";")], ["fill", "random"]),
+    "recognised launches": ([("src/pairing.c", "    if (fuseln_pairing_any())\n        disturb(&launcher);\n", "")], UNIT),
+    "cudaMemcpyAsync": (name_gone("cudaMemcpyAsync"), ["copy", "change_x", "another_thread", "random"]),
+    "cudaMemsetAsync": (name_gone("cudaMemsetAsync"), ["zero", "random"]),
+    "cudaGraphLaunch": (name_gone("cudaGraphLaunch"), ["a_graph", "random"]),
+    "cuMemsetD32_v2": (name_gone("cuMemsetD32_v2"), ["driver_memset"]),
+    "cuMemcpyDtoD_v2": (name_gone("cuMemcpyDtoD_v2"), ["driver_copy"]),
+    "cuMemcpyDtoDAsync_v2": (name_gone("cuMemcpyDtoDAsync_v2"), ["driver_copy_async", "random"]),
+    "cuLaunchHostFunc": (name_gone("cuLaunchHostFunc"), ["host_function", "random"]),
+}  # fmt: skip
+
+
+class MutantError(Exception):
+    pass
+
+
+def call(command, **options):
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    if done.returncode:
+        raise MutantError(f"{command if isinstance(command, str) else command[0]}: {done.stderr.strip()[-800:]}")
+    return done.stdout
+
+
+def plant(changes, work):
+    """A copy of the sources with the changes made; which files they touch."""
+    for folder in ("src", "hooks", "kernels", "tests/unit"):
+        shutil.copytree(SOURCE / folder, work / folder)
+    for file, old, new in changes:
+        text = (work / file).read_text()
+        if text.count(old) != 1:
+            raise MutantError(f"its text stands in {file} {text.count(old)} times: {old!r}")
+        (work / file).write_text(text.replace(old, new))
+    return [file for file, _, _ in changes]
+
+
+def unit_fails(build, work):
+    """Is there a failed test? None where all pass."""
+    program = work / "test_pairing"
+    call(["gcc", "-O1", "-D_GNU_SOURCE", f"-I{work}/src", f"-I{work}/kernels", f"-I{work}/hooks",
+          f"-I{build}/generated", f"{work}/tests/unit/test_pairing.c", f"{work}/src/pairing.c", "-o", str(program),
+          "-lcmocka", "-lpthread"])  # fmt: skip
+    done = subprocess.run([program], capture_output=True, text=True, timeout=120, check=False)
+    failed = re.search(r"\[  FAILED  \] (\w+)", done.stdout + done.stderr)
+    return failed and failed[1]
+
+
+def library(build, files, work):
+    """libfuseln.so with the objects of the changed files made anew: of all of hooks/ and src/ for a header."""
+    headers = any(file.endswith(".h") for file in files)
+    *compiles, link = call(["ninja", "-C", str(build), "-t", "commands", "libfuseln.so"]).splitlines()
+    for command in compiles:
+        found = re.search(rf" -o (CMakeFiles/\S+\.o) -c {SOURCE}/((?:src|hooks)/\S+)$", command)
+        if found and (headers or found[2] in files):
+            out = work / pathlib.Path(found[1]).name
+            mutated = command.replace(f"{SOURCE}/", f"{work}/").replace(f"{work}/build/", f"{build}/")
+            mutated = mutated.replace(f" -o {found[1]} ", f" -o {out} ")
+            call(re.sub(r" -M[DTF]+ \S+| -MD", "", mutated), shell=True, cwd=build)
+            link = link.replace(f" {found[1]}", f" {out}")
+    call(link.replace(" -o libfuseln.so ", f" -o {work}/libfuseln.so "), shell=True, cwd=build)
+    return work / "libfuseln.so"
+
+
+def values(build, cases, folder, env=None):
+    """What the cases print, one after the other: a line each, or how it failed."""
+    environment = {**os.environ, "TEST_BUILD": str(folder or build), **(env or {})}
+    command = [SOURCE / "tests/softgpu/run", "--", sys.executable, SOURCE / "tests/torch/pairs.py"]
+    said = {}
+    for case in cases:
+        done = subprocess.run([*command, case], capture_output=True, text=True, env=environment, timeout=200, check=False)
+        said[case] = done.stdout if done.returncode == 0 else f"exit {done.returncode}: {done.stderr.strip()[-300:]}"
+    return said
+
+
+def random_fails(folder):
+    """Which of 200 random programs is the first that is wrong, or None."""
+    environment = {**os.environ, "TEST_BUILD": str(folder), "SOFTGPU_SMS": "2", "SOFTGPU_SEED": "1",
+                   "RANDOM_PROGRAMS": "200", "RANDOM_COUNT": str(folder / "count")}  # fmt: skip
+    command = [SOURCE / "tests/softgpu/run", "--", sys.executable, SOURCE / "tests/torch/random_programs.py"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=400, check=False)
+    return f"random program {(folder / 'count').read_text()}" if "AssertionError" in done.stderr else None
+
+
+def try_rule(build, rule, right):
+    changes, tests = RULES[rule]
+    with tempfile.TemporaryDirectory() as folder:
+        work = pathlib.Path(folder)
+        files, found = plant(changes, work), []
+        if tests != UNIT:
+            library(build, files, work)
+            (work / "tests/softgpu").symlink_to(build / "tests/softgpu")
+        said = values(build, [test for test in tests if test in right], work)
+        for test in tests:
+            if test == "unit":
+                found.append(unit_fails(build, work))
+            elif test == "random":
+                found.append(random_fails(work))
+            else:
+                found.append(said[test] != right[test] and test)
+        return all(found) and ", ".join(found)
+
+
+def main(arguments):
+    if not arguments:
+        sys.exit("usage: rules.py BUILD [NAME...]")
+    build, names = pathlib.Path(arguments[0]).resolve(), arguments[1:] or list(RULES)
+    cases = {case for name in names for case in RULES[name][1]} - {"unit", "random"}
+    right = values(build, cases, None, {"FUSELN_SKIP": "pairs"})
+    found = survived = errors = 0
+    for name in names:
+        try:
+            by = try_rule(build, name, right)
+            found, survived = found + bool(by), survived + (not by)
+            print(f"{name}: {by or 'SURVIVED'}", flush=True)
+        except (MutantError, subprocess.TimeoutExpired) as error:
+            errors += 1
+            print(f"{name}: ERROR: {error}", flush=True)
+    print(f"{found} found, {survived} survived, {errors} errors")
+    return 2 if errors else 1 if survived else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,72 @@
+"""The software device that delays work (run --seed): each order that CUDA promises holds under every draw, and an order
+that the program forgot is missing under some."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+RUN = pathlib.Path(__file__).resolve().parent / "run"
+PROGRAM = """
+import ctypes, sys
+cuda = ctypes.CDLL("libcuda.so.1")
+def call(name, *arguments):
+    assert getattr(cuda, name)(*arguments) == 0, name
+def made(name, *arguments, kind=ctypes.c_void_p):
+    value = kind()
+    call(name, ctypes.byref(value), *arguments)
+    return value
+call("cuInit", 0)
+context = made("cuCtxCreate_v2", 0, 0)
+memory = [made("cuMemAlloc_v2", ctypes.c_size_t(4), kind=ctypes.c_uint64) for _ in range(2)]
+first, second, blocking = (made("cuStreamCreate", flags) for flags in (1, 1, 0))
+event, legacy = made("cuEventCreate", 2), None
+value, one = ctypes.c_uint32(), ctypes.c_size_t(1)
+def copy(stream):
+    call("cuMemcpyDtoDAsync_v2", memory[1], memory[0], ctypes.c_size_t(4), stream)
+def fill(number, stream, which=0):
+    call("cuMemsetD32Async", memory[which], number, one, stream)
+seen = set()
+for number in range(1, 200):
+    call("cuCtxSynchronize")
+    {between}
+    call("cuCtxSynchronize")
+    call("cuMemcpyDtoH_v2", ctypes.byref(value), memory[1], ctypes.c_size_t(4))
+    seen.add(value.value == number)
+print(*sorted(seen))
+"""
+KEPT = {
+    "one stream": "fill(number, first), copy(first)",
+    "an event": "fill(number, first), call('cuEventRecord', event, first), call('cuStreamWaitEvent', second, event, 0), copy(second)",
+    "stream synchronised": "fill(number, first), call('cuStreamSynchronize', first), copy(second)",
+    "event synchronised": "fill(number, first), call('cuEventRecord', event, first), call('cuEventSynchronize', event), copy(second)",
+    "stream asked": "fill(number, first)\n    while cuda.cuStreamQuery(first) == 600: pass\n    copy(second)",
+    "legacy waits": "fill(number, blocking), copy(legacy)",
+    "legacy is waited for": "fill(number, legacy), copy(blocking)",
+    "the later write": "fill(number, second), copy(second), call('cuStreamSynchronize', second), fill(0, first, 1), fill(number, first, 1)",
+}
+MISSING = {
+    "two streams": "fill(number, first), copy(second)",
+    "legacy and one that does not block": "fill(number, legacy), copy(second)",
+    "an event of another stream": "fill(number, first), call('cuEventRecord', event, second), call('cuStreamWaitEvent', second, event, 0), copy(second)",
+    "recorded too early": "call('cuEventRecord', event, first), fill(number, first), call('cuStreamWaitEvent', second, event, 0), copy(second)",
+}  # fmt: skip
+
+
+def said(seed, between):
+    code = PROGRAM.replace("{between}", between)
+    done = subprocess.run([RUN, "--no-fuseln", "--seed", str(seed), "--", sys.executable, "-c", code], check=True,
+                          capture_output=True, text=True)  # fmt: skip
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize("case", KEPT)
+def test_an_order_is_kept(case):
+    for seed in (0, 7):
+        assert said(seed, KEPT[case]) == ["True"]
+
+
+@pytest.mark.parametrize("case", MISSING)
+def test_a_missing_order_shows(case):
+    assert said(7, MISSING[case]) == ["False", "True"]
