@@ -15,7 +15,7 @@ LIBRARY = f"{BUILD}/libfuseln.so"
 PROGRAMS = f"{BUILD}/tests/budgets"
 MATCHED = ("forward", "dx", "pair", "dgamma", "dgamma-few")
 FOREIGN = ("foreign", "foreign13", "foreign-driver")
-LOOKED_UP = ("malloc", "cudnnCreate", "cublasCreate_v2", "cudaMalloc", "cusparseCreate") # no function of libcuda's
+LOOKED_UP = ("malloc", "cudnnCreate", "cublasCreate_v2", "cusparseCreate") # no function of libcuda's
 REGISTRATIONS = 24133  # of the PyTorch 2.15 wheel
 
 

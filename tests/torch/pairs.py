@@ -167,6 +167,51 @@ def an_exception(norm):
     handle.remove()
 
 
+class HalvesHere(Norm):
+    """Both halves launched by the calling thread, on its stream, not by autograd's."""
+
+    def __init__(self):
+        super().__init__()
+        _, self.mean, self.rstd = torch.ops.aten.native_layer_norm(self.x, [COLS], weight, bias, 1e-5)
+
+    def half(self, *mask):
+        inputs = self.dy, self.x.detach(), [COLS], self.mean, self.rstd, weight.detach(), bias.detach()
+        return [t for t in torch.ops.aten.native_layer_norm_backward(*inputs, mask) if t is not None]
+
+    def dx(self):
+        return self.half(True, False, False)[0]
+
+    def sums(self):
+        return self.half(False, True, True)
+
+
+def made_stream():
+    handle = ctypes.c_void_p()
+    assert cuda.cuStreamCreate(ctypes.byref(handle), 1) == 0
+    return handle
+
+
+@case
+def a_stream_of_the_same_handle(norm):
+    """DX on a stream that is then destroyed; another, of the same handle, has the other half. Nothing changes but its
+    memory, by a third stream that waits for neither, as the device is idle."""
+    torch.cuda.synchronize()
+    old = made_stream()
+    with torch.cuda.stream(torch.cuda.ExternalStream(old.value)):
+        norm.dx()
+    torch.cuda.synchronize()
+    assert cuda.cuStreamDestroy_v2(old) == 0
+    new = made_stream()
+    assert new.value == old.value
+    with torch.cuda.stream(torch.cuda.Stream()):
+        norm.dy.fill_(2)
+    torch.cuda.synchronize()
+    with torch.cuda.stream(torch.cuda.ExternalStream(new.value)):
+        sums = norm.sums()
+        torch.cuda.synchronize()
+    norm.sums = lambda: sums
+
+
 @case
 def a_graph(norm):
     graph.replay()
@@ -177,7 +222,7 @@ def run(name):
     for _ in range(2):
         control.dx()
         stale = digest(*control.sums())
-    norm = Norm()
+    norm = HalvesHere() if name == "a_stream_of_the_same_handle" else Norm()
     if name == "a_graph":
         shared.copy_(first_dy)
         norm.dy = shared

@@ -11,7 +11,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ON_THE_CPU = ["add", "matmul"]  # operators that the software device computes there
 CASES = """copy zero fill from_the_host change_x driver_memset driver_copy driver_copy_async host_function another_thread
 another_stream_and_an_event another_layer_norm the_same_layer_norm_twice freed_and_taken_again an_exception
-a_graph""".split()
+a_graph a_stream_of_the_same_handle""".split()
 
 
 def both_ways(run, command, **options):
@@ -33,7 +33,7 @@ def test_sums_that_may_be_stale_are_not_used(run, cases, cpu_ops):
     assert [line.split()[0] for line in said.splitlines()] == cases
     totals = report["totals"]
     assert totals["pairs"] == 2 * len(cases)  # what comes before each
-    more = sum(case in ("another_layer_norm", "the_same_layer_norm_twice", "an_exception") for case in cases)
+    more = sum(case in ("another_layer_norm", "the_same_layer_norm_twice", "an_exception", "a_stream_of_the_same_handle") for case in cases)
     assert sum(totals["unpaired"].values()) == len(cases) + more  # sums were made each time
     assert set(totals["unpaired"]) <= {"launch", "call"}
 
@@ -155,8 +155,9 @@ for tensors in out:
     assert totals["pairs"] + sum(totals["unpaired"].values()) == 80 and totals["pairs"] > 0
 
 
-@pytest.mark.parametrize("env", [{"FUSELN_HOOKS": "runtime"}, {"FUSELN_SCRATCH": "4K"}])
+@pytest.mark.parametrize("env", [{"FUSELN_HOOKS": "runtime"}, {"FUSELN_SCRATCH": "4K"}, {"SOFTGPU_MEMORY": "4300000"}])
 def test_switched_off_by_what_is_missing(run, env):
+    """A boundary, leave to take memory, or the memory: then there is no pair, and no error."""
     code = f"{PRELUDE}\nshow(*grad(F.layer_norm(x, (64,), weight, bias), [x, weight, bias], dy))"
     reason = "unseen" if "FUSELN_HOOKS" in env else "scratch"
     plain = run(code, env={"FUSELN_SKIP": "pairs" + (",dgamma" if reason == "scratch" else "")}).stdout
@@ -188,6 +189,8 @@ graph, side = torch.cuda.CUDAGraph(), torch.cuda.Stream()
 torch.cuda.synchronize()
 with torch.cuda.graph(graph):
     captured = backward()
+graph.replay()
+show(*captured)
 other = torch.randn(2200, 64).cuda()
 for stream in (torch.cuda.current_stream(), side):
     dy.copy_(other)
@@ -201,11 +204,12 @@ for stream in (torch.cuda.current_stream(), side):
         assert torch.allclose(ours.cpu(), original.cpu(), rtol=1e-4, atol=1e-3)
     other = other.cpu().flip(0).cuda()
 """
-    run(code, cpu_ops=False)
-    report = run.report()
-    totals = report["totals"]
+    ours = run(code, env={"FUSELN_SKIP": "forward"}).stdout.split()  # the same mean and rstd
+    totals = run.report()["totals"]
+    original = run(code, fuseln=False).stdout.split()
+    assert ours[1:] == original[1:] and ours[0] != original[0]  # dX is ours, the others are the original's
     assert totals["pairs"] == 3 and totals["unpaired"] == {"capture": 1}
-    assert totals["reasons"] == {"capture": 1}
+    assert totals["reasons"].pop("skip") > 0 and totals["reasons"] == {"capture": 1}
 
 
 def test_random_programs_on_a_device_that_delays_work(run):
