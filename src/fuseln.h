@@ -59,7 +59,7 @@
     X(OVERLAP,   "overlap",  "dX is written over dY, X or the statistics")                              \
     X(NOSCRATCH, "scratch",  "FUSELN_SCRATCH cannot hold the partial sums")                             \
     X(FULL,      "full",     "too many others were waiting for their partner")                          \
-    X(FAILED,    "failed",   "a launch of ours was refused")
+    X(FAILED,    "failed",   "one of the two stayed with the original")
 // clang-format on
 
 /* X(ENUM, report name): where a launch is seen */

@@ -152,7 +152,6 @@ static struct fuseln_sums find_partner(const struct fuseln_target *target, const
         if (phase_of(state) != READY || !is_partner(&table[i], target, call, by) || !turn(&table[i], &state, CLAIMED))
             continue;
         sums = (struct fuseln_sums){GET(&table[i], slab), GET(&table[i], site)};
-        atomic_store_explicit(&sums.site->alone, 0, memory_order_relaxed);
         release(&table[i]);
         break;
     }
@@ -174,6 +173,12 @@ struct fuseln_sums fuseln_pairing_meet(const struct fuseln_launch *launch, const
 
 void fuseln_pairing_used(const struct fuseln_sums *sums, enum fuseln_pairing what)
 {
+    if (what == FUSELN_PAIRING_PAIRED)
+        atomic_store_explicit(&sums->site->alone, 0, memory_order_relaxed);
+    else
+        atomic_fetch_add_explicit(&sums->site->alone, 1, memory_order_relaxed);
+    if (!sums->slab)
+        return;
     count(sums->site, what);
     fuseln_slab_give(sums->slab);
 }

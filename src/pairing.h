@@ -52,8 +52,8 @@ void fuseln_pairing_unseen(const char *what);
 
 /* Partial sums that a DGAMMA launch may use. */
 struct fuseln_sums {
-    struct fuseln_slab *slab; /* NULL: none */
-    struct fuseln_site *site; /* of their DX */
+    struct fuseln_slab *slab; /* NULL: none were made */
+    struct fuseln_site *site; /* of their DX; NULL: this launch is no partner of one */
 };
 
 /*
@@ -63,7 +63,7 @@ struct fuseln_sums {
  */
 struct fuseln_sums fuseln_pairing_meet(const struct fuseln_launch *launch, const struct fuseln_call *call,
                                        const struct fuseln_context *context);
-/* The reduction was launched (PAIRED) or could not be (why). */
+/* If site is not NULL: DGAMMA was replaced (PAIRED), or its original was launched (why). */
 void fuseln_pairing_used(const struct fuseln_sums *sums, enum fuseln_pairing what);
 
 /* A DX launch whose plan has scratch_bytes is about to be made at this site. Returns what follows it until

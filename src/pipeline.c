@@ -234,7 +234,7 @@ static __attribute__((noinline)) bool replace_among_pending(const struct fuseln_
                             current == FUSELN_VERDICT_OK ? context : NULL);
     const bool replaced = replace(launch, call, decoded, current, context, fuseln_config_get(), sums.slab);
 
-    if (sums.slab)
+    if (sums.site)
         fuseln_pairing_used(&sums, replaced ? FUSELN_PAIRING_PAIRED : FUSELN_PAIRING_FAILED);
     return replaced;
 }

@@ -56,7 +56,7 @@ RULES = {  # name: (changes of (file, text, other text), what must fail: cases o
     "both boundaries": ([(PAIRING, "if (config->hooks != (1u << FUSELN_BOUNDARY_COUNT) - 1)", "if (0)")], UNIT),
     "nothing unseen": ([(PAIRING, "if (atomic_load_explicit(&unseen, memory_order_acquire))", "if (0)")], UNIT),
     "a site learns": ([(PAIRING, ">= FUSELN_PAIRING_TRIES", ">= 1000000")], UNIT),
-    "a site resumes": ([(PAIRING, "        atomic_store_explicit(&sums.site->alone, 0, memory_order_relaxed);\n", "")], UNIT),
+    "a site resumes": ([(PAIRING, "        atomic_store_explicit(&sums->site->alone, 0, memory_order_relaxed);", "        ;")], UNIT),
     "noticed calls": ([("src/pairing.h", "    if (fuseln_pairing_any())\n        fuseln_pairing_forget_all();", "")], UNIT),
     "stubs forget": ([("hooks/notice.c", "    if (fuseln_pairing_any())\n        fuseln_pairing_forget_all();\n", "")],
                      ["copy", "driver_copy"]),

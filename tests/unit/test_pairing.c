@@ -115,6 +115,8 @@ static struct fuseln_slab *make(const struct fuseln_call *call, uintptr_t stream
     return slab;
 }
 
+static bool original; /* the other half is not replaced */
+
 /* The launch of the other half: the slab that it finds, given back. */
 static struct fuseln_slab *use(const struct fuseln_target *target, const struct fuseln_call *call, uintptr_t stream)
 {
@@ -122,8 +124,8 @@ static struct fuseln_slab *use(const struct fuseln_target *target, const struct 
     struct fuseln_sums sums = {NULL, NULL};
     if (fuseln_pairing_any())
         sums = fuseln_pairing_meet(&launch, call, current);
-    if (sums.slab)
-        fuseln_pairing_used(&sums, FUSELN_PAIRING_PAIRED);
+    if (sums.site)
+        fuseln_pairing_used(&sums, original ? FUSELN_PAIRING_FAILED : FUSELN_PAIRING_PAIRED);
     return sums.slab;
 }
 
@@ -343,6 +345,16 @@ static void a_site_learns_and_resumes(void **state)
     assert_int_equal(site.sums[FUSELN_PAIRING_ALONE], 51);
     assert_int_equal(site.sums[FUSELN_PAIRING_CALL], 3);
     assert_int_equal(site.sums[FUSELN_PAIRING_PAIRED], 1);
+    original = true;
+    for (int i = 0; i < 10; i++) {
+        assert_true((make(&gradient, 5) != NULL) == (i < FUSELN_PAIRING_TRIES));
+        use_dgamma(5);
+    }
+    original = false;
+    assert_null(make(&gradient, 5));
+    use_dgamma(5);
+    assert_non_null(make(&gradient, 5));
+    assert_non_null(use_dgamma(5));
 }
 
 static void what_must_not_pair_does_not(void **state)
