@@ -154,11 +154,11 @@ static void check_runtime(enum fuseln_node node, enum fuseln_real which, const v
     int version = 0;
 
     if (node == FUSELN_NODE_DRIVER || which == FUSELN_REAL_REGISTER || which == FUSELN_REAL_UNREGISTER ||
-        which == FUSELN_REAL_GET_KERNEL || which == FUSELN_REAL_GET_VERSION)
+        which == FUSELN_REAL_GET_KERNEL)
         return;
     if (atomic_load(&checked[node]) && !atomic_load(&by_caller[node]))
         return;
-    int (*get_version)(int *) = (int (*)(int *))fuseln_real(node, FUSELN_REAL_GET_VERSION, address);
+    int (*get_version)(int *) = (int (*)(int *))look_up(node, FUSELN_REAL_GET_VERSION, address);
     if (!get_version || get_version(&version) != 0 || version > newest[node])
         fuseln_pairing_unseen(node_names[node]);
     atomic_store(&checked[node], true);

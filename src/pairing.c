@@ -277,18 +277,18 @@ struct fuseln_pending *fuseln_pairing_begin(const struct fuseln_launch *launch, 
     return entry;
 }
 
-void fuseln_pairing_issued(struct fuseln_pending *entry, bool launched)
+void fuseln_pairing_issued(struct fuseln_pending *pending, bool launched)
 {
-    uint64_t state = atomic_load_explicit(&entry->state, memory_order_acquire);
-    struct fuseln_slab *slab = GET(entry, slab);
+    uint64_t state = atomic_load_explicit(&pending->state, memory_order_acquire);
+    struct fuseln_slab *slab = GET(pending, slab);
 
-    if (phase_of(state) == ARMED && launched && turn(entry, &state, READY))
+    if (phase_of(state) == ARMED && launched && turn(pending, &state, READY))
         return;
-    if (phase_of(state) == ARMED && turn(entry, &state, CLAIMED) && slab)
-        count(GET(entry, site), FUSELN_PAIRING_FAILED);
+    if (phase_of(state) == ARMED && turn(pending, &state, CLAIMED) && slab)
+        count(GET(pending, site), FUSELN_PAIRING_FAILED);
     if (slab) /* else it was forgotten meanwhile, and counted */
         fuseln_slab_give(slab);
-    release(entry);
+    release(pending);
 }
 
 void fuseln_pairing_unseen(const char *what)
