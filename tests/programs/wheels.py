@@ -66,6 +66,11 @@ def asked(command, folder):
     alone, ours = ([line for line, _ in part] for part in lines)
     launches = [(line, owner) for line, owner in lines[1] if LAUNCH.search(line)]
     wrong = [f"{line}: given {owner}'s" for line, owner in launches if owner != fuseln.name]
+    notice = (HERE.parents[1] / "hooks" / "notice.h").read_text()
+    harmless = set(re.findall(r"X\((\w+)\)", notice.split("FUSELN_DRIVER_HARMLESS(X)")[1].split("#define")[0]))
+    passed = [line for line, owner in lines[1] if owner == "libcuda.so.1"]
+    unknown = [line for line in passed if not harmless & set(re.sub(r"_v\d+\b", "", line).split())]
+    wrong += [f"{line}: neither noticed nor harmless" for line in unknown]
     if len(launches) < 6:
         wrong.append(f"it asked for few launch functions: {launches}")
     if alone != ours:
