@@ -5,12 +5,12 @@
 set -euo pipefail
 . "$(dirname "$0")/setup.sh"
 
-fuseln_need_packages gcc cmake ninja-build python3-venv git
+fuseln_need_packages gcc cmake ninja-build python3-venv git libjansson-dev libarchive-dev
 fuseln_need_nvrtc
 case " $* " in
 *" -DFUSELN_TESTS=OFF "*) ;;
 *)
-    fuseln_need_packages g++ libcmocka-dev libjansson-dev libboost-context-dev
+    fuseln_need_packages g++ libcmocka-dev libboost-context-dev openmpi-bin
     fuseln_need_torch
     set -- -DFUSELN_TESTS=ON "$@"
     ;;

@@ -102,8 +102,8 @@ static void print_json(const struct fuseln_plan *plan, enum fuseln_op op, bool f
 {
     printf("%s\n \"%s\": {\"width\": %u, \"log_lanes\": %u, \"stages\": %u, \"partial_rows\": %lld, \"parts\": %lld, "
            "\"scratch_bytes\": %zu, \"kernels\": [",
-           first ? "{" : ",", fuseln_op_name(op), plan->width, plan->log_lanes, plan->stages, (long long)plan->partial_rows,
-           (long long)plan->parts, plan->scratch_bytes);
+           first ? "{" : ",", fuseln_op_name(op), plan->width, plan->log_lanes, plan->stages,
+           (long long)plan->partial_rows, (long long)plan->parts, plan->scratch_bytes);
     for (int i = 0; i < 2 && plan->kernel[i]; i++)
         printf("%s{\"name\": \"%s\", \"grid\": %u, \"block\": %u, \"smem\": %u}", i ? ", " : "",
                fuseln_variant_name(plan->kernel[i]), plan->grid[i], plan->block[i], plan->smem_bytes[i]);

@@ -1,0 +1,462 @@
+#!/usr/bin/env python3
+"""`fuseln doctor` on set-ups that are really broken, each by one cause: it must name that cause, say what to do, and
+exit 1; and on good ones, where it must find nothing. The driver is the software device's."""
+import json
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+BUILD = os.environ["TEST_BUILD"]
+SOURCE = os.environ["TEST_SOURCE"]
+PYTHON = os.path.join(os.environ.get("TEST_VENV", ""), "bin", "python")
+COMMAND = os.environ.get("TEST_FUSELN", f"{BUILD}/fuseln")
+SOFTGPU = f"{BUILD}/tests/softgpu"
+
+STEP = """
+import torch
+from torch.nn import functional as F
+rows = 4096
+x = torch.randn(rows, 64).cuda().requires_grad_()
+weight, bias = torch.ones(64).cuda().requires_grad_(), torch.zeros(64).cuda().requires_grad_()
+dy = torch.randn(rows, 64).cuda()
+for _ in range(3):
+    torch.autograd.grad(F.layer_norm(x, (64,), weight, bias), [x, weight, bias], dy)
+print("done")
+"""
+# A library of an unknown build that launches PyTorch's layer-norm forward by the shared runtime: 5 rows of 768 floats.
+LAUNCH = """
+struct dim3 { unsigned x, y, z; };
+void **__cudaRegisterFatBinary(void *wrapper);
+void __cudaRegisterFatBinaryEnd(void **handle);
+void __cudaRegisterFunction(void **, const char *, char *, const char *, int, void *, void *, void *, void *, int *);
+int cudaMalloc(void **memory, unsigned long bytes);
+int cudaLaunchKernel(const void *, struct dim3 grid, struct dim3 block, void **args, unsigned long, void *stream);
+int cudaDeviceSynchronize(void);
+static const unsigned long long image[] = {0x0010000100000000ull | 0xba55ed50u, 0};
+static const struct { int magic, version; const void *data, *names; } wrapper = {0x466243b1, 1, image, 0};
+static void kernel(void) {}
+int step(void)
+{
+    char *name = "_ZN2at6native53_GLOBAL__N__4da244e1_20_layer_norm_kernel_cu_9c5ada8a28"
+                 "vectorized_layer_norm_kernelIffLb0EEEviT0_PKT_S6_S6_PS3_S7_PS4_";
+    void **handle = __cudaRegisterFatBinary((void *)&wrapper), *x, *mean, *rstd, *y, *none = 0;
+    __cudaRegisterFunction(handle, (const char *)kernel, name, name, -1, 0, 0, 0, 0, 0);
+    __cudaRegisterFatBinaryEnd(handle);
+    cudaMalloc(&x, 1 << 20), cudaMalloc(&mean, 4096), cudaMalloc(&rstd, 4096), cudaMalloc(&y, 1 << 20);
+    int cols = 768;
+    float eps = 1e-5f;
+    void *args[] = {&cols, &eps, &x, &none, &none, &mean, &rstd, &y};
+    const int error = cudaLaunchKernel((void *)kernel, (struct dim3){5, 1, 1}, (struct dim3){32, 4, 1}, args, 64, 0);
+    return error ? error : cudaDeviceSynchronize();
+}
+"""
+HOST = """
+#include <dlfcn.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+    void *library = dlopen(argv[1], RTLD_NOW | (argc > 2 ? RTLD_DEEPBIND : 0));
+    int (*step)(void) = library ? (int (*)(void))dlsym(library, "step") : 0;
+    const int error = step ? step() : 99;
+    usleep(300000);
+    return error;
+}
+"""
+# Every compute capability against both forms of the rule: the doctor's, and the one by which kernels are loaded.
+IMAGES = """
+#include <stdio.h>
+#include <string.h>
+#include "image.h"
+#include "doctor.h"
+int main(void)
+{
+    for (int cc = 0; cc < 200; cc++)
+        for (int module = 0; module < FUSELN_MODULE_COUNT; module++) {
+            const struct fuseln_device device = {.cc_major = cc / 10, .cc_minor = cc % 10};
+            const struct fuseln_image *image = fuseln_image_find(module, &device, false);
+            struct doctor_image said;
+            image = image ? image : fuseln_image_find(module, &device, true);
+            const bool any = doctor_image_find(cc / 10, cc % 10, &said);
+            if (any != (image != NULL))
+                return printf("%d: %d\\n", cc, any), 1;
+            if (any && (strcmp(said.name, image->name) || strcmp(said.compiler, image->compiler) ||
+                        said.arch != image->arch || said.ptx != image->ptx))
+                return printf("%d: %s\\n", cc, said.name), 1;
+        }
+    return 0;
+}
+"""
+
+
+def gcc(*arguments, source=None):
+    """Skips the test where this machine's gcc cannot do it."""
+    language = ["-x", "c", "-", "-x", "none"] if source is not None else []
+    done = subprocess.run(["gcc", *language, *arguments], input=source, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise unittest.SkipTest(f"gcc: {done.stderr[:200]}")
+
+
+def has_driver():
+    code = "import ctypes; ctypes.CDLL('libcuda.so.1')"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+def copy_for_another_machine(path, copy):
+    shutil.copyfile(path, copy)
+    os.chmod(copy, 0o755)
+    with open(copy, "r+b") as file:
+        file.seek(18)  # e_machine
+        file.write(struct.pack("=H", 0xF3 if os.uname().machine != "riscv64" else 0x3E))
+
+
+class Doctor(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.temporary = self.path("temporary")
+        os.mkdir(self.temporary)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def doctor(self, *arguments, env=None, command=COMMAND, prefix=(), driver=SOFTGPU):
+        environment = {k: v for k, v in os.environ.items()
+                       if not k.startswith(("FUSELN_", "SOFTGPU_", "LD_")) and k != "CUDA_VISIBLE_DEVICES"}
+        environment |= {"TMPDIR": self.temporary} | ({"LD_LIBRARY_PATH": driver} if driver else {}) | (env or {})
+        done = subprocess.run([*prefix, command, "doctor", *arguments], env=environment, cwd=self.folder,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False)
+        self.assertEqual(os.listdir(self.temporary), [], "it leaves no file behind")
+        return done
+
+    def bad_lines(self, *arguments, **options):
+        """The BAD lines; each finding but the good has a line of what to do under it, and the exit code follows."""
+        done = self.doctor(*arguments, **options)
+        lines = done.stdout.splitlines()
+        for line, following in zip(lines, lines[1:] + [""]):
+            self.assertRegex(line, r"^(ok  |note|BAD ) \w+: .|^       \S")
+            if line.startswith("BAD"):
+                self.assertRegex(following, r"^       \S", line)
+        bad = [line for line in lines if line.startswith("BAD")]
+        self.assertEqual(done.returncode, 1 if bad else 0, done.stdout + done.stderr)
+        return bad
+
+    def assert_one_cause(self, pattern, *arguments, **options):
+        bad = self.bad_lines(*arguments, **options)
+        self.assertEqual(len(bad), 1, bad)
+        self.assertRegex(bad[0], pattern)
+
+    # The eight
+
+    @unittest.skipIf(has_driver(), "this machine has a driver, which cannot be hidden")
+    def test_no_driver_library(self):
+        self.assert_one_cause("driver: there is no driver library: libcuda.so.1", driver=None)
+
+    def test_a_driver_that_is_too_old(self):
+        self.assert_one_cause(r"driver: .*too old: it is of CUDA 11\.4", env={"SOFTGPU_DRIVER_VERSION": "11040"})
+
+    def test_a_device_without_an_image(self):
+        self.assert_one_cause(r"device: 0: .*capability 5\.2: no image", env={"SOFTGPU_CC": "5.2"})
+
+    def test_a_statically_linked_program(self):
+        gcc("-static", "-o", self.path("static"), source="int main(void) { return 0; }")
+        self.assert_one_cause("program: .*/static is statically linked", "--", self.path("static"))
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can give a file away")
+    def test_a_setuid_program(self):
+        program = self.path("setuid")
+        shutil.copyfile("/bin/true", program)
+        os.chown(program, 65534, 65534)
+        os.chmod(program, 0o4755)
+        if os.statvfs(program).f_flag & os.ST_NOSUID:
+            self.skipTest("mounted nosuid")
+        self.assert_one_cause("program: .*/setuid is setuid", "--", program)
+
+    def test_a_program_of_another_architecture(self):
+        copy_for_another_machine("/bin/true", self.path("foreign"))
+        self.assert_one_cause("program: .*/foreign is for another architecture", "--", self.path("foreign"))
+
+    def test_it_is_switched_off(self):
+        self.assert_one_cause("environment: FUSELN_MODE=off", "--", "sleep", "0.3", env={"FUSELN_MODE": "off"})
+        self.assert_one_cause("environment: FUSELN_ONLY=python.,x does not name this program .sleep",
+                              "--", "sleep", "0.3", env={"FUSELN_ONLY": "python?,x"})
+
+    def test_a_wrapper_that_drops_the_preload(self):
+        dropped = "run: the preload was dropped on the way: .*/sleep "
+        self.assert_one_cause(dropped, "--", "env", "-u", "LD_PRELOAD", "sleep", "0.5")
+        self.assert_one_cause(dropped, "--", "env", "-i", "/bin/sleep", "0.5")
+        with open(self.path("wrapper"), "w", encoding="ascii") as file:
+            file.write("#!/bin/sh\nunset LD_PRELOAD\nsleep 0.5\n")
+        os.chmod(self.path("wrapper"), 0o755)
+        self.assert_one_cause(dropped, "--", "./wrapper")
+
+    # More of the library
+
+    def test_a_library_that_is_not_there_damaged_or_of_another_machine(self):
+        os.mkdir(self.path("bin"))
+        command, library = self.path("bin/fuseln"), self.path("bin/libfuseln.so")
+        shutil.copy(COMMAND, command)
+        self.assert_one_cause("library: no libfuseln.so", command=command)
+        with open(library, "w", encoding="ascii") as file:
+            file.write("nothing")
+        self.assert_one_cause("library: .*damaged", command=command)
+        with open(f"{BUILD}/libfuseln.so", "rb") as whole, open(library, "wb") as file:
+            file.write(whole.read(200000))
+        self.assert_one_cause("library: .*does not load", command=command)
+        copy_for_another_machine(f"{BUILD}/libfuseln.so", library)
+        self.assert_one_cause("library: .*another architecture", command=command)
+
+    def test_a_library_whose_path_cannot_be_preloaded(self):
+        os.mkdir(self.path("two words"))
+        shutil.copy(COMMAND, self.path("two words/fuseln"))
+        shutil.copy(f"{BUILD}/libfuseln.so", self.path("two words/libfuseln.so"))
+        self.assert_one_cause("library: .*blank or a colon", command=self.path("two words/fuseln"))
+
+    def test_a_library_of_another_build(self):
+        shutil.copy(COMMAND, self.path("fuseln"))
+        gcc("-shared", "-fPIC", "-o", self.path("libfuseln.so"), source="int nothing;")
+        done = self.doctor(command=self.path("fuseln"))
+        self.assertIn("is of another build than this command", done.stdout)
+        self.assertEqual(done.returncode, 0, done.stdout)
+
+    # More of the driver
+
+    def driver_of(self, source):
+        os.makedirs(self.path("driver"), exist_ok=True)
+        head = "int cuDriverGetVersion(int *v) { *v = 12040; return 0; }\n"
+        gcc("-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-o", self.path("driver/libcuda.so.1"), source=head + source)
+        return self.path("driver")
+
+    def test_a_driver_that_crashes_fails_or_is_a_stub(self):
+        crash = self.driver_of("int cuInit(unsigned f) { __builtin_trap(); return f; }")
+        self.assert_one_cause("driver: cuInit failed: it was killed by signal", driver=crash)
+        fails = self.driver_of("int cuInit(unsigned f) { return 999 + (int)f; }")
+        self.assert_one_cause("driver: cuInit failed with error 999", driver=fails)
+        stub = self.driver_of("int cuInit(unsigned f) { return 34 + (int)f; }")
+        self.assertIn("stubs", self.doctor(driver=stub).stdout)
+        with open(self.path("driver/libcuda.so.1"), "w", encoding="ascii") as file:
+            file.write("nothing")
+        self.assert_one_cause("driver: libcuda.so.1 does not load", driver=self.path("driver"))
+
+    def test_no_device(self):
+        none = self.driver_of("int cuInit(unsigned f) { return 100 + (int)f; }")
+        self.assert_one_cause("device: the driver shows no device", driver=none)
+        self.assertIn("CUDA_VISIBLE_DEVICES is set here: 7",
+                      self.doctor(driver=none, env={"CUDA_VISIBLE_DEVICES": "7"}).stdout)
+
+    def test_a_device_that_the_driver_is_too_old_for(self):
+        if self.ptx() <= 12000:
+            self.skipTest("every driver that fuseln supports takes this build's PTX")
+        self.assert_one_cause(r"device: .*11\.0: image compute_90 .*too old",
+                              env={"SOFTGPU_CC": "11.0", "SOFTGPU_DRIVER_VERSION": "12000"})
+
+    @staticmethod
+    def ptx():
+        with open(f"{BUILD}/generated/images.inc", encoding="ascii") as file:
+            major, minor = re.search(r'compute, \d+, "\w+ (\d+)\.(\d+)', file.read()).groups()
+        return 1000 * int(major) + 10 * int(minor)
+
+    def test_which_image_and_why(self):
+        for cc, line in {"8.0": "image sm_80 by .* .machine code for just this device",
+                         "8.9": "image sm_80 by .*newest machine code for 8.x that is not above 8.9",
+                         "11.0": "image compute_90 by .*PTX.*no machine code for 11.x"}.items():
+            done = self.doctor(env={"SOFTGPU_CC": cc, "SOFTGPU_DEVICES": "2"})
+            self.assertEqual(len(re.findall(f"ok   device: [01]: .*{line}", done.stdout)), 2, done.stdout)
+
+    def test_the_image_is_the_one_that_kernels_are_loaded_from(self):
+        gcc(*[f"-I{path}" for path in (f"{BUILD}/generated", f"{SOURCE}/src", f"{SOURCE}/kernels", f"{SOURCE}/hooks",
+                                       f"{SOURCE}/tools/fuseln")],
+            "-D_GNU_SOURCE", "-o", self.path("images"), f"{SOURCE}/tools/fuseln/doctor_image.c",
+            f"{BUILD}/libfuseln_archive.a", "-ldl", "-lpthread", source=IMAGES)
+        subprocess.run([self.path("images")], check=True)
+
+    # More of the environment
+
+    def test_variables(self):
+        bad = self.bad_lines(env={"FUSELN_SCRATCH": "lots", "FUSELN_SKIP": "dx,nonsense", "FUSELN_MODE": "Off",
+                                  "FUSELN_HOOKS": "runtime", "FUSELN_LOG": "loud:/nonexistent/log"})
+        self.assertEqual(len(bad), 4, bad)
+        self.assertIn("SCRATCH=lots is not valid (allowed: bytes", "".join(bad))
+        done = self.doctor(env={"FUSELN_REPROT": "x", "FUSELN_LOG": f"error:{self.path('log')}"})
+        self.assertRegex(done.stdout, r"note environment: FUSELN_REPROT is not a variable .*FUSELN_REPORT\)\n  +correct")
+        self.assertRegex(done.stdout, "ok   environment: FUSELN_LOG=error:/")
+        self.assertEqual(done.returncode, 0)
+        self.assertFalse(os.path.exists(self.path("log")))
+
+    def test_places_that_cannot_be_written(self):
+        for name in "FUSELN_REPORT", "FUSELN_TRACE":
+            self.assert_one_cause(f"environment: {name}: .*/no/r.1?json cannot be written: No such",
+                                  env={name: self.path("no/r.json")})
+        self.assert_one_cause("FUSELN_LOG: .*/no/log cannot", env={"FUSELN_LOG": f"info:{self.path('no/log')}"})
+        self.assert_one_cause("FUSELN_REPORT: .* Is a directory", env={"FUSELN_REPORT": self.folder})
+        self.assertEqual(self.bad_lines(env={"FUSELN_REPORT": self.path("r-%p.json"), "FUSELN_TRACE": "stderr"}), [])
+
+    def test_other_preloads(self):
+        gcc("-shared", "-fPIC", "-o", self.path("other.so"), source="int other;")
+        copy_for_another_machine(self.path("other.so"), self.path("foreign.so"))
+        shutil.copy(self.path("other.so"), self.path("libasan.so.8"))
+        shutil.copy(self.path("other.so"), self.path("libfuseln.so.1"))
+        self.assert_one_cause("preload: LD_PRELOAD: .*/missing.so was not found",
+                              env={"LD_PRELOAD": self.path("missing.so")})
+        self.assert_one_cause("preload: LD_PRELOAD: .*/foreign.so is for another architecture",
+                              env={"LD_PRELOAD": self.path("foreign.so")})
+        self.assert_one_cause("preload: LD_PRELOAD holds .*/libasan.so.8",
+                              env={"LD_PRELOAD": f"{self.path('other.so')}:{self.path('libasan.so.8')}"})
+        self.assert_one_cause("preload: LD_PRELOAD holds another fuseln",
+                              env={"LD_PRELOAD": self.path("libfuseln.so.1")})
+        good = self.doctor(env={"LD_PRELOAD": f"{BUILD}/libfuseln.so {self.path('other.so')}"})
+        self.assertRegex(good.stdout, "ok   preload: LD_PRELOAD holds .*/libfuseln.so")
+        self.assertRegex(good.stdout, "note preload: another preload, in LD_PRELOAD: .*/other.so")
+        self.assertEqual(good.returncode, 0)
+        by_name = self.doctor(env={"LD_PRELOAD": "libfuseln.so", "LD_LIBRARY_PATH": f"{SOFTGPU}:{BUILD}"})
+        self.assertIn("ok   preload: LD_PRELOAD holds libfuseln.so\n", by_name.stdout)
+
+    def test_an_existing_preload_stays_behind_ours_and_asan_in_front(self):
+        gcc("-shared", "-fPIC", "-o", self.path("other.so"), source="int other;")
+        shutil.copy(self.path("other.so"), self.path("libasan.so.8"))
+        for first, order in ("other.so", ("libfuseln", "other")), ("libasan.so.8", ("libasan", "libfuseln", "other")):
+            done = self.doctor("--", "printenv", "LD_PRELOAD",
+                               env={"LD_PRELOAD": f"{self.path(first)}:{self.path('other.so')}"})
+            names = re.findall(r"/(libfuseln|libasan|other)\.so", done.stderr)
+            self.assertEqual(tuple(dict.fromkeys(names)), order, done.stderr)
+
+    # More of the program
+
+    def test_programs_that_cannot_be_run(self):
+        with open(self.path("text"), "w", encoding="ascii") as file:
+            file.write("nothing")
+        self.assert_one_cause("program: nosuchprogram: not found", "--", "nosuchprogram")
+        self.assert_one_cause("program: ./text: Permission denied", "--", "./text")
+        os.chmod(self.path("text"), 0o755)
+        self.assert_one_cause("program: ./text is neither a program nor a script", "--", "./text")
+        with open(self.path("text"), "w", encoding="ascii") as file:
+            file.write("#!/no/interpreter -x\n")
+        self.assert_one_cause("program: ./text: its interpreter /no/interpreter", "--", "./text")
+
+    def test_a_program_with_another_c_library(self):
+        musl, missing = self.path("musl"), self.path("missing")
+        gcc("-Wl,--dynamic-linker=/lib/ld-musl-x86_64.so.1", "-o", musl, source="int main(void) { return 0; }")
+        gcc("-Wl,--dynamic-linker=/lib/ld-none.so.1", "-o", missing, source="int main(void) { return 0; }")
+        self.assert_one_cause("program: .* uses the C library musl", "--", musl)
+        self.assert_one_cause("program: .* needs the loader /lib/ld-none.so.1", "--", missing)
+
+    def test_a_script_is_followed_to_its_interpreter(self):
+        gcc("-static", "-o", self.path("static"), source="int main(void) { return 0; }")
+        with open(self.path("script"), "w", encoding="ascii") as file:
+            file.write(f"#!{self.path('static')} -x\n")
+        os.chmod(self.path("script"), 0o755)
+        self.assert_one_cause("program: .*/static is statically linked", "--", "./script")
+
+    # More of the run
+
+    def test_a_static_program_behind_a_wrapper(self):
+        gcc("-static", "-o", self.path("static"),
+            source="#include <unistd.h>\nint main(void) { usleep(500000); return 0; }")
+        self.assert_one_cause("run: .*/static .*is statically linked", "--", "sh", "-c", "./static; true")
+
+    def test_a_program_without_cuda(self):
+        done = self.doctor("--", "sh", "-c", "sleep 0.3; echo out; echo err >&2; exit 3")
+        self.assertEqual(done.returncode, 0)
+        self.assertRegex(done.stdout, "note run: libfuseln.so is in .*, but it loads no CUDA library")
+        self.assertIn("note run: the program ended with exit code 3", done.stdout)
+        self.assertNotIn("out\n", done.stdout)
+        self.assertEqual(done.stderr, "out\nerr\n")
+
+    def test_a_program_that_launches_out_of_sight(self):
+        code = "import ctypes, time; ctypes.CDLL('libcuda.so.1'); time.sleep(0.3)"
+        done = self.doctor("--", sys.executable, "-c", code)
+        self.assertEqual(done.returncode, 0)
+        self.assertRegex(done.stdout, "note run: .* loads CUDA, but no kernel launch was seen\n.*RTLD_DEEPBIND.*dlvsym")
+        self.assertRegex(done.stdout, "ok   run: driver library loaded: .*/libcuda.so.1")
+
+    def test_a_launch_that_is_seen_only_without_rtld_deepbind(self):
+        gcc("-shared", "-fPIC", "-w", "-o", self.path("step.so"), f"-L{SOFTGPU}", "-l:libcudart.so.13", source=LAUNCH)
+        gcc("-o", self.path("host"), "-D_GNU_SOURCE", "-ldl", source=HOST)
+        seen = self.doctor("--", "./host", "./step.so")
+        self.assertEqual(seen.returncode, 0, seen.stdout + seen.stderr)
+        self.assertIn("ok   run: 1 layer norms recognised, 1 replaced\n", seen.stdout)
+        self.assertRegex(seen.stdout, r"note run: step.so, build .*unverified.\n  +.*FUSELN_SKIP=build=[0-9a-f]{40} ")
+        os.mkdir(self.path("newer"))
+        gcc("-shared", "-fPIC", "-Wl,-soname,libcudart.so.99", "-o", self.path("newer/libcudart.so.99"), source="int a;")
+        newer = self.doctor("--", "./host", "newer/libcudart.so.99")
+        self.assertRegex(newer.stdout, "note run: CUDA runtime loaded: .*/libcudart.so.99, of a release that fuseln does")
+        hidden = self.doctor("--", "./host", "./step.so", "deep")
+        self.assertRegex(hidden.stdout, "note run: .*/host, which loads CUDA, but no kernel.*\n.*RTLD_DEEPBIND")
+
+    def test_a_program_is_stopped_in_time(self):
+        done = self.doctor("--seconds", "1", "--", "sh", "-c", "sleep 100; true")
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("the program was stopped after 1 s", done.stdout)
+
+    def test_a_program_that_is_only_looked_at(self):
+        done = self.doctor("--no-run", "--", "touch", "file", env={"FUSELN_ONLY": "x"})
+        self.assertEqual(done.returncode, 0)
+        self.assertFalse(os.path.exists(self.path("file")))
+        self.assertIn("note environment: FUSELN_ONLY=x does not name", done.stdout)
+
+    # Good ones
+
+    def test_nothing_is_wrong(self):
+        self.assertEqual(self.bad_lines(), [])
+
+    def test_json_says_the_same(self):
+        env = {"SOFTGPU_CC": "5.2", "FUSELN_MODE": "observe"}
+        said = json.loads(self.doctor("--json", env=env).stdout)
+        lines = self.doctor(env=env).stdout.splitlines()
+        self.assertEqual(said["bad"], 1)
+        self.assertEqual([f"{f['finding']:<4} {f['check']}: {f['text']}" for f in said["findings"]],
+                         [line for line in lines if not line.startswith("     ")])
+        self.assertEqual([f["remedy"] for f in said["findings"] if f["remedy"]],
+                         [line.strip() for line in lines if line.startswith("     ")])
+        self.assertEqual(sorted(said["fuseln"]), ["commit", "version"])
+
+    def test_usage(self):
+        self.assertEqual(self.doctor("--help").returncode, 0)
+        for arguments in ["--nonsense"], ["--seconds"], ["--seconds", "0"], ["--seconds", "1x"], ["-x"]:
+            done = self.doctor(*arguments)
+            self.assertEqual((done.returncode, done.stdout), (2, ""))
+            self.assertRegex(done.stderr, r"^fuseln doctor: .*\n$")
+            self.assertEqual(done.stderr.count("\n"), 1)
+
+    def on_softgpu(self, code, *options, **env):
+        if not os.path.exists(PYTHON):
+            self.skipTest("no environment with PyTorch (TEST_VENV)")
+        run = [f"{SOURCE}/tests/softgpu/run", "--no-fuseln", "--"]
+        return self.doctor(*options, "--", PYTHON, "-c", code, prefix=run, driver=None, env=env)
+
+    def test_a_training_step(self):
+        done = self.on_softgpu(STEP)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("done\n", done.stderr)
+        for line in (r"the preload is in effect: \d+ kernel launches seen in 1 process",
+                     "9 layer norms recognised, 9 replaced", "3 pairs", "device 0: .*image sm_90 by",
+                     "libtorch_cuda.so, build .*, shared CUDA runtime", r"CUDA runtime loaded: .*libcudart.so.13",
+                     "driver library loaded: .*libcuda.so.1"):
+            self.assertRegex(done.stdout, f"\nok   run: {line}")
+
+    def test_a_training_step_in_which_nothing_is_replaced(self):
+        skipped = self.on_softgpu(STEP, FUSELN_SKIP="forward,backward")
+        self.assertRegex(skipped.stdout, "note run: 9 layer norms recognised, 0 replaced\n")
+        self.assertRegex(skipped.stdout, r"note run: 9 passed on to the original \(skip\)")
+        self.assertEqual(skipped.returncode, 0, skipped.stdout)
+
+    def test_a_training_step_on_a_device_without_an_image(self):
+        done = self.on_softgpu(STEP, SOFTGPU_CC="5.2")
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stdout, "BAD  run: 9 layer norms recognised, 0 replaced\n")
+        self.assertRegex(done.stdout, r"note run: 9 passed on to the original \(image\)")
+
+    def test_a_program_without_layer_norms(self):
+        done = self.on_softgpu("import torch; torch.zeros(4).cuda()\n"
+                               "try:\n  torch.nn.functional.group_norm(torch.ones(2, 4, 8).cuda(), 2)\n"
+                               "except RuntimeError: pass")
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertRegex(done.stdout, "note run: (No layer norm was recognised|.*no kernel launch was seen)")
+
+
+if __name__ == "__main__":
+    unittest.main()

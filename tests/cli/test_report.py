@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+"""fuseln report: many reports as one table, and one clear line for each file that is none."""
+import copy
+import json
+import random
+import re
+import unittest
+
+from cli import Command
+
+SITE = {"target": "pytorch/forward/vectorized/f32", "symbol": "_Zfwd", "library": "libtorch_cuda.so", "build_id": "ab12",
+        "build": "known", "runtime": "shared", "op": "forward", "dtype": "f32", "rms": False, "cols": 1024, "device": 0,
+        "boundary": "runtime", "access_bytes": 16, "null_arguments": [], "rows": 64, "rows_min": 64, "rows_max": 256,
+        "kernel": "fuseln_ln_forward_warp8_f32", "launches": 10, "substituted": 6,
+        "passed_through": {"capture": 4}, "verify": None, "measure": None}  # fmt: skip
+DX = SITE | {"target": "pytorch/dx/vectorized/f32", "op": "dx", "launches": 5, "substituted": 5, "passed_through": {},
+             "pairs": 4, "unpaired": {"call": 1}}  # fmt: skip
+REPORT = {"schema": 1, "fuseln": {"version": "0.1.0", "commit": "abc", "mode": "replace"}, "written_at": 1.5, "final": True,
+          "process": {"pid": 7, "host": "h", "rank": None, "command": ["python"], "seconds": 1.5},
+          "devices": [{"index": 0, "name": "GPU", "compute_capability": "9.0", "driver": "13.2", "image": "sm_90",
+                       "compiler": "NVRTC", "scratch_bytes": 4096}],
+          "totals": {"launches": 100, "recognised": 15, "substituted": 11, "passed_through": 4, "pairs": 4,
+                     "reasons": {"capture": 4}, "unpaired": {"call": 1}},
+          "why": None, "sites": [SITE, DX]}  # fmt: skip
+
+
+class Report(Command):
+    def write(self, name, report):
+        (self.dir / name).write_text(report if isinstance(report, str) else json.dumps(report))
+        return name
+
+    def of_rank(self, rank, launches=10):
+        report = copy.deepcopy(REPORT)
+        report["process"] |= {"rank": rank, "pid": 100 + rank}
+        report["sites"][0]["launches"] = launches
+        report["sites"][0]["substituted"] = launches - 4
+        report["totals"]["recognised"] = launches + 5
+        report["totals"]["substituted"] = launches + 1
+        return report
+
+    def merged(self, *reports):
+        files = [self.write(f"{i}.json", report) for i, report in enumerate(reports)]
+        done = self.fuseln("report", "--json", *files)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return json.loads(done.stdout)
+
+    def test_one_is_itself(self):
+        merged = self.merged(REPORT)
+        self.assertEqual({key: merged["totals"][key] for key in REPORT["totals"]}, REPORT["totals"])
+        for site, before in zip(merged["sites"], REPORT["sites"]):
+            for key in ("target", "op", "dtype", "cols", "rows_min", "rows_max", "launches", "substituted", "passed_through",
+                        "kernel"):  # fmt: skip
+                self.assertEqual(site[key], before[key])
+        self.assertEqual((merged["sites"][1]["pairs"], merged["sites"][1]["unpaired"]), (4, {"call": 1}))
+
+    def test_ranks_and_restarts_add_up(self):
+        reports = [self.of_rank(0), self.of_rank(0), self.of_rank(1, 20)]
+        reports[2]["sites"][0] |= {"rows_min": 1, "rows_max": 900, "device": 1}
+        merged = self.merged(*reports)
+        site = merged["sites"][0]
+        self.assertEqual((site["launches"], site["substituted"], site["passed_through"]), (40, 28, {"capture": 12}))
+        self.assertEqual((site["rows_min"], site["rows_max"], site["by_rank"]), (1, 900, {"0": 20, "1": 20}))
+        self.assertEqual(merged["totals"]["recognised"], 15 + 15 + 25)
+        self.assertEqual(merged["differences"], ["pytorch/dx/vectorized/f32, 1024 columns: 5 launches in rank 1, 10 in rank 0"])
+        self.assertEqual([d["count"] for d in merged["devices"]], [3])
+        self.assertEqual(len(merged["files"]), 3)
+
+    def test_ranks_that_agree_are_not_named(self):
+        self.assertEqual(self.merged(self.of_rank(0), self.of_rank(1))["differences"], [])
+        self.assertEqual(self.merged(REPORT, REPORT)["differences"], [])
+
+    def test_sites_that_differ_in_what_they_are_stay_apart(self):
+        for change in ({"cols": 768}, {"build_id": "cd34"}, {"dtype": "f16"}, {"boundary": "driver"}, {"symbol": "_Zother"}):
+            other = copy.deepcopy(REPORT)
+            other["sites"] = [SITE | change]
+            self.assertEqual(len(self.merged(REPORT, other)["sites"]), 3, change)
+
+    def test_the_table(self):
+        long = self.of_rank(0)
+        long["sites"][0] |= {"target": "pytorch/" + "x" * 90, "build": "unverified", "rows_min": 0, "rows_max": 10**9,
+                             "passed_through": {f"reason{i}": 10**9 for i in range(9)}, "launches": 10**9}  # fmt: skip
+        long["process"]["host"] = "\x1b[31m"
+        long["devices"][0]["name"] = "G" * 200 + "\x1b]0;title\x07"
+        files = [self.write("a.json", REPORT), self.write("b.json", long)]
+        done = self.fuseln("report", *files)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertLessEqual(max(map(len, done.stdout.splitlines())), 100)
+        self.assertNotRegex(done.stdout, "[\x00-\x09\x0b-\x1f\x7f]")
+        self.assertRegex(done.stdout, r"(?m)^pytorch/forward/vectorized/f32 +1024 +64-256 +10 +6 capture 4$")
+        self.assertIn("* of a build that was not tested", done.stdout)
+        self.assertIn("8 backwards read dY and X once; others did not:", done.stdout)
+        self.assertRegex(done.stdout, r"8  capture +in stream capture")
+
+    def test_nothing_recognised_says_why(self):
+        report = copy.deepcopy(REPORT) | {"why": "No layer norm was recognised: reasons.", "sites": []}
+        report["totals"] |= {"recognised": 0, "substituted": 0, "passed_through": 0, "reasons": {}}
+        done = self.fuseln("report", self.write("a.json", report))
+        self.assertIn("No layer norm was recognised: reasons.", done.stdout)
+
+    def test_a_bad_file_is_one_line_and_the_others_are_added_up(self):
+        bad = {
+            "not JSON": "fuseln 0.1.0, mode replace\n", "nothing": "", "a number": "3", "a list": "[]", "no report": "{}",
+            "another schema": json.dumps(REPORT | {"schema": 2}), "a huge number": re.sub("100", "9" * 40, json.dumps(REPORT)),
+            "a huge count": re.sub(r'"launches": 10,', '"launches": 9223372036854775807,', json.dumps(REPORT)),
+            "a negative count": re.sub(r'"launches": 10,', '"launches": -2,', json.dumps(REPORT)),
+            "a text for a count": re.sub(r'"launches": 10,', '"launches": "10",', json.dumps(REPORT)),
+            "no totals": json.dumps({k: v for k, v in REPORT.items() if k != "totals"}),
+            "a site of none": json.dumps(REPORT | {"sites": [None]}),
+            "a reason of none": re.sub(r'"capture": 4', '"capture": null', json.dumps(REPORT)),
+            "twice the same": '{"schema": 1, "schema": 1}', "deep": "[" * 100000, "a NUL": '{"schema": "\\u0000"}',
+        }  # fmt: skip
+        good = self.write("good.json", REPORT)
+        for what, text in bad.items():
+            with self.subTest(what):
+                done = self.fuseln("report", self.write("bad.json", text), good)
+                self.assert_one_line(done, 2, "fuseln report: bad.json: ")
+                self.assertIn("1 report, mode replace: 100 kernel launches", done.stdout)
+        for name in ("none.json", "."):
+            self.assert_one_line(self.fuseln("report", name, good), 2, name)
+
+    def test_cut_off_at_every_byte(self):
+        text = json.dumps(REPORT)
+        for length in range(len(text)):
+            done = self.fuseln("report", self.write("cut.json", text[:length]))
+            self.assert_one_line(done, 2, "fuseln report: cut.json: ")
+            self.assertEqual(done.stdout, "")
+
+    def test_damaged_anywhere(self):
+        """A byte of another value: a report, or one line; never a crash."""
+        draw, text = random.Random(1), json.dumps(REPORT).encode()
+        for _ in range(400):
+            at = draw.randrange(len(text))
+            (self.dir / "damaged.json").write_bytes(text[:at] + bytes([draw.randrange(256)]) + text[at + 1:])
+            done = self.fuseln("report", "damaged.json")
+            self.assertIn(done.returncode, (0, 2), done.stderr)
+            self.assertEqual(len(done.stderr.splitlines()), done.returncode // 2, done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

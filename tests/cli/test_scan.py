@@ -1,0 +1,514 @@
+#!/usr/bin/env python3
+"""`fuseln scan`: what it says of libraries, cubins, wheels and folders, and that no broken file ends it by a signal.
+Libraries are made here, by the compiler or byte by byte, with names that PyTorch's wheels register
+(tests/data/symbols); the wheel itself is scanned where it is installed."""
+import glob
+import json
+import os
+import pathlib
+import random
+import shutil
+import struct
+import subprocess
+import tempfile
+import time
+import unittest
+import zipfile
+
+BUILD = os.environ["TEST_BUILD"]
+SOURCE = pathlib.Path(os.environ["TEST_SOURCE"])
+FUSELN = os.environ.get("TEST_FUSELN", f"{BUILD}/fuseln")
+VENV = os.environ.get("TEST_VENV", "")
+WHEEL = (glob.glob(f"{VENV}/lib/python3*/site-packages/torch/lib/libtorch_cuda.so") or [None])[0]
+CUDART = (glob.glob(f"{VENV}/lib/python3*/site-packages/nvidia/cu13/lib/libcudart.so.13") or [None])[0]
+KNOWN_BUILD = "4b4d248841eeece6dc64c71462b5cb1071864cd9"
+NAMES = (SOURCE / "tests/data/symbols/torch-2.15.0.txt").read_text().split()
+FORWARD = next(name for name in NAMES if "vectorized_layer_norm_kernelIffLb0E" in name)
+FOREIGN = (SOURCE / "tests/data/symbols/ctranslate2-4.8.5.txt").read_text().split()
+UNMATCHED = FORWARD.replace("28vectorized_layer_norm_kernelI", "22another_layer_norm_kernelI")
+RUNTIME = "CUDA driver version is insufficient for CUDA runtime version"
+CC = os.environ.get("CC", "cc")
+SHF_ALLOC, PROGBITS, STRTAB, CUDA, X86_64 = 2, 1, 3, 190, 62
+
+
+def scan(*arguments, **options):
+    return subprocess.run([FUSELN, "scan", *map(str, arguments)], capture_output=True, text=True, errors="replace",
+                          timeout=120, **options)
+
+
+def strings(*names):
+    return b"\0" + b"".join(name.encode() + b"\0" for name in names)
+
+
+def elf(sections, machine=X86_64, **changes):
+    """A file of [(name, type, flags, bytes)]; changes: fields of its header."""
+    names, body, table = b"\0", b"", [bytes(64)]
+    for name, kind, flags, data in sections + [(".shstrtab", STRTAB, 0, None)]:
+        at = len(names)
+        names += name.encode() + b"\0"
+        data = names if data is None else data
+        body += bytes(-len(body) % 8)
+        table.append(struct.pack("<IIQQQQIIQQ", at, kind, flags, 0, 64 + len(body), len(data), 0, 0, 8, 0))
+        body += data
+    body += bytes(-len(body) % 8)
+    fields = {"shoff": 64 + len(body), "shentsize": 64, "shnum": len(table), "shstrndx": len(table) - 1, "phoff": 0,
+              "phnum": 0} | changes
+    head = b"\x7fELF\2\1\1" + bytes(9) + struct.pack(
+        "<HHIQQQIHHHHHH", 3, machine, 1, 0, fields["phoff"], fields["shoff"], 0, 64, 56, fields["phnum"],
+        fields["shentsize"], fields["shnum"], fields["shstrndx"])
+    return head + body + b"".join(table)
+
+
+def library(*names, extra=()):
+    return elf([(".rodata", PROGBITS, SHF_ALLOC, strings(*names)), *extra])
+
+
+def cubin(*names):
+    return elf([(".strtab", STRTAB, 0, strings(*names))], machine=CUDA)
+
+
+def fatbin(*images):
+    body = b"".join(struct.pack("<HHIQ", 2, 0x101, 64, len(image)) + bytes(48) + image for image in images)
+    return struct.pack("<IHHQ", 0xba55ed50, 1, 16, len(body)) + body
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def write(self, name, data):
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        return path
+
+    def files(self, *paths, code=0):
+        """The files of the JSON document."""
+        result = scan("--json", "--symbols", *paths)
+        self.assertEqual(result.returncode, code, result.stderr)
+        return json.loads(result.stdout)["files"]
+
+    def one(self, data):
+        return self.files(self.write("one.so", data))[0]
+
+    def refused(self, path, message, *more):
+        result = scan(path, *more)
+        self.assertEqual(result.returncode, 2)
+        self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
+        self.assertIn(f"{path}", result.stderr)
+        self.assertIn(message, result.stderr)
+        return result.stdout
+
+
+class Usage(Case):
+    def test_help_tells_all(self):
+        text = scan("--help").stdout
+        for word in ("--json", "--symbols", "wheel", "folder", "build-id", "static", "Exit code"):
+            self.assertIn(word, text)
+
+    def test_wrong_usage_is_one_line(self):
+        for arguments in ([], ["--bogus"], ["--json"], ["--json=1", "."]):
+            result = scan(*arguments)
+            self.assertEqual((result.returncode, result.stdout), (2, ""), arguments)
+            self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
+
+    def test_other_files_are_refused_after_the_rest(self):
+        text = self.write("text", b"no ELF\n")
+        good = self.write("good.so", library(FORWARD))
+        self.assertIn("1 known kernel in 1", self.refused(text, "neither an ELF file, a wheel nor a folder", good))
+        self.assertIn("1 known kernel in 1", self.refused(self.folder / "missing", "No such file", good))
+        self.refused(self.write("empty", b""), "neither")
+        self.refused("/dev/null", "neither")
+
+    def test_a_pipe_is_not_waited_for(self):
+        os.mkfifo(self.folder / "pipe")
+        self.refused(self.folder / "pipe", "neither")
+        self.assertEqual(scan(self.folder).returncode, 0)
+
+    def test_output_that_cannot_be_written_is_said(self):
+        with open("/dev/full", "w") as full:
+            result = subprocess.run([FUSELN, "scan", self.folder], stdout=full, stderr=subprocess.PIPE, text=True)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("cannot write", result.stderr)
+
+
+class Text(Case):
+    def test_block(self):
+        path = self.write("many.so", library(*NAMES, *FOREIGN))
+        lines = scan(path).stdout.splitlines()
+        self.assertEqual(lines[0], str(path))
+        self.assertRegex(lines[1], r"build-id +none \(not tested\)")
+        self.assertRegex(lines[2], r"CUDA runtime +none seen")
+        self.assertRegex(lines[3], r"kernels +120$")
+        self.assertLessEqual(max(map(len, lines[1:])), 100)
+        rows = [line.split() for line in lines[5:lines.index("")]]
+        self.assertEqual(sum(int(row[3]) for row in rows), 120)
+        self.assertIn(["pytorch/forward/vectorized/f32", "forward", "f32", "1"], rows)
+        self.assertIn(["pytorch/rms-dgamma/template/bf16", "dgamma", "bf16", "6"], rows)
+        self.assertEqual(lines[-1], "1 ELF file scanned: 120 known kernels in 1 of them")
+
+    def test_symbols_follow_their_target(self):
+        lines = scan("--symbols", self.write("one.so", library(FORWARD, UNMATCHED))).stdout.splitlines()
+        at = next(i for i, line in enumerate(lines) if "pytorch/forward/vectorized/f32" in line)
+        self.assertEqual(lines[at + 1].strip(), FORWARD)
+        self.assertIn(f"    {UNMATCHED}", lines)
+
+    def test_nothing_is_one_line(self):
+        path = self.write("nothing.so", library(*FOREIGN))
+        self.assertEqual(scan(path).stdout.splitlines(), [
+            f"{path}: no known kernel; CUDA runtime: none seen",
+            "1 ELF file scanned: 0 known kernels in 0 of them"])
+        path.write_bytes(library(UNMATCHED))
+        self.assertIn("no known kernel; 1 of layer_norm_kernel.cu that no target matches", scan(path).stdout)
+
+    def test_control_characters_are_not_printed(self):
+        path = self.write("bad\x1b[31m.so", library(FORWARD))
+        self.assertNotIn("\x1b", scan(path).stdout)
+        self.assertEqual(self.files(path)[0]["path"], str(path).replace("\x1b", "?"))
+
+    def test_a_path_that_is_no_utf8(self):
+        path = os.fsencode(self.folder) + b"/\xff.so"
+        with open(path, "wb") as file:
+            file.write(library(FORWARD))
+        result = subprocess.run([FUSELN, "scan", "--json", path], capture_output=True, timeout=60)
+        self.assertTrue(json.loads(result.stdout)["files"][0]["path"].endswith("/?.so"))
+
+
+class Names(Case):
+    def test_every_release(self):
+        for table in sorted((SOURCE / "tests/data/symbols").glob("torch-*.txt")):
+            with self.subTest(table=table.name):
+                names = table.read_text().split()
+                found = self.one(library(*names))
+                listed = [name for target in found["targets"] for name in target["symbols"]]
+                self.assertEqual(sorted(listed + found["unmatched_symbols"]), sorted(set(names)))
+                self.assertEqual(found["kernels"], len(listed))
+
+    def test_of_other_programs_are_not_known(self):
+        for table in ("ctranslate2-4.8.5", "onnxruntime-gpu-1.31.1", "paddlepaddle-gpu-2.6.2", "vllm-0.33.0"):
+            names = (SOURCE / f"tests/data/symbols/{table}.txt").read_text().split()
+            self.assertEqual(self.one(library(*names))["kernels"], 0, table)
+
+    def test_only_whole_ones_are_known(self):
+        found = self.one(elf([(".rodata", PROGBITS, SHF_ALLOC, FORWARD.encode() + b"x\0" + FORWARD.encode())]))
+        self.assertEqual(found["kernels"], 0) # another name, and one that does not end
+
+    def test_what_stands_before_may_be_a_number(self):
+        found = self.one(elf([(".rodata", PROGBITS, SHF_ALLOC, b"\0\0@A" + strings(FORWARD)[1:])]))
+        self.assertEqual(found["kernels"], 1)
+
+    def test_other_sections_hold_none(self):
+        sections = (".text", PROGBITS, SHF_ALLOC | 4), (".strtab", STRTAB, 0), (".debug_str", PROGBITS, 0)
+        for name, kind, flags in sections:
+            self.assertEqual(self.one(elf([(name, kind, flags, strings(FORWARD))]))["kernels"], 0, name)
+
+    def test_large_model_data(self):
+        self.assertEqual(self.one(elf([(".lrodata", PROGBITS, SHF_ALLOC, strings(FORWARD))]))["kernels"], 1)
+
+    def test_cubin(self):
+        found = self.one(cubin(*NAMES))
+        self.assertEqual((found["kernels"], found["cubin"]), (120, True))
+        self.assertIn("none: device code", scan(self.folder / "one.so").stdout)
+
+    def test_fat_binaries_without_host_names(self):
+        images = fatbin(b"\x28\xb5\x2f\xfd" + bytes(12), cubin(*NAMES[:7])) + bytes(8) + fatbin(cubin(*NAMES[5:9]))
+        found = self.one(elf([(".nv_fatbin", PROGBITS, SHF_ALLOC, images)]))
+        self.assertEqual((found["kernels"], found["cubin"]), (9, False))
+
+    def test_each_name_counts_once(self):
+        images = fatbin(cubin(*NAMES), cubin(*NAMES))
+        found = self.one(library(*NAMES, *NAMES, extra=[(".nv_fatbin", PROGBITS, SHF_ALLOC, images)]))
+        self.assertEqual(found["kernels"], 120)
+
+
+@unittest.skipUnless(shutil.which(CC), "no compiler")
+class Linked(Case):
+    """What a linker makes."""
+
+    def link(self, name, *options, names=(FORWARD,), text=""):
+        source = self.write("source.c", ("const char *const names[] = {%s};" % ", ".join(
+            f'"{name}"' for name in (*names, text))).encode())
+        path = self.folder / name
+        subprocess.run([CC, "-shared", "-fPIC", "-o", path, source, *options], check=True)
+        return path
+
+    def runtime(self, path):
+        return self.files(path)[0]["cuda_runtime"]
+
+    def test_build_id(self):
+        known = self.files(self.link("known.so", f"-Wl,--build-id=0x{KNOWN_BUILD}"))[0]
+        self.assertEqual((known["build_id"], known["known_build"]), (KNOWN_BUILD, True))
+        self.assertIn(f"{KNOWN_BUILD} (known)", scan(self.folder / "known.so").stdout)
+        other = self.files(self.link("other.so", "-Wl,--build-id=0x0123"))[0]
+        self.assertEqual((other["build_id"], other["known_build"]), ("0123", False))
+        self.assertIn("0123 (not tested)", scan(self.folder / "other.so").stdout)
+        self.assertIsNone(self.files(self.link("none.so", "-Wl,--build-id=none"))[0]["build_id"])
+
+    def test_runtime(self):
+        self.assertEqual(self.runtime(self.link("plain.so")), {"link": "none seen", "library": None})
+        self.assertEqual(self.runtime(self.link("inside.so", text=RUNTIME)), {"link": "static", "library": None})
+        cudart = self.link("libcudart.so.99", "-Wl,-soname,libcudart.so.99", text=RUNTIME)
+        self.assertEqual(self.runtime(cudart)["link"], "itself")
+        shared = self.link("shared.so", "-Wl,--no-as-needed", cudart)
+        self.assertEqual(self.runtime(shared), {"link": "shared", "library": "libcudart.so.99"})
+        self.assertRegex(scan(shared).stdout, r"CUDA runtime +shared libcudart.so.99\n")
+        both = self.link("both.so", "-Wl,--no-as-needed", cudart, text=RUNTIME)
+        self.assertEqual(self.runtime(both), {"link": "static and shared", "library": "libcudart.so.99"})
+
+    def test_without_a_section_table(self):
+        cudart = self.link("libcudart.so.99", "-Wl,-soname,libcudart.so.99")
+        path = self.link("stripped.so", f"-Wl,--no-as-needed,--build-id=0x{KNOWN_BUILD}", cudart, names=NAMES)
+        data = bytearray(path.read_bytes())
+        data[40:48], data[58:64] = bytes(8), bytes(6) # e_shoff; e_shentsize, e_shnum, e_shstrndx
+        path.write_bytes(data)
+        found = self.files(path)[0]
+        self.assertEqual((found["kernels"], found["known_build"]), (120, True))
+        self.assertEqual(found["cuda_runtime"], {"link": "shared", "library": "libcudart.so.99"})
+
+    def test_broken_copies_end_it_by_no_signal(self):
+        cudart = self.link("libcudart.so.99", "-Wl,-soname,libcudart.so.99")
+        path = self.link("small.so", "-Wl,--no-as-needed", cudart, names=NAMES[:20], text=RUNTIME)
+        broken(self, path.read_bytes() + fatbin(cubin(*NAMES[:3])))
+
+
+def broken(case, data, seconds=40):
+    """Scans copies of a file that are cut short or have bytes changed, a hundred in one folder at a time; each alone
+    where the folder's scan ended in another way than by 0 or 2."""
+    drawn = random.Random(7)
+    copies = [data[:length] for length in {drawn.randrange(len(data)) for _ in range(300)} | set(range(0, 200, 3))]
+    shoff = struct.unpack_from("<Q", data, 40)[0]
+    places = list(range(64)) * 4 + [shoff + i for i in range(min(64 * 40, len(data) - shoff))] + \
+        list(range(64, min(64 + 56 * 12, len(data)))) + [drawn.randrange(len(data)) for _ in range(400)]
+    for place in places:
+        copy = bytearray(data)
+        for at in {place, drawn.choice(places)} if drawn.random() < .3 else {place}:
+            copy[at] = drawn.choice((0, 1, 0x7f, 0x80, 0xff, drawn.randrange(256)))
+        copies.append(bytes(copy))
+    started = time.monotonic()
+    for i in range(0, len(copies), 100):
+        paths = [case.write(f"broken/{i}/{j}.so", copy) for j, copy in enumerate(copies[i:i + 100])]
+        code = scan("--symbols", paths[0].parent).returncode
+        for path in paths if code not in (0, 2) else ():
+            case.assertIn(scan(path).returncode, (0, 2), kept(path))
+        case.assertIn(code, (0, 2))
+    case.assertLess(time.monotonic() - started, seconds)
+
+
+def kept(path):
+    return shutil.copy(path, tempfile.mkdtemp(prefix="fuseln-scan-"))
+
+
+class Broken(Case):
+    def test_made_ones_end_it_by_no_signal(self):
+        images = fatbin(cubin(*NAMES[:3]), cubin(*NAMES[2:5]))
+        broken(self, library(*NAMES[:5], RUNTIME, extra=[(".nv_fatbin", PROGBITS, SHF_ALLOC, images)]))
+        broken(self, cubin(*NAMES[:3]))
+
+    def test_impossible_headers(self):
+        sections = [(".rodata", PROGBITS, SHF_ALLOC, strings(FORWARD))]
+        for changes in ({"shoff": 2**64 - 1}, {"shoff": 2**64 - 64}, {"shoff": 1}, {"shnum": 65535}, {"shstrndx": 9},
+                        {"shentsize": 1}, {"shoff": 0, "phoff": 2**64 - 56, "phnum": 65535},
+                        {"shoff": 0, "phoff": 64, "phnum": 65535}):
+            self.refused(self.write("bad.so", elf(sections, **changes)), "its headers point beyond its end")
+
+    def test_a_count_that_overflows(self):
+        data = bytearray(elf([(".rodata", PROGBITS, SHF_ALLOC, strings(FORWARD))], shnum=0))
+        shoff, = struct.unpack_from("<Q", data, 40)
+        for count in (2**64 - 1, 2**58, 2**58 + 3, 2**32):
+            struct.pack_into("<Q", data, shoff + 32, count)
+            self.refused(self.write("bad.so", data), "its headers point beyond its end")
+        struct.pack_into("<Q", data, shoff + 32, 3) # and one that does not
+        self.assertEqual(self.one(data)["kernels"], 1)
+
+    def test_a_section_beyond_the_end(self):
+        data = bytearray(library(FORWARD))
+        shoff, = struct.unpack_from("<Q", data, 40)
+        for offset, size in ((len(data), 1), (2**64 - 1, 2), (64, 2**64 - 1), (64, len(data))):
+            struct.pack_into("<QQ", data, shoff + 64 + 24, offset, size)
+            self.refused(self.write("bad.so", data), "its headers point beyond its end")
+
+    def test_cut_short(self):
+        self.refused(self.write("bad.so", b"\x7fELF"), "cut short")
+        self.refused(self.write("bad.so", library(FORWARD)[:63]), "cut short")
+
+    def test_sections_that_overlap_take_no_time(self):
+        rodata = strings(*["_Z" * 2000] * 500)
+        data = elf([(".rodata", PROGBITS, SHF_ALLOC, rodata)])
+        shoff, = struct.unpack_from("<Q", data, 40)
+        head, rodata_header = data[:60] + struct.pack("<HH", 40002, 40001), data[shoff + 64:shoff + 128]
+        data = head + data[64:shoff + 64] + rodata_header * 40000 + data[shoff + 128:]
+        self.refused(self.write("bad.so", data), "overlap")
+
+    def test_more_names_than_there_can_be(self):
+        variants = (FORWARD.replace("4da244e1", f"{i:08x}") for i in range(70000))
+        self.refused(self.write("bad.so", library(*variants)), "kernel names without end")
+
+    def test_other_machines(self):
+        data = library(FORWARD)
+        for at, value in ((4, 1), (5, 2)):
+            other = bytearray(data)
+            other[at] = value
+            path = self.write("folder/other.so", other)
+            self.refused(path, "no 64-bit little-endian ELF file")
+            self.assertEqual(scan(path.parent).returncode, 0)
+
+    def test_a_file_that_shrinks_is_no_crash(self):
+        path = self.write("large.so", elf([(".rodata", PROGBITS, SHF_ALLOC, strings(*["_Zabc"] * 2000000))]))
+        for delay in (0, .001, .002, .004, .008):
+            data = path.read_bytes()
+            scanned = subprocess.Popen([FUSELN, "scan", path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(delay)
+            os.truncate(path, 100)
+            self.assertIn(scanned.wait(timeout=60), (0, 2))
+            path.write_bytes(data)
+
+
+class Folders(Case):
+    def test_are_walked(self):
+        self.write("a/b/deep.so", library(FORWARD))
+        self.write("a/text.py", b"pass\n")
+        self.write("a/nothing.so", library(*FOREIGN))
+        self.write("empty", b"")
+        os.symlink(self.folder / "a/b/deep.so", self.folder / "link.so")
+        os.symlink(self.folder, self.folder / "a/loop")
+        result = scan(self.folder)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertEqual(result.stdout.count("deep.so"), 1)
+        self.assertNotIn("nothing.so", result.stdout)
+        self.assertIn("2 ELF files scanned: 1 known kernel in 1 of them", result.stdout)
+
+    def test_named_links_are_followed(self):
+        os.symlink(self.write("real/one.so", library(FORWARD)), self.folder / "link.so")
+        os.symlink(self.folder / "real", self.folder / "link")
+        self.assertEqual([file["kernels"] for file in self.files(self.folder / "link.so", self.folder / "link")],
+                         [1, 1])
+
+    def test_one_without_any_says_so(self):
+        self.write("nothing.so", library(*FOREIGN))
+        self.assertEqual(scan(self.folder).stdout.splitlines()[0], f"{self.folder}: no known kernel in 1 ELF file")
+
+    def test_a_broken_file_does_not_stop_it(self):
+        self.write("a.so", library(FORWARD)[:100])
+        self.write("b.so", library(FORWARD))
+        self.assertIn("1 known kernel in 1", self.refused(self.folder, "a.so: cut short"))
+
+    def test_a_link_cycle_is_refused(self):
+        os.symlink(self.folder / "loop", self.folder / "loop")
+        self.refused(self.folder / "loop", "symbolic links")
+
+
+def reads_wheels():
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "empty.whl")
+        with zipfile.ZipFile(path, "w") as wheel:
+            wheel.writestr("a.py", "pass\n")
+        return "without libarchive" not in scan(path).stderr
+
+
+class Wheels(Case):
+    def wheel(self, name, members, compression=zipfile.ZIP_DEFLATED):
+        path = self.folder / name
+        with zipfile.ZipFile(path, "w", compression) as wheel:
+            for member, data in members.items():
+                wheel.writestr(member, data)
+        return path
+
+    def setUp(self):
+        super().setUp()
+        if not READS_WHEELS:
+            self.skipTest("built without libarchive")
+
+    def test_each_library_is_scanned(self):
+        for compression in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            members = {"torch/a.py": b"pass\n", "torch/lib/one.so": library(*NAMES), "empty": b"",
+                       "torch/lib/none.so": library(*FOREIGN), "t/two.so": library(FORWARD)}
+            path = self.wheel("two.whl", members, compression)
+            self.assertEqual([(file["path"], file["kernels"]) for file in self.files(path)],
+                             [(f"{path}:torch/lib/one.so", 120), (f"{path}:t/two.so", 1)])
+            self.assertIn("3 ELF files scanned: 121 known kernels in 2 of them", scan(path).stdout)
+
+    def test_one_larger_than_a_block(self):
+        data = library(FORWARD, extra=[(".data", PROGBITS, SHF_ALLOC, random.Random(1).randbytes(5 << 20)),
+                                       (".rodata.last", PROGBITS, SHF_ALLOC, strings(*NAMES))])
+        self.assertEqual(self.files(self.wheel("large.whl", {"large.so": data}))[0]["kernels"], 120)
+
+    def test_one_without_any_says_so(self):
+        path = self.wheel("none.whl", {"a.py": b"pass\n", "lib.so": library(*FOREIGN)})
+        self.assertEqual(scan(path).stdout.splitlines()[0], f"{path}: no known kernel in 1 ELF file")
+
+    def test_in_folders_by_their_name(self):
+        self.wheel("one.whl", {"a.so": library(FORWARD)})
+        self.wheel("checkpoint.pt", {"a.so": library(FORWARD)})
+        self.assertEqual([file["path"] for file in self.files(self.folder)], [f"{self.folder}/one.whl:a.so"])
+
+    def test_temporary_files_are_gone_and_go_where_they_should(self):
+        path, place = self.wheel("one.whl", {"a.so": library(FORWARD)}), self.folder / "tmp"
+        place.mkdir()
+        self.assertEqual(scan(path, env=os.environ | {"TMPDIR": str(place)}).returncode, 0)
+        self.assertEqual(list(place.iterdir()), [])
+        result = scan(path, env=os.environ | {"TMPDIR": str(self.folder / "missing")})
+        self.assertEqual(result.returncode, 2)
+        self.assertRegex(result.stderr, r"^fuseln scan: .*one.whl:a.so: cannot unpack it into .*TMPDIR.*\n$")
+
+    def test_a_broken_member_does_not_stop_it(self):
+        path = self.wheel("one.whl", {"a.so": library(FORWARD)[:100], "b.so": library(FORWARD)})
+        self.assertIn("1 known kernel in 1", self.refused(path, "a.so: cut short"))
+
+    def test_broken_ones_end_it_by_no_signal(self):
+        data = self.wheel("one.whl", {"a.so": library(*NAMES[:4]), "b.so": cubin(*NAMES[:4])}).read_bytes()
+        drawn, path = random.Random(3), self.folder / "one.whl"
+        for i in range(150):
+            copy = bytearray(data[:drawn.randrange(len(data))] if i % 2 else data)
+            for _ in range(drawn.randrange(1, 4)):
+                if copy:
+                    copy[drawn.randrange(len(copy))] = drawn.randrange(256)
+            path.write_bytes(copy)
+            self.assertIn(scan(path).returncode, (0, 2), i)
+
+
+@unittest.skipUnless(WHEEL, "the PyTorch wheel is not installed")
+class Wheel(Case):
+    """120: the names that the library was seen to register, each of them and no other, by tests/data/symbols."""
+
+    def check(self, path):
+        started = time.monotonic()
+        found, = self.files(path)
+        self.assertLess(time.monotonic() - started, 60)
+        self.assertEqual((found["build_id"], found["known_build"], found["kernels"]), (KNOWN_BUILD, True, 120))
+        self.assertEqual(found["cuda_runtime"], {"link": "shared", "library": "libcudart.so.13"})
+        self.assertEqual(found["unmatched"], 0)
+        self.assertEqual(sorted(name for target in found["targets"] for name in target["symbols"]), sorted(NAMES))
+
+    def test_library(self):
+        self.check(WHEEL)
+
+    def test_installed_folder(self):
+        self.check(pathlib.Path(WHEEL).parent.parent)
+
+    def test_zipped(self):
+        if not READS_WHEELS:
+            self.skipTest("built without libarchive")
+        path = self.folder / "torch.whl"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as wheel:
+            wheel.write(WHEEL, "torch/lib/libtorch_cuda.so")
+        self.check(path)
+
+    def test_memory_stays_small(self):
+        limit = (os.path.getsize(WHEEL) >> 10) + 100000 # the mapping, and no copy beside it
+        result = subprocess.run(["bash", "-c", f"ulimit -v {limit}; exec '{FUSELN}' scan '{WHEEL}'"],
+                                capture_output=True, text=True, timeout=60)
+        self.assertIn("120 known kernels", result.stdout, result.stderr)
+
+    @unittest.skipUnless(CUDART, "no CUDA runtime is installed")
+    def test_cuda_runtimes(self):
+        self.assertEqual(self.files(CUDART)[0]["cuda_runtime"]["link"], "itself")
+        inside = glob.glob(f"{VENV}/lib/python3*/site-packages/nvidia/cudnn/lib/libcudnn_ops.so.9")
+        for path in inside:
+            self.assertEqual(self.files(path)[0]["cuda_runtime"]["link"], "static")
+
+
+READS_WHEELS = reads_wheels()
+if __name__ == "__main__":
+    unittest.main()

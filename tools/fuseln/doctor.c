@@ -1,0 +1,121 @@
+/*
+ * fuseln doctor: is the preload in effect here, and what to do if it is not (doctor.h). This file: the command line,
+ * and how a finding is said.
+ */
+#include "doctor.h"
+
+#include "version.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+    struct doctor *doctor = state->input;
+    char *end;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->err_stream = fuseln_command_errors();
+        return 0;
+    case 'j':
+        doctor->findings = json_array();
+        return 0;
+    case 'n':
+        doctor->no_run = true;
+        return 0;
+    case 's':
+        doctor->seconds = (unsigned)strtoul(argument, &end, 10);
+        if (*argument < '0' || *argument > '9' || *end || doctor->seconds < 1 || doctor->seconds > 86400)
+            argp_error(state, "--seconds takes 1 to 86400, not %s", argument);
+        return 0;
+    case ARGP_KEY_ARG:
+        doctor->program = &state->argv[state->next - 1];
+        state->next = state->argc;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static void clean(char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7f)
+            *text = '?';
+}
+
+static json_t *text_or_null(const char *text)
+{
+    json_t *value = text ? json_string(text) : NULL;
+    return value ? value : text ? json_string("(not UTF-8)") : json_null();
+}
+
+void doctor_say(struct doctor *doctor, enum finding finding, const char *check, const char *remedy, const char *format,
+                ...)
+{
+    static const char *const names[] = {"ok", "note", "BAD"};
+    char text[3 * PATH_MAX], action[3 * PATH_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    snprintf(action, sizeof action, "%s", remedy ? remedy : "");
+    clean(text);
+    clean(action);
+    doctor->bad += finding == FINDING_BAD;
+    if (doctor->findings) {
+        json_array_append_new(doctor->findings,
+                              json_pack("{s:s,s:s,s:o,s:o}", "finding", names[finding], "check", check, "text",
+                                        text_or_null(text), "remedy", text_or_null(remedy ? action : NULL)));
+        return;
+    }
+    printf("%-4s %s: %s\n", names[finding], check, text);
+    if (remedy)
+        printf("       %s\n", action);
+    fflush(stdout);
+}
+
+static void print_json(struct doctor *doctor)
+{
+    json_t *all = json_pack("{s:{s:s,s:s},s:i,s:o}", "fuseln", "version", FUSELN_VERSION, "commit", FUSELN_COMMIT,
+                            "bad", (int)doctor->bad, "findings", doctor->findings);
+    json_dumpf(all, stdout, JSON_INDENT(1));
+    putchar('\n');
+    json_decref(all);
+}
+
+int fuseln_command_doctor(int argc, char **argv)
+{
+    static const struct argp_option accepted[] = {
+        {"json", 'j', NULL, 0, "Print the findings as JSON", 0},
+        {"no-run", 'n', NULL, 0, "Look at PROGRAM, but do not run it", 0},
+        {"seconds", 's', "N", 0, "Stop PROGRAM after N seconds, and judge by what was seen", 0},
+        {0}};
+    static const struct argp argp = {
+        .options = accepted,
+        .parser = parse,
+        .args_doc = "[-- PROGRAM [ARGUMENT...]]",
+        .doc =
+            "Says whether libfuseln.so takes effect here, and what to do if it does not: the library, the driver, the "
+            "devices and the image of each, the environment, other preloads. With PROGRAM also whether a preload can "
+            "get into it; then it is run with fuseln, its output on stderr, and its report is summed up.\v"
+            "Each finding is a line: ok, note (worth knowing) or BAD (it keeps fuseln from working), with what to do "
+            "under it. Nothing on the system is changed. Exit code: 0; 1 if anything is BAD; 2 for wrong usage.",
+    };
+    static struct doctor doctor;
+    doctor.name = argv[0];
+    argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &doctor);
+    doctor_check_library(&doctor);
+    doctor_check_driver(&doctor);
+    doctor_check_settings(&doctor);
+    doctor_check_preloads(&doctor);
+    if (doctor.program) {
+        doctor_check_program(&doctor);
+        doctor_run(&doctor);
+    }
+    if (doctor.findings)
+        print_json(&doctor);
+    return doctor.bad > 0;
+}

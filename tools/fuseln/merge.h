@@ -1,0 +1,33 @@
+/*
+ * Reports (schema 1) read and added up: of ranks, of restarts, of the processes of one run. For report.c and run.c.
+ */
+#ifndef FUSELN_MERGE_H
+#define FUSELN_MERGE_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+/* {"files": N, "ranks": [...], "totals": {...}, "devices": [...], "sites": [...], "differences": [...]}; sites are
+ * those of the reports, added up over devices and processes, most launches first. */
+struct fuseln_merged {
+    json_t *files;   /* one object for each file that was taken: file, rank, pid, host, seconds, mode, final */
+    json_t *devices; /* one for each kind: name, compute_capability, driver, image, count, scratch_bytes (largest) */
+    json_t *sites;   /* each with "by_rank": {rank: launches} besides a report's own fields */
+    json_t *totals;  /* as in a report */
+    json_t *differences; /* sites whose launches differ between ranks, as texts */
+    json_t *why;         /* why nothing was recognised, of the first file that says so; NULL if something was */
+};
+
+struct fuseln_merged fuseln_merge_new(void);
+void fuseln_merge_free(struct fuseln_merged *merged);
+
+/* Add a file. 0, or -1 with one line in ret_error, and nothing of the file is taken. */
+int fuseln_merge_add(struct fuseln_merged *merged, const char *path, char *ret_error, size_t error_size);
+/* After the last one: order the sites, find out where ranks differ. */
+void fuseln_merge_finish(struct fuseln_merged *merged);
+
+/* At most 100 columns. */
+void fuseln_merge_print(const struct fuseln_merged *merged, FILE *out);
+void fuseln_merge_print_json(const struct fuseln_merged *merged, FILE *out);
+
+#endif

@@ -1,0 +1,70 @@
+/*
+ * fuseln report FILE...: one table of many reports.
+ */
+#include "command.h"
+#include "merge.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+struct options {
+    bool json;
+    char **files;
+    int count;
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+    struct options *options = state->input;
+    (void)argument;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->err_stream = fuseln_command_errors();
+        return 0;
+    case 'j':
+        options->json = true;
+        return 0;
+    case ARGP_KEY_ARGS:
+        options->files = state->argv + state->next;
+        options->count = state->argc - state->next;
+        return 0;
+    case ARGP_KEY_NO_ARGS:
+        argp_error(state, "no report is named");
+        return EINVAL;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+int fuseln_command_report(int argc, char **argv)
+{
+    static const struct argp_option accepted[] = {{"json", 'j', NULL, 0, "Print JSON instead of a table", 0}, {0}};
+    static const struct argp argp = {
+        .options = accepted,
+        .parser = parse,
+        .args_doc = "FILE...",
+        .doc =
+            "Add up reports that fuseln wrote (FUSELN_REPORT=NAME.json): of the ranks of one run, of its restarts, of "
+            "its processes; print which layer norms were launched, how many were replaced, and why the others were "
+            "not.\v"
+            "Where the reports are of several ranks (RANK, OMPI_COMM_WORLD_RANK or SLURM_PROCID was set), sites whose "
+            "launches differ between ranks are named. A file that is not a report is named, and the others are still "
+            "added up. Exit code: 0; 2 if a file was not a report.",
+    };
+    struct options options = {0};
+    char error[400];
+    int code = 0;
+
+    argp_parse(&argp, argc, argv, 0, NULL, &options);
+    struct fuseln_merged merged = fuseln_merge_new();
+    for (int i = 0; i < options.count; i++)
+        if (fuseln_merge_add(&merged, options.files[i], error, sizeof error))
+            code = fuseln_command_fail(argv[0], EXIT_USAGE, "%s: %s", options.files[i], error);
+    fuseln_merge_finish(&merged);
+    if (options.json)
+        fuseln_merge_print_json(&merged, stdout);
+    else if (json_array_size(merged.files) > 0)
+        fuseln_merge_print(&merged, stdout);
+    fuseln_merge_free(&merged);
+    return code;
+}

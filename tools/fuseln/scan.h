@@ -1,0 +1,59 @@
+/*
+ * Private to `fuseln scan`: scan_elf.c reads one ELF file in memory, scan.c finds the files, scan_wheel.c those inside
+ * a wheel, scan_print.c says what was found. Files may be broken or hostile: every access is checked against the file's
+ * size, time and memory are bounded by it, and what is printed of a file's own strings is printable.
+ */
+#ifndef FUSELN_SCAN_H
+#define FUSELN_SCAN_H
+
+#include "command.h"
+#include "targets.h"
+
+#include <jansson.h>
+
+struct scan_kernel {
+    const char *symbol; /* in the file's mapping */
+    bool known;         /* a row matches it; else it only is of the same translation unit as known ones */
+    struct fuseln_target target;
+};
+
+/* What one ELF file holds. */
+struct scan_elf {
+    char build_id[41]; /* GNU build-id in hex; "" where there is none */
+    bool known_build;
+    bool cubin;                  /* device code itself: it has no CUDA runtime */
+    char runtime[64];            /* the shared CUDA runtime that it needs, "libcudart.so.13"; "" for none */
+    bool runtime_inside;         /* linked statically */
+    bool runtime_itself;         /* the file is a libcudart */
+    struct scan_kernel *kernels; /* each name once: known ones by op and target, then the others */
+    size_t known, others;
+};
+
+/* The bytes of an ELF file, mapped. NULL: *ret_elf is filled in, and freed by scan_elf_free. Else what is wrong. */
+const char *scan_elf_read(const unsigned char *bytes, size_t size, struct scan_elf *ret_elf);
+extern const char scan_foreign[]; /* one of these: an ELF file of another kind of machine */
+void scan_elf_free(struct scan_elf *elf);
+
+struct scan {
+    const char *name; /* "fuseln scan" */
+    bool json, symbols;
+    json_t *files, *errors;             /* with json */
+    size_t elf_files, holding, kernels; /* so far: files read, those with known kernels, these */
+    size_t failures;
+};
+
+/* One line on stderr, "fuseln scan: PATH: message"; fuseln scan will exit with EXIT_USAGE. */
+void scan_fail(struct scan *scan, const char *path, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Is it an open ELF file? Then it is scanned and printed, if it holds a kernel or was named. False: it is none. */
+bool scan_descriptor(struct scan *scan, int fd, const char *path, bool named);
+/* The ELF files in a wheel (an open zip archive), one after the other. */
+void scan_wheel(struct scan *scan, int fd, const char *path);
+
+void scan_print_file(struct scan *scan, const char *path, const struct scan_elf *elf);
+/* A folder or wheel that was named, and how many ELF files in it hold nothing. */
+void scan_print_nothing(struct scan *scan, const char *path, size_t elf_files);
+void scan_print_end(struct scan *scan);
+/* Control characters become '?', and with ascii everything that is not ASCII; the caller frees it. */
+char *scan_printable(const char *text, bool ascii);
+
+#endif
