@@ -32,14 +32,16 @@ def run_part(part, folder, small, seen):
     seen.update(site["kernel"] for site in report["sites"]) if report else None
     lines = [f"     {line}" for line in text.splitlines()] + [f"     WRONG {line}" for line in found]
     replaced = report["totals"]["substituted"] if report else 0
-    head = f"{'FAIL' if found else 'ok  '} {part}: {replaced} launches replaced, {time.monotonic() - start:.1f} s"
+    pairs = report["totals"]["pairs"] if report else 0
+    head = f"{'FAIL' if found else 'ok  '} {part}: {replaced} launches replaced, {pairs} pairs, {time.monotonic() - start:.1f} s"
     return "\n".join([head, *lines]), not found
 
 
 def check_bits(folder):
-    """The same step in processes of its own: two runs have the same bits; off and observe have the originals'."""
+    """The same step in processes of its own: two runs have the same bits, and so where dX and the gradients of gamma and
+    beta are apart; off and observe have the originals'."""
     modes = {mode: {"FUSELN_MODE": mode} for mode in ("off", "observe")}
-    runs = {"first": {}, "second": {}, **modes, "none": None}
+    runs = {"first": {}, "second": {}, "apart": {"FUSELN_SKIP": "pairs"}, **modes, "none": None}
     got = {}
     for name, env in runs.items():
         report_path = folder / f"bits-{name}.report.json"
@@ -50,8 +52,11 @@ def check_bits(folder):
         if status == 0 and name == "observe":
             assert report["totals"]["substituted"] == 0, report["totals"]
             assert set(preload.reasons(report)) == {"observe"}, preload.reasons(report)
+        if status == 0 and name in ("first", "apart"):
+            pairs = report["totals"]["pairs"]
+            assert (pairs > 0) == (name == "first"), f"{name}: {pairs} pairs, {report['totals']['unpaired']}"
     found = [f"{name}: {lines[-1]}" for name, lines in got.items() if not lines or lines[-1].startswith("exit")]
-    for one, two in (("first", "second"), ("none", "off"), ("none", "observe")):
+    for one, two in (("first", "second"), ("first", "apart"), ("none", "off"), ("none", "observe")):
         other = [f"{a} | {b}" for a, b in zip(got[one], got[two]) if a != b]
         found += [f"{one} and {two} differ in {len(other)} outputs, first {other[0]}"] if other else []
     return "\n".join([f"{'FAIL' if found else 'ok  '} bits", *(f"     WRONG {line}" for line in found)]), not found

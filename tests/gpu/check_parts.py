@@ -326,7 +326,7 @@ def part_huge():
 
 def part_bits():
     for name, dtype in NAMES.items():
-        for rows, cols in ((64, 64), (33, 261), (7, 4096), (3, 20001)):
+        for rows, cols in ((64, 64), (33, 261), (7, 4096), (3, 20001), (2200, 64), (2200, 261)):  # the last in pairs
             draw = generator(rows)
             x, dy = (cases.random(draw, rows, cols, dtype) for _ in range(2))
             gamma, beta = cases.random(draw, 2, cols, dtype)
