@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # tools/test.sh [--all]: sets up, builds, and runs every test that this machine can run, then the budgets. Prints what
-# was skipped, and fails on any skip but those that need a GPU. --all adds what takes long: more drawn cases and random programs, the mutants
-# of our kernels and of the rules of pairing, and programs of large wheels. Last line: the counts.
+# was skipped, and fails on any skip but those that need a GPU. --all adds what takes long: more drawn cases and random
+# programs, the mutants of our kernels and of the rules of pairing, programs of large wheels. Last line: the counts.
 set -euo pipefail
 . "$(dirname "$0")/setup.sh"
 
 case "${1:-}" in
 "") ;;
---all) export DRAWN_CASES=1500 RANDOM_PROGRAMS=500 ;; # tests/torch: drawn.py 150, random_programs.py 300 otherwise
+--all) export DRAWN_CASES=1500 RANDOM_PROGRAMS=500 ;; # tests/torch: drawn.py 150, random_programs.py 200 otherwise
 *) fuseln_die "usage: tools/test.sh [--all]" ;;
 esac
 

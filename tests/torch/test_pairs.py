@@ -215,7 +215,7 @@ for stream in (torch.cuda.current_stream(), side):
 
 def test_random_programs_on_a_device_that_delays_work(run):
     """What a missing rule does to these is shown by tests/mutants/rules.py."""
-    count = int(os.environ.get("RANDOM_PROGRAMS", "300"))  # --all: 500
+    count = int(os.environ.get("RANDOM_PROGRAMS", "200"))  # --all: 500
     env = {"SOFTGPU_SMS": "2", "RANDOM_PROGRAMS": str(count)}
     done = run([str(HERE / "random_programs.py")], seed=1, env=env, timeout=1200)
     assert done.stdout == f"{count} programs\n"

@@ -32,8 +32,7 @@ def report(*files):
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("name", ["torchrun", "mpirun"])
-@pytest.mark.parametrize("more", [0, 2])
+@pytest.mark.parametrize("name, more", [("torchrun", 2), ("mpirun", 0)])
 def test_two_ranks(run, tmp_path, name, more):
     env = {"FUSELN_REPORT": "rank%r-%p.json", "MASTER_PORT": free_port(), "MORE_STEPS_OF_RANK_1": str(more),
            "OMP_NUM_THREADS": "1", "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}  # fmt: skip
