@@ -470,11 +470,16 @@ static bool is_ours_to_give(const void *caller)
            !(fuseln_config_hooks(FUSELN_BOUNDARY_RUNTIME) && fuseln_real_is_runtime(caller));
 }
 
-/* A name that stands neither in real.h nor in notice.h is newer than we are: what it does, it does behind our back. */
-static void check_name(const char *name)
+/* What goes to the caller in place of libcuda's function; i: which of those that are given out it is, or GIVEN. A name
+ * that stands neither in real.h nor in notice.h is newer than we are: what it does, it does behind our back. */
+static void *give(size_t i, const char *name, void *function, const void *caller)
 {
-    if (!fuseln_notice_is_harmless(name))
-        fuseln_pairing_unseen(name);
+    if ((i >= GIVEN && fuseln_notice_is_harmless(name)) || !is_ours_to_give(caller))
+        return function;
+    if (i < GIVEN)
+        return given(i);
+    fuseln_pairing_unseen(name);
+    return function;
 }
 
 /* By what was found, not by what it was asked for: the name has no version there. */
@@ -486,12 +491,9 @@ void *fuseln_driver_given(const char *name, void *function, const void *caller)
     index_complete();
     while (i < GIVEN && atomic_load_explicit(behind(i), memory_order_acquire) != function)
         i++;
-    if (!is_ours_to_give(caller))
-        i = GIVEN;
-    else if (i == GIVEN)
-        check_name(name);
+    function = give(i, name, function, caller);
     errno = saved_errno;
-    return i < GIVEN ? given(i) : function;
+    return function;
 }
 
 static size_t find_name(const char *name)
@@ -509,16 +511,13 @@ void *fuseln_driver_hook(void *handle, const char *name, void *function, const v
 
     if (i >= GIVEN && fuseln_notice_is_harmless(name))
         return function;
-    if (!fuseln_real_is_driver(function) || !is_ours_to_give(caller)) {
-        errno = saved_errno;
-        return function;
-    }
-    if (i >= GIVEN) {
-        check_name(name);
-    } else if (atomic_load(behind(i)) != function) { /* the first time, or libcuda was loaded again */
-        index_fill(handle);
-        atomic_store_explicit(behind(i), function, memory_order_release);
+    if (fuseln_real_is_driver(function)) {
+        if (i < GIVEN && is_ours_to_give(caller) && atomic_load(behind(i)) != function) {
+            index_fill(handle); /* the first time, or libcuda was loaded again */
+            atomic_store_explicit(behind(i), function, memory_order_release);
+        }
+        function = give(i, name, function, caller);
     }
     errno = saved_errno;
-    return i < GIVEN ? given(i) : function;
+    return function;
 }

@@ -39,8 +39,7 @@ void *fuseln_notice_call(unsigned slot, const void *caller)
 {
     void *function = atomic_load_explicit(&fuseln_notice_next[slot], memory_order_acquire);
 
-    if (fuseln_pairing_any())
-        fuseln_pairing_forget_all();
+    fuseln_pairing_notice();
     if (function)
         return function;
     const bool runtime = slot < EXPORTED;

@@ -8,6 +8,7 @@
 
 #include "log.h"
 
+#include <errno.h>
 #include <string.h>
 
 enum { PENDING_MAX = 16 };
@@ -125,11 +126,13 @@ static void disturb(const struct launcher *by)
 
 void fuseln_pairing_pass(void *stream)
 {
+    const int saved_errno = errno; /* the driver is asked in a launch that is not ours */
     struct fuseln_context *context = NULL;
     if (fuseln_context_current(&context) != FUSELN_VERDICT_OK)
         context = NULL;
     const struct launcher launcher = launcher_of(stream, context);
     disturb(&launcher);
+    errno = saved_errno;
 }
 
 /* A mean of NULL is RMS norm's alone. */

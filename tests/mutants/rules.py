@@ -58,7 +58,7 @@ RULES = {  # name: (changes of (file, text, other text), what must fail: cases o
     "a site learns": ([(PAIRING, ">= FUSELN_PAIRING_TRIES", ">= 1000000")], UNIT),
     "a site resumes": ([(PAIRING, "        atomic_store_explicit(&sums->site->alone, 0, memory_order_relaxed);", "        ;")], UNIT),
     "noticed calls": ([("src/pairing.h", "    if (fuseln_pairing_any())\n        fuseln_pairing_forget_all();", "")], UNIT),
-    "stubs forget": ([("hooks/notice.c", "    if (fuseln_pairing_any())\n        fuseln_pairing_forget_all();\n", "")],
+    "stubs forget": ([("hooks/notice.c", "    fuseln_pairing_notice();\n", "")],
                      ["copy", "driver_copy"]),
     "launches of others": ([("hooks/cudart.c", "fuseln_pairing_foreign(effective_stream);", ";")], ["fill", "random"]),
     "recognised launches": ([("src/pairing.c", "    if (fuseln_pairing_any())\n        disturb(&launcher);\n", "")], UNIT),

@@ -6,6 +6,7 @@
 
 #include "log.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -35,6 +36,7 @@ bool fuseln_kernel_capturing(void *stream)
 
 enum fuseln_verdict fuseln_kernel_stream(void *stream, unsigned long long *ret_id)
 {
+    errno = EIO; /* as a driver may */
     *ret_id = (uintptr_t)stream + 1000;
     return (uintptr_t)stream == 99 ? FUSELN_VERDICT_CONTEXT : FUSELN_VERDICT_OK;
 }
@@ -272,7 +274,9 @@ static void other_launches_forget_what_they_could_change(void **state)
     assert_true(survives(2, (struct elsewhere){.stream = 6, .context = here}));
     site.alone = 0;
     assert_non_null(make(&gradient, 5));
+    errno = 0;
     fuseln_pairing_foreign(stream_of(6)); /* by its own thread, wherever it is */
+    assert_int_equal(errno, 0);
     assert_null(use_dgamma(5));
     site.alone = 0;
     assert_non_null(make(&gradient, 5));
