@@ -33,4 +33,9 @@ FILE *fuseln_command_errors(void);
 /* The library that this command came with: beside it, or in the lib folder next to its own. False: there is none. */
 int fuseln_command_library(char *ret_path, size_t size);
 
+/* A folder of the command's own, in TMPDIR or /tmp; false with errno, and the name that was tried. It is removed with
+ * all that is in it. */
+int fuseln_command_folder_make(char *ret_path, size_t size);
+void fuseln_command_folder_remove(const char *path);
+
 #endif

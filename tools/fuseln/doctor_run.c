@@ -4,7 +4,6 @@
  */
 #include "doctor.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fnmatch.h>
 #include <signal.h>
@@ -106,21 +105,6 @@ static void say_end(struct doctor *doctor, int status, bool stopped)
         doctor_say(doctor, FINDING_NOTE, CHECK, remedy, "the program ended with exit code %d", WEXITSTATUS(status));
 }
 
-static void remove_folder(const char *folder)
-{
-    char path[2 * PATH_MAX];
-    struct dirent *entry;
-    DIR *files = opendir(folder);
-    while (files && (entry = readdir(files))) {
-        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        if (entry->d_name[0] != '.' || strlen(entry->d_name) > 2)
-            unlink(path);
-    }
-    if (files)
-        closedir(files);
-    rmdir(folder);
-}
-
 /* Does FUSELN_ONLY, if it is set, name the program? As src/config.c asks. */
 static bool is_named(const struct doctor *doctor)
 {
@@ -174,7 +158,7 @@ static void run_in(struct doctor *doctor, const char *folder)
 
 void doctor_run(struct doctor *doctor)
 {
-    const char *mode = getenv("FUSELN_MODE"), *temporary = getenv("TMPDIR");
+    const char *mode = getenv("FUSELN_MODE");
     char folder[PATH_MAX];
     if (!doctor->executable[0] || !doctor->library[0] || (mode && !strcmp(mode, "off"))) {
         doctor_say(doctor, FINDING_NOTE, CHECK, "first mend what is BAD above", "the program was not run");
@@ -185,8 +169,7 @@ void doctor_run(struct doctor *doctor)
             say_only(doctor, FINDING_NOTE);
         return;
     }
-    snprintf(folder, sizeof folder, "%s/fuseln-doctor-XXXXXX", temporary && *temporary ? temporary : "/tmp");
-    if (!mkdtemp(folder)) {
+    if (!fuseln_command_folder_make(folder, sizeof folder)) {
         doctor_say(doctor, FINDING_BAD, CHECK, "set TMPDIR to a folder that this user may write to", "%s: %s", folder,
                    strerror(errno));
         return;
@@ -194,5 +177,5 @@ void doctor_run(struct doctor *doctor)
     signal(SIGINT, SIG_IGN); /* the program's to handle: the report is judged after it */
     signal(SIGQUIT, SIG_IGN);
     run_in(doctor, folder);
-    remove_folder(folder);
+    fuseln_command_folder_remove(folder);
 }

@@ -5,6 +5,7 @@
 
 #include "version.h"
 
+#include <ftw.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -70,6 +71,24 @@ int fuseln_command_library(char *ret_path, size_t size)
             return 1;
     }
     return 0;
+}
+
+int fuseln_command_folder_make(char *ret_path, size_t size)
+{
+    const char *temporary = getenv("TMPDIR");
+    snprintf(ret_path, size, "%s/fuseln-XXXXXX", temporary && *temporary ? temporary : "/tmp");
+    return mkdtemp(ret_path) != NULL;
+}
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *place)
+{
+    (void)status, (void)type, (void)place;
+    return remove(path);
+}
+
+void fuseln_command_folder_remove(const char *path)
+{
+    nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 static void print_help(void)

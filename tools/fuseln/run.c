@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <glob.h>
 #include <limits.h>
 #include <signal.h>
@@ -225,24 +224,16 @@ static void print_table(const char *name, const glob_t *files)
     fuseln_merge_free(&merged);
 }
 
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *place)
-{
-    (void)status, (void)type, (void)place;
-    return remove(path);
-}
-
 /* Where the program's reports go: to --report, to FUSELN_REPORT as it is set, or to a folder of ours. */
 static const char *set_report(const struct options *options, char *ret_folder, char *ret_template, size_t size)
 {
     const char *set = options->report ? options->report : getenv("FUSELN_REPORT");
-    const char *temporary = getenv("TMPDIR");
 
     ret_folder[0] = '\0';
     if (set && *set) {
         snprintf(ret_template, size, "%s", set);
     } else {
-        snprintf(ret_folder, PATH_MAX / 2, "%s/fuseln-XXXXXX", temporary && *temporary ? temporary : "/tmp");
-        if (!mkdtemp(ret_folder))
+        if (!fuseln_command_folder_make(ret_folder, PATH_MAX / 2))
             return NULL;
         snprintf(ret_template, size, "%.*s/%%p.json", PATH_MAX / 2, ret_folder);
     }
@@ -266,7 +257,7 @@ static void tell(const char *name, const char *folder, const char *template, con
         fprintf(stderr, "%s: report: %s\n", name, files.gl_pathv[i]);
     globfree(&files);
     if (*folder)
-        nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+        fuseln_command_folder_remove(folder);
 }
 
 int fuseln_command_run(int argc, char **argv)
@@ -306,6 +297,6 @@ int fuseln_command_run(int argc, char **argv)
     if (code == 0)
         tell(argv[0], folder, report, &begin);
     else if (*folder)
-        nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+        fuseln_command_folder_remove(folder);
     return code ? code : end_as(status);
 }
