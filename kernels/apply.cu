@@ -10,7 +10,7 @@ template <class T, int K>
 struct apply {
     using A = acc_of<T>;
     using tile_type = row_tile<T, 0, K, RAGGED>;
-    static constexpr int P = chunk<T>::size / 2;
+    enum : int { P = chunk<T>::size / 2 };
 
     static __device__ __forceinline__ void parameter_chunks(chunk<T> (&c)[K], const void *base, long long at,
                                                             const tile_type &tile, int missing)

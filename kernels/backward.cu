@@ -12,8 +12,8 @@
 template <class T, int LANES, int K, row_fill FILL>
 struct backward {
     using A = acc_of<T>;
-    static constexpr bool NARROW = LANES == 0;
-    static constexpr int P = chunk<T>::size / 2, WARPS = LANES > 32 ? LANES / 32 : 0;
+    enum : bool { NARROW = LANES == 0 };
+    enum : int { P = chunk<T>::size / 2, WARPS = LANES > 32 ? LANES / 32 : 0 };
     using tile_type = row_tile<T, LANES, K, FILL>;
 
     const fuseln_ln_params &p;

@@ -126,7 +126,9 @@ static __device__ __forceinline__ double inverse_root(double v)
 
 template <class T>
 union chunk {
-    static constexpr int size = FUSELN_CHUNK_BYTES / sizeof(T);
+    enum : int {
+        size = FUSELN_CHUNK_BYTES / sizeof(T)
+    }; /* constants by enum: a static member would be a symbol of the image */
     uint4 raw;
     uint2 half[2];
     unsigned word[4];

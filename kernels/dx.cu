@@ -10,7 +10,7 @@ template <class T, int LANES, int K, bool RING, bool NARROW>
 struct wide_gradient {
     using tile_type = row_tile<T, LANES, K, NARROW ? RAGGED : WHOLE>;
     using A = acc_of<T>;
-    static constexpr int P = chunk<T>::size / 2, WARPS = LANES / 32;
+    enum : int { P = chunk<T>::size / 2, WARPS = LANES / 32 };
 
     const fuseln_ln_params &p;
     const long long pitch;

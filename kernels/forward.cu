@@ -44,8 +44,7 @@ template <class T, int LANES, int K, int ROWS, row_fill FILL>
 struct forward_held {
     using tile_type = row_tile<T, LANES, K, FILL>;
     using A = acc_of<T>;
-    static constexpr int P = chunk<T>::size / 2, threads = LANES > 32 ? LANES : FUSELN_ROW_THREADS,
-                         groups = threads / LANES;
+    enum : int { P = chunk<T>::size / 2, threads = LANES > 32 ? LANES : FUSELN_ROW_THREADS, groups = threads / LANES };
 
     const fuseln_ln_params &p;
     const tile_type tile;
@@ -153,7 +152,7 @@ struct forward_held {
 template <class T, int K>
 struct forward_narrow {
     using A = acc_of<T>;
-    static constexpr int P = chunk<T>::size / 2;
+    enum : int { P = chunk<T>::size / 2 };
 
     static __device__ __forceinline__ void run(const fuseln_ln_params &p)
     {
@@ -208,7 +207,7 @@ template <class T, int LANES, int K, bool RING, bool NARROW>
 struct forward_wide {
     using tile_type = row_tile<T, LANES, K, NARROW ? RAGGED : WHOLE>;
     using A = acc_of<T>;
-    static constexpr int P = chunk<T>::size / 2, WARPS = LANES / 32;
+    enum : int { P = chunk<T>::size / 2, WARPS = LANES / 32 };
 
     const fuseln_ln_params &p;
     const long long pitch;

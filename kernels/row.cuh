@@ -39,9 +39,11 @@ enum row_fill { FULL, WHOLE, RAGGED };
 template <class T, int LANES, int K, row_fill FILL>
 struct row_tile {
     using A = acc_of<T>;
-    static constexpr int GROUP = LANES < 32 ? LANES : 32; /* lanes of one warp that share the row; 0: not known */
-    static constexpr int E = chunk<T>::size;
-    static constexpr bool MAY_BE_RAGGED = FILL == RAGGED, ALL_FULL = FILL == FULL;
+    enum : int {
+        GROUP = LANES < 32 ? LANES : 32, /* lanes of one warp that share the row; 0: not known */
+        E = chunk<T>::size
+    };
+    enum : bool { MAY_BE_RAGGED = FILL == RAGGED, ALL_FULL = FILL == FULL };
 
     const int log_lanes, lane; /* lanes is a power of two */
     int left;                  /* bytes of the row from the tile's first chunk on, at most those of the tile */
@@ -167,7 +169,7 @@ struct row_tile {
      * as they do in memory, counted from a multiple of 16, and zeros behind them. Where elements have 4 bytes or more
      * nothing is staged, and only take_narrow does anything.
      */
-    static constexpr bool STAGED = sizeof(T) == 2;
+    enum : bool { STAGED = sizeof(T) == 2 };
     __device__ __forceinline__ void sync_narrow() const
     {
         if (STAGED)
