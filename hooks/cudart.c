@@ -48,7 +48,7 @@ static void register_function(void **fatbin, const char *host_function, const ch
 }
 
 /* Kept out of line: the hooks stay short for the launches that are not ours. */
-static __attribute__((noinline)) bool replaced(struct fuseln_launch *launch, void *get_device)
+static __attribute__((noinline)) enum fuseln_course run(struct fuseln_launch *launch, void *get_device)
 {
     if (!get_device || ((int (*)(int *))get_device)(&launch->runtime_device) != 0)
         launch->runtime_device = -1;
@@ -58,6 +58,17 @@ static __attribute__((noinline)) bool replaced(struct fuseln_launch *launch, voi
 typedef int launch_function(const void *function, struct dim3 grid, struct dim3 block, void **args, size_t smem_bytes,
                             void *stream);
 typedef int launch_ex_function(const struct launch_config *config, const void *function, void **args);
+
+/* The original, watched. */
+static __attribute__((noinline)) int launch_original(launch_function *real, const struct fuseln_launch *launch,
+                                                     const void *function, struct dim3 grid, struct dim3 block,
+                                                     void **args, size_t smem_bytes, void *stream)
+{
+    const int rc = real ? real(function, grid, block, args, smem_bytes, stream) : CUDA_ERROR_SYMBOL_NOT_FOUND;
+    if (rc == 0)
+        fuseln_pipeline_after(launch);
+    return rc;
+}
 
 static int launch_ex(enum fuseln_node node, enum fuseln_real which, const struct launch_config *config,
                      const void *function, void **args, const void *caller)
@@ -76,8 +87,15 @@ static int launch_ex(enum fuseln_node node, enum fuseln_real which, const struct
         };
         memcpy(launch.grid, &config->grid, sizeof(launch.grid));
         memcpy(launch.block, &config->block, sizeof(launch.block));
-        if (replaced(&launch, fuseln_real(node, FUSELN_REAL_GET_DEVICE, caller)))
+        const enum fuseln_course course = run(&launch, fuseln_real(node, FUSELN_REAL_GET_DEVICE, caller));
+        if (course == FUSELN_REPLACED)
             return 0;
+        if (course == FUSELN_WATCHED && real) {
+            const int rc = real(config, function, args);
+            if (rc == 0)
+                fuseln_pipeline_after(&launch);
+            return rc;
+        }
     } else if (config) {
         fuseln_pairing_foreign(which == FUSELN_REAL_LAUNCH_EX_PTSZ ? per_thread(config->stream) : config->stream);
     }
@@ -120,32 +138,37 @@ static int entry_point(int rc, const char *name, void **ret_function, const void
     __asm__(".symver fuseln_" #suffix "_" #name ", " #name "@" version ", remove"); \
     __attribute__((visibility("default")))
 
-#define LAUNCH_HOOK(suffix, version, name, id, effective_stream, verdict)                                         \
-    int fuseln_##suffix##_##name(const void *function, struct dim3 grid, struct dim3 block, void **args,          \
-                                 size_t smem_bytes, void *stream);                                                \
-    EXPORT(suffix, name, version)                                                                                 \
-    int fuseln_##suffix##_##name(const void *function, struct dim3 grid, struct dim3 block, void **args,          \
-                                 size_t smem_bytes, void *stream)                                                 \
-    {                                                                                                             \
-        const struct fuseln_target *target = fuseln_registry_find(function);                                      \
-        fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME);                                                            \
-        if (__builtin_expect(target != NULL, 0)) {                                                                \
-            struct fuseln_launch launch = {.target = target,                                                      \
-                                           .stream = effective_stream,                                            \
-                                           .args = args,                                                          \
-                                           .declined = FUSELN_VERDICT_##verdict,                                  \
-                                           .boundary = FUSELN_BOUNDARY_RUNTIME};                                  \
-            memcpy(launch.grid, &grid, sizeof(launch.grid)); /* shorter than field by field */                    \
-            memcpy(launch.block, &block, sizeof(launch.block));                                                   \
-            if (replaced(&launch,                                                                                 \
-                         fuseln_real(FUSELN_NODE_##suffix, FUSELN_REAL_GET_DEVICE, __builtin_return_address(0)))) \
-                return 0;                                                                                         \
-        } else {                                                                                                  \
-            fuseln_pairing_foreign(effective_stream);                                                             \
-        }                                                                                                         \
-        launch_function *real =                                                                                   \
-            (launch_function *)fuseln_real(FUSELN_NODE_##suffix, FUSELN_REAL_##id, __builtin_return_address(0));  \
-        return real ? real(function, grid, block, args, smem_bytes, stream) : CUDA_ERROR_SYMBOL_NOT_FOUND;        \
+#define LAUNCH_HOOK(suffix, version, name, id, effective_stream, verdict)                                             \
+    int fuseln_##suffix##_##name(const void *function, struct dim3 grid, struct dim3 block, void **args,              \
+                                 size_t smem_bytes, void *stream);                                                    \
+    EXPORT(suffix, name, version)                                                                                     \
+    int fuseln_##suffix##_##name(const void *function, struct dim3 grid, struct dim3 block, void **args,              \
+                                 size_t smem_bytes, void *stream)                                                     \
+    {                                                                                                                 \
+        const struct fuseln_target *target = fuseln_registry_find(function);                                          \
+        fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME);                                                                \
+        if (__builtin_expect(target != NULL, 0)) {                                                                    \
+            struct fuseln_launch launch = {.target = target,                                                          \
+                                           .stream = effective_stream,                                                \
+                                           .args = args,                                                              \
+                                           .declined = FUSELN_VERDICT_##verdict,                                      \
+                                           .boundary = FUSELN_BOUNDARY_RUNTIME};                                      \
+            memcpy(launch.grid, &grid, sizeof(launch.grid)); /* shorter than field by field */                        \
+            memcpy(launch.block, &block, sizeof(launch.block));                                                       \
+            const enum fuseln_course course =                                                                         \
+                run(&launch, fuseln_real(FUSELN_NODE_##suffix, FUSELN_REAL_GET_DEVICE, __builtin_return_address(0))); \
+            if (course == FUSELN_REPLACED)                                                                            \
+                return 0;                                                                                             \
+            if (course == FUSELN_WATCHED)                                                                             \
+                return launch_original((launch_function *)fuseln_real(FUSELN_NODE_##suffix, FUSELN_REAL_##id,         \
+                                                                      __builtin_return_address(0)),                   \
+                                       &launch, function, grid, block, args, smem_bytes, stream);                     \
+        } else {                                                                                                      \
+            fuseln_pairing_foreign(effective_stream);                                                                 \
+        }                                                                                                             \
+        launch_function *real =                                                                                       \
+            (launch_function *)fuseln_real(FUSELN_NODE_##suffix, FUSELN_REAL_##id, __builtin_return_address(0));      \
+        return real ? real(function, grid, block, args, smem_bytes, stream) : CUDA_ERROR_SYMBOL_NOT_FOUND;            \
     }
 
 #define LAUNCH_EX_HOOK(suffix, version, name, id)                                                                      \

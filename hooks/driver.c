@@ -81,9 +81,11 @@ static bool unpack(const struct fuseln_layout *layout, void **extra, void **ret_
     return buffer && at <= bytes;
 }
 
-/* Kept out of line: the hooks stay short for the launches that are not ours. */
-static __attribute__((noinline)) bool replaced(const struct fuseln_target *target, const struct launch_config *config,
-                                               void *stream, void **args, void **extra, enum fuseln_verdict declined)
+/* Kept out of line: the hooks stay short for the launches that are not ours. after: the original was launched, as the
+ * pipeline wanted. */
+static __attribute__((noinline)) enum fuseln_course run(const struct fuseln_target *target,
+                                                        const struct launch_config *config, void *stream, void **args,
+                                                        void **extra, enum fuseln_verdict declined, bool after)
 {
     void *unpacked[FUSELN_ARGS_MAX];
     struct fuseln_launch launch = {.target = target,
@@ -99,7 +101,10 @@ static __attribute__((noinline)) bool replaced(const struct fuseln_target *targe
         launch.declined = FUSELN_VERDICT_GEOMETRY; /* the driver knows what it is; we do not */
     else if (extra)
         launch.args = unpacked;
-    return fuseln_pipeline_run(&launch);
+    if (!after)
+        return fuseln_pipeline_run(&launch);
+    fuseln_pipeline_after(&launch);
+    return FUSELN_ORIGINAL;
 }
 
 /* Is this a launch of the host's own, not what came out of another hook of ours? It is counted then. */
@@ -123,6 +128,18 @@ static inline bool is_outermost(void)
         return rc;                                        \
     } while (0)
 
+/* The original, watched: `after` follows it if it was launched. */
+#define WATCH(call, after)                                \
+    do {                                                  \
+        const bool before = fuseln_thread_counter.nested; \
+        fuseln_thread_counter.nested = true;              \
+        const int rc = call;                              \
+        fuseln_thread_counter.nested = before;            \
+        if (rc == 0)                                      \
+            after;                                        \
+        return rc;                                        \
+    } while (0)
+
 #define PER_THREAD(ptsz, stream) ((ptsz) ? per_thread(stream) : (stream))
 
 static inline __attribute__((always_inline)) int launch(launch_function *real, bool linked, bool ptsz, void *function,
@@ -134,8 +151,13 @@ static inline __attribute__((always_inline)) int launch(launch_function *real, b
 
     if (__builtin_expect(target != NULL, 0)) {
         const struct launch_config config = {{grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, 0, NULL, NULL, 0};
-        if (replaced(target, &config, PER_THREAD(ptsz, stream), args, extra, FUSELN_VERDICT_OK))
+        void *const effective = PER_THREAD(ptsz, stream);
+        const enum fuseln_course course = run(target, &config, effective, args, extra, FUSELN_VERDICT_OK, false);
+        if (course == FUSELN_REPLACED)
             return 0;
+        if (course == FUSELN_WATCHED)
+            WATCH(real(function, grid_x, grid_y, grid_z, block_x, block_y, block_z, smem_bytes, stream, args, extra),
+                  run(target, &config, effective, args, extra, FUSELN_VERDICT_OK, true));
     } else {
         fuseln_pairing_foreign(PER_THREAD(ptsz, stream));
     }
@@ -149,9 +171,13 @@ static inline __attribute__((always_inline)) int launch_ex(launch_ex_function *r
     const struct fuseln_target *target = is_outermost() ? fuseln_registry_find(function) : NULL;
 
     if (__builtin_expect(target != NULL, 0) && config) {
-        if (replaced(target, config, PER_THREAD(ptsz, config->stream), args, extra,
-                     check_attributes(config->attributes, config->attribute_count)))
+        void *const effective = PER_THREAD(ptsz, config->stream);
+        const enum fuseln_verdict declined = check_attributes(config->attributes, config->attribute_count);
+        const enum fuseln_course course = run(target, config, effective, args, extra, declined, false);
+        if (course == FUSELN_REPLACED)
             return 0;
+        if (course == FUSELN_WATCHED)
+            WATCH(real(config, function, args, extra), run(target, config, effective, args, extra, declined, true));
     } else if (config) {
         fuseln_pairing_foreign(PER_THREAD(ptsz, config->stream));
     }
@@ -168,7 +194,7 @@ static inline __attribute__((always_inline)) int launch_cooperative(cooperative_
 
     if (__builtin_expect(target != NULL, 0)) {
         const struct launch_config config = {{grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, 0, NULL, NULL, 0};
-        replaced(target, &config, PER_THREAD(ptsz, stream), args, NULL, FUSELN_VERDICT_COOPERATIVE);
+        run(target, &config, PER_THREAD(ptsz, stream), args, NULL, FUSELN_VERDICT_COOPERATIVE, false);
     } else {
         fuseln_pairing_foreign(PER_THREAD(ptsz, stream));
     }

@@ -123,4 +123,6 @@ void fuseln_kernels_after_fork(void)
     memset(by_ordinal, 0, sizeof by_ordinal);
     atomic_store(&records_used, 0);
     fuseln_scratch_after_fork();
+    fuseln_check_after_fork();
+    fuseln_timer_after_fork();
 }

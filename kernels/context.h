@@ -28,8 +28,10 @@ struct fuseln_context {
     _Atomic uint64_t id; /* cuCtxGetId + 1; 0 while the entry is free */
     _Atomic(struct fuseln_device_record *) record;
     _Atomic uintptr_t modules[FUSELN_MODULE_COUNT];
-    _Atomic uintptr_t functions[FUSELN_VARIANT_COUNT]; /* known once the variant was launched outside of capture */
-    atomic_int scratch_pause;                          /* launches that shall not ask for a new slab */
+    _Atomic uintptr_t functions[FUSELN_VARIANT_COUNT];  /* known once the variant was launched outside of capture */
+    atomic_int scratch_pause;                           /* launches that shall not ask for a new slab */
+    _Atomic(struct fuseln_check_region *) check_region; /* check.c; NULL while none was made */
+    _Atomic CUdeviceptr check_device;                   /* where the device sees it */
 };
 
 /* One claim on device memory for partial sums: kernels.h. */
@@ -41,5 +43,7 @@ struct fuseln_slab {
 };
 
 void fuseln_scratch_after_fork(void);
+void fuseln_check_after_fork(void);
+void fuseln_timer_after_fork(void);
 
 #endif

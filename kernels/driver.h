@@ -16,6 +16,7 @@ typedef struct CUctx_st *CUcontext;
 typedef struct CUmod_st *CUmodule;
 typedef struct CUfunc_st *CUfunction;
 typedef struct CUstream_st *CUstream;
+typedef struct CUevent_st *CUevent;
 typedef uint64_t CUdeviceptr;
 
 /* Results that tell what a kernel is refused for: cuda.h, enum cudaError_enum. */
@@ -37,6 +38,7 @@ enum { /* CUdevice_attribute */
 };
 
 enum { CU_STREAM_CAPTURE_MODE_RELAXED = 2, CU_FUNC_ATTR_MAX_DYNAMIC_SHARED_SIZE_BYTES = 8 };
+enum { CU_HOST_REGISTER_PORTABLE = 1, CU_HOST_REGISTER_DEVICEMAP = 2 };
 #define CU_STREAM_PER_THREAD ((CUstream)0x2)
 
 /* X(member, exported name, return type, parameters) */
@@ -57,6 +59,12 @@ enum { CU_STREAM_CAPTURE_MODE_RELAXED = 2, CU_FUNC_ATTR_MAX_DYNAMIC_SHARED_SIZE_
     X(func_set_attr,      "cuFuncSetAttribute",      (CUfunction function, int attribute, int value))           \
     X(mem_alloc,          "cuMemAlloc_v2",           (CUdeviceptr *ptr, size_t bytes))                          \
     X(mem_free,           "cuMemFree_v2",            (CUdeviceptr ptr))                                         \
+    X(host_register,      "cuMemHostRegister_v2",    (void *ptr, size_t bytes, unsigned flags))                 \
+    X(host_get_device,    "cuMemHostGetDevicePointer_v2", (CUdeviceptr *ptr, void *host, unsigned flags))       \
+    X(event_create,       "cuEventCreate",           (CUevent *event, unsigned flags))                          \
+    X(event_record,       "cuEventRecord",           (CUevent event, CUstream stream))                          \
+    X(event_query,        "cuEventQuery",            (CUevent event))                                           \
+    X(event_elapsed,      "cuEventElapsedTime",      (float *ms, CUevent start, CUevent stop))                  \
     X(launch_kernel,      "cuLaunchKernel",          (CUfunction function, unsigned grid_x, unsigned grid_y,     \
         unsigned grid_z, unsigned block_x, unsigned block_y, unsigned block_z, unsigned smem_bytes,             \
         CUstream stream, void **params, void **extra))

@@ -7,6 +7,7 @@
 #define FUSELN_KERNELS_H
 
 #include "fuseln.h"
+#include "params.h"
 
 /* Facts of one device, read once per device; all of a plan's inputs besides the call. */
 struct fuseln_device {
@@ -93,6 +94,32 @@ enum fuseln_verdict fuseln_kernel_launch(struct fuseln_context *context, const s
 enum fuseln_verdict fuseln_kernel_launch_half(struct fuseln_context *context, const struct fuseln_call *call,
                                               const struct fuseln_plan *plan, void *stream,
                                               const struct fuseln_slab *sums);
+
+/*
+ * The original of this call was just launched on stream: ours is launched there too, into device memory of ours, and
+ * the device compares what both wrote, without waiting. slice: where all rows do not fit, which of them, 0 the first
+ * ones, 1 the last ones, 2 those in the middle; -1 all, slice after slice. At most three kernels for a slice.
+ * scratch_limit as fuseln_kernel_launch. Returns OK: its result will come by fuseln_check_collect, with owner, unless
+ * the context goes first. Else CAPTURE, CONTEXT, SCRATCH, IMAGE, REFUSED, or
+ * ALIAS (an output lies on an input), BUSY (too many results to come): nothing of the host's was written.
+ */
+enum fuseln_verdict fuseln_kernel_check(struct fuseln_context *context, const struct fuseln_call *call, void *stream,
+                                        size_t scratch_limit, int slice, void *owner);
+/* The result of a check that is done, and the owner that it was started with; NULL while there is none. Thread-safe,
+ * asks nobody. */
+void *fuseln_check_collect(struct fuseln_check_result *ret_result);
+
+/*
+ * The time between two points of a stream, on the device. begin: the first point is here; NULL in stream capture, or
+ * where no event can be had. end: the second one; with FUSELN_TIMER_DROP, there is none, and the timer is given back;
+ * false: so it was. collect: the owner, kind and microseconds of a timer of this context that is done; NULL while there
+ * is none. Nothing waits; thread-safe, lock-free; all calls with the context current.
+ */
+struct fuseln_timer;
+#define FUSELN_TIMER_DROP ((void *)-1)
+struct fuseln_timer *fuseln_timer_begin(struct fuseln_context *context, void *stream, void *owner, int kind);
+bool fuseln_timer_end(struct fuseln_timer *timer, void *stream);
+void *fuseln_timer_collect(struct fuseln_context *context, int *ret_kind, float *ret_us);
 
 /* What the report says of each device that fuseln saw. Read without any CUDA call; index 0 ... count-1. */
 struct fuseln_device_report {

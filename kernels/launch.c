@@ -4,7 +4,7 @@
  * DGAMMA that needs scratch, ask whether the stream is being captured. That a foreign stream belongs to the current
  * context is asked once per variant and context; later the driver itself refuses a function of another context.
  */
-#include "context.h"
+#include "check.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -162,7 +162,7 @@ static __attribute__((noinline, cold)) enum fuseln_verdict refused(const struct 
 
 /* A kernel becomes known when its first launch succeeded: only then may a captured stream use it. */
 static inline __attribute__((always_inline)) enum fuseln_verdict issue(const struct launch *launch, int which,
-                                                                       struct fuseln_ln_params *params)
+                                                                       void *params)
 {
     const struct fuseln_plan *plan = launch->plan;
     void *arguments[] = {params};
@@ -291,6 +291,14 @@ enum fuseln_verdict fuseln_kernel_launch(struct fuseln_context *context, const s
                                          const struct fuseln_plan *plan, void *stream, size_t scratch_limit)
 {
     return launch_any(context, call, plan, (CUstream)stream, scratch_limit, NULL);
+}
+
+enum fuseln_verdict fuseln_kernel_launch_check(struct fuseln_context *context, const struct fuseln_plan *plan,
+                                               void *stream, struct fuseln_check_params *params)
+{
+    struct launch launch = {driver_known(), context, plan, (CUstream)stream, {NULL, NULL}, false};
+    const enum fuseln_verdict verdict = functions_get(&launch);
+    return verdict == FUSELN_VERDICT_OK ? issue(&launch, 0, params) : verdict;
 }
 
 enum fuseln_verdict fuseln_kernel_launch_half(struct fuseln_context *context, const struct fuseln_call *call,

@@ -2,9 +2,11 @@
  * The choice of kernels and geometry for a call: pure functions over the table of variants.h. The variant follows
  * from op, cols, dtype, alignment and device alone; only the grid, and for DGAMMA nothing else, from rows.
  */
+#include "check.h"
 #include "variant.h"
 
 #include <limits.h>
+#include <string.h>
 
 const struct fuseln_variant fuseln_variants[] = {
 #define X(kernel, module, dtype, type, lanes, chunks, rows, place, narrow, blocks) \
@@ -17,6 +19,14 @@ _Static_assert(sizeof fuseln_variants / sizeof fuseln_variants[0] == FUSELN_VARI
 const char *fuseln_variant_name(const struct fuseln_variant *variant)
 {
     return variant->name;
+}
+
+const struct fuseln_variant *fuseln_variant_named(const char *name)
+{
+    const struct fuseln_variant *variant = fuseln_variants;
+    while (strcmp(variant->name, name) != 0)
+        variant++;
+    return variant;
 }
 
 const struct fuseln_variant *fuseln_variant_at(size_t index)

@@ -12,7 +12,7 @@
 // clang-format off
 
 /* The modules, one .cu file and one image per architecture each. X(name) */
-#define FUSELN_MODULES(X) X(forward) X(apply) X(backward) X(dx) X(dgamma)
+#define FUSELN_MODULES(X) X(forward) X(apply) X(backward) X(dx) X(dgamma) X(check)
 
 /* X(..., FUSELN_DTYPE_, name, device type). f64 has one plain variant per operation, below. */
 #define FUSELN_TYPES(X, ...)            \
@@ -107,9 +107,16 @@
     FUSELN_TYPES(FUSELN_PLAIN, X, dgamma, dgamma_reduce, 512, 1, HELD, 1)    \
     FUSELN_PLAIN(X, dgamma, dgamma_reduce, 512, 1, HELD, 1, F64, f64, double)
 
-#define FUSELN_VARIANTS(X)                                                       \
+/* Of no operation: they compare what launches wrote, whatever its type, and have an argument of their own. */
+#define FUSELN_CHECK_VARIANTS(X)                                                \
+    X(fuseln_check_rows,    check, F32, float, 0, 0, 1, FUSELN_TWICE, true, 1)  \
+    X(fuseln_check_columns, check, F32, float, 0, 0, 1, FUSELN_TWICE, true, 1)  \
+    X(fuseln_check_sum,     check, F32, float, 0, 0, 1, FUSELN_TWICE, true, 1)
+
+#define FUSELN_NORM_VARIANTS(X)                                                  \
     FUSELN_FORWARD_VARIANTS(X) FUSELN_BACKWARD_VARIANTS(X) FUSELN_DX_VARIANTS(X) \
     FUSELN_APPLY_VARIANTS(X) FUSELN_PARTIAL_VARIANTS(X) FUSELN_DIRECT_VARIANTS(X) FUSELN_REDUCE_VARIANTS(X)
+#define FUSELN_VARIANTS(X) FUSELN_NORM_VARIANTS(X) FUSELN_CHECK_VARIANTS(X)
 // clang-format on
 
 /* What a variant does with rows, the `place` above. */
@@ -126,6 +133,7 @@ enum {
     FUSELN_PARTIAL_ALIGN = 4,      /* a partial row takes a multiple of so many elements */
     FUSELN_REDUCE_COLS = 32,       /* columns of a block of the reduction, and of DGAMMA in one launch */
     FUSELN_REDUCE_THREADS = 512,
+    FUSELN_CHECK_THREADS = 256, /* of a block of check.cu */
     FUSELN_DIRECT_ROWS = 16,    /* rows for each SM up to which DGAMMA is one launch */
     FUSELN_STATIC_BYTES = 2048, /* of shared memory, at most, that a kernel has besides the dynamic one */
 };

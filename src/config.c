@@ -80,6 +80,16 @@ static const char *parse_REPORT_EVERY(struct fuseln_config *config, const char *
     return NULL;
 }
 
+static const char *parse_CHECK(struct fuseln_config *config, const char *value)
+{
+    uint64_t launches;
+    const char *end;
+    if (!parse_digits(value, &launches, &end) || *end || launches > 1000000)
+        return value;
+    config->check = (unsigned)launches;
+    return NULL;
+}
+
 static const char *parse_SCRATCH(struct fuseln_config *config, const char *value)
 {
     uint64_t bytes;
@@ -214,6 +224,7 @@ bool fuseln_config_skips(const struct fuseln_config *config, const struct fuseln
 #define ALLOWED_PATH         "at most 1023 bytes"
 #define ALLOWED_REPORT       ALLOWED_PATH
 #define ALLOWED_REPORT_EVERY "whole seconds, 1 to 86400"
+#define ALLOWED_CHECK        "launches, 0 to 1000000"
 #define ALLOWED_TRACE        ALLOWED_PATH
 #define ALLOWED_LOG          "error warn info debug, then :path if wanted"
 #define ALLOWED_SKIP \

@@ -9,7 +9,8 @@
 #include "fuseln.h"
 
 /* X(ENUM, text) */
-#define FUSELN_MODES(X) X(REPLACE, "replace") X(OBSERVE, "observe") X(OFF, "off")
+#define FUSELN_MODES(X) \
+    X(REPLACE, "replace") X(OBSERVE, "observe") X(VERIFY, "verify") X(MEASURE, "measure") X(OFF, "off")
 
 enum fuseln_mode {
 #define X(id, text) FUSELN_MODE_##id,
@@ -17,19 +18,22 @@ enum fuseln_mode {
 #undef X
 };
 
-/* X(NAME without FUSELN_, default as text, README sentence). The rows of verify and measure come with them. */
+/* X(NAME without FUSELN_, default as text, README sentence) */
 // clang-format off
 #define FUSELN_VARIABLES(X) \
-    X(MODE,         "replace", "`replace`; `observe` (recognise and count, launch the originals); `off`")                 \
+    X(MODE,         "replace", "`replace`; `observe` (recognise and count, launch the originals); `verify` (launch the "   \
+                               "originals; ours run beside them, into memory of ours, and both are compared on the device); " \
+                               "`measure` (ours and the originals in turn, timed by events; after 20 pairs the faster one stays); `off`") \
     X(REPORT,       "",        "where the substitution report goes: a path, `stderr` or `stdout`; JSON if it ends in "     \
                                "`.json`, else text. `%p` pid, `%h` host, `%r` rank, `%e` executable, `%q{VAR}` a variable, `%%` a percent sign") \
     X(REPORT_EVERY, "30",      "seconds between snapshots of the report")                                                  \
+    X(CHECK,        "3",       "first launches of a layer norm that are compared as in `verify` before it is replaced, on a build that is not known; 0: none") \
     X(TRACE,        "",        "one JSON line for every substitution goes here (path template as above)")                 \
     X(LOG,          "warn",    "`error`, `warn`, `info` (first launch, each new site) or `debug` (every decline); `:path` after it sends it to a file") \
     X(SKIP,         "",        "comma list never replaced: an op (`forward`, `backward`, `moments`, `apply`, `dx`, `dgamma`, `rms`), a dtype, a target name, `cols=768`, `build=ID`; `pairs`: dX and the gradients of gamma and beta apart") \
     X(ONLY,         "",        "executable names (shell globs, comma list) in which fuseln acts at all")                    \
     X(HOOKS,        "runtime,driver", "comma list of the boundaries at which launches are seen: `runtime` (a shared CUDA runtime), `driver` (everything else)") \
-    X(SCRATCH,      "32M",     "device memory for partial sums, per device")
+    X(SCRATCH,      "32M",     "device memory for partial sums and for comparing, per device")
 // clang-format on
 
 enum fuseln_log_level { FUSELN_LOG_ERROR, FUSELN_LOG_WARN, FUSELN_LOG_INFO, FUSELN_LOG_DEBUG };
@@ -38,6 +42,7 @@ struct fuseln_config {
     enum fuseln_mode mode; /* OFF also where FUSELN_ONLY does not name this executable */
     char report[1024];     /* path template as given; "" unset */
     unsigned report_every_s;
+    unsigned check; /* launches of a site of an unknown build that are checked before it is replaced */
     char trace[1024];
     enum fuseln_log_level log_level;
     char log_path[1024]; /* "" means stderr */

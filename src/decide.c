@@ -21,7 +21,7 @@ enum fuseln_verdict fuseln_decide(const struct fuseln_case *given, struct fuseln
         return given->decoded;
     if (fuseln_config_skips(given->config, launch->target, given->call->cols))
         return FUSELN_VERDICT_SKIP;
-    if (given->config->mode != FUSELN_MODE_REPLACE)
+    if (given->config->mode == FUSELN_MODE_OBSERVE)
         return FUSELN_VERDICT_OBSERVE;
     if (!given->device)
         return given->context;

@@ -42,7 +42,14 @@
     X(SCRATCH,     "scratch",     "FUSELN_SCRATCH cannot hold the partial sums")                     \
     X(IMAGE,       "image",       "no kernel image of ours loads on this device and driver")         \
     X(DRIVER,      "driver",      "libcuda is not loaded or lacks a function that we need")          \
-    X(REFUSED,     "refused",     "the driver refused our launch")
+    X(REFUSED,     "refused",     "the driver refused our launch")                                   \
+    X(VERIFY,      "verify",      "FUSELN_MODE=verify launches the originals")                       \
+    X(CHECK,       "check",       "a build that is not known: its first launches are checked")       \
+    X(FAILED,      "failed",      "a check found its results outside the bound")                     \
+    X(ALIAS,       "alias",       "an output lies on an input: it cannot be checked")                \
+    X(MEASURE,     "measure",     "FUSELN_MODE=measure: the original was timed")                     \
+    X(SLOWER,      "slower",      "FUSELN_MODE=measure: the original is faster here")                \
+    X(BUSY,        "busy",        "too many results of checks have not come yet")
 // clang-format on
 
 /* X(ENUM, report key, one line of text): what became of the partial sums that a DX launch could have made for its

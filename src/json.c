@@ -88,6 +88,13 @@ void fuseln_json_seconds(struct fuseln_json *json, const char *key, uint64_t mic
     fuseln_out_format(json->out, "%" PRIu64 ".%06" PRIu64, micros / 1000000, micros % 1000000);
 }
 
+void fuseln_json_real(struct fuseln_json *json, const char *key, double value)
+{
+    char text[FUSELN_REAL_MAX];
+    json_item(json, key);
+    fuseln_out_text(json->out, fuseln_out_real(text, value) ? text : "null");
+}
+
 void fuseln_json_bool(struct fuseln_json *json, const char *key, bool value)
 {
     json_item(json, key);

@@ -18,6 +18,8 @@ void fuseln_json_close(struct fuseln_json *json, char bracket);                 
 void fuseln_json_string(struct fuseln_json *json, const char *key, const char *value);
 void fuseln_json_integer(struct fuseln_json *json, const char *key, int64_t value);
 void fuseln_json_seconds(struct fuseln_json *json, const char *key, uint64_t micros); /* as seconds, 6 decimals */
+/* Not negative; no locale's comma. What is no number, or beyond 10^300, is null. */
+void fuseln_json_real(struct fuseln_json *json, const char *key, double value);
 void fuseln_json_bool(struct fuseln_json *json, const char *key, bool value);
 void fuseln_json_line(struct fuseln_json *json); /* the next item starts a line */
 

@@ -10,6 +10,7 @@
 #include "kernels.h"
 #include "library.h"
 #include "log.h"
+#include "measure.h"
 #include "pairing.h"
 #include "path.h"
 #include "pipeline.h"
@@ -38,6 +39,7 @@ static void after_fork_in_child(void)
     fuseln_library_after_fork();
     fuseln_pipeline_after_fork();
     fuseln_pairing_after_fork();
+    fuseln_measure_after_fork();
     fuseln_kernels_after_fork();
     errno = saved;
 }

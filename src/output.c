@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -100,6 +101,23 @@ void fuseln_out_format(struct fuseln_out *out, const char *format, ...)
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     fuseln_out_text(out, text);
+}
+
+bool fuseln_out_real(char ret_text[FUSELN_REAL_MAX], double value)
+{
+    int exponent = 0;
+    *ret_text = '\0';
+    if (!(value >= 0 && value <= 1e300))
+        return false;
+    for (; value >= 1e12; exponent++)
+        value /= 10;
+    const uint64_t micros = (uint64_t)(value * 1e6 + 0.5);
+    int length = snprintf(ret_text, FUSELN_REAL_MAX, "%" PRIu64 ".%06" PRIu64, micros / 1000000, micros % 1000000);
+    while (ret_text[length - 1] == '0' && ret_text[length - 2] != '.')
+        ret_text[--length] = '\0';
+    if (exponent)
+        snprintf(ret_text + length, FUSELN_REAL_MAX - (size_t)length, "e%d", exponent);
+    return true;
 }
 
 int fuseln_out_flush(struct fuseln_out *out)

@@ -23,6 +23,10 @@ void fuseln_out_bytes(struct fuseln_out *out, const char *bytes, size_t size);
 void fuseln_out_text(struct fuseln_out *out, const char *text);
 /* At most 1 KB of output a call. No floating point: its decimal sign follows the host's locale. */
 void fuseln_out_format(struct fuseln_out *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A number that is not negative, without the locale's help: six decimals, or an exponent beyond 10^12. False, and "",
+ * where value is no number or beyond 10^300. */
+enum { FUSELN_REAL_MAX = 32 };
+bool fuseln_out_real(char ret_text[FUSELN_REAL_MAX], double value);
 int fuseln_out_flush(struct fuseln_out *out); /* returns the first error */
 
 /*

@@ -207,7 +207,7 @@ static bool overlaps(const struct fuseln_call *call)
 static enum fuseln_pairing may_pair(const struct fuseln_config *config, const struct fuseln_launch *launch,
                                     const struct fuseln_call *call, unsigned long long *ret_stream_id)
 {
-    if (config->skip_pairs)
+    if (config->skip_pairs || config->mode == FUSELN_MODE_MEASURE)
         return FUSELN_PAIRING_SKIPPED;
     if (config->hooks != (1u << FUSELN_BOUNDARY_COUNT) - 1)
         return FUSELN_PAIRING_UNSEEN;

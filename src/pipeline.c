@@ -9,9 +9,11 @@
 #include "decide.h"
 #include "kernels.h"
 #include "log.h"
+#include "measure.h"
 #include "pairing.h"
 #include "record.h"
 #include "report.h"
+#include "verify.h"
 
 #include <errno.h>
 #include <string.h>
@@ -164,20 +166,42 @@ carry_out(const struct fuseln_launch *launch, const struct fuseln_call *call, co
                 : fuseln_kernel_launch(context, call, plan, launch->stream, config->scratch_bytes);
 }
 
+/* FUSELN_MODE=measure. What is launched follows from what was measured; nothing is remembered. */
+static enum fuseln_verdict run_measured(const struct fuseln_launch *launch, const struct fuseln_call *call,
+                                        const struct fuseln_plan *plan, struct fuseln_context *context,
+                                        struct fuseln_site *site, const struct fuseln_config *config, bool *ret_watch)
+{
+    bool final;
+    enum fuseln_verdict verdict = fuseln_measure_before(site, call, context, launch->stream, ret_watch, &final);
+    if (verdict != FUSELN_VERDICT_OK)
+        return verdict;
+    verdict = carry_out(launch, call, plan, context, site, config, NULL);
+    fuseln_measure_after(launch->stream, verdict == FUSELN_VERDICT_OK);
+    if (verdict == FUSELN_VERDICT_OK && final)
+        fuseln_measure_count(site, call->rows);
+    *ret_watch = false;
+    return verdict;
+}
+
 /* The first launch of its kind in this thread, or one that is declined: decide in full. */
-static __attribute__((noinline)) bool run_in_full(const struct fuseln_launch *launch, const struct fuseln_call *call,
-                                                  enum fuseln_verdict decoded, enum fuseln_verdict current,
-                                                  struct fuseln_context *context, const struct fuseln_slab *sums)
+static __attribute__((noinline)) enum fuseln_course
+run_in_full(const struct fuseln_launch *launch, const struct fuseln_call *call, enum fuseln_verdict decoded,
+            enum fuseln_verdict current, struct fuseln_context *context, const struct fuseln_slab *sums)
 {
     const struct fuseln_case given = case_of(launch, call, decoded, current, context);
     struct fuseln_plan plan;
     /* Else the handle was learnt at the other boundary, which counts it. */
     if (!fuseln_config_hooks((enum fuseln_boundary)launch->boundary))
-        return false;
+        return FUSELN_ORIGINAL;
     enum fuseln_verdict verdict = fuseln_decide(&given, &plan);
     struct fuseln_site *site = find_site(launch, &given, &plan);
+    bool watch = false;
 
-    if (verdict == FUSELN_VERDICT_OK) {
+    if (verdict == FUSELN_VERDICT_OK)
+        verdict = fuseln_verify_before(site, given.config, &watch);
+    if (verdict == FUSELN_VERDICT_OK && given.config->mode == FUSELN_MODE_MEASURE)
+        verdict = run_measured(launch, call, &plan, context, site, given.config, &watch);
+    else if (verdict == FUSELN_VERDICT_OK) {
         verdict = carry_out(launch, call, &plan, context, site, given.config, sums);
         *find_place(launch->target, call) = (struct answer){
             .question = {launch->target, context, call->rows, call->cols, call->out_rows, call->low_bits, call->nulls,
@@ -188,11 +212,11 @@ static __attribute__((noinline)) bool run_in_full(const struct fuseln_launch *la
         };
     }
     record(&given, site, verdict, &plan, sums);
-    return verdict == FUSELN_VERDICT_OK;
+    return verdict == FUSELN_VERDICT_OK ? FUSELN_REPLACED : watch ? FUSELN_WATCHED : FUSELN_ORIGINAL;
 }
 
 /* A launch like an earlier one. */
-static inline __attribute__((always_inline)) bool
+static inline __attribute__((always_inline)) enum fuseln_course
 run_known(const struct fuseln_launch *launch, const struct fuseln_call *call, struct fuseln_context *context,
           const struct fuseln_config *config, const struct answer *answer, const struct fuseln_slab *sums)
 {
@@ -203,18 +227,17 @@ run_known(const struct fuseln_launch *launch, const struct fuseln_call *call, st
     if (__builtin_expect(verdict != FUSELN_VERDICT_OK || config->trace[0], 0)) {
         const struct fuseln_case given = case_of(launch, call, FUSELN_VERDICT_OK, FUSELN_VERDICT_OK, context);
         record(&given, site, verdict, &answer->plan, sums);
-        return verdict == FUSELN_VERDICT_OK;
+        return verdict == FUSELN_VERDICT_OK ? FUSELN_REPLACED : FUSELN_ORIGINAL;
     }
     fuseln_site_substitute(site, call->rows, kernel);
     fuseln_report_tick(true);
-    return true;
+    return FUSELN_REPLACED;
 }
 
-static inline __attribute__((always_inline)) bool replace(const struct fuseln_launch *launch,
-                                                          const struct fuseln_call *call, enum fuseln_verdict decoded,
-                                                          enum fuseln_verdict current, struct fuseln_context *context,
-                                                          const struct fuseln_config *config,
-                                                          const struct fuseln_slab *sums)
+static inline __attribute__((always_inline)) enum fuseln_course
+replace(const struct fuseln_launch *launch, const struct fuseln_call *call, enum fuseln_verdict decoded,
+        enum fuseln_verdict current, struct fuseln_context *context, const struct fuseln_config *config,
+        const struct fuseln_slab *sums)
 {
     if (decoded == FUSELN_VERDICT_OK && current == FUSELN_VERDICT_OK && launch->declined == FUSELN_VERDICT_OK) {
         const struct answer *answer = find_place(launch->target, call);
@@ -225,21 +248,21 @@ static inline __attribute__((always_inline)) bool replace(const struct fuseln_la
 }
 
 /* Partial sums are pending, perhaps this launch's. */
-static __attribute__((noinline)) bool replace_among_pending(const struct fuseln_launch *launch,
-                                                            const struct fuseln_call *call, enum fuseln_verdict decoded,
-                                                            enum fuseln_verdict current, struct fuseln_context *context)
+static __attribute__((noinline)) enum fuseln_course
+replace_among_pending(const struct fuseln_launch *launch, const struct fuseln_call *call, enum fuseln_verdict decoded,
+                      enum fuseln_verdict current, struct fuseln_context *context)
 {
     const struct fuseln_sums sums =
         fuseln_pairing_meet(launch, decoded == FUSELN_VERDICT_OK && launch->declined == FUSELN_VERDICT_OK ? call : NULL,
                             current == FUSELN_VERDICT_OK ? context : NULL);
-    const bool replaced = replace(launch, call, decoded, current, context, fuseln_config_get(), sums.slab);
+    const enum fuseln_course course = replace(launch, call, decoded, current, context, fuseln_config_get(), sums.slab);
 
     if (sums.site)
-        fuseln_pairing_used(&sums, replaced ? FUSELN_PAIRING_PAIRED : FUSELN_PAIRING_FAILED);
-    return replaced;
+        fuseln_pairing_used(&sums, course == FUSELN_REPLACED ? FUSELN_PAIRING_PAIRED : FUSELN_PAIRING_FAILED);
+    return course;
 }
 
-static inline bool run(const struct fuseln_launch *launch)
+static inline enum fuseln_course run(const struct fuseln_launch *launch)
 {
     const struct fuseln_config *config = fuseln_config_get();
     struct fuseln_call call;
@@ -251,14 +274,28 @@ static inline bool run(const struct fuseln_launch *launch)
     return replace(launch, &call, decoded, current, context, config, NULL);
 }
 
-bool fuseln_pipeline_run(const struct fuseln_launch *launch)
+enum fuseln_course fuseln_pipeline_run(const struct fuseln_launch *launch)
 {
     int *const error = &errno;
     const int saved_errno = *error;
-    const bool replaced = run(launch);
+    const enum fuseln_course course = run(launch);
 
     *error = saved_errno;
-    return replaced;
+    return course;
+}
+
+void fuseln_pipeline_after(const struct fuseln_launch *launch)
+{
+    const int saved_errno = errno;
+    struct fuseln_call call;
+    struct fuseln_context *context = NULL;
+    const enum fuseln_verdict decoded = fuseln_decode(launch, &call), current = fuseln_context_current(&context);
+    const struct fuseln_case given = case_of(launch, &call, decoded, current, context);
+    struct fuseln_plan plan;
+
+    if (!fuseln_measure_after(launch->stream, true) && fuseln_decide(&given, &plan) == FUSELN_VERDICT_OK)
+        fuseln_verify_after(find_site(launch, &given, &plan), &call, context, launch->stream, given.config);
+    errno = saved_errno;
 }
 
 void fuseln_pipeline_after_fork(void)

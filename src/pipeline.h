@@ -7,13 +7,18 @@
 
 #include "decode.h"
 
+enum fuseln_course {
+    FUSELN_ORIGINAL, /* nothing was launched (or nothing that the original does not overwrite): launch the original */
+    FUSELN_REPLACED, /* our kernel was launched on the same stream, the original must not be */
+    FUSELN_WATCHED,  /* launch the original, and if it was launched call fuseln_pipeline_after, with the same launch */
+};
+
 /*
- * Try to replace one launch. True: our kernel was launched on the same stream, the original must not be.
- * False: nothing was launched (or nothing that the original does not overwrite), launch the original; the reason is
- * counted, unless the launch's boundary is not hooked (FUSELN_HOOKS). Called by every launch hook for a recognised
- * kernel; thread-safe; errno is kept.
+ * Try to replace one launch. Where the original is launched the reason is counted, unless the launch's boundary is not
+ * hooked (FUSELN_HOOKS). Called by every launch hook for a recognised kernel; thread-safe; errno is kept.
  */
-bool fuseln_pipeline_run(const struct fuseln_launch *launch);
+enum fuseln_course fuseln_pipeline_run(const struct fuseln_launch *launch);
+void fuseln_pipeline_after(const struct fuseln_launch *launch);
 
 /* In the child after fork: what a thread remembered of earlier launches is forgotten. Async-signal-safe. */
 void fuseln_pipeline_after_fork(void);

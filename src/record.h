@@ -7,6 +7,7 @@
 #define FUSELN_RECORD_H
 
 #include <stdatomic.h>
+#include "params.h"
 #include "registry.h"
 
 enum { FUSELN_SITES_MAX = 1024 };
@@ -20,6 +21,15 @@ struct fuseln_site_key {
     enum fuseln_boundary boundary;
 };
 
+/* What checks of a site's launches found (verify.h). */
+struct fuseln_checked {
+    atomic_uint issued; /* checks that were started */
+    atomic_bool failed;
+    _Atomic uint64_t compared;                        /* those whose results have come */
+    _Atomic uint64_t unchecked[FUSELN_VERDICT_COUNT]; /* launches that could not be checked, by reason */
+    _Atomic double field[FUSELN_CHECK_FIELDS];        /* as in params.h; FIRST is the index + 1, 0: none */
+};
+
 struct fuseln_site {
     struct fuseln_site_key key; /* constant once published; target NULL in the site `other` */
     _Atomic int64_t rows_first, rows_min, rows_max;
@@ -28,6 +38,7 @@ struct fuseln_site {
     _Atomic uint64_t sums[FUSELN_PAIRING_COUNT];   /* DX: what became of the partial sums of its launches */
     atomic_uint alone;                             /* DX: launches in a row whose DGAMMA did not come */
     const char *_Atomic kernel;                    /* name of our kernel last used here; NULL while none */
+    struct fuseln_checked checked;
 };
 
 /*

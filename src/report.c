@@ -15,6 +15,7 @@
 #include "config.h"
 #include "path.h"
 #include "report_snapshot.h"
+#include "verify.h"
 
 static _Atomic int writer;     /* thread id of the thread that writes; 0: nobody */
 static _Atomic int64_t due_ms; /* next snapshot; 0: none was written yet */
@@ -61,6 +62,13 @@ static void copy_site(const struct fuseln_site *site, struct fuseln_site_view *v
         view->launches += view->passed[verdict] = atomic_load(&site->passed[verdict]);
     for (int what = 0; what < FUSELN_PAIRING_COUNT; what++)
         view->sums[what] = atomic_load(&site->sums[what]);
+    view->checked.compared = atomic_load(&site->checked.compared);
+    view->checked.issued = atomic_load(&site->checked.issued);
+    view->checked.failed = atomic_load(&site->checked.failed);
+    for (int verdict = 0; verdict < FUSELN_VERDICT_COUNT; verdict++)
+        view->checked.unchecked[verdict] = atomic_load(&site->checked.unchecked[verdict]);
+    for (int i = 0; i < FUSELN_CHECK_FIELDS; i++)
+        view->checked.field[i] = atomic_load(&site->checked.field[i]);
     view->rows_first = atomic_load(&site->rows_first);
     view->rows_min = atomic_load(&site->rows_min);
     view->rows_max = atomic_load(&site->rows_max);
@@ -79,6 +87,7 @@ static void copy_sites(void)
 {
     const struct fuseln_site *site;
     struct fuseln_site_view view;
+    fuseln_verify_collect();
     snapshot.recognised = snapshot.substituted = snapshot.site_count = 0;
     memset(snapshot.passed, 0, sizeof snapshot.passed);
     memset(snapshot.sums, 0, sizeof snapshot.sums);
@@ -94,6 +103,10 @@ static void copy_sites(void)
         for (int what = 0; what < FUSELN_PAIRING_COUNT; what++)
             snapshot.sums[what] += view.sums[what];
     }
+    for (snapshot.measure_count = 0;
+         snapshot.measure_count < FUSELN_MEASURES_MAX &&
+         fuseln_measure_at(snapshot.measure_count, &snapshot.measures[snapshot.measure_count]);)
+        snapshot.measure_count++;
     snapshot.launches = fuseln_record_launches();
 }
 
@@ -118,6 +131,33 @@ static void copy_process(void)
     fuseln_path_host(snapshot.host, sizeof snapshot.host);
     snapshot.rank = fuseln_path_rank();
     copy_command();
+}
+
+bool fuseln_report_is_checked(const struct fuseln_check_view *checked)
+{
+    uint64_t sum = checked->issued;
+    for (int verdict = 0; verdict < FUSELN_VERDICT_COUNT; verdict++)
+        sum += checked->unchecked[verdict];
+    return sum > 0;
+}
+
+const char *fuseln_report_nearer(const struct fuseln_check_view *checked)
+{
+    const double ours = checked->field[FUSELN_CHECK_SQUARES_OURS], theirs = checked->field[FUSELN_CHECK_SQUARES_THEIRS];
+    return ours < theirs ? "ours" : ours > theirs ? "original" : "equal";
+}
+
+double fuseln_report_saved(const struct fuseln_measure_view *bucket)
+{
+    return bucket->decided && bucket->ours ? (bucket->original_us - bucket->ours_us) * (double)bucket->launches : 0;
+}
+
+double fuseln_report_root(double square)
+{
+    double root = square > 1 ? square : 1;
+    for (int i = 0; i < 1100 && square > 0 && root * root > square * (1 + 1e-14); i++)
+        root = (root + square / root) / 2; /* Newton, from above */
+    return square > 0 ? root : 0;
 }
 
 static const char *why_nothing(void)

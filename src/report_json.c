@@ -121,7 +121,95 @@ static void write_identity(struct fuseln_json *json, const struct fuseln_site_vi
     write_nulls(json, site->key->nulls);
 }
 
-static void write_site(struct fuseln_json *json, const struct fuseln_site_view *site)
+/* Differences and errors are in ulp of the element type at the largest term. */
+static void write_distance(struct fuseln_json *json, const char *key, double largest, double squares, double elements)
+{
+    fuseln_json_open(json, key, '{');
+    fuseln_json_real(json, "max_ulp", largest);
+    fuseln_json_real(json, "rms_ulp", fuseln_report_root(squares / elements));
+    fuseln_json_close(json, '}');
+}
+
+static void write_verify(struct fuseln_json *json, const struct fuseln_site_view *site)
+{
+    const struct fuseln_check_view *checked = &site->checked;
+    const double *field = checked->field, elements = field[FUSELN_CHECK_ELEMENTS];
+    const int64_t first = (int64_t)field[FUSELN_CHECK_FIRST] - 1, cols = site->key->cols;
+    if (!fuseln_report_is_checked(checked)) {
+        fuseln_json_string(json, "verify", NULL);
+        return;
+    }
+    fuseln_json_open(json, "verify", '{');
+    fuseln_json_integer(json, "launches", (int64_t)checked->compared);
+    fuseln_json_integer(json, "waiting", (int64_t)(checked->issued - checked->compared));
+    fuseln_json_bool(json, "failed", checked->failed);
+    fuseln_json_integer(json, "elements", (int64_t)elements);
+    fuseln_json_integer(json, "outside", (int64_t)field[FUSELN_CHECK_OUTSIDE_OURS]);
+    fuseln_json_integer(json, "outside_original", (int64_t)field[FUSELN_CHECK_OUTSIDE_THEIRS]);
+    fuseln_json_integer(json, "nan", (int64_t)field[FUSELN_CHECK_NAN]);
+    if (elements > 0) {
+        write_distance(json, "apart", field[FUSELN_CHECK_MAX], field[FUSELN_CHECK_SQUARES], elements);
+        write_distance(json, "ours", field[FUSELN_CHECK_MAX_OURS], field[FUSELN_CHECK_SQUARES_OURS], elements);
+        write_distance(json, "original", field[FUSELN_CHECK_MAX_THEIRS], field[FUSELN_CHECK_SQUARES_THEIRS], elements);
+        fuseln_json_string(json, "nearer", fuseln_report_nearer(checked));
+    }
+    if (first >= 0 && cols > 0) {
+        fuseln_json_open(json, "first", '{');
+        fuseln_json_integer(json, "row", first / cols);
+        fuseln_json_integer(json, "col", first % cols);
+        fuseln_json_close(json, '}');
+    }
+    write_reasons(json, "unchecked", checked->unchecked);
+    fuseln_json_close(json, '}');
+}
+
+/* Medians of the samples; what ours saved since it was decided for them. */
+static void write_bucket(struct fuseln_json *json, const struct fuseln_measure_view *bucket)
+{
+    fuseln_json_open(json, NULL, '{');
+    fuseln_json_integer(json, "rows_from", bucket->rows_from);
+    fuseln_json_integer(json, "rows_to", bucket->rows_to);
+    fuseln_json_integer(json, "pairs", bucket->pairs);
+    fuseln_json_string(json, "kept", !bucket->decided ? "undecided" : bucket->ours ? "ours" : "original");
+    if (bucket->decided) {
+        fuseln_json_real(json, "ours_us", bucket->ours_us);
+        fuseln_json_real(json, "original_us", bucket->original_us);
+        fuseln_json_real(json, "ours_gb_s", bucket->ours_us > 0 ? bucket->bytes / bucket->ours_us / 1e3 : 0);
+        fuseln_json_real(json, "original_gb_s",
+                         bucket->original_us > 0 ? bucket->bytes / bucket->original_us / 1e3 : 0);
+        fuseln_json_real(json, "saved_us_per_launch", bucket->ours ? bucket->original_us - bucket->ours_us : 0);
+        fuseln_json_integer(json, "launches", (int64_t)bucket->launches);
+        fuseln_json_real(json, "saved_us", fuseln_report_saved(bucket));
+    }
+    fuseln_json_close(json, '}');
+}
+
+static void write_measure(struct fuseln_json *json, const struct fuseln_snapshot *snapshot,
+                          const struct fuseln_site_view *site)
+{
+    double saved = 0;
+    bool any = false;
+    for (size_t i = 0; i < snapshot->measure_count; i++)
+        if (&snapshot->measures[i].site->key == site->key) {
+            saved += fuseln_report_saved(&snapshot->measures[i]);
+            any = true;
+        }
+    if (!any) {
+        fuseln_json_string(json, "measure", NULL);
+        return;
+    }
+    fuseln_json_open(json, "measure", '{');
+    fuseln_json_real(json, "saved_us", saved);
+    fuseln_json_open(json, "rows", '[');
+    for (size_t i = 0; i < snapshot->measure_count; i++)
+        if (&snapshot->measures[i].site->key == site->key)
+            write_bucket(json, &snapshot->measures[i]);
+    fuseln_json_close(json, ']');
+    fuseln_json_close(json, '}');
+}
+
+static void write_site(struct fuseln_json *json, const struct fuseln_snapshot *snapshot,
+                       const struct fuseln_site_view *site)
 {
     static const char *const absent[] = {"symbol", "library", "build_id", "build", "runtime",
                                          "op",     "dtype",   "rms",      "cols",  "device"};
@@ -144,8 +232,8 @@ static void write_site(struct fuseln_json *json, const struct fuseln_site_view *
         fuseln_json_integer(json, "pairs", (int64_t)site->sums[FUSELN_PAIRING_PAIRED]);
         write_unpaired(json, site->sums);
     }
-    fuseln_json_string(json, "verify", NULL);
-    fuseln_json_string(json, "measure", NULL);
+    write_verify(json, site);
+    write_measure(json, snapshot, site);
     fuseln_json_close(json, '}');
 }
 
@@ -172,7 +260,7 @@ void fuseln_report_json(const struct fuseln_snapshot *snapshot, struct fuseln_ou
     fuseln_json_line(&json);
     fuseln_json_open(&json, "sites", '[');
     for (size_t i = 0; i < snapshot->site_count; i++)
-        write_site(&json, &snapshot->sites[i]);
+        write_site(&json, snapshot, &snapshot->sites[i]);
     fuseln_json_close(&json, ']');
     fuseln_json_close(&json, '}');
     fuseln_out_text(out, "\n");

@@ -7,6 +7,7 @@
 #define FUSELN_REPORT_SNAPSHOT_H
 
 #include "kernels.h"
+#include "measure.h"
 #include "output.h"
 #include "record.h"
 
@@ -18,6 +19,11 @@ struct fuseln_site_view {
     uint64_t launches, substituted, passed[FUSELN_VERDICT_COUNT]; /* launches = substituted + all passed */
     uint64_t sums[FUSELN_PAIRING_COUNT];                          /* what became of a DX's partial sums */
     const char *kernel;
+    struct fuseln_check_view { /* struct fuseln_checked */
+        bool failed;
+        uint64_t issued, compared, unchecked[FUSELN_VERDICT_COUNT];
+        double field[FUSELN_CHECK_FIELDS];
+    } checked;
 };
 
 struct fuseln_snapshot {
@@ -31,7 +37,18 @@ struct fuseln_snapshot {
     size_t site_count, device_count;
     struct fuseln_device_report devices[FUSELN_REPORT_DEVICES];
     struct fuseln_site_view sites[FUSELN_SITES_MAX + 1]; /* most launches first */
+    size_t measure_count;
+    struct fuseln_measure_view measures[FUSELN_MEASURES_MAX];
 };
+
+/* Was any of it checked, or could it not be? */
+bool fuseln_report_is_checked(const struct fuseln_check_view *checked);
+/* Whose errors against float64 are smaller, by their root mean square: "ours", "original" or "equal". */
+const char *fuseln_report_nearer(const struct fuseln_check_view *checked);
+/* Microseconds that ours saved since it was found the faster one. */
+double fuseln_report_saved(const struct fuseln_measure_view *bucket);
+/* Square root of what is not negative, without libm. */
+double fuseln_report_root(double square);
 
 void fuseln_report_json(const struct fuseln_snapshot *snapshot, struct fuseln_out *out);
 void fuseln_report_text(const struct fuseln_snapshot *snapshot, struct fuseln_out *out);

@@ -147,6 +147,72 @@ static void write_pairs(struct fuseln_out *out, const struct fuseln_snapshot *sn
                               fuseln_pairing_text((enum fuseln_pairing)what));
 }
 
+/* Sites that were compared with the originals, or should have been. */
+static void write_checks(struct fuseln_out *out, const struct fuseln_snapshot *snapshot)
+{
+    char count[NUMBER_MAX], apart[FUSELN_REAL_MAX], ours[FUSELN_REAL_MAX], theirs[FUSELN_REAL_MAX];
+    uint64_t unchecked[FUSELN_VERDICT_COUNT] = {0};
+    bool head = false;
+    for (size_t i = 0; i < snapshot->site_count; i++) {
+        const struct fuseln_site_view *site = &snapshot->sites[i];
+        const struct fuseln_check_view *checked = &site->checked;
+        const double *field = checked->field, elements = field[FUSELN_CHECK_ELEMENTS];
+        if (!fuseln_report_is_checked(checked))
+            continue;
+        if (!head)
+            fuseln_out_format(out, "\n%-36s%7s%10s %-9s%9s %9s %9s\n", "compared with the originals", "cols",
+                              "launches", "", "ulp apart", "ours off", "orig. off");
+        head = true;
+        fuseln_out_real(apart, field[FUSELN_CHECK_MAX]);
+        fuseln_out_real(ours, elements > 0 ? fuseln_report_root(field[FUSELN_CHECK_SQUARES_OURS] / elements) : 0);
+        fuseln_out_real(theirs, elements > 0 ? fuseln_report_root(field[FUSELN_CHECK_SQUARES_THEIRS] / elements) : 0);
+        fuseln_out_format(out, "%-36.55s%7" PRId64 "%10s %-9s%9.6s %9.6s %9.6s\n",
+                          site->key->target ? site->key->target->name : "other", site->key->cols,
+                          grouped(checked->compared, count),
+                          checked->failed     ? "WRONG"
+                          : checked->compared ? "right"
+                                              : "waiting",
+                          apart, ours, theirs);
+        for (int verdict = 0; verdict < FUSELN_VERDICT_COUNT; verdict++)
+            unchecked[verdict] += checked->unchecked[verdict];
+    }
+    if (head)
+        fuseln_out_text(out, "(off: root mean square of the errors against float64, in ulp)\n");
+    for (int verdict = 0; verdict < FUSELN_VERDICT_COUNT; verdict++)
+        if (unchecked[verdict])
+            fuseln_out_format(out, "%14s  not compared, %s: %s\n", grouped(unchecked[verdict], count),
+                              fuseln_verdict_key((enum fuseln_verdict)verdict),
+                              fuseln_verdict_text((enum fuseln_verdict)verdict));
+}
+
+/* What was measured, and what stays. */
+static void write_measures(struct fuseln_out *out, const struct fuseln_snapshot *snapshot)
+{
+    char rows[48], ours[FUSELN_REAL_MAX], original[FUSELN_REAL_MAX], saved[FUSELN_REAL_MAX];
+    double all = 0;
+    for (size_t i = 0; i < snapshot->measure_count; i++) {
+        const struct fuseln_measure_view *bucket = &snapshot->measures[i];
+        const struct fuseln_site_key *key = &bucket->site->key;
+        if (i == 0)
+            fuseln_out_format(out, "\n%-36s%7s%16s %11s %11s %-8s\n", "measured, us", "cols", "rows", "ours",
+                              "original", "stays");
+        snprintf(rows, sizeof rows, "%" PRId64 "-%" PRId64, bucket->rows_from, bucket->rows_to);
+        fuseln_out_real(ours, bucket->ours_us);
+        fuseln_out_real(original, bucket->original_us);
+        if (bucket->decided)
+            fuseln_out_format(out, "%-36.55s%7" PRId64 "%16s %11.9s %11.9s %s\n",
+                              key->target ? key->target->name : "other", key->cols, rows, ours, original,
+                              bucket->ours ? "ours" : "original");
+        else
+            fuseln_out_format(out, "%-36.55s%7" PRId64 "%16s %u of %d pairs: not enough, ours\n",
+                              key->target ? key->target->name : "other", key->cols, rows, bucket->pairs,
+                              FUSELN_MEASURE_PAIRS);
+        all += fuseln_report_saved(bucket);
+    }
+    if (snapshot->measure_count && fuseln_out_real(saved, all / 1000))
+        fuseln_out_format(out, "saved since: %s ms\n", saved);
+}
+
 /* Lines of at most 100 columns, broken at blanks. */
 static void write_wrapped(struct fuseln_out *out, const char *text)
 {
@@ -174,6 +240,8 @@ void fuseln_report_text(const struct fuseln_snapshot *snapshot, struct fuseln_ou
         write_site(out, &snapshot->sites[i]);
     write_reasons(out, snapshot);
     write_pairs(out, snapshot);
+    write_checks(out, snapshot);
+    write_measures(out, snapshot);
     if (snapshot->why)
         write_wrapped(out, snapshot->why);
 }

@@ -22,7 +22,7 @@ REGISTRATIONS = 24133  # of the PyTorch 2.15 wheel
 def run(*command, preload=None):
     env = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")}
     if preload:
-        env["LD_PRELOAD"] = preload
+        env |= {"LD_PRELOAD": preload, "FUSELN_CHECK": "0"}  # the programs here are of no build that is known
     return subprocess.run(command, check=True, capture_output=True, text=True, env=env)
 
 

@@ -378,8 +378,12 @@ class Doctor(unittest.TestCase):
         gcc("-o", self.path("host"), "-D_GNU_SOURCE", "-ldl", source=HOST)
         seen = self.doctor("--", "./host", "./step.so")
         self.assertEqual(seen.returncode, 0, seen.stdout + seen.stderr)
+        self.assertIn("note run: 1 layer norms recognised, 0 replaced\n", seen.stdout)
+        self.assertRegex(seen.stdout, r"note run: 1 passed on to the original \(check\)")
+        self.assertRegex(seen.stdout, r"note run: step.so, build .*compared first\n  +.*FUSELN_SKIP=build=[0-9a-f]{40} ")
+        seen = self.doctor("--", "./host", "./step.so", env={"FUSELN_CHECK": "0"})
         self.assertIn("ok   run: 1 layer norms recognised, 1 replaced\n", seen.stdout)
-        self.assertRegex(seen.stdout, r"note run: step.so, build .*unverified.\n  +.*FUSELN_SKIP=build=[0-9a-f]{40} ")
+        self.assertRegex(seen.stdout, r"note run: step.so, build .*replaced by name alone\n")
         os.mkdir(self.path("newer"))
         gcc("-shared", "-fPIC", "-Wl,-soname,libcudart.so.99", "-o", self.path("newer/libcudart.so.99"), source="int a;")
         newer = self.doctor("--", "./host", "newer/libcudart.so.99")
@@ -443,6 +447,11 @@ class Doctor(unittest.TestCase):
         self.assertRegex(skipped.stdout, "note run: 9 layer norms recognised, 0 replaced\n")
         self.assertRegex(skipped.stdout, r"note run: 9 passed on to the original \(skip\)")
         self.assertEqual(skipped.returncode, 0, skipped.stdout)
+
+    def test_a_training_step_that_is_compared_and_found_wrong(self):
+        done = self.on_softgpu(STEP, FUSELN_MODE="verify", SOFTGPU_PLANT="tail")
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stdout, "BAD  run: pytorch/forward.*: compared with the original and found wrong\n")
 
     def test_a_training_step_on_a_device_without_an_image(self):
         done = self.on_softgpu(STEP, SOFTGPU_CC="5.2")

@@ -13,8 +13,13 @@ SITE = {"target": "pytorch/forward/vectorized/f32", "symbol": "_Zfwd", "library"
         "boundary": "runtime", "access_bytes": 16, "null_arguments": [], "rows": 64, "rows_min": 64, "rows_max": 256,
         "kernel": "fuseln_ln_forward_warp8_f32", "launches": 10, "substituted": 6,
         "passed_through": {"capture": 4}, "verify": None, "measure": None}  # fmt: skip
+VERIFY = {"launches": 2, "waiting": 1, "failed": False, "elements": 100, "outside": 0, "outside_original": 0, "nan": 0,
+          "apart": {"max_ulp": 2.0, "rms_ulp": 0.5}, "ours": {"max_ulp": 1.0, "rms_ulp": 0.25},
+          "original": {"max_ulp": 1.5, "rms_ulp": 0.25}, "nearer": "equal", "unchecked": {"capture": 3}}  # fmt: skip
+MEASURE = {"saved_us": 1500.5, "rows": [{"rows_from": 64, "rows_to": 127, "pairs": 20, "kept": "ours", "ours_us": 10.0,
+           "original_us": 20.0, "launches": 150, "saved_us": 1500.5}]}  # fmt: skip
 DX = SITE | {"target": "pytorch/dx/vectorized/f32", "op": "dx", "launches": 5, "substituted": 5, "passed_through": {},
-             "pairs": 4, "unpaired": {"call": 1}}  # fmt: skip
+             "pairs": 4, "unpaired": {"call": 1}, "verify": VERIFY, "measure": MEASURE}  # fmt: skip
 REPORT = {"schema": 1, "fuseln": {"version": "0.1.0", "commit": "abc", "mode": "replace"}, "written_at": 1.5, "final": True,
           "process": {"pid": 7, "host": "h", "rank": None, "command": ["python"], "seconds": 1.5},
           "devices": [{"index": 0, "name": "GPU", "compute_capability": "9.0", "driver": "13.2", "image": "sm_90",
@@ -86,10 +91,35 @@ class Report(Command):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertLessEqual(max(map(len, done.stdout.splitlines())), 100)
         self.assertNotRegex(done.stdout, "[\x00-\x09\x0b-\x1f\x7f]")
-        self.assertRegex(done.stdout, r"(?m)^pytorch/forward/vectorized/f32 +1024 +64-256 +10 +6 capture 4$")
+        self.assertRegex(done.stdout, r"(?m)^pytorch/forward/vectorized/f32 +1024 +64-256 +10 +6 +- +- capture$")
+        self.assertRegex(done.stdout, r"(?m)^pytorch/dx/vectorized/f32 +1024 +64-256 +10 +10 +4 +3 ms *$")
         self.assertIn("* of a build that was not tested", done.stdout)
         self.assertIn("8 backwards read dY and X once; others did not:", done.stdout)
         self.assertRegex(done.stdout, r"8  capture +in stream capture")
+
+    def test_checks_and_times_add_up(self):
+        other = copy.deepcopy(REPORT)
+        other["sites"][1]["verify"] |= {"elements": 300, "apart": {"max_ulp": 9.0, "rms_ulp": 1.5}, "original": None}
+        del other["sites"][1]["verify"]["original"]
+        site = self.merged(REPORT, other)["sites"][1]
+        found = site["verify"]
+        self.assertEqual((found["launches"], found["waiting"], found["elements"], found["failed"]), (4, 2, 400, False))
+        self.assertEqual((found["unchecked"], found["apart"]["max_ulp"]), ({"capture": 6}, 9.0))
+        self.assertAlmostEqual(found["apart"]["rms_ulp"], ((0.5**2 * 100 + 1.5**2 * 300) / 400) ** 0.5)
+        self.assertEqual((site["measure"]["saved_us"], len(site["measure"]["rows"])), (3001.0, 2))
+        self.assertIsNone(self.merged(REPORT)["sites"][0].get("verify"))
+
+    def test_a_failed_check_is_exit_3_with_the_numbers(self):
+        wrong = copy.deepcopy(REPORT)
+        wrong["sites"][1]["verify"] |= {"failed": True, "outside": 7, "first": {"row": 3, "col": 5}}
+        for reports in ((wrong,), (REPORT, wrong), (wrong, REPORT)):
+            done = self.fuseln("report", *[self.write(f"{i}.json", report) for i, report in enumerate(reports)])
+            self.assertEqual((done.returncode, done.stderr), (3, ""))
+            self.assertRegex(done.stdout, r"(?m)^pytorch/dx/vectorized/f32 .* WRONG ")
+            text = " ".join(done.stdout.split())  # lines are wrapped
+            self.assertIn("7 of our values and 0 of the original's", text)
+            self.assertIn("first at row 3, column 5", text)
+        self.assertEqual(self.fuseln("report", "0.json", self.write("bad.json", "{}")).returncode, 2)
 
     def test_nothing_recognised_says_why(self):
         report = copy.deepcopy(REPORT) | {"why": "No layer norm was recognised: reasons.", "sites": []}
@@ -107,6 +137,10 @@ class Report(Command):
             "no totals": json.dumps({k: v for k, v in REPORT.items() if k != "totals"}),
             "a site of none": json.dumps(REPORT | {"sites": [None]}),
             "a reason of none": re.sub(r'"capture": 4', '"capture": null', json.dumps(REPORT)),
+            "a check of no launches": json.dumps(REPORT).replace('"waiting": 1', '"waiting": "1"'),
+            "a check that failed perhaps": json.dumps(REPORT).replace('"failed": false', '"failed": 0'),
+            "a distance of none": json.dumps(REPORT).replace('"max_ulp": 2.0', '"max_ulp": "2"'),
+            "a time below zero": json.dumps(REPORT).replace('"saved_us": 1500.5, "rows', '"saved_us": -1, "rows'),
             "twice the same": '{"schema": 1, "schema": 1}', "deep": "[" * 100000, "a NUL": '{"schema": "\\u0000"}',
         }  # fmt: skip
         good = self.write("good.json", REPORT)

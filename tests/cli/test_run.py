@@ -40,8 +40,10 @@ class Run(Command):
     def test_a_preload_that_is_there_stays(self):
         done = self.fuseln("run", "sh", "-c", "echo $LD_PRELOAD; echo $FUSELN_MODE", LD_PRELOAD="libm.so.6")
         self.assertEqual(done.stdout, f"{LIBRARY}:libm.so.6\n\n")
-        done = self.fuseln("run", "--observe", "sh", "-c", "echo $LD_PRELOAD; echo $FUSELN_MODE")
-        self.assertEqual(done.stdout, f"{LIBRARY}\nobserve\n")
+        for mode in ("observe", "verify", "measure"):
+            done = self.fuseln("run", f"--{mode}", "sh", "-c", "echo $LD_PRELOAD; echo $FUSELN_MODE")
+            self.assertEqual(done.stdout, f"{LIBRARY}\n{mode}\n")
+        self.assert_one_line(self.fuseln("run", "--verify", "--measure", "true"), 2, "only one of")
 
     def test_killed_as_the_program_is(self):
         for number in (signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM):

@@ -39,8 +39,8 @@ def run_part(part, folder, small, seen):
 
 def check_bits(folder):
     """The same step in processes of its own: two runs have the same bits, and so where dX and the gradients of gamma and
-    beta are apart; off and observe have the originals'."""
-    modes = {mode: {"FUSELN_MODE": mode} for mode in ("off", "observe")}
+    beta are apart; off, observe and verify have the originals'."""
+    modes = {mode: {"FUSELN_MODE": mode} for mode in ("off", "observe", "verify")}
     runs = {"first": {}, "second": {}, "apart": {"FUSELN_SKIP": "pairs"}, **modes, "none": None}
     got = {}
     for name, env in runs.items():
@@ -52,11 +52,15 @@ def check_bits(folder):
         if status == 0 and name == "observe":
             assert report["totals"]["substituted"] == 0, report["totals"]
             assert set(preload.reasons(report)) == {"observe"}, preload.reasons(report)
+        if status == 0 and name == "verify":
+            checks = [site["verify"] for site in report["sites"]]
+            assert report["totals"]["substituted"] == 0, report["totals"]
+            assert checks and all(c and c["launches"] and not c["failed"] and not c["unchecked"] for c in checks), checks
         if status == 0 and name in ("first", "apart"):
             pairs = report["totals"]["pairs"]
             assert (pairs > 0) == (name == "first"), f"{name}: {pairs} pairs, {report['totals']['unpaired']}"
     found = [f"{name}: {lines[-1]}" for name, lines in got.items() if not lines or lines[-1].startswith("exit")]
-    for one, two in (("first", "second"), ("first", "apart"), ("none", "off"), ("none", "observe")):
+    for one, two in (("first", "second"), ("first", "apart"), ("none", "off"), ("none", "observe"), ("none", "verify")):
         other = [f"{a} | {b}" for a, b in zip(got[one], got[two]) if a != b]
         found += [f"{one} and {two} differ in {len(other)} outputs, first {other[0]}"] if other else []
     return "\n".join([f"{'FAIL' if found else 'ok  '} bits", *(f"     WRONG {line}" for line in found)]), not found

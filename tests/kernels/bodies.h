@@ -15,11 +15,11 @@
     {                                              \
         name(*(const struct fuseln_ln_params *)p); \
     }
-FUSELN_VARIANTS(X)
+FUSELN_NORM_VARIANTS(X)
 #undef X
 static void (*const bodies[])(const void *) = {
 #define X(name, ...) run_##name,
-    FUSELN_VARIANTS(X)
+    FUSELN_NORM_VARIANTS(X)
 #undef X
 };
 

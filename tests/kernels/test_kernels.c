@@ -165,7 +165,8 @@ static void every_shape_and_type_is_within_its_bound(void **state)
     check_layer(FUSELN_DTYPE_BF16, 700, 24, 0, false, true); /* more rows than partial rows */
     check_layer(FUSELN_DTYPE_F32, 90, 2000, 0, false, true);
     for (size_t i = 0; i < FUSELN_VARIANT_COUNT; i++)
-        if (!seen[i] && !strstr(fuseln_variant_at(i)->name, "apply") && !strstr(fuseln_variant_at(i)->name, "reduce"))
+        if (!seen[i] && !strstr(fuseln_variant_at(i)->name, "check") && !strstr(fuseln_variant_at(i)->name, "apply") &&
+            !strstr(fuseln_variant_at(i)->name, "reduce"))
             fail_msg("%s was never chosen", fuseln_variant_at(i)->name);
 }
 

@@ -12,12 +12,17 @@ BUDGETS, KERNELS, HOOKS = (HERE.parents[2] / folder for folder in ("tests/budget
 VERSIONS = {"11": 11080, "12": 12090, "13": 13050}
 
 
+# Of what our launches call, noticed.c defines what is noticed.
+OURS = [name for name in re.findall(r"^CUresult (cu\w+)\(", (BUDGETS / "stand_in_cuda.c").read_text(), re.MULTILINE)
+        if f"X({name})" in (HOOKS / "notice.h").read_text().split("FUSELN_DRIVER_NOTICED", 1)[1].split("\n\n", 1)[0]]  # fmt: skip
+
+
 class Noticed(test_hooks.Preload):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         cls.source = ["-w", f"-I{HOOKS}", HERE / "noticed.c"]
-        gcc("-c", "-fPIC", f"-I{KERNELS}", "-DcuMemFree_v2=unused", BUDGETS / "stand_in_cuda.c", "-o", cls.dir / "cuda.o")
+        gcc("-c", "-fPIC", f"-I{KERNELS}", *(f"-D{name}=unused_{name}" for name in OURS), BUDGETS / "stand_in_cuda.c", "-o", cls.dir / "cuda.o")
         gcc("-shared", "-fPIC", "-Wl,-Bsymbolic", "-DDRIVER", *cls.source, cls.dir / "cuda.o",
             "-Wl,-soname,libcuda.so.1", "-o", cls.dir / "libcuda.so.1")  # fmt: skip
 

@@ -2,9 +2,9 @@
  * closed CUBIN KERNEL WAY: stands for a closed binary with a CUDA runtime inside. No CUDA symbol is in its dynamic
  * table: it opens libcuda, asks dlsym for cuGetProcAddress_v2 and that one for all others, loads the image and launches
  * its layer-norm forward (PyTorch's vectorized kernel for float), 5 rows of 768. WAY: module, library, function (of a
- * library's kernel), ex, per-thread, packed; or elsewhere, green: a library's kernel twice, first in the current
- * context, then on a stream of another or a green one. Prints the largest error of y against double, as a share of
- * what float arithmetic may be off by, and how many elements there were. Exit code: a CUresult, or 255.
+ * library's kernel), ex, per-thread, packed; in-place (y over x); or elsewhere, green: a library's kernel twice, first
+ * in the current context, then on a stream of another or a green one. Prints the largest error of y against double, as
+ * a share of what float arithmetic may be off by, and how many elements there were. Exit code: a CUresult, or 255.
  */
 #include <dlfcn.h>
 #include <stdint.h>
@@ -115,6 +115,8 @@ static void normalise(const char *way, void *kernel, void *stream, void *launchi
     CALL(cuCtxGetCurrent, &own);
     CALL(cuMemAlloc, &device_x, sizeof x);
     CALL(cuMemAlloc, &device_y, sizeof y);
+    if (strcmp(way, "in-place") == 0)
+        device_y = device_x;
     CALL(cuMemAlloc, &mean, (size_t)256);
     CALL(cuMemAlloc, &rstd, (size_t)256);
     CALL(cuMemcpyHtoD, device_x, x, sizeof x);

@@ -152,6 +152,23 @@ inline float __int_as_float(int bits)
     memcpy(&value, &bits, sizeof value);
     return value;
 }
+inline int __double2hiint(double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return (int)(bits >> 32);
+}
+inline double __hiloint2double(int high, int low)
+{
+    const uint64_t bits = (uint64_t)(unsigned)high << 32 | (unsigned)low;
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+inline void __threadfence_system()
+{
+    __asm__ volatile("" ::: "memory"); /* lanes take turns, and x86 keeps the order of stores */
+}
 inline int __float_as_int(float value)
 {
     int bits;

@@ -3,7 +3,7 @@
  * executor and originals through their references, and writes SOFTGPU_LOG, one JSON line for every kernel that ran:
  * {"kind","name","grid","block","smem","stream" (cuStreamGetId),"pid"}; where kernels are counted (run --count), ours
  * have more: "read", "written", "shared_read", "shared_written", each {"bytes","compulsory","accesses" (of 1, 2, 4, 8,
- * 16 bytes)}.
+ * 16 bytes)}; with SOFTGPU_COST (driver_cost.h) "us".
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -13,8 +13,10 @@
 #include <unistd.h>
 
 #include "counters.h"
+#include "driver_cost.h"
 #include "device_memory.h"
 #include "driver_objects.h"
+#include "driver_plant.h"
 #include "driver_signature.h"
 #include "executor.h"
 #include "originals.h"
@@ -43,14 +45,14 @@ static const char *counts_print(char *text, size_t bytes)
     return text;
 }
 
-static void log_write(const struct softgpu_launch *launch, unsigned long long stream_id)
+static void log_write(const struct softgpu_launch *launch, unsigned long long stream_id, double us)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     static int fd = -1;
     static pid_t opened_by;
     const char *path = getenv("SOFTGPU_LOG");
     const bool ours = launch->function->run != NULL;
-    char line[8192], counts[1024] = "";
+    char line[8192], counts[1024] = "", cost[40] = "";
     if (!path || !*path)
         return;
     pthread_mutex_lock(&lock);
@@ -61,12 +63,14 @@ static void log_write(const struct softgpu_launch *launch, unsigned long long st
             softgpu_error("cannot write SOFTGPU_LOG %s", path);
     }
     pthread_mutex_unlock(&lock);
+    if (us > 0)
+        snprintf(cost, sizeof cost, ",\"us\":%.3f", us);
     int length = snprintf(line, sizeof line,
                           "{\"kind\":\"%s\",\"name\":\"%s\",\"grid\":[%u,%u,%u],\"block\":[%u,%u,%u],\"smem\":%u,"
-                          "\"stream\":%llu,\"pid\":%d%s}\n",
+                          "\"stream\":%llu,\"pid\":%d%s%s}\n",
                           ours ? "ours" : "original", launch->function->name, launch->grid[0], launch->grid[1],
                           launch->grid[2], launch->block[0], launch->block[1], launch->block[2], launch->smem_bytes,
-                          stream_id, (int)opened_by, ours ? counts_print(counts, sizeof counts) : "");
+                          stream_id, (int)opened_by, ours ? counts_print(counts, sizeof counts) : "", cost);
     if (fd >= 0 && length < (int)sizeof line && write(fd, line, (size_t)length) != length)
         softgpu_error("cannot write SOFTGPU_LOG %s", path);
 }
@@ -86,6 +90,8 @@ static CUresult ours_run(const struct softgpu_launch *launch, CUcontext context)
                                 .smem_bytes = launch->smem_bytes};
     char after[512];
     const char *failure = softgpu_execute(&grid, ours_body, launch);
+    if (!failure)
+        softgpu_plant(launch);
     snprintf(after, sizeof after, "after kernel %s", launch->function->name);
     softgpu_memory_check(after);
     if (!failure)
@@ -112,7 +118,7 @@ static CUresult launch_run(const struct softgpu_operation *operation)
     const struct softgpu_launch *launch = &operation->launch;
     CUresult result = launch->function->run ? ours_run(launch, operation->context) : original_run(launch);
     if (result == CUDA_SUCCESS)
-        log_write(launch, operation->stream_id);
+        log_write(launch, operation->stream_id, softgpu_cost_spend(launch->function->name, launch->grid[0]));
     return result;
 }
 
@@ -163,15 +169,17 @@ static CUresult image_limits_check(const struct softgpu_launch *launch)
 
 static CUresult ours_params_take(struct softgpu_launch *launch, void **params)
 {
+    const char *name = launch->function->name;
+    const size_t expected =
+        strncmp(name, "fuseln_check_", 13) == 0 ? sizeof launch->ours.check : sizeof launch->ours.launch;
     unsigned bytes = launch->function->facts.param_bytes;
     if (!params || !params[0])
         return CUDA_ERROR_INVALID_VALUE;
-    if (bytes && bytes != sizeof launch->ours) {
-        softgpu_error("kernel %s takes %u bytes of parameters in its image, its CPU build %zu", launch->function->name,
-                      bytes, sizeof launch->ours);
+    if (bytes && bytes != expected) {
+        softgpu_error("kernel %s takes %u bytes of parameters in its image, its CPU build %zu", name, bytes, expected);
         return CUDA_ERROR_INVALID_VALUE;
     }
-    memcpy(&launch->ours, params[0], sizeof launch->ours);
+    memcpy(&launch->ours, params[0], expected);
     return CUDA_SUCCESS;
 }
 

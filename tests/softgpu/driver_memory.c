@@ -95,6 +95,26 @@ CUresult cuMemFreeHost(void *address)
     return CUDA_SUCCESS;
 }
 
+/* The host's own memory: kernels may use it, and every byte of it counts as written. */
+CUresult cuMemHostRegister_v2(void *address, size_t bytes, unsigned flags)
+{
+    (void)flags;
+    CUresult result = blocking_ready();
+    if (result != CUDA_SUCCESS || !address || !bytes)
+        return result ? result : CUDA_ERROR_INVALID_VALUE;
+    softgpu_counters_add("registered host memory", address, bytes);
+    softgpu_counters_fill(address, bytes);
+    return CUDA_SUCCESS;
+}
+
+CUresult cuMemHostUnregister(void *address)
+{
+    CUresult result = blocking_ready();
+    if (result == CUDA_SUCCESS)
+        softgpu_counters_remove(address);
+    return result;
+}
+
 CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr *ret_address, void *host, unsigned flags)
 {
     (void)flags;

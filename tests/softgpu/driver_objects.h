@@ -105,11 +105,17 @@ struct softgpu_module {
     size_t kernel_count;
 };
 
+/* The one argument of a kernel of ours, by value: a function that takes one of them finds it in the same place. */
+union softgpu_ours {
+    struct fuseln_ln_params launch;
+    struct fuseln_check_params check;
+};
+
 struct softgpu_kernel {
     struct softgpu_object object;
     CUmodule module;
     struct softgpu_image_kernel facts;
-    void (*run)(struct fuseln_ln_params params); /* ours, compiled for the CPU; NULL: an original */
+    void (*run)(union softgpu_ours params); /* ours, compiled for the CPU; NULL: an original */
     unsigned smem_dynamic_max;
     CUfunction function; /* of a KERNEL: made by cuKernelGetFunction, or NULL */
     char name[];
@@ -124,7 +130,7 @@ struct softgpu_operation {
             CUfunction function;
             unsigned grid[3], block[3], smem_bytes;
             void **params; /* originals only; one allocation of their own once held */
-            struct fuseln_ln_params ours;
+            union softgpu_ours ours;
         } launch;
         struct {
             void *target;

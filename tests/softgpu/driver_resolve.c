@@ -54,7 +54,7 @@ static const struct {
     X(cuMemAddressFree) X(cuMemAddressReserve) \
     X(cuMemAdvise_v2) X(cuMemAllocFromPoolAsync) X(cuMemAllocManaged) X(cuMemAllocPitch_v2) X(cuMemCreate) \
     X(cuMemExportToShareableHandle) X(cuMemGetAccess) X(cuMemGetAllocationGranularity) \
-    X(cuMemGetAllocationPropertiesFromHandle) X(cuMemHostGetFlags) X(cuMemHostRegister_v2) X(cuMemHostUnregister) \
+    X(cuMemGetAllocationPropertiesFromHandle) X(cuMemHostGetFlags) \
     X(cuMemImportFromShareableHandle) X(cuMemMap) X(cuMemPoolCreate) X(cuMemPoolDestroy) X(cuMemPoolGetAttribute) \
     X(cuMemPoolSetAttribute) X(cuMemPoolTrimTo) X(cuMemPrefetchAsync_v2) X(cuMemRelease) \
     X(cuMemRetainAllocationHandle) X(cuMemSetAccess) X(cuMemUnmap) X(cuMemcpy2DAsync_v2) X(cuMemcpy2D_v2) \

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "driver_cost.h"
 #include "driver_objects.h"
 
 enum { HANDLE_LEGACY = 1, HANDLE_PER_THREAD = 2 };
@@ -180,7 +181,8 @@ CUresult cuEventRecord(CUevent event, CUstream handle)
     clock_gettime(CLOCK_MONOTONIC, &now);
     event->capture = stream->capture;
     event->record = stream->capture ? 0 : softgpu_order_record(stream);
-    event->recorded_ms = (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
+    event->recorded_ms =
+        softgpu_cost_is_drawn() ? softgpu_cost_now_ms() : (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
     return CUDA_SUCCESS;
 }
 

@@ -111,6 +111,8 @@ struct softgpu_launch_config { /* CUlaunchConfig */
     P(cuMemAllocHost_v2, "cuMemAllocHost", 3020, (void **ret_address, size_t bytes)) \
     P(cuMemHostAlloc, "cuMemHostAlloc", 2020, (void **ret_address, size_t bytes, unsigned flags)) \
     P(cuMemFreeHost, "cuMemFreeHost", 2000, (void *address)) \
+    P(cuMemHostRegister_v2, "cuMemHostRegister", 4000, (void *address, size_t bytes, unsigned flags)) \
+    P(cuMemHostUnregister, "cuMemHostUnregister", 4000, (void *address)) \
     P(cuMemHostGetDevicePointer_v2, "cuMemHostGetDevicePointer", 3020, (CUdeviceptr *ret_address, void *host, unsigned flags)) \
     P(cuMemGetInfo_v2, "cuMemGetInfo", 3020, (size_t *ret_free, size_t *ret_total)) \
     P(cuMemGetAddressRange_v2, "cuMemGetAddressRange", 3020, (CUdeviceptr *ret_base, size_t *ret_bytes, CUdeviceptr address)) \

@@ -18,6 +18,7 @@ class Runner:
 
     def __init__(self, folder):
         self.folder = folder
+        self.env = {}  # besides what a call gives
         self.path = folder / "report.json"
 
     def __call__(self, command, **options):
@@ -29,7 +30,7 @@ class Runner:
         options = [*["--no-fuseln"] * (not fuseln), *["--cpu-ops"] * cpu_ops, *["--count"] * count]
         options += [] if seed is None else ["--seed", str(seed)]
         environment = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")}
-        environment |= {"FUSELN_REPORT": str(self.path)} | (env or {})
+        environment |= {"FUSELN_REPORT": str(self.path)} | self.env | (env or {})
         done = subprocess.run(
             [str(RUN), *options, "--", *command],
             env=environment, cwd=self.folder, timeout=timeout, capture_output=True, text=True,

@@ -40,11 +40,16 @@ def test_it_has_no_cuda_symbol(closed):
     assert not re.search(r"\bcu(da)?[A-Z]", symbols)
 
 
+@pytest.fixture(autouse=True)
+def at_once(run):
+    run.env["FUSELN_CHECK"] = "0"  # nobody knows a closed binary's build
+
+
 def launch(run, closed, image, way, **options):
     """Runs it; its one launch as the software device logs it, and the largest error as a share of the bound."""
     log = run.folder / "log"
     log.unlink(missing_ok=True)
-    done = run.program([closed, *image, way], env={"SOFTGPU_LOG": str(log)}, **options)
+    done = run.program([closed, *image, way], env={"SOFTGPU_LOG": str(log)} | options.pop("env", {}), **options)
     error, count = done.stdout.split()
     assert count == str(5 * 768)
     return json.loads(log.read_text()), float(error)
@@ -73,6 +78,16 @@ def test_a_stream_of_another_context_passes(run, closed, image):
     run.program([closed, *image, "elsewhere"])  # twice, first in the current context
     (site,) = run.report()["sites"]
     assert (site["launches"], site["substituted"], site["passed_through"]) == (2, 1, {"context": 1})
+
+
+@pytest.mark.parametrize("mode", ("replace", "verify"))
+def test_in_place_is_not_compared_and_so_not_replaced(run, closed, image, mode):
+    original, error = launch(run, closed, image, "in-place", env={"FUSELN_MODE": mode, "FUSELN_CHECK": "3"})
+    assert (original["kind"], error < 1) == ("original", True)
+    (site,) = run.report()["sites"]
+    assert (site["substituted"], site["verify"]["launches"], site["verify"]["unchecked"]) == (0, 0, {"alias": 1})
+    ours, error = launch(run, closed, image, "in-place")  # at once: ours reads a row before it writes it
+    assert (ours["kind"], error < 1) == ("ours", True)
 
 
 def test_the_per_thread_stream_is_another(run, closed, image):

@@ -21,12 +21,21 @@
 #include <unistd.h>
 
 #include "kernels.h"
+#include "measure.h"
 #include "registry.h"
 
 /* What src asks of kernels and of the registry, as far as a test needs it. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
 static size_t registered_targets;
+/* Nothing is checked or measured, and no driver is there. */
+__attribute__((weak)) void fuseln_verify_collect(void) {}
+__attribute__((weak)) bool fuseln_measure_at(size_t index, struct fuseln_measure_view *ret_view)
+{
+    (void)index, (void)ret_view;
+    return false;
+}
+__attribute__((weak)) void fuseln_measure_after_fork(void) {}
 __attribute__((weak)) size_t fuseln_device_reports(struct fuseln_device_report *ret_reports, size_t capacity)
 {
     ret_reports[0] = (struct fuseln_device_report){.index = 0,

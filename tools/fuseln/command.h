@@ -22,7 +22,7 @@
 FUSELN_WORDS(X)
 #undef X
 
-enum { EXIT_USAGE = 2 };
+enum { EXIT_USAGE = 2, EXIT_FAILED_CHECK = 3 };
 
 /* "fuseln WORD: message" on stderr; returns code. name is argv[0]. */
 int fuseln_command_fail(const char *name, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -64,6 +64,13 @@ static const char *remedy_of(enum fuseln_verdict verdict)
         return "run once more with FUSELN_LOG=debug, and report it";
     case FUSELN_VERDICT_CAPTURE:
         return "run a step before the capture; gradients of gamma and beta of many rows stay with the original there";
+    case FUSELN_VERDICT_CHECK:
+        return "nothing to do: later launches are replaced if these are right (FUSELN_CHECK)";
+    case FUSELN_VERDICT_FAILED:
+        return "report it, with the line that tells what was found";
+    case FUSELN_VERDICT_VERIFY:
+    case FUSELN_VERDICT_MEASURE:
+        return "unset FUSELN_MODE once you know";
     default:
         return "nothing to do: the original ran in its place";
     }
@@ -72,7 +79,11 @@ static const char *remedy_of(enum fuseln_verdict verdict)
 static void say_totals(struct doctor *doctor, const json_t *reports)
 {
     const long long recognised = total(reports, NULL, "recognised"), replaced = total(reports, NULL, "substituted");
-    const long long chosen = total(reports, "reasons", "observe") + total(reports, "reasons", "skip");
+    static const enum fuseln_verdict wanted[] = {FUSELN_VERDICT_OBSERVE, FUSELN_VERDICT_SKIP,    FUSELN_VERDICT_CHECK,
+                                                 FUSELN_VERDICT_VERIFY,  FUSELN_VERDICT_MEASURE, FUSELN_VERDICT_SLOWER};
+    long long chosen = 0;
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+        chosen += total(reports, "reasons", fuseln_verdict_key(wanted[i]));
     doctor_say(doctor, FINDING_OK, CHECK, NULL, "the preload is in effect: %lld kernel launches seen in %zu process%s",
                total(reports, NULL, "launches"), json_array_size(reports), json_array_size(reports) == 1 ? "" : "es");
     if (recognised == 0)
@@ -128,11 +139,22 @@ static void say_site(struct doctor *doctor, const json_t *site, json_t *said)
         return;
     const bool known = !strcmp(text_of(site, "build", ""), "known");
     snprintf(line, sizeof line, "%s, build %s, %s CUDA runtime%s", library, build, text_of(site, "runtime", "?"),
-             known ? "" : ": this build was not tested, it is replaced by name alone (unverified)");
-    snprintf(remedy, sizeof remedy, "compare its results once with FUSELN_MODE=off; FUSELN_SKIP=build=%s leaves it out",
+             known ? ""
+             : json_is_null(json_object_get(site, "verify"))
+                 ? ": this build was not tested, it is replaced by name alone"
+                 : ": this build was not tested, it is compared first");
+    snprintf(remedy, sizeof remedy, "FUSELN_MODE=verify compares every launch; FUSELN_SKIP=build=%s leaves it out",
              build);
     if (is_new(said, line))
         doctor_say(doctor, known ? FINDING_OK : FINDING_NOTE, CHECK, known ? NULL : remedy, "%s", line);
+}
+
+static void say_failed(struct doctor *doctor, const json_t *site)
+{
+    if (json_is_true(json_object_get(json_object_get(site, "verify"), "failed")))
+        doctor_say(doctor, FINDING_BAD, CHECK, remedy_of(FUSELN_VERDICT_FAILED),
+                   "%s, %lld columns: compared with the original and found wrong", text_of(site, "target", "?"),
+                   (long long)json_integer_value(json_object_get(site, "cols")));
 }
 
 static long long say_sites(struct doctor *doctor, const json_t *report, json_t *said)
@@ -142,6 +164,7 @@ static long long say_sites(struct doctor *doctor, const json_t *report, json_t *
     for (size_t i = 0; i < json_array_size(sites); i++) {
         const json_t *site = json_array_get(sites, i);
         say_site(doctor, site, said);
+        say_failed(doctor, site);
         if (!strcmp(text_of(site, "op", ""), "dx"))
             dx += json_integer_value(json_object_get(site, "substituted"));
     }

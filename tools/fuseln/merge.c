@@ -5,6 +5,7 @@
 #include "merge.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,6 +101,48 @@ static int check_counts(const json_t *object, const char *where, char *ret_error
     return 0;
 }
 
+/* "apart": {"max_ulp": ..., "rms_ulp": ...}; a number too large to be one is null. */
+static const char *const distances[] = {"apart", "ours", "original"};
+static const char *const distance_parts[] = {"max_ulp", "rms_ulp"};
+
+/* What a site says of its checks. */
+static int check_verify(const json_t *site, const char *where, char *ret_error, size_t size)
+{
+    const json_t *verify = json_object_get(site, "verify");
+    char place[96];
+    if (!verify || json_is_null(verify))
+        return 0;
+    snprintf(place, sizeof place, "%sverify.", where);
+    if (check_fields(verify, "i:launches i:waiting i:elements i:outside i:outside_original i:nan o:unchecked", place,
+                     ret_error, size) ||
+        check_counts(json_object_get(verify, "unchecked"), place, ret_error, size))
+        return -1;
+    if (!json_is_boolean(json_object_get(verify, "failed")))
+        return wrong(ret_error, size, "%sfailed is neither true nor false", place);
+    for (size_t i = 0; i < sizeof distances / sizeof *distances; i++) {
+        const json_t *distance = json_object_get(verify, distances[i]);
+        for (size_t part = 0; part < 2 && distance; part++) {
+            const json_t *value = json_object_get(distance, distance_parts[part]);
+            if (!json_is_null(value) && !(json_is_number(value) && json_number_value(value) >= 0))
+                return wrong(ret_error, size, "%s%s.%s is not a distance", place, distances[i], distance_parts[part]);
+        }
+    }
+    return 0;
+}
+
+/* Only what is added up. */
+static int check_measure(const json_t *site, const char *where, char *ret_error, size_t size)
+{
+    const json_t *measure = json_object_get(site, "measure"), *saved = json_object_get(measure, "saved_us");
+    if (!measure || json_is_null(measure))
+        return 0;
+    if (!json_is_number(saved) || json_number_value(saved) < 0 || json_number_value(saved) > 1e18)
+        return wrong(ret_error, size, "%smeasure.saved_us is not a time", where);
+    return json_is_array(json_object_get(measure, "rows"))
+               ? 0
+               : wrong(ret_error, size, "%smeasure.rows is not a list", where);
+}
+
 static int check_list(const json_t *report, const char *name, const char *fields, char *ret_error, size_t size)
 {
     char where[64];
@@ -112,7 +155,8 @@ static int check_list(const json_t *report, const char *name, const char *fields
             return -1;
         const json_t *passed = json_object_get(item, "passed_through"), *unpaired = json_object_get(item, "unpaired");
         if ((passed && check_counts(passed, where, ret_error, size)) ||
-            (unpaired && check_counts(unpaired, where, ret_error, size)))
+            (unpaired && check_counts(unpaired, where, ret_error, size)) ||
+            check_verify(item, where, ret_error, size) || check_measure(item, where, ret_error, size))
             return -1;
     }
     return 0;
@@ -190,6 +234,60 @@ static json_t *copy_of(json_t *list, const json_t *from, const char *const *keys
     return item;
 }
 
+/* Of so many elements each: the largest, and the root of the mean square of all. */
+static void add_distance(json_t *into, const char *name, const json_t *more, double elements, double more_elements)
+{
+    json_t *distance = json_object_get(into, name);
+    if (!more)
+        return;
+    if (!distance)
+        json_object_set_new(into, name, distance = json_object());
+    const double largest = json_number_value(json_object_get(distance, "max_ulp")),
+                 other = json_number_value(json_object_get(more, "max_ulp")),
+                 mean = json_number_value(json_object_get(distance, "rms_ulp")),
+                 other_mean = json_number_value(json_object_get(more, "rms_ulp")), all = elements + more_elements;
+    json_object_set_new(distance, "max_ulp", json_real(largest > other ? largest : other));
+    json_object_set_new(
+        distance, "rms_ulp",
+        json_real(all > 0 ? sqrt(mean * mean * (elements / all) + other_mean * other_mean * (more_elements / all))
+                          : 0));
+}
+
+static void add_verify(json_t *site, const json_t *more)
+{
+    static const char *const counts[] = {"launches", "waiting", "elements", "outside", "outside_original", "nan"};
+    json_t *into = json_object_get(site, "verify");
+    if (!json_is_object(more))
+        return;
+    if (!into)
+        json_object_set_new(site, "verify", into = json_object());
+    for (size_t i = 0; i < sizeof distances / sizeof *distances; i++)
+        add_distance(into, distances[i], json_object_get(more, distances[i]), (double)integer(into, "elements"),
+                     (double)integer(more, "elements"));
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        add_to(into, counts[i], integer(more, counts[i]));
+    add_counts(into, "unchecked", json_object_get(more, "unchecked"));
+    json_object_set_new(
+        into, "failed",
+        json_boolean(json_is_true(json_object_get(into, "failed")) || json_is_true(json_object_get(more, "failed"))));
+    if (json_object_get(more, "first") && !json_object_get(into, "first"))
+        json_object_set(into, "first", json_object_get(more, "first"));
+}
+
+/* The time saved is added up; what was measured stands side by side. */
+static void add_measure(json_t *site, const json_t *more)
+{
+    json_t *into = json_object_get(site, "measure");
+    if (!json_is_object(more))
+        return;
+    if (!into)
+        json_object_set_new(site, "measure", into = json_pack("{s:f, s:[]}", "saved_us", 0.0, "rows"));
+    json_object_set_new(into, "saved_us",
+                        json_real(json_number_value(json_object_get(into, "saved_us")) +
+                                  json_number_value(json_object_get(more, "saved_us"))));
+    json_array_extend(json_object_get(into, "rows"), json_object_get(more, "rows"));
+}
+
 static void add_site(struct fuseln_merged *merged, const json_t *site, const char *rank)
 {
     static const char *const keys[] = {"target", "symbol", "library", "build_id", "build",        "runtime",
@@ -216,6 +314,8 @@ static void add_site(struct fuseln_merged *merged, const json_t *site, const cha
         add_to(into, "pairs", integer(site, "pairs"));
         add_counts(into, "unpaired", json_object_get(site, "unpaired"));
     }
+    add_verify(into, json_object_get(site, "verify"));
+    add_measure(into, json_object_get(site, "measure"));
     if (!json_object_get(into, "by_rank"))
         json_object_set_new(into, "by_rank", json_object());
     add_to(json_object_get(into, "by_rank"), rank, integer(site, "launches"));
@@ -298,6 +398,15 @@ int fuseln_merge_add(struct fuseln_merged *merged, const char *path, char *ret_e
     }
     json_decref(report);
     return rc;
+}
+
+size_t fuseln_merge_failed(const struct fuseln_merged *merged)
+{
+    size_t i, failed = 0;
+    json_t *site;
+    json_array_foreach(merged->sites, i, site) failed +=
+        json_is_true(json_object_get(json_object_get(site, "verify"), "failed"));
+    return failed;
 }
 
 /* ---- when all are there ---- */

@@ -26,6 +26,9 @@ int fuseln_merge_add(struct fuseln_merged *merged, const char *path, char *ret_e
 /* After the last one: order the sites, find out where ranks differ. */
 void fuseln_merge_finish(struct fuseln_merged *merged);
 
+/* Sites whose results a check found beyond the bound. */
+size_t fuseln_merge_failed(const struct fuseln_merged *merged);
+
 /* At most 100 columns. */
 void fuseln_merge_print(const struct fuseln_merged *merged, FILE *out);
 void fuseln_merge_print_json(const struct fuseln_merged *merged, FILE *out);

@@ -49,7 +49,7 @@ int fuseln_command_report(int argc, char **argv)
             "not.\v"
             "Where the reports are of several ranks (RANK, OMPI_COMM_WORLD_RANK or SLURM_PROCID was set), sites whose "
             "launches differ between ranks are named. A file that is not a report is named, and the others are still "
-            "added up. Exit code: 0; 2 if a file was not a report.",
+            "added up. Exit code: 0; 2 if a file was not a report; 3 if a layer norm was checked and found wrong.",
     };
     struct options options = {0};
     char error[400];
@@ -65,6 +65,8 @@ int fuseln_command_report(int argc, char **argv)
         fuseln_merge_print_json(&merged, stdout);
     else if (json_array_size(merged.files) > 0)
         fuseln_merge_print(&merged, stdout);
+    if (!code && fuseln_merge_failed(&merged))
+        code = EXIT_FAILED_CHECK;
     fuseln_merge_free(&merged);
     return code;
 }

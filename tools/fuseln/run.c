@@ -24,7 +24,7 @@ enum { EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 }; /* as shells and env(1
 
 struct options {
     const char *report;
-    bool observe;
+    const char *mode; /* NULL: as FUSELN_MODE says */
     char **program;
 };
 
@@ -39,7 +39,11 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         options->report = argument;
         return 0;
     case 'o':
-        options->observe = true;
+    case 'v':
+    case 'm':
+        if (options->mode)
+            argp_error(state, "only one of --observe, --verify and --measure at a time");
+        options->mode = key == 'o' ? "observe" : key == 'v' ? "verify" : "measure";
         return 0;
     case ARGP_KEY_ARGS:
         options->program = state->argv + state->next;
@@ -265,6 +269,8 @@ int fuseln_command_run(int argc, char **argv)
     static const struct argp_option accepted[] = {
         {"report", 'r', "FILE", 0, "Leave the report there (as FUSELN_REPORT: %p pid, %r rank, ...; JSON if .json)", 0},
         {"observe", 'o', NULL, 0, "Replace nothing, only count (FUSELN_MODE=observe)", 0},
+        {"verify", 'v', NULL, 0, "Replace nothing, compare ours with the originals (FUSELN_MODE=verify)", 0},
+        {"measure", 'm', NULL, 0, "Time ours and the originals, keep the faster ones (FUSELN_MODE=measure)", 0},
         {0}};
     static const struct argp argp = {
         .options = accepted,
@@ -291,8 +297,8 @@ int fuseln_command_run(int argc, char **argv)
     const char *report = set_report(&options, folder, template, sizeof template);
     if (!report)
         return fuseln_command_fail(argv[0], 1, "%s: %s", folder, strerror(errno));
-    if (options.observe)
-        setenv("FUSELN_MODE", "observe", 1);
+    if (options.mode)
+        setenv("FUSELN_MODE", options.mode, 1);
     code = run(argv[0], options.program, &status);
     if (code == 0)
         tell(argv[0], folder, report, &begin);

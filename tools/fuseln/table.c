@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { COLUMNS = 100, WHY_MAX = 23 };
+enum { COLUMNS = 100, WHY_MAX = 8, COUNT_MAX = 24 };
 
 static const char *text(const json_t *object, const char *key)
 {
@@ -36,17 +36,11 @@ static void print_padded(FILE *out, const char *from, int width)
         fputc(' ', out);
 }
 
-/* "capture 4, skip 1", most first as they stand. */
-static void join_counts(const json_t *counts, char *ret_text, size_t size)
+/* The reason, where there is one: they are explained below the table. */
+static void write_why(const json_t *counts, char ret_text[WHY_MAX + 1])
 {
-    const char *key;
-    json_t *value;
-    size_t used = 0;
-    ret_text[0] = '\0';
-    json_object_foreach((json_t *)counts, key, value) if (used < size) used += (size_t)snprintf(
-        ret_text + used, size - used, "%s%.12s %lld", used ? ", " : "", key, (long long)json_integer_value(value));
-    if (used > WHY_MAX && size > WHY_MAX)
-        strcpy(ret_text + WHY_MAX - 3, "...");
+    const char *key = json_object_iter_key(json_object_iter((json_t *)counts));
+    snprintf(ret_text, WHY_MAX + 1, "%s", json_object_size(counts) > 1 ? "several" : key ? key : "");
 }
 
 static void print_head(const struct fuseln_merged *merged, FILE *out)
@@ -77,19 +71,59 @@ static void print_head(const struct fuseln_merged *merged, FILE *out)
     }
 }
 
+/* At most 6 digits: 123456, 12M, 3G, 4T. */
+static const char *short_count(long long count, char ret_text[COUNT_MAX])
+{
+    static const char units[] = {' ', 'k', 'M', 'G', 'T', 'P'};
+    size_t unit = 0;
+    for (; (unit == 0 ? count >= 1000000 : count >= 10000) && unit + 1 < sizeof units; unit++)
+        count /= 1000;
+    snprintf(ret_text, COUNT_MAX, unit ? "%lld%c" : "%lld", count, units[unit]);
+    return ret_text;
+}
+
+/* How many launches were compared and right; WRONG if one was not. */
+static const char *verified(const json_t *site, char ret_text[COUNT_MAX])
+{
+    const json_t *verify = json_object_get(site, "verify");
+    if (!verify)
+        return "-";
+    return json_is_true(json_object_get(verify, "failed")) ? "WRONG"
+                                                           : short_count(number(verify, "launches"), ret_text);
+}
+
+/* Time that ours saved, where that was measured. */
+static const char *saved(const json_t *site, char ret_text[COUNT_MAX])
+{
+    const json_t *measure = json_object_get(site, "measure");
+    const double us = json_number_value(json_object_get(measure, "saved_us"));
+    if (!measure)
+        return "-";
+    if (us < 1e3)
+        snprintf(ret_text, COUNT_MAX, "%.0f us", us);
+    else if (us < 1e6)
+        snprintf(ret_text, COUNT_MAX, "%.3g ms", us / 1e3);
+    else
+        snprintf(ret_text, COUNT_MAX, "%.4g s", us / 1e6);
+    return ret_text;
+}
+
 static void print_site(const json_t *site, FILE *out)
 {
-    char name[64], rows[48], cols[24] = "", why[64];
+    char name[64], rows[2 * COUNT_MAX + 1], cols[24] = "", why[WHY_MAX + 1], text_of[4][COUNT_MAX];
     const long long least = number(site, "rows_min"), most = number(site, "rows_max");
     const bool unverified = strcmp(text(site, "build"), "unverified") == 0;
 
-    snprintf(rows, sizeof rows, least == most ? "%lld" : "%lld-%lld", least, most);
+    snprintf(rows, sizeof rows, least == most ? "%s" : "%s-%s", short_count(least, text_of[0]),
+             short_count(most, text_of[1]));
     if (json_is_integer(json_object_get(site, "cols")))
         snprintf(cols, sizeof cols, "%lld", number(site, "cols"));
-    join_counts(json_object_get(site, "passed_through"), why, sizeof why);
+    write_why(json_object_get(site, "passed_through"), why);
     snprintf(name, sizeof name, "%.34s%s", text(site, "target"), unverified ? "*" : "");
     print_padded(out, name, 37);
-    fprintf(out, "%6s%13s%10lld%10lld %s\n", cols, rows, number(site, "launches"), number(site, "substituted"), why);
+    fprintf(out, "%6s%13s%9s%9s%9s%8s %s\n", cols, rows, short_count(number(site, "launches"), text_of[0]),
+            short_count(number(site, "substituted"), text_of[1]), verified(site, text_of[2]), saved(site, text_of[3]),
+            why);
 }
 
 /* What stands under a heading: "  12  capture   in stream capture, ..." */
@@ -138,6 +172,31 @@ static void print_wrapped(FILE *out, const char *line)
     }
 }
 
+/* Each site that a check found wrong, with the numbers. */
+static void print_failed(const struct fuseln_merged *merged, FILE *out)
+{
+    char line[400];
+    size_t i;
+    json_t *site;
+    if (fuseln_merge_failed(merged) > 0)
+        fputs("\ncompared with the original and found wrong, so not replaced:\n", out);
+    json_array_foreach(merged->sites, i, site)
+    {
+        const json_t *verify = json_object_get(site, "verify"), *apart = json_object_get(verify, "apart"),
+                     *first = json_object_get(verify, "first");
+        if (!json_is_true(json_object_get(verify, "failed")))
+            continue;
+        snprintf(
+            line, sizeof line,
+            "%.60s cols=%lld in %.60s: beyond the bound are %lld of our values and %lld of the original's, NaN in one "
+            "alone %lld; up to %.4g ulp apart; first at row %lld, column %lld",
+            text(site, "target"), number(site, "cols"), text(site, "library"), number(verify, "outside"),
+            number(verify, "outside_original"), number(verify, "nan"),
+            json_number_value(json_object_get(apart, "max_ulp")), number(first, "row"), number(first, "col"));
+        print_wrapped(out, line);
+    }
+}
+
 void fuseln_merge_print(const struct fuseln_merged *merged, FILE *out)
 {
     char heading[120];
@@ -147,8 +206,8 @@ void fuseln_merge_print(const struct fuseln_merged *merged, FILE *out)
 
     print_head(merged, out);
     if (json_array_size(merged->sites) > 0)
-        fprintf(out, "\n%-36s%7s%13s%10s%10s %s\n", "layer norm of the program", "cols", "rows", "launches", "replaced",
-                "why not");
+        fprintf(out, "\n%-36s%7s%13s%9s%9s%9s%8s %s\n", "layer norm of the program", "cols", "rows", "launches",
+                "replaced", "verified", "saved", "why not");
     json_array_foreach(merged->sites, i, item)
     {
         print_site(item, out);
@@ -160,6 +219,7 @@ void fuseln_merge_print(const struct fuseln_merged *merged, FILE *out)
     snprintf(heading, sizeof heading,
              "%lld backwards read dY and X once; others did not:", number(merged->totals, "pairs"));
     print_reasons(out, heading, json_object_get(merged->totals, "unpaired"), explain_unpaired);
+    print_failed(merged, out);
     if (json_array_size(merged->differences) > 0)
         fputs("\nranks differ:\n", out);
     json_array_foreach(merged->differences, i, item) print_wrapped(out, json_string_value(item));

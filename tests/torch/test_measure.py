@@ -1,0 +1,105 @@
+"""FUSELN_MODE=measure on a device whose launches take drawn times (SOFTGPU_COST): the faster kernel stays, the report
+says what was measured, and each launch's bits are those of one of the two."""
+
+import json
+import statistics
+import subprocess
+
+from conftest import check_sums
+from test_verify import COMMAND, LAYER, ONE_SM, RMS, program
+
+MANY = """
+import torch
+torch.manual_seed(0)
+for dtype in (torch.float32, torch.float16, torch.bfloat16, torch.float64):
+    for rows in (1, 2, 4, 8, 16):
+        for cols in (64, 77, 132, 264):
+            norm = torch.nn.LayerNorm(cols).to(dtype).cuda()
+            x = torch.randn(rows, cols).to(dtype).cuda().requires_grad_()
+            dy = torch.randn(rows, cols).to(dtype).cuda()
+            for step in range({steps}):
+                norm(x).backward(dy)
+torch.cuda.synchronize()
+"""
+STEPS = 2 * (1 + 20) + 6
+
+
+def buckets(report):
+    return [(site, rows) for site in report["sites"] for rows in (site["measure"] or {"rows": []})["rows"]]
+
+
+def test_the_faster_kernel_stays(run):
+    log = run.folder / "log"
+    env = {"FUSELN_MODE": "measure", "SOFTGPU_COST": "1", "SOFTGPU_LOG": str(log)} | ONE_SM
+    run(MANY.format(steps=STEPS), cpu_ops=True, env=env, timeout=900)
+    report = run.report()
+    check_sums(report)
+    times = {}
+    for line in map(json.loads, log.read_text().splitlines()):
+        times.setdefault((line["name"], line["grid"][0]), []).append(line["us"])
+    times = {key: statistics.median(values) for key, values in times.items()}
+    cases = wrong = 0
+    for site, rows in buckets(report):
+        assert (rows["pairs"], rows["kept"] in ("ours", "original")) == (20, True), (site["target"], rows)
+        if site["op"] != "dgamma":  # the grid of both is known by the rows, and there is one kernel of ours
+            true = times[site["symbol"], rows["rows_from"] or 1]
+            assert abs(rows["original_us"] / true - 1) < 0.03
+        cases += abs(rows["ours_us"] / rows["original_us"] - 1) >= 0.05
+        wrong += (rows["ours_us"] < rows["original_us"]) != (rows["kept"] == "ours")
+        # 20 + 1 of each in turn, and then those that stay
+        assert rows["saved_us"] >= 0 and (rows["kept"] == "ours") == (rows["launches"] > 0)
+        assert rows["saved_us"] == 0 or abs(rows["saved_us"] / (rows["saved_us_per_launch"] * rows["launches"]) - 1) < 1e-3
+    assert cases >= 200 and wrong == 0
+    kept = [rows["kept"] for _, rows in buckets(report)]
+    assert kept.count("ours") > 40 and kept.count("original") > 40
+    for site in report["sites"]:
+        ours = sum(rows["kept"] == "ours" for rows in site["measure"]["rows"])
+        assert (site["passed_through"].get("slower", 0) > 0) == (ours < len(site["measure"]["rows"]))
+    table = subprocess.run([COMMAND, "report", run.path], capture_output=True, text=True, check=True).stdout
+    assert " us " in table or " ms " in table
+    assert max(map(len, table.splitlines())) <= 100
+
+
+def test_each_launch_has_the_bits_of_one_of_the_two(run):
+    code = program(steps=6, shapes=((40, 768),), norms=(LAYER, RMS)).replace("print(sums.hexdigest())", "").replace(
+        "            for t in (y", "            sums = hashlib.sha256()\n            for t in (y"
+    ).replace("numpy().tobytes())", "numpy().tobytes()), print(hashlib.sha256(t.detach().cpu().view(torch.uint8).numpy().tobytes()).hexdigest())")  # fmt: skip
+    lines = {
+        mode: run(code, cpu_ops=True, env=ONE_SM | {"FUSELN_MODE": mode}).stdout.split() for mode in ("off", "replace", "measure")
+    }
+    either = list(zip(lines["off"], lines["replace"], lines["measure"]))
+    assert len(either) == 6 * (4 + 3)
+    assert lines["measure"] not in (lines["off"], lines["replace"])
+    # the backward reads the forward's statistics: where that was the other one's turn, bits may be of neither
+    forward = either[0::7] + either[4::7]
+    assert all(measured in (off, ours) for off, ours, measured in forward)
+
+
+def test_a_short_run_keeps_ours_and_says_so(run):
+    run(program(steps=8, shapes=((40, 768),), norms=(LAYER,)), cpu_ops=True, env=ONE_SM | {"FUSELN_MODE": "measure"})
+    for site, rows in buckets(run.report()):
+        assert (rows["kept"], site["launches"], site["substituted"]) == ("undecided", 8, 4)
+        assert rows["pairs"] <= 3
+    text = run.folder / "report.txt"
+    run(program(steps=2, shapes=((40, 768),), norms=(LAYER,)), cpu_ops=True,
+        env=ONE_SM | {"FUSELN_MODE": "measure", "FUSELN_REPORT": str(text)})  # fmt: skip
+    assert "of 20 pairs: not enough, ours" in text.read_text()
+
+
+def test_a_captured_launch_is_ours_and_not_timed(run):
+    code = """
+import torch
+norm = torch.nn.LayerNorm(768).cuda().requires_grad_(False)
+x = torch.randn(40, 768).cuda()
+norm(x)
+graph = torch.cuda.CUDAGraph()
+with torch.cuda.graph(graph):
+    for _ in range(5):
+        y = norm(x)
+graph.replay()
+torch.cuda.synchronize()
+"""
+    run(code, cpu_ops=True, env={"FUSELN_MODE": "measure"})
+    (site,) = run.report()["sites"]
+    assert (site["launches"], site["substituted"], site["passed_through"]) == (6, 6, {})
+    assert site["measure"]["rows"][0]["pairs"] == 0

@@ -1,0 +1,209 @@
+/*
+ * What checks mean for a site (src/verify.c), with kernels that do nothing and results that the test makes; and the
+ * numbers of the report, which no locale may change.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <locale.h>
+#include <math.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "report_snapshot.h"
+#include "verify.h"
+
+#include "child.h"
+
+static struct {
+    enum fuseln_verdict verdict; /* of the next check */
+    int slice, started, done;
+    double outside, nan;
+} fake;
+static void *owners[64];
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmissing-prototypes"
+enum fuseln_verdict fuseln_kernel_check(struct fuseln_context *context, const struct fuseln_call *call, void *stream,
+                                        size_t scratch_limit, int slice, void *owner)
+{
+    (void)context, (void)call, (void)stream, (void)scratch_limit;
+    fake.slice = slice;
+    if (fake.verdict == FUSELN_VERDICT_OK)
+        owners[fake.started++ % 64] = owner;
+    return fake.verdict;
+}
+
+void *fuseln_check_collect(struct fuseln_check_result *ret_result)
+{
+    if (fake.done >= fake.started)
+        return NULL;
+    memset(ret_result, 0, sizeof *ret_result);
+    ret_result->field[FUSELN_CHECK_ELEMENTS] = 10;
+    ret_result->field[FUSELN_CHECK_OUTSIDE_OURS] = fake.outside;
+    ret_result->field[FUSELN_CHECK_NAN] = fake.nan;
+    ret_result->field[FUSELN_CHECK_MAX] = 3;
+    ret_result->field[FUSELN_CHECK_FIRST] = fake.outside ? -7.0 : FUSELN_CHECK_NONE;
+    return owners[fake.done++ % 64];
+}
+#pragma GCC diagnostic pop
+
+static struct fuseln_library library = {.name = "lib.so"};
+static const struct fuseln_target target = {.name = "pytorch/forward/vectorized/f32", .library = &library};
+static struct fuseln_site site;
+
+static int reset(void **state)
+{
+    (void)state;
+    memset(&fake, 0, sizeof fake);
+    memset(&site, 0, sizeof site);
+    site.key = (struct fuseln_site_key){.target = &target, .cols = 4};
+    library.known = false;
+    return 0;
+}
+
+/* One launch; as the pipeline does it. */
+static enum fuseln_verdict launch(const struct fuseln_config *config)
+{
+    bool watch;
+    const enum fuseln_verdict verdict = fuseln_verify_before(&site, config, &watch);
+    if (watch)
+        fuseln_verify_after(&site, NULL, NULL, NULL, config);
+    return verdict;
+}
+
+static const struct fuseln_config three = {.mode = FUSELN_MODE_REPLACE, .check = 3};
+
+static void right_ones_are_replaced_after_the_checks(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(launch(&three), FUSELN_VERDICT_CHECK);
+        assert_int_equal(fake.slice, i);
+    }
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(launch(&three), FUSELN_VERDICT_OK);
+    assert_int_equal(fake.started, 3);
+}
+
+static void while_results_are_missing_the_original_is_launched(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        launch(&three);
+    const int started = fake.started, done = fake.done;
+    fake.started = done; /* the device is slow */
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(launch(&three), FUSELN_VERDICT_CHECK);
+    fake.started = started;
+    assert_int_equal(launch(&three), FUSELN_VERDICT_OK);
+}
+
+static void a_wrong_one_is_never_replaced(void **state)
+{
+    (void)state;
+    for (int nan = 0; nan < 2; nan++) {
+        reset(state);
+        launch(&three);
+        *(nan ? &fake.nan : &fake.outside) = 1;
+        launch(&three);
+        fake.nan = fake.outside = 0; /* the others are right */
+        for (int i = 0; i < 5; i++)
+            assert_int_equal(launch(&three), FUSELN_VERDICT_FAILED);
+        assert_true(atomic_load(&site.checked.failed));
+    }
+    assert_true(atomic_load(&site.checked.field[FUSELN_CHECK_FIRST]) == 0);
+}
+
+static void what_cannot_be_checked_stays_with_the_original(void **state)
+{
+    (void)state;
+    fake.verdict = FUSELN_VERDICT_ALIAS;
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(launch(&three), FUSELN_VERDICT_CHECK);
+    assert_int_equal(atomic_load(&site.checked.unchecked[FUSELN_VERDICT_ALIAS]), 10);
+    assert_int_equal(atomic_load(&site.checked.issued), 0);
+}
+
+static void known_builds_and_zero_are_replaced_at_once(void **state)
+{
+    (void)state;
+    const struct fuseln_config zero = {.mode = FUSELN_MODE_REPLACE, .check = 0};
+    assert_int_equal(launch(&zero), FUSELN_VERDICT_OK);
+    library.known = true;
+    assert_int_equal(launch(&three), FUSELN_VERDICT_OK);
+    assert_int_equal(fake.started, 0);
+}
+
+static void verify_replaces_nothing_and_checks_all(void **state)
+{
+    (void)state;
+    const struct fuseln_config verify = {.mode = FUSELN_MODE_VERIFY, .check = 3};
+    library.known = true;
+    for (int i = 0; i < 50; i++)
+        assert_int_equal(launch(&verify), FUSELN_VERDICT_VERIFY);
+    assert_int_equal(fake.slice, -1);
+    assert_int_equal(fake.started, 50);
+    fuseln_verify_collect();
+    assert_int_equal(atomic_load(&site.checked.compared), 50);
+    assert_true(atomic_load(&site.checked.field[FUSELN_CHECK_ELEMENTS]) == 500);
+    assert_true(atomic_load(&site.checked.field[FUSELN_CHECK_MAX]) == 3);
+}
+
+static void the_site_of_all_others_is_not_replaced_unchecked(void **state)
+{
+    (void)state;
+    site.key.target = NULL;
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(launch(&three), FUSELN_VERDICT_CHECK);
+    assert_int_equal(fake.started, 0);
+}
+
+static void numbers_are_written_without_the_locale(void **state)
+{
+    (void)state;
+    static const struct {
+        double value;
+        const char *text;
+    } numbers[] = {{0, "0.0"},
+                   {1, "1.0"},
+                   {0.25, "0.25"},
+                   {1234.5, "1234.5"},
+                   {1e-7, "0.0"},
+                   {2.0 / 3, "0.666667"},
+                   {1e12, "100000000000.0e1"},
+                   {1e300, NULL},
+                   {1.5e300, ""},
+                   {-1, ""},
+                   {(double)NAN, ""},
+                   {(double)INFINITY, ""}};
+    char text[FUSELN_REAL_MAX];
+    setlocale(LC_ALL, "de_DE.UTF-8");
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        const bool is = fuseln_out_real(text, numbers[i].value);
+        assert_int_equal(is, !numbers[i].text || numbers[i].text[0]);
+        if (numbers[i].text)
+            assert_string_equal(text, numbers[i].text);
+    }
+    for (double x = 1e-12; x < 1e150; x *= 7)
+        assert_true(fabs(fuseln_report_root(x * x) / x - 1) < 1e-12);
+    assert_true(fuseln_report_root(0) == 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(right_ones_are_replaced_after_the_checks, reset),
+        cmocka_unit_test_setup(while_results_are_missing_the_original_is_launched, reset),
+        cmocka_unit_test_setup(a_wrong_one_is_never_replaced, reset),
+        cmocka_unit_test_setup(what_cannot_be_checked_stays_with_the_original, reset),
+        cmocka_unit_test_setup(known_builds_and_zero_are_replaced_at_once, reset),
+        cmocka_unit_test_setup(verify_replaces_nothing_and_checks_all, reset),
+        cmocka_unit_test_setup(the_site_of_all_others_is_not_replaced_unchecked, reset),
+        cmocka_unit_test(numbers_are_written_without_the_locale),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
