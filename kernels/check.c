@@ -27,6 +27,7 @@ static struct fuseln_check_region *const no_region = (struct fuseln_check_region
 static _Atomic(struct fuseln_check_region *) regions[FUSELN_CONTEXTS_MAX];
 static atomic_uint region_count, waiting;
 static _Atomic unsigned long long tickets;
+static atomic_flag making = ATOMIC_FLAG_INIT;
 
 static struct fuseln_check_region *region_make(const struct fuseln_driver *driver, CUdeviceptr *ret_device)
 {
@@ -73,7 +74,6 @@ static struct fuseln_check_region *region_get(struct fuseln_context *context)
 static enum fuseln_verdict slot_take(struct fuseln_context *context, void *owner,
                                      struct fuseln_check_region **ret_region, size_t *ret_slot)
 {
-    static atomic_flag making = ATOMIC_FLAG_INIT;
     struct fuseln_check_region *region = atomic_load_explicit(&context->check_region, memory_order_acquire);
     if (!region) {
         if (atomic_flag_test_and_set(&making))
@@ -359,4 +359,5 @@ void fuseln_check_after_fork(void)
     memset(regions, 0, sizeof regions); /* they are not in this process */
     atomic_store(&region_count, 0);
     atomic_store(&waiting, 0);
+    atomic_flag_clear(&making); /* by a thread that is not here */
 }

@@ -19,6 +19,8 @@ static struct {
     unsigned long long context, stream_context;
     size_t bytes;
     atomic_bool y_null, mean_null;
+    int registrations, register_result;
+    struct fuseln_check_params check; /* of the last kernel that compares, or sums up */
     int smem_limit;
 } fake;
 
@@ -118,9 +120,27 @@ static CUresult launch_kernel(CUfunction function, unsigned gx, unsigned gy, uns
 {
     (void)function, (void)gx, (void)gy, (void)gz, (void)bx, (void)by, (void)bz, (void)smem, (void)stream, (void)extra;
     const struct fuseln_ln_params *p = params[0];
+    if (strncmp((const char *)function, "fuseln_check_", 13) == 0)
+        memcpy(&fake.check, params[0], sizeof fake.check);
     fake.y_null = !p->y;
     fake.mean_null = !p->mean;
     return ++fake.launches == fake.refuse_launch ? fake.launch_result : CUDA_SUCCESS;
+}
+
+static CUresult host_register(void *ptr, size_t bytes, unsigned flags)
+{
+    (void)ptr;
+    assert_int_equal(fake.mode, CU_STREAM_CAPTURE_MODE_RELAXED);
+    assert_int_equal(bytes % 4096, 0);
+    assert_int_equal(flags, CU_HOST_REGISTER_PORTABLE | CU_HOST_REGISTER_DEVICEMAP);
+    fake.registrations++;
+    return fake.register_result;
+}
+static CUresult host_get_device(CUdeviceptr *ptr, void *host, unsigned flags)
+{
+    (void)flags;
+    *ptr = (CUdeviceptr)(uintptr_t)host;
+    return CUDA_SUCCESS;
 }
 
 _Atomic(const struct fuseln_driver *) fuseln_driver_published;
@@ -141,6 +161,8 @@ const struct fuseln_driver *fuseln_driver_find(void)
         .module_get_func = module_get_func,
         .func_set_attr = func_set_attr,
         .mem_alloc = mem_alloc,
+        .host_register = host_register,
+        .host_get_device = host_get_device,
         .launch_kernel = launch_kernel,
     };
     atomic_store(&fuseln_driver_published, &driver);
@@ -349,6 +371,122 @@ static void losers_of_a_race_unload_their_module(void **state)
     }
 }
 
+/* ---- checks ---- */
+
+static enum fuseln_verdict check_rows(int64_t many, uintptr_t x, int slice, void *owner, size_t limit)
+{
+    const struct fuseln_call call = {.op = FUSELN_OP_FORWARD,
+                                     .rows = many,
+                                     .cols = 1024,
+                                     .eps = 1e-5,
+                                     .x = (void *)x,
+                                     .y = (void *)0x40000000,
+                                     .mean = (void *)0x80000000,
+                                     .rstd = (void *)0x90000000,
+                                     .out_rows = 1};
+    struct fuseln_context *context;
+    assert_int_equal(fuseln_context_current(&context), FUSELN_VERDICT_OK);
+    const enum fuseln_verdict verdict = fuseln_kernel_check(context, &call, STREAM, limit, slice, owner);
+    assert_int_equal(fake.mode, 0);
+    return verdict;
+}
+
+static enum fuseln_verdict check_some(void *owner)
+{
+    return check_rows(65, 0x10000000, 0, owner, 32 << 20);
+}
+
+/* The device has done the check that was launched last. */
+static void finish(double elements)
+{
+    fake.check.result->field[FUSELN_CHECK_ELEMENTS] = elements;
+    fake.check.result->ticket = fake.check.ticket;
+}
+
+static void a_check_is_three_kernels_and_its_result_comes_later(void **state)
+{
+    (void)state;
+    struct fuseln_check_result result;
+    int owner;
+    assert_int_equal(check_some(&owner), FUSELN_VERDICT_OK);
+    assert_int_equal(fake.launches, 3);
+    assert_int_equal(fake.registrations, 1);
+    assert_null(fuseln_check_collect(&result));
+    finish(42);
+    assert_ptr_equal(fuseln_check_collect(&result), &owner);
+    assert_true(result.field[FUSELN_CHECK_ELEMENTS] == 42);
+    assert_null(fuseln_check_collect(&result));
+    assert_int_equal(check_some(&owner), FUSELN_VERDICT_OK); /* of the same place, with another ticket */
+    assert_null(fuseln_check_collect(&result));
+    finish(43);
+    assert_ptr_equal(fuseln_check_collect(&result), &owner);
+    assert_int_equal(fake.registrations, 1);
+}
+
+static void rows_that_do_not_fit_are_checked_in_slices(void **state)
+{
+    (void)state;
+    struct fuseln_check_result result;
+    const int64_t many = 1000; /* 4 MB of y; a quarter of 4 MiB holds 250 of them */
+    assert_int_equal(check_rows(many, 0x10000000, -1, &fake, 4 << 20), FUSELN_VERDICT_OK);
+    assert_int_equal(fake.launches, 2 * 4 + 1);
+    assert_int_equal(fake.check.first_row + fake.check.host.rows, many);
+    finish(1);
+    assert_non_null(fuseln_check_collect(&result));
+    static const int64_t first[] = {0, 750, 375};
+    for (int slice = 0; slice < 3; slice++) {
+        fake.launches = 0;
+        assert_int_equal(check_rows(many, 0x10000000, slice, &fake, 4 << 20), FUSELN_VERDICT_OK);
+        assert_int_equal(fake.launches, 3);
+        assert_int_equal(fake.check.first_row, first[slice]);
+        assert_ptr_equal(fake.check.host.x, (char *)0x10000000 + first[slice] * 4096);
+        finish(1);
+        assert_non_null(fuseln_check_collect(&result));
+    }
+    assert_true(fake.bytes <= 4 << 20);
+}
+
+static void what_cannot_be_checked_says_why_and_launches_nothing(void **state)
+{
+    (void)state;
+    fake.capturing = 1;
+    assert_int_equal(check_some(NULL), FUSELN_VERDICT_CAPTURE);
+    assert_int_equal(fake.registrations + fake.allocations, 0);
+    fake.capturing = 0;
+    assert_int_equal(check_rows(65, 0x40000000, 0, NULL, 32 << 20), FUSELN_VERDICT_ALIAS);
+    assert_int_equal(check_rows(65, 0x40000000 - 65 * 4096 + 4, 0, NULL, 32 << 20), FUSELN_VERDICT_ALIAS);
+    assert_int_equal(check_rows(65, 0x10000000, 0, NULL, 0), FUSELN_VERDICT_SCRATCH);
+    assert_int_equal(fake.launches + fake.allocations, 0);
+    assert_int_equal(check_rows(65, 0x40000000 - 65 * 4096, 0, &fake, 32 << 20), FUSELN_VERDICT_OK); /* side by side */
+    struct fuseln_check_result result;
+    finish(1);
+    assert_non_null(fuseln_check_collect(&result));
+}
+
+static void memory_that_cannot_be_registered_is_asked_for_once(void **state)
+{
+    (void)state;
+    fake.register_result = CUDA_ERROR_NOT_SUPPORTED;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(check_some(NULL), FUSELN_VERDICT_REFUSED);
+    assert_int_equal(fake.registrations, 1);
+    assert_int_equal(fake.launches + fake.allocations, 0);
+}
+
+static void results_that_do_not_come_leave_no_place(void **state)
+{
+    (void)state;
+    int checks = 0;
+    while (check_some(&checks) == FUSELN_VERDICT_OK && checks < 10000)
+        checks++;
+    assert_int_equal(checks, 256);
+    assert_int_equal(check_some(&checks), FUSELN_VERDICT_BUSY);
+    struct fuseln_check_result result;
+    finish(7);
+    assert_ptr_equal(fuseln_check_collect(&result), &checks);
+    assert_int_equal(check_some(&checks), FUSELN_VERDICT_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -362,6 +500,11 @@ int main(void)
         cmocka_unit_test_setup(a_refused_reduction_gives_back_the_slab, new_context),
         cmocka_unit_test_setup(scratch_is_by_stream_and_under_the_limit, new_context),
         cmocka_unit_test_setup(losers_of_a_race_unload_their_module, new_context),
+        cmocka_unit_test_setup(a_check_is_three_kernels_and_its_result_comes_later, new_context),
+        cmocka_unit_test_setup(rows_that_do_not_fit_are_checked_in_slices, new_context),
+        cmocka_unit_test_setup(what_cannot_be_checked_says_why_and_launches_nothing, new_context),
+        cmocka_unit_test_setup(memory_that_cannot_be_registered_is_asked_for_once, new_context),
+        cmocka_unit_test_setup(results_that_do_not_come_leave_no_place, new_context),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
