@@ -8,7 +8,7 @@
 
 enum { OURS, ORIGINAL };
 enum kept { UNDECIDED, KEPT_OURS, KEPT_ORIGINAL };
-enum { SPARE = 8 }; /* timed launches beyond the pairs: of some the time may not be had */
+enum { TIMED_MAX = FUSELN_MEASURE_PAIRS + 8 }; /* launches of each: of some the time may not be had */
 
 struct bucket {
     _Atomic(struct fuseln_site *) site;
@@ -95,17 +95,11 @@ static double bytes_of(const struct fuseln_call *call)
     return (double)call->rows * (double)call->cols * (double)fuseln_dtype_bytes(call->dtype) * tensors[call->op];
 }
 
-/* Whose turn it is, and whether it is timed: the first launch of each is not, it may load something. */
-static int take_turn(struct bucket *bucket, bool *ret_timed)
+/* Whose turn it is: both once in each two launches, in the order of Thue and Morse, so that what repeats in the program
+ * after any number of launches meets both. */
+static int turn_of(unsigned turn)
 {
-    const unsigned turn = atomic_fetch_add(&bucket->turn, 1);
-    const int which = turn % 2 ? ORIGINAL : OURS;
-    *ret_timed = false;
-    if (atomic_load(&bucket->issued[OURS]) >= FUSELN_MEASURE_PAIRS + SPARE &&
-        atomic_load(&bucket->issued[ORIGINAL]) >= FUSELN_MEASURE_PAIRS + SPARE)
-        return OURS; /* their results are still to come */
-    *ret_timed = turn > 1;
-    return which;
+    return __builtin_popcount(turn) % 2 ? ORIGINAL : OURS;
 }
 
 enum fuseln_verdict fuseln_measure_before(struct fuseln_site *site, const struct fuseln_call *call,
@@ -113,7 +107,6 @@ enum fuseln_verdict fuseln_measure_before(struct fuseln_site *site, const struct
                                           bool *ret_final)
 {
     struct bucket *bucket = site->key.target ? bucket_of(site, call->rows) : NULL;
-    bool timed = false;
     *ret_watch = *ret_final = false;
     if (running) /* its launch did not come back to us */
         fuseln_timer_end(running, FUSELN_TIMER_DROP);
@@ -129,11 +122,17 @@ enum fuseln_verdict fuseln_measure_before(struct fuseln_site *site, const struct
     if (fuseln_kernel_capturing(stream))
         return FUSELN_VERDICT_OK;
     atomic_store(&bucket->bytes, bytes_of(call));
-    const int which = take_turn(bucket, &timed);
-    if (timed && atomic_fetch_add(&bucket->issued[which], 1) < FUSELN_MEASURE_PAIRS + SPARE)
+    if (atomic_load(&bucket->issued[OURS]) >= TIMED_MAX && atomic_load(&bucket->issued[ORIGINAL]) >= TIMED_MAX)
+        return FUSELN_VERDICT_OK; /* their results are still to come */
+    const unsigned turn = atomic_fetch_add(&bucket->turn, 1);
+    const int which = turn_of(turn);
+    if (turn > 1 && atomic_load(&bucket->issued[which]) < TIMED_MAX)
         running = fuseln_timer_begin(context, stream, bucket, which);
+    if (running)
+        atomic_fetch_add(&bucket->issued[which], 1);
     *ret_watch = running != NULL;
-    return which == OURS ? FUSELN_VERDICT_OK : FUSELN_VERDICT_MEASURE;
+    /* The first of each is not timed, as it may load something; else the original is launched to be timed. */
+    return which == ORIGINAL && (running || turn <= 1) ? FUSELN_VERDICT_MEASURE : FUSELN_VERDICT_OK;
 }
 
 bool fuseln_measure_after(void *stream, bool launched)
