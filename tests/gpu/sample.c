@@ -1,8 +1,9 @@
 /*
  * Every kernel of ours launched a few times on the device, without a framework: what compute-sanitizer watches, which
  * is slow. Tensors are allocations of their exact size, so that one byte too many is seen; each output must be written
- * whole. Goes through the library's own choice and launch (kernels/kernels.h). Linked with the objects of the library
- * by tools/gpu_check.sh. Exit 0, or 1 if something was refused or left unwritten, 77 without a device.
+ * whole, and lie within the bounds that originals are held against (check.cu). Goes through the library's own choice
+ * and launch (kernels/kernels.h). Linked with the objects of the library by tools/gpu_check.sh. Exit 0, or 1 if
+ * something was refused, wrong or left unwritten, 77 without a device.
  */
 #include "variant.h"
 
@@ -110,6 +111,24 @@ static void tensors_check(const struct fuseln_call *call)
     tensor_count = 0;
 }
 
+/* What was written, held against float64 by the kernels that check originals: here of ourselves, beside ourselves. */
+static void judge(struct fuseln_context *context, struct fuseln_call *call)
+{
+    struct fuseln_check_result found;
+    const enum fuseln_verdict verdict = fuseln_kernel_check(context, call, NULL, (size_t)1 << 30, -1, call);
+    must(cuda.cuCtxSynchronize(), "cuCtxSynchronize");
+    if (verdict != FUSELN_VERDICT_OK || fuseln_check_collect(&found) != call) {
+        fail(call, "not checked", (int)verdict);
+        return;
+    }
+    const double wrong = found.field[FUSELN_CHECK_OUTSIDE_OURS] + found.field[FUSELN_CHECK_OUTSIDE_THEIRS] +
+                         found.field[FUSELN_CHECK_NAN];
+    if (wrong > 0 || !(found.field[FUSELN_CHECK_ELEMENTS] > 0))
+        fail(call, "elements beyond the bound:", (int)wrong);
+    for (size_t i = 0; i < FUSELN_VARIANT_COUNT; i++)
+        launched[i] = launched[i] || strncmp(fuseln_variant_name(fuseln_variant_at(i)), "fuseln_check_", 13) == 0;
+}
+
 static void run(struct fuseln_call *call)
 {
     struct fuseln_context *context;
@@ -125,6 +144,8 @@ static void run(struct fuseln_call *call)
     if (verdict != FUSELN_VERDICT_OK)
         fail(call, fuseln_verdict_text(verdict), (int)verdict);
     must(cuda.cuCtxSynchronize(), "cuCtxSynchronize");
+    if (verdict == FUSELN_VERDICT_OK)
+        judge(context, call);
     launches += 2;
     for (int i = 0; i < 2 && verdict == FUSELN_VERDICT_OK; i++)
         if (plan.kernel[i])
