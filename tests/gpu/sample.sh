@@ -16,7 +16,7 @@ build)
     exec cc -std=c11 -D_GNU_SOURCE -O2 -I"$root/src" -I"$root/kernels" -o "$sample" "$root/tests/gpu/sample.c" \
         "${objects[@]}" -ldl -lpthread
     ;;
-run) exec "$sample" ;;
+run) exec "$sample" all ;;
 *) tool=$1 ;;
 esac
 
