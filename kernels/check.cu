@@ -420,7 +420,8 @@ static __device__ __forceinline__ void check_column(const fuseln_check_params &p
                                                     long long col, const void *mine, const void *theirs, double sum,
                                                     double size, double terms, tally &found)
 {
-    const double rows = static_cast<double>(p.host.rows), longest = rows / 8 + 64;
+    const double rows = static_cast<double>(p.host.rows),
+                 longest = rows / 8 + 512; /* PyTorch to 2.7: 511 in one thread */
     const double chain[] = {type.dtype == FUSELN_CHECK_F64 ? longest : p.chain, longest};
     double value = 0, roundings = 0;
     judgement by;
