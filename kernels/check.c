@@ -23,6 +23,10 @@ struct fuseln_check_region {
 };
 enum { REGISTERED = sizeof(struct fuseln_check_result) * SLOTS, PAGE = 4096 };
 
+_Static_assert((int)FUSELN_CHECK_F32 == FUSELN_DTYPE_F32 && (int)FUSELN_CHECK_F16 == FUSELN_DTYPE_F16 &&
+                   (int)FUSELN_CHECK_BF16 == FUSELN_DTYPE_BF16 && (int)FUSELN_CHECK_F64 == FUSELN_DTYPE_F64,
+               "one numbering of the types");
+
 static struct fuseln_check_region *const no_region = (struct fuseln_check_region *)1; /* tried, and it cannot be had */
 static _Atomic(struct fuseln_check_region *) regions[FUSELN_CONTEXTS_MAX];
 static atomic_uint region_count, waiting;
@@ -52,22 +56,22 @@ static struct fuseln_check_region *region_make(const struct fuseln_driver *drive
     return no_region;
 }
 
-/* NULL where this context has none and will not get one. */
+/* Of this context, made now unless another thread was first. */
 static struct fuseln_check_region *region_get(struct fuseln_context *context)
 {
     struct fuseln_check_region *region = atomic_load_explicit(&context->check_region, memory_order_acquire);
     CUdeviceptr device = 0;
     if (region)
-        return region == no_region ? NULL : region;
-    struct fuseln_check_region *const made = region_make(fuseln_driver_get(), &device);
-    if (made != no_region) {
+        return region;
+    region = region_make(fuseln_driver_get(), &device);
+    if (region != no_region) {
         atomic_store(&context->check_device, device);
         const unsigned index = atomic_fetch_add(&region_count, 1);
         if (index < FUSELN_CONTEXTS_MAX)
-            atomic_store_explicit(&regions[index], made, memory_order_release);
+            atomic_store_explicit(&regions[index], region, memory_order_release);
     }
-    atomic_store_explicit(&context->check_region, made, memory_order_release);
-    return made == no_region ? NULL : made;
+    atomic_store_explicit(&context->check_region, region, memory_order_release);
+    return region;
 }
 
 /* One thread at a time makes a region; who comes meanwhile goes without a check. */
@@ -81,7 +85,7 @@ static enum fuseln_verdict slot_take(struct fuseln_context *context, void *owner
         region = region_get(context);
         atomic_flag_clear(&making);
     }
-    if (!region || region == no_region)
+    if (region == no_region)
         return FUSELN_VERDICT_REFUSED;
     for (size_t i = 0; i < SLOTS; i++) {
         unsigned state = FREE;
@@ -130,6 +134,11 @@ void *fuseln_check_collect(struct fuseln_check_result *ret_result)
 
 /* ---- one check ---- */
 
+static bool makes_statistics(const struct fuseln_call *call)
+{
+    return call->op == FUSELN_OP_FORWARD || call->op == FUSELN_OP_MOMENTS;
+}
+
 static bool apart(const void *out, size_t out_bytes, const void *in, size_t in_bytes)
 {
     const uintptr_t a = (uintptr_t)out, b = (uintptr_t)in;
@@ -141,7 +150,7 @@ static bool reads_unchanged(const struct fuseln_call *call)
 {
     const size_t row = (size_t)call->cols * fuseln_dtype_bytes(call->dtype), tensor = (size_t)call->rows * row,
                  statistics = (size_t)call->rows * fuseln_acc_bytes(call->dtype);
-    const bool makes_statistics = call->op == FUSELN_OP_FORWARD || call->op == FUSELN_OP_MOMENTS;
+    const bool written = makes_statistics(call);
     const size_t gradients = (size_t)call->out_rows * row;
     const struct {
         const void *at;
@@ -150,14 +159,14 @@ static bool reads_unchanged(const struct fuseln_call *call)
                 {call->dx, tensor},
                 {call->dgamma, gradients},
                 {call->dbeta, gradients},
-                {makes_statistics ? call->mean : NULL, statistics},
-                {makes_statistics ? call->rstd : NULL, statistics}},
+                {written ? call->mean : NULL, statistics},
+                {written ? call->rstd : NULL, statistics}},
       ins[] = {{call->x, tensor},
                {call->dy, tensor},
                {call->gamma, row},
                {call->beta, row},
-               {makes_statistics ? NULL : call->mean, statistics},
-               {makes_statistics ? NULL : call->rstd, statistics}};
+               {written ? NULL : call->mean, statistics},
+               {written ? NULL : call->rstd, statistics}};
     bool unchanged = true;
     for (size_t o = 0; o < sizeof outs / sizeof *outs; o++)
         for (size_t i = 0; i < sizeof ins / sizeof *ins; i++)
@@ -180,17 +189,19 @@ struct check {
 
 enum { PLACE = 256 }; /* bytes between outputs, at least */
 
-/* Bytes of the slab for an output, as aligned as the host's. NULL stays NULL. */
-static size_t place_bytes(const void *theirs, size_t bytes)
+static CUdeviceptr slab_address(const struct check *check)
 {
-    return theirs ? (bytes + (uintptr_t)theirs % 16 + PLACE - 1) / PLACE * PLACE : 0;
+    return check->slab ? check->slab->address : 0;
 }
+
+/* Room for an output, as aligned as the host's. NULL stays NULL. */
 static void *place(struct check *check, const void *theirs, size_t bytes)
 {
+    const size_t phase = (uintptr_t)theirs % 16;
     if (!theirs)
         return NULL;
-    void *ours = (void *)(uintptr_t)(check->slab->address + check->used + (uintptr_t)theirs % 16);
-    check->used += place_bytes(theirs, bytes);
+    void *ours = (void *)(uintptr_t)(slab_address(check) + check->used + phase);
+    check->used += (bytes + phase + PLACE - 1) / PLACE * PLACE;
     return ours;
 }
 
@@ -199,31 +210,23 @@ static bool is_columns(const struct fuseln_call *call)
     return call->op == FUSELN_OP_DGAMMA;
 }
 
-/* The slab's bytes of a check of `rows` rows; with a slab, the outputs' places in it as well. */
+/* The outputs' places in the slab for a check of `rows` rows, and how much of it that takes; without a slab only the
+ * latter means something. What an operation does not write is NULL. */
 static size_t outputs(struct check *check, const struct fuseln_call *call, int64_t rows)
 {
-    const size_t row = (size_t)call->cols * fuseln_dtype_bytes(call->dtype), acc = fuseln_acc_bytes(call->dtype),
-                 records = (size_t)check->params.record_count * FUSELN_CHECK_FIELDS * sizeof(double);
-    const bool statistics = call->op == FUSELN_OP_FORWARD || call->op == FUSELN_OP_MOMENTS;
+    const size_t row = (size_t)call->cols * fuseln_dtype_bytes(call->dtype), acc = fuseln_acc_bytes(call->dtype);
     struct fuseln_call *ours = &check->ours;
-    if (!check->slab)
-        return (is_columns(call)
-                    ? place_bytes(call->dgamma, row) + place_bytes(call->dbeta, row)
-                    : place_bytes(call->y, row * (size_t)rows) + place_bytes(call->dx, row * (size_t)rows)) +
-               (statistics ? place_bytes(call->mean, acc * (size_t)rows) + place_bytes(call->rstd, acc * (size_t)rows)
-                           : 0) +
-               records;
     check->used = 0;
     ours->y = place(check, call->y, row * (size_t)rows);
     ours->dx = place(check, call->dx, row * (size_t)rows);
     ours->dgamma = place(check, call->dgamma, row);
     ours->dbeta = place(check, call->dbeta, row);
-    if (statistics) {
+    if (makes_statistics(call)) {
         ours->mean = place(check, call->mean, acc * (size_t)rows);
         ours->rstd = place(check, call->rstd, acc * (size_t)rows);
     }
-    check->params.records = (void *)(uintptr_t)(check->slab->address + check->used);
-    return check->used + records;
+    check->params.records = (void *)(uintptr_t)(slab_address(check) + check->used);
+    return check->used + (size_t)check->params.record_count * FUSELN_CHECK_FIELDS * sizeof(double);
 }
 
 /* Rows that fit, all of them if they do: of what the device may hold for us a quarter, or less where that is taken. */
@@ -286,7 +289,7 @@ static void params_set(struct check *check, const struct fuseln_call *theirs, in
 {
     struct fuseln_check_params *params = &check->params;
     const struct fuseln_call *ours = &check->ours;
-    const bool statistics = theirs->op == FUSELN_OP_FORWARD || theirs->op == FUSELN_OP_MOMENTS;
+    const bool statistics = makes_statistics(theirs);
     memset(&params->host, 0, sizeof params->host);
     memcpy(&params->host, &theirs->rows, offsetof(struct fuseln_ln_params, partials));
     params->host.y = theirs->op == FUSELN_OP_FORWARD || theirs->op == FUSELN_OP_APPLY ? theirs->y : NULL;
