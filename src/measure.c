@@ -103,11 +103,10 @@ static int turn_of(unsigned turn)
 }
 
 enum fuseln_verdict fuseln_measure_before(struct fuseln_site *site, const struct fuseln_call *call,
-                                          struct fuseln_context *context, void *stream, bool *ret_watch,
-                                          bool *ret_final)
+                                          struct fuseln_context *context, void *stream, bool *ret_watch)
 {
     struct bucket *bucket = site->key.target ? bucket_of(site, call->rows) : NULL;
-    *ret_watch = *ret_final = false;
+    *ret_watch = false;
     if (running) /* its launch did not come back to us */
         fuseln_timer_end(running, FUSELN_TIMER_DROP);
     running = NULL;
@@ -116,7 +115,6 @@ enum fuseln_verdict fuseln_measure_before(struct fuseln_site *site, const struct
     if (!atomic_load(&bucket->kept))
         collect(context);
     const int kept = atomic_load(&bucket->kept);
-    *ret_final = kept != UNDECIDED;
     if (kept != UNDECIDED)
         return kept == KEPT_OURS ? FUSELN_VERDICT_OK : FUSELN_VERDICT_SLOWER;
     if (fuseln_kernel_capturing(stream))

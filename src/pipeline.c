@@ -171,13 +171,12 @@ static enum fuseln_verdict run_measured(const struct fuseln_launch *launch, cons
                                         const struct fuseln_plan *plan, struct fuseln_context *context,
                                         struct fuseln_site *site, const struct fuseln_config *config, bool *ret_watch)
 {
-    bool final;
-    enum fuseln_verdict verdict = fuseln_measure_before(site, call, context, launch->stream, ret_watch, &final);
+    enum fuseln_verdict verdict = fuseln_measure_before(site, call, context, launch->stream, ret_watch);
     if (verdict != FUSELN_VERDICT_OK)
         return verdict;
     verdict = carry_out(launch, call, plan, context, site, config, NULL);
     fuseln_measure_after(launch->stream, verdict == FUSELN_VERDICT_OK);
-    if (verdict == FUSELN_VERDICT_OK && final)
+    if (verdict == FUSELN_VERDICT_OK)
         fuseln_measure_count(site, call->rows);
     *ret_watch = false;
     return verdict;
