@@ -28,5 +28,5 @@ for _ in range(3 + int(os.environ.get("MORE_STEPS_OF_RANK_1", "0")) * rank):
             dist.all_reduce(gradient)
             parameter.grad.copy_(gradient / 2)
     optimizer.step()
-print(f"rank {rank}: {loss.item():.6f}", flush=True)
+os.write(1, f"rank {rank}: {loss.item():.6f}\n".encode())  # at once: print may write the end of the line by itself
 dist.destroy_process_group()
