@@ -83,15 +83,16 @@ void fuseln_slab_give(struct fuseln_slab *slab);
  * loads only outside of stream capture, under cuThreadExchangeStreamCaptureMode(RELAXED), and only the first time.
  * scratch_limit: bytes of device memory that partial sums may take on this device.
  * Returns OK (launched), or CONTEXT, CAPTURE, SCRATCH, IMAGE or REFUSED: then nothing that the original does not
- * itself overwrite has been written, and the caller launches the original. Thread-safe, lock-free.
+ * itself overwrite has been written, and the caller launches the original. call->params is completed on the way, and
+ * what the operation shall neither read nor write is NULL after it. Thread-safe, lock-free.
  */
-enum fuseln_verdict fuseln_kernel_launch(struct fuseln_context *context, const struct fuseln_call *call,
+enum fuseln_verdict fuseln_kernel_launch(struct fuseln_context *context, struct fuseln_call *call,
                                          const struct fuseln_plan *plan, void *stream, size_t scratch_limit);
 /*
  * The same, for half of a pair; sums is memory of this stream, of plan->scratch_bytes: DX also makes the partial sums
  * of its DGAMMA there; DGAMMA (of two kernels) finds them there, and only its second kernel is launched.
  */
-enum fuseln_verdict fuseln_kernel_launch_half(struct fuseln_context *context, const struct fuseln_call *call,
+enum fuseln_verdict fuseln_kernel_launch_half(struct fuseln_context *context, struct fuseln_call *call,
                                               const struct fuseln_plan *plan, void *stream,
                                               const struct fuseln_slab *sums);
 

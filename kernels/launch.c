@@ -176,47 +176,54 @@ static inline __attribute__((always_inline)) enum fuseln_verdict issue(const str
     return FUSELN_VERDICT_OK;
 }
 
-/* The parameters are filled by blocks: what lies between two members of one struct lies so in the other. */
+/* A call is the first part of the parameters; a plan's are copied in two blocks: what lies between two members of one
+ * struct lies so in the other. */
 #define SAME_BLOCK(type, first, last)                                                                      \
     _Static_assert(offsetof(struct type, last) - offsetof(struct type, first) ==                           \
                        offsetof(struct fuseln_ln_params, last) - offsetof(struct fuseln_ln_params, first), \
                    #first " to " #last)
-SAME_BLOCK(fuseln_call, rows, out_rows);
-SAME_BLOCK(fuseln_call, rows, x);
-SAME_BLOCK(fuseln_call, rows, dx);
+#define SAME_PLACE(member)                                                                        \
+    _Static_assert(offsetof(struct fuseln_call, member) - offsetof(struct fuseln_call, params) == \
+                       offsetof(struct fuseln_ln_params, member),                                 \
+                   #member)
+SAME_PLACE(rows);
+SAME_PLACE(eps);
+SAME_PLACE(x);
+SAME_PLACE(mean);
+SAME_PLACE(dx);
+SAME_PLACE(out_rows);
 SAME_BLOCK(fuseln_plan, partial_rows, inverse_cols);
 SAME_BLOCK(fuseln_plan, inverse_cols_f, stages);
 
 /* What the operation shall neither read nor write, whatever the host passed. */
-static __attribute__((noinline)) void params_restrict(struct fuseln_ln_params *params, const struct fuseln_call *call)
+static __attribute__((noinline)) void call_restrict(struct fuseln_call *call)
 {
     if (call->op == FUSELN_OP_MOMENTS)
-        params->y = NULL;
+        call->y = NULL;
     if (call->rms) {
-        params->mean = NULL; /* this is how a kernel knows RMS norm */
-        params->beta = NULL;
-        params->dbeta = NULL;
+        call->mean = NULL; /* this is how a kernel knows RMS norm */
+        call->beta = NULL;
+        call->dbeta = NULL;
     }
 }
 
-static inline void params_set(struct fuseln_ln_params *params, const struct fuseln_call *call,
-                              const struct fuseln_plan *plan)
+static inline void params_complete(struct fuseln_call *call, const struct fuseln_plan *plan,
+                                   const struct fuseln_slab *slab)
 {
-    memcpy(params, &call->rows, offsetof(struct fuseln_ln_params, partials));
-    params->partials = NULL;
+    struct fuseln_ln_params *params = &call->params;
+    params->partials = slab ? (void *)(uintptr_t)slab->address : NULL;
     memcpy(&params->partial_rows, &plan->partial_rows, 2 * sizeof(int64_t) + sizeof(double));
     params->eps_f = (float)call->eps;
     memcpy(&params->inverse_cols_f, &plan->inverse_cols_f, sizeof(float) + 3 * sizeof(int));
     if (plan->restricted)
-        params_restrict(params, call);
+        call_restrict(call);
 }
 
 /* Partial sums, then their reduction. If the second is refused nothing of the host's has been written. */
-static inline __attribute__((always_inline)) enum fuseln_verdict
-issue_pair(const struct launch *launch, const struct fuseln_call *call, size_t limit)
+static inline __attribute__((always_inline)) enum fuseln_verdict issue_pair(const struct launch *launch,
+                                                                            struct fuseln_call *call, size_t limit)
 {
     unsigned long long stream_id;
-    struct fuseln_ln_params params;
     if (capturing(launch))
         return FUSELN_VERDICT_CAPTURE;
     if (launch->driver->stream_get_id(launch->stream, &stream_id) != CUDA_SUCCESS)
@@ -224,29 +231,25 @@ issue_pair(const struct launch *launch, const struct fuseln_call *call, size_t l
     struct fuseln_slab *slab = fuseln_slab_take(launch->context, stream_id, launch->plan->scratch_bytes, limit);
     if (!slab)
         return FUSELN_VERDICT_SCRATCH;
-    params_set(&params, call, launch->plan);
-    params.partials = (void *)(uintptr_t)slab->address;
-    enum fuseln_verdict verdict = issue(launch, 0, &params);
+    params_complete(call, launch->plan, slab);
+    enum fuseln_verdict verdict = issue(launch, 0, &call->params);
     if (verdict == FUSELN_VERDICT_OK)
-        verdict = issue(launch, 1, &params);
+        verdict = issue(launch, 1, &call->params);
     fuseln_slab_give(slab);
     return verdict;
 }
 
 /* One kernel: the first of the plan, or the reduction of sums that are there. */
 static inline __attribute__((always_inline)) enum fuseln_verdict
-issue_one(const struct launch *launch, const struct fuseln_call *call, int which, const struct fuseln_slab *sums)
+issue_one(const struct launch *launch, struct fuseln_call *call, int which, const struct fuseln_slab *sums)
 {
-    struct fuseln_ln_params params;
-    params_set(&params, call, launch->plan);
-    if (sums)
-        params.partials = (void *)(uintptr_t)sums->address;
-    return issue(launch, which, &params);
+    params_complete(call, launch->plan, sums);
+    return issue(launch, which, &call->params);
 }
 
 /* A kernel may be new to this context: load it. */
 static __attribute__((noinline)) enum fuseln_verdict launch_new(struct fuseln_context *context,
-                                                                const struct fuseln_call *call,
+                                                                struct fuseln_call *call,
                                                                 const struct fuseln_plan *plan, CUstream stream,
                                                                 size_t limit, const struct fuseln_slab *sums)
 {
@@ -260,7 +263,7 @@ static __attribute__((noinline)) enum fuseln_verdict launch_new(struct fuseln_co
 }
 
 static __attribute__((noinline)) enum fuseln_verdict launch_pair(struct fuseln_context *context,
-                                                                 const struct fuseln_call *call,
+                                                                 struct fuseln_call *call,
                                                                  const struct fuseln_plan *plan, CUstream stream,
                                                                  size_t limit, const struct fuseln_slab *sums)
 {
@@ -275,8 +278,8 @@ static __attribute__((noinline)) enum fuseln_verdict launch_pair(struct fuseln_c
 }
 
 static inline __attribute__((always_inline)) enum fuseln_verdict
-launch_any(struct fuseln_context *context, const struct fuseln_call *call, const struct fuseln_plan *plan,
-           CUstream stream, size_t limit, const struct fuseln_slab *sums)
+launch_any(struct fuseln_context *context, struct fuseln_call *call, const struct fuseln_plan *plan, CUstream stream,
+           size_t limit, const struct fuseln_slab *sums)
 {
     if (plan->kernel[1])
         return launch_pair(context, call, plan, stream, limit, sums);
@@ -287,7 +290,7 @@ launch_any(struct fuseln_context *context, const struct fuseln_call *call, const
     return issue_one(&launch, call, 0, sums);
 }
 
-enum fuseln_verdict fuseln_kernel_launch(struct fuseln_context *context, const struct fuseln_call *call,
+enum fuseln_verdict fuseln_kernel_launch(struct fuseln_context *context, struct fuseln_call *call,
                                          const struct fuseln_plan *plan, void *stream, size_t scratch_limit)
 {
     return launch_any(context, call, plan, (CUstream)stream, scratch_limit, NULL);
@@ -301,7 +304,7 @@ enum fuseln_verdict fuseln_kernel_launch_check(struct fuseln_context *context, c
     return verdict == FUSELN_VERDICT_OK ? issue(&launch, 0, params) : verdict;
 }
 
-enum fuseln_verdict fuseln_kernel_launch_half(struct fuseln_context *context, const struct fuseln_call *call,
+enum fuseln_verdict fuseln_kernel_launch_half(struct fuseln_context *context, struct fuseln_call *call,
                                               const struct fuseln_plan *plan, void *stream,
                                               const struct fuseln_slab *sums)
 {

@@ -93,21 +93,20 @@ static inline bool take_scalars(const struct fuseln_layout *layout, const struct
 /* False if the host gave no address for one of them. What the target has no argument for is NULL. */
 static inline bool take_pointers(const struct fuseln_layout *layout, void **args, struct fuseln_call *call)
 {
-    uint64_t nulls = 0, low_bits = 0;
+    uint64_t low_bits = 0;
 
     call->x = call->dy = call->gamma = call->beta = NULL;
     call->mean = call->rstd = call->y = call->dx = call->dgamma = call->dbeta = NULL;
-    for (const struct fuseln_pointer *at = layout->pointers, *end = at + layout->pointer_count; at < end; at++) {
+    for (const struct fuseln_pointer *at = layout->pointers, *end = at + layout->pointer_count; at != end; at++) {
         const void *value = args[at->argument];
         uint64_t pointer;
         if (!value)
             return false;
         memcpy(&pointer, value, sizeof(pointer));
         memcpy((char *)call + at->field, &pointer, sizeof(pointer));
-        nulls = nulls + nulls + ((pointer - 1) >> 63); /* no address has the uppermost bit */
+        pointer += pointer == 0; /* odd, as no tensor that is replaced: told from an aligned one */
         low_bits = (uint64_t)(((unsigned __int128)pointer << 64 | low_bits) >> 4); /* shrd: one instruction */
     }
-    call->nulls = (unsigned)nulls;
     call->low_bits = low_bits;
     return true;
 }
@@ -139,11 +138,15 @@ enum fuseln_verdict fuseln_decode(const struct fuseln_launch *launch, struct fus
     return take_geometry(&target->layout, launch, ret_call) ? FUSELN_VERDICT_OK : FUSELN_VERDICT_GEOMETRY;
 }
 
-unsigned fuseln_decode_null_roles(const struct fuseln_layout *layout, unsigned nulls)
+unsigned fuseln_decode_null_roles(const struct fuseln_layout *layout, const struct fuseln_call *call)
 {
     unsigned roles = 0;
 
-    for (unsigned i = layout->pointer_count; i-- > 0; nulls >>= 1)
-        roles |= (nulls & 1) << layout->role[layout->pointers[i].argument];
+    for (unsigned i = 0; i < layout->pointer_count; i++) {
+        void *pointer;
+        memcpy(&pointer, (const char *)call + layout->pointers[i].field, sizeof(pointer));
+        if (!pointer)
+            roles |= 1u << layout->role[layout->pointers[i].argument];
+    }
     return roles;
 }

@@ -26,7 +26,7 @@ void fuseln_decode_prepare(struct fuseln_layout *layout);
  */
 enum fuseln_verdict fuseln_decode(const struct fuseln_launch *launch, struct fuseln_call *ret_call);
 
-/* The nulls of a call as a set of roles: bit r for the pointer argument of enum fuseln_role r. */
-unsigned fuseln_decode_null_roles(const struct fuseln_layout *layout, unsigned nulls);
+/* Which pointers of a decoded call are null, as a set of roles: bit r for the argument of enum fuseln_role r. */
+unsigned fuseln_decode_null_roles(const struct fuseln_layout *layout, const struct fuseln_call *call);
 
 #endif

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "params.h"
+
 /* X(ENUM, report name, pass it belongs to, what it computes) */
 // clang-format off
 #define FUSELN_OPS(X) \
@@ -160,15 +162,19 @@ struct fuseln_call {
     enum fuseln_op op;
     enum fuseln_dtype dtype;
     bool rms;
-    int64_t rows, cols;
-    double eps;
-    const void *x, *dy, *gamma, *beta;
-    void *mean, *rstd; /* outputs of FORWARD and MOMENTS, inputs of the others */
-    void *y, *dx;
-    void *dgamma, *dbeta; /* [out_rows][cols] */
-    int64_t out_rows;     /* DGAMMA: rows of partial sums the original writes; ours: row 0 the sums, the others 0 */
-    unsigned nulls;       /* one bit for each pointer argument, the last one lowest: is it null? */
-    uint64_t low_bits;    /* four bits for each, the last one highest: address modulo 16 */
+    union { /* the call, and the argument of our kernels that begins with it: nothing is copied on the way */
+        struct {
+            int64_t rows, cols;
+            double eps;
+            const void *x, *dy, *gamma, *beta;
+            void *mean, *rstd; /* outputs of FORWARD and MOMENTS, inputs of the others */
+            void *y, *dx;
+            void *dgamma, *dbeta; /* [out_rows][cols] */
+            int64_t out_rows; /* DGAMMA: rows of partial sums the original writes; ours: row 0 the sums, the others 0 */
+        };
+        struct fuseln_ln_params params; /* the rest of it is of the launch (kernels/launch.c) */
+    };
+    uint64_t low_bits; /* four bits for each pointer argument, the last one highest: address modulo 16, 1 for null */
 };
 
 #endif

@@ -25,7 +25,6 @@ struct question {
     const struct fuseln_context *context;
     int64_t rows, cols, out_rows;
     uint64_t low_bits;
-    unsigned nulls;
     int runtime_device;
     int boundary;
 };
@@ -63,7 +62,7 @@ static inline bool is_question(const struct question *q, const struct fuseln_lau
                                const struct fuseln_call *call, const struct fuseln_context *context)
 {
     return q->target == launch->target && q->context == context && q->rows == call->rows && q->cols == call->cols &&
-           q->out_rows == call->out_rows && q->low_bits == call->low_bits && q->nulls == call->nulls &&
+           q->out_rows == call->out_rows && q->low_bits == call->low_bits &&
            q->runtime_device == launch->runtime_device && q->boundary == launch->boundary;
 }
 
@@ -76,7 +75,7 @@ static struct fuseln_site *find_site(const struct fuseln_launch *launch, const s
         .target = target,
         .cols = decoded ? given->call->cols : 0,
         .device = given->device ? given->device->index : -1,
-        .nulls = decoded ? fuseln_decode_null_roles(&target->layout, given->call->nulls) : 0,
+        .nulls = decoded ? fuseln_decode_null_roles(&target->layout, given->call) : 0,
         .width = plan->width,
         .boundary = (enum fuseln_boundary)launch->boundary,
     };
@@ -142,7 +141,7 @@ static struct fuseln_case case_of(const struct fuseln_launch *launch, const stru
 
 /* DX, which may make partial sums for its DGAMMA on the way. */
 static __attribute__((noinline)) enum fuseln_verdict
-carry_out_dx(const struct fuseln_launch *launch, const struct fuseln_call *call, const struct fuseln_plan *plan,
+carry_out_dx(const struct fuseln_launch *launch, struct fuseln_call *call, const struct fuseln_plan *plan,
              struct fuseln_context *context, struct fuseln_site *site, size_t scratch_bytes)
 {
     struct fuseln_slab *slab;
@@ -156,7 +155,7 @@ carry_out_dx(const struct fuseln_launch *launch, const struct fuseln_call *call,
 }
 
 static inline __attribute__((always_inline)) enum fuseln_verdict
-carry_out(const struct fuseln_launch *launch, const struct fuseln_call *call, const struct fuseln_plan *plan,
+carry_out(const struct fuseln_launch *launch, struct fuseln_call *call, const struct fuseln_plan *plan,
           struct fuseln_context *context, struct fuseln_site *site, const struct fuseln_config *config,
           const struct fuseln_slab *sums)
 {
@@ -167,7 +166,7 @@ carry_out(const struct fuseln_launch *launch, const struct fuseln_call *call, co
 }
 
 /* FUSELN_MODE=measure. What is launched follows from what was measured; nothing is remembered. */
-static enum fuseln_verdict run_measured(const struct fuseln_launch *launch, const struct fuseln_call *call,
+static enum fuseln_verdict run_measured(const struct fuseln_launch *launch, struct fuseln_call *call,
                                         const struct fuseln_plan *plan, struct fuseln_context *context,
                                         struct fuseln_site *site, const struct fuseln_config *config, bool *ret_watch)
 {
@@ -184,7 +183,7 @@ static enum fuseln_verdict run_measured(const struct fuseln_launch *launch, cons
 
 /* The first launch of its kind in this thread, or one that is declined: decide in full. */
 static __attribute__((noinline)) enum fuseln_course
-run_in_full(const struct fuseln_launch *launch, const struct fuseln_call *call, enum fuseln_verdict decoded,
+run_in_full(const struct fuseln_launch *launch, struct fuseln_call *call, enum fuseln_verdict decoded,
             enum fuseln_verdict current, struct fuseln_context *context, const struct fuseln_slab *sums)
 {
     const struct fuseln_case given = case_of(launch, call, decoded, current, context);
@@ -203,7 +202,7 @@ run_in_full(const struct fuseln_launch *launch, const struct fuseln_call *call, 
     else if (verdict == FUSELN_VERDICT_OK) {
         verdict = carry_out(launch, call, &plan, context, site, given.config, sums);
         *find_place(launch->target, call) = (struct answer){
-            .question = {launch->target, context, call->rows, call->cols, call->out_rows, call->low_bits, call->nulls,
+            .question = {launch->target, context, call->rows, call->cols, call->out_rows, call->low_bits,
                          launch->runtime_device, launch->boundary},
             .plan = plan,
             .site = site,
@@ -216,7 +215,7 @@ run_in_full(const struct fuseln_launch *launch, const struct fuseln_call *call, 
 
 /* A launch like an earlier one. */
 static inline __attribute__((always_inline)) enum fuseln_course
-run_known(const struct fuseln_launch *launch, const struct fuseln_call *call, struct fuseln_context *context,
+run_known(const struct fuseln_launch *launch, struct fuseln_call *call, struct fuseln_context *context,
           const struct fuseln_config *config, const struct answer *answer, const struct fuseln_slab *sums)
 {
     struct fuseln_site *const site = answer->site;
@@ -234,7 +233,7 @@ run_known(const struct fuseln_launch *launch, const struct fuseln_call *call, st
 }
 
 static inline __attribute__((always_inline)) enum fuseln_course
-replace(const struct fuseln_launch *launch, const struct fuseln_call *call, enum fuseln_verdict decoded,
+replace(const struct fuseln_launch *launch, struct fuseln_call *call, enum fuseln_verdict decoded,
         enum fuseln_verdict current, struct fuseln_context *context, const struct fuseln_config *config,
         const struct fuseln_slab *sums)
 {
@@ -248,7 +247,7 @@ replace(const struct fuseln_launch *launch, const struct fuseln_call *call, enum
 
 /* Partial sums are pending, perhaps this launch's. */
 static __attribute__((noinline)) enum fuseln_course
-replace_among_pending(const struct fuseln_launch *launch, const struct fuseln_call *call, enum fuseln_verdict decoded,
+replace_among_pending(const struct fuseln_launch *launch, struct fuseln_call *call, enum fuseln_verdict decoded,
                       enum fuseln_verdict current, struct fuseln_context *context)
 {
     const struct fuseln_sums sums =

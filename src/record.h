@@ -7,7 +7,6 @@
 #define FUSELN_RECORD_H
 
 #include <stdatomic.h>
-#include "params.h"
 #include "registry.h"
 
 enum { FUSELN_SITES_MAX = 1024 };

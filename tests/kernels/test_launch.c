@@ -193,20 +193,20 @@ static int64_t rows = FUSELN_DIRECT_ROWS * 4 + 1; /* more than DGAMMA takes in o
 static enum fuseln_verdict launch_with(enum fuseln_op op, bool rms, CUstream stream, size_t limit)
 {
     static char memory[64] __attribute__((aligned(16)));
-    const struct fuseln_call call = {.op = op,
-                                     .rms = rms,
-                                     .rows = rows,
-                                     .cols = 1024,
-                                     .eps = 1e-5,
-                                     .x = memory,
-                                     .dy = memory,
-                                     .mean = memory,
-                                     .rstd = memory,
-                                     .y = memory,
-                                     .dx = memory,
-                                     .dgamma = memory,
-                                     .dbeta = memory,
-                                     .out_rows = 1};
+    struct fuseln_call call = {.op = op,
+                               .rms = rms,
+                               .rows = rows,
+                               .cols = 1024,
+                               .eps = 1e-5,
+                               .x = memory,
+                               .dy = memory,
+                               .mean = memory,
+                               .rstd = memory,
+                               .y = memory,
+                               .dx = memory,
+                               .dgamma = memory,
+                               .dbeta = memory,
+                               .out_rows = 1};
     struct fuseln_plan plan;
     struct fuseln_context *context;
     assert_int_equal(fuseln_context_current(&context), FUSELN_VERDICT_OK);

@@ -142,7 +142,7 @@ static void round_trip(const struct fuseln_target *target)
 
     assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_OK);
     check_call(target, &call);
-    assert_int_equal(call.nulls, 0);
+    assert_int_equal(fuseln_decode_null_roles(&target->layout, &call), 0);
     assert_int_equal(call.low_bits, 0);
 }
 
@@ -189,7 +189,8 @@ static void nulls(const struct fuseln_target *target)
         make_arguments(&target->layout, &arguments);
         memset(arguments.storage[i], 0, 8);
         assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_OK);
-        assert_int_equal(fuseln_decode_null_roles(&target->layout, call.nulls), 1u << target->layout.role[i]);
+        assert_int_equal(fuseln_decode_null_roles(&target->layout, &call), 1u << target->layout.role[i]);
+        assert_int_equal(call.low_bits, 1ull << (60 - pointers_after(target, i) * 4));
         arguments.storage[i][0] = 6; /* two bytes past an address that is a multiple of 4 */
         assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_OK);
         assert_true(call.low_bits && call.low_bits % 6 == 0 &&
