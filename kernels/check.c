@@ -282,7 +282,7 @@ static enum fuseln_verdict run_ours(struct check *check, const struct fuseln_cal
         return verdict;
     const int64_t longest = ours->rows / (plan.parts ? plan.parts : 32) + 64;
     check->params.chain = (double)longest;
-    return fuseln_kernel_launch(check->context, ours, &plan, check->stream, check->limit);
+    return fuseln_kernel_launch(check->context, ours, &plan, check->stream, check->limit, NULL);
 }
 
 static void params_set(struct check *check, const struct fuseln_call *theirs, int64_t first)

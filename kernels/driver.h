@@ -7,6 +7,7 @@
 #define FUSELN_DRIVER_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -91,6 +92,19 @@ static inline const struct fuseln_driver *fuseln_driver_get(void)
 {
     const struct fuseln_driver *driver = atomic_load_explicit(&fuseln_driver_published, memory_order_acquire);
     return driver ? driver : fuseln_driver_find();
+}
+
+/* The same, NULL where nobody found them yet: never after fuseln_context_current gave anyone a context. */
+static inline const struct fuseln_driver *fuseln_driver_known(void)
+{
+    return atomic_load_explicit(&fuseln_driver_published, memory_order_acquire);
+}
+
+/* Is the stream in stream capture, or may it be? */
+static inline bool fuseln_driver_capturing(const struct fuseln_driver *driver, CUstream stream)
+{
+    int status = 0;
+    return driver->stream_capturing(stream, &status) != CUDA_SUCCESS || status != 0;
 }
 
 #endif

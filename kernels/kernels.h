@@ -77,24 +77,24 @@ enum fuseln_verdict fuseln_kernel_stream(void *stream, unsigned long long *ret_i
 struct fuseln_slab;
 struct fuseln_slab *fuseln_slab_take(struct fuseln_context *context, uint64_t stream_id, size_t bytes, size_t limit);
 void fuseln_slab_give(struct fuseln_slab *slab);
+/* The same for a stream of which nothing was asked yet. OK, CAPTURE, CONTEXT (it has no id) or SCRATCH. Two driver
+ * queries. */
+enum fuseln_verdict fuseln_slab_get(struct fuseln_context *context, void *stream, size_t bytes, size_t limit,
+                                    struct fuseln_slab **ret_slab);
 
 /*
  * Launch a plan on stream (a CUstream; 0 legacy default, 2 per-thread default). Never synchronises; allocates and
  * loads only outside of stream capture, under cuThreadExchangeStreamCaptureMode(RELAXED), and only the first time.
- * scratch_limit: bytes of device memory that partial sums may take on this device.
+ * scratch_limit: bytes of device memory that partial sums may take on this device. sums: NULL, or for half of a pair
+ * memory of this stream, of plan->scratch_bytes: DX also makes the partial sums of its DGAMMA there; DGAMMA (of two
+ * kernels) finds them there, and only its second kernel is launched.
  * Returns OK (launched), or CONTEXT, CAPTURE, SCRATCH, IMAGE or REFUSED: then nothing that the original does not
  * itself overwrite has been written, and the caller launches the original. call->params is completed on the way, and
  * what the operation shall neither read nor write is NULL after it. Thread-safe, lock-free.
  */
 enum fuseln_verdict fuseln_kernel_launch(struct fuseln_context *context, struct fuseln_call *call,
-                                         const struct fuseln_plan *plan, void *stream, size_t scratch_limit);
-/*
- * The same, for half of a pair; sums is memory of this stream, of plan->scratch_bytes: DX also makes the partial sums
- * of its DGAMMA there; DGAMMA (of two kernels) finds them there, and only its second kernel is launched.
- */
-enum fuseln_verdict fuseln_kernel_launch_half(struct fuseln_context *context, struct fuseln_call *call,
-                                              const struct fuseln_plan *plan, void *stream,
-                                              const struct fuseln_slab *sums);
+                                         const struct fuseln_plan *plan, void *stream, size_t scratch_limit,
+                                         const struct fuseln_slab *sums);
 
 /*
  * The original of this call was just launched on stream: ours is launched there too, into device memory of ours, and

@@ -19,27 +19,15 @@ struct launch {
     bool missing; /* this context has not launched one of them before */
 };
 
-/* Published for good before fuseln_context_current gave anyone a context. */
-static inline const struct fuseln_driver *driver_known(void)
-{
-    return atomic_load_explicit(&fuseln_driver_published, memory_order_acquire);
-}
-
-static inline bool capturing(const struct launch *launch)
-{
-    int status = 0;
-    return launch->driver->stream_capturing(launch->stream, &status) != CUDA_SUCCESS || status != 0;
-}
-
 bool fuseln_kernel_capturing(void *stream)
 {
-    const struct launch launch = {.driver = driver_known(), .stream = (CUstream)stream};
-    return !launch.driver || capturing(&launch);
+    const struct fuseln_driver *driver = fuseln_driver_known();
+    return !driver || fuseln_driver_capturing(driver, (CUstream)stream);
 }
 
 enum fuseln_verdict fuseln_kernel_stream(void *stream, unsigned long long *ret_id)
 {
-    const struct fuseln_driver *driver = driver_known();
+    const struct fuseln_driver *driver = fuseln_driver_known();
     return driver && driver->stream_get_id((CUstream)stream, ret_id) == CUDA_SUCCESS ? FUSELN_VERDICT_OK
                                                                                      : FUSELN_VERDICT_CONTEXT;
 }
@@ -146,18 +134,19 @@ static __attribute__((noinline)) enum fuseln_verdict functions_get(struct launch
     }
     if (!launch->missing)
         return FUSELN_VERDICT_OK;
-    if (capturing(launch))
+    if (fuseln_driver_capturing(launch->driver, launch->stream))
         return FUSELN_VERDICT_CAPTURE;
     return in_current_context(launch) ? functions_load(launch) : FUSELN_VERDICT_CONTEXT;
 }
 
-/* Kept out of line: launches that succeed do not pay for it. */
-static __attribute__((noinline, cold)) enum fuseln_verdict refused(const struct launch *launch, int which,
-                                                                   CUresult result)
+/* Kept out of line, and away from struct launch, which then stays in registers: launches that succeed do not pay. */
+static __attribute__((noinline, cold)) enum fuseln_verdict
+refused(struct fuseln_context *context, const struct fuseln_plan *plan, CUstream stream, int which, CUresult result)
 {
+    const struct launch launch = {fuseln_driver_known(), context, plan, stream, {NULL, NULL}, false};
     if (refused_for_good(result))
-        atomic_store(function_slot(launch, which), FUSELN_SLOT_REFUSED);
-    return in_current_context(launch) ? FUSELN_VERDICT_REFUSED : FUSELN_VERDICT_CONTEXT;
+        atomic_store(function_slot(&launch, which), FUSELN_SLOT_REFUSED);
+    return in_current_context(&launch) ? FUSELN_VERDICT_REFUSED : FUSELN_VERDICT_CONTEXT;
 }
 
 /* A kernel becomes known when its first launch succeeded: only then may a captured stream use it. */
@@ -170,7 +159,7 @@ static inline __attribute__((always_inline)) enum fuseln_verdict issue(const str
         launch->driver->launch_kernel(launch->functions[which], plan->grid[which], 1, 1, plan->block[which], 1, 1,
                                       plan->smem_bytes[which], launch->stream, arguments, NULL);
     if (result != CUDA_SUCCESS)
-        return refused(launch, which, result);
+        return refused(launch->context, plan, launch->stream, which, result);
     if (launch->missing && !atomic_load_explicit(function_slot(launch, which), memory_order_relaxed))
         atomic_store_explicit(function_slot(launch, which), (uintptr_t)launch->functions[which], memory_order_release);
     return FUSELN_VERDICT_OK;
@@ -223,16 +212,13 @@ static inline void params_complete(struct fuseln_call *call, const struct fuseln
 static inline __attribute__((always_inline)) enum fuseln_verdict issue_pair(const struct launch *launch,
                                                                             struct fuseln_call *call, size_t limit)
 {
-    unsigned long long stream_id;
-    if (capturing(launch))
-        return FUSELN_VERDICT_CAPTURE;
-    if (launch->driver->stream_get_id(launch->stream, &stream_id) != CUDA_SUCCESS)
-        return FUSELN_VERDICT_CONTEXT;
-    struct fuseln_slab *slab = fuseln_slab_take(launch->context, stream_id, launch->plan->scratch_bytes, limit);
-    if (!slab)
-        return FUSELN_VERDICT_SCRATCH;
+    struct fuseln_slab *slab;
+    enum fuseln_verdict verdict =
+        fuseln_slab_get(launch->context, launch->stream, launch->plan->scratch_bytes, limit, &slab);
+    if (verdict != FUSELN_VERDICT_OK)
+        return verdict;
     params_complete(call, launch->plan, slab);
-    enum fuseln_verdict verdict = issue(launch, 0, &call->params);
+    verdict = issue(launch, 0, &call->params);
     if (verdict == FUSELN_VERDICT_OK)
         verdict = issue(launch, 1, &call->params);
     fuseln_slab_give(slab);
@@ -253,7 +239,7 @@ static __attribute__((noinline)) enum fuseln_verdict launch_new(struct fuseln_co
                                                                 const struct fuseln_plan *plan, CUstream stream,
                                                                 size_t limit, const struct fuseln_slab *sums)
 {
-    struct launch launch = {driver_known(), context, plan, stream, {NULL, NULL}, false};
+    struct launch launch = {fuseln_driver_known(), context, plan, stream, {NULL, NULL}, false};
     const enum fuseln_verdict verdict = functions_get(&launch);
     if (verdict != FUSELN_VERDICT_OK)
         return verdict;
@@ -265,48 +251,34 @@ static __attribute__((noinline)) enum fuseln_verdict launch_new(struct fuseln_co
 static __attribute__((noinline)) enum fuseln_verdict launch_pair(struct fuseln_context *context,
                                                                  struct fuseln_call *call,
                                                                  const struct fuseln_plan *plan, CUstream stream,
-                                                                 size_t limit, const struct fuseln_slab *sums)
+                                                                 size_t limit)
 {
-    struct launch launch = {driver_known(), context, plan, stream, {NULL, NULL}, false};
-    if (sums && capturing(&launch))
-        return FUSELN_VERDICT_CAPTURE;
+    struct launch launch = {fuseln_driver_known(), context, plan, stream, {NULL, NULL}, false};
     launch.functions[0] = function_known(&launch, 0);
     launch.functions[1] = function_known(&launch, 1);
-    if (!launch.functions[1] || !(launch.functions[0] || sums))
-        return launch_new(context, call, plan, stream, limit, sums);
-    return sums ? issue_one(&launch, call, 1, sums) : issue_pair(&launch, call, limit);
-}
-
-static inline __attribute__((always_inline)) enum fuseln_verdict
-launch_any(struct fuseln_context *context, struct fuseln_call *call, const struct fuseln_plan *plan, CUstream stream,
-           size_t limit, const struct fuseln_slab *sums)
-{
-    if (plan->kernel[1])
-        return launch_pair(context, call, plan, stream, limit, sums);
-    struct launch launch = {driver_known(), context, plan, stream, {NULL, NULL}, false};
-    launch.functions[0] = function_known(&launch, 0);
-    if (!launch.functions[0])
-        return launch_new(context, call, plan, stream, limit, sums);
-    return issue_one(&launch, call, 0, sums);
+    if (!launch.functions[0] || !launch.functions[1])
+        return launch_new(context, call, plan, stream, limit, NULL);
+    return issue_pair(&launch, call, limit);
 }
 
 enum fuseln_verdict fuseln_kernel_launch(struct fuseln_context *context, struct fuseln_call *call,
-                                         const struct fuseln_plan *plan, void *stream, size_t scratch_limit)
+                                         const struct fuseln_plan *plan, void *stream, size_t scratch_limit,
+                                         const struct fuseln_slab *sums)
 {
-    return launch_any(context, call, plan, (CUstream)stream, scratch_limit, NULL);
+    const int which = plan->kernel[1] && sums; /* the sums are there already */
+    if (plan->kernel[1] && !sums)
+        return launch_pair(context, call, plan, (CUstream)stream, scratch_limit);
+    struct launch launch = {fuseln_driver_known(), context, plan, (CUstream)stream, {NULL, NULL}, false};
+    launch.functions[which] = function_known(&launch, which);
+    if (!launch.functions[which])
+        return launch_new(context, call, plan, (CUstream)stream, scratch_limit, sums);
+    return issue_one(&launch, call, which, sums);
 }
 
 enum fuseln_verdict fuseln_kernel_launch_check(struct fuseln_context *context, const struct fuseln_plan *plan,
                                                void *stream, struct fuseln_check_params *params)
 {
-    struct launch launch = {driver_known(), context, plan, (CUstream)stream, {NULL, NULL}, false};
+    struct launch launch = {fuseln_driver_known(), context, plan, (CUstream)stream, {NULL, NULL}, false};
     const enum fuseln_verdict verdict = functions_get(&launch);
     return verdict == FUSELN_VERDICT_OK ? issue(&launch, 0, params) : verdict;
-}
-
-enum fuseln_verdict fuseln_kernel_launch_half(struct fuseln_context *context, struct fuseln_call *call,
-                                              const struct fuseln_plan *plan, void *stream,
-                                              const struct fuseln_slab *sums)
-{
-    return launch_any(context, call, plan, (CUstream)stream, 0, sums);
 }

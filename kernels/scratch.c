@@ -13,7 +13,7 @@ enum slab_state { EMPTY, FREE, OWNED };
 static struct fuseln_slab slabs[SLABS_MAX];
 static atomic_uint slabs_used;
 
-static struct fuseln_slab *slab_find(uint64_t context_id, uint64_t stream_id, size_t bytes)
+static inline struct fuseln_slab *slab_find(uint64_t context_id, uint64_t stream_id, size_t bytes)
 {
     const unsigned used = atomic_load_explicit(&slabs_used, memory_order_acquire);
     for (unsigned i = 0; i < used && i < SLABS_MAX; i++) {
@@ -78,12 +78,11 @@ static struct fuseln_slab *slab_make(struct fuseln_context *context, size_t byte
     return slab;
 }
 
-struct fuseln_slab *fuseln_slab_take(struct fuseln_context *context, uint64_t stream_id, size_t bytes, size_t limit)
+static __attribute__((noinline)) struct fuseln_slab *slab_add(struct fuseln_context *context, uint64_t stream_id,
+                                                              size_t bytes, size_t limit)
 {
-    const uint64_t context_id = atomic_load_explicit(&context->id, memory_order_relaxed);
-    struct fuseln_slab *slab = slab_find(context_id, stream_id, bytes);
-    if (slab || bytes > limit)
-        return slab;
+    if (bytes > limit)
+        return NULL;
     if (atomic_load(&context->scratch_pause) > 0) {
         atomic_fetch_sub(&context->scratch_pause, 1);
         return NULL;
@@ -94,14 +93,38 @@ struct fuseln_slab *fuseln_slab_take(struct fuseln_context *context, uint64_t st
         size *= 2;
     if (!reserve(record, size, limit))
         return NULL;
-    slab = slab_make(context, size);
+    struct fuseln_slab *slab = slab_make(context, size);
     if (!slab) {
         atomic_fetch_sub(&record->scratch_bytes, size);
         return NULL;
     }
-    slab->context_id = context_id;
+    slab->context_id = atomic_load_explicit(&context->id, memory_order_relaxed);
     slab->stream_id = stream_id;
     return slab;
+}
+
+static inline struct fuseln_slab *take(struct fuseln_context *context, uint64_t stream_id, size_t bytes, size_t limit)
+{
+    struct fuseln_slab *slab = slab_find(atomic_load_explicit(&context->id, memory_order_relaxed), stream_id, bytes);
+    return slab ? slab : slab_add(context, stream_id, bytes, limit);
+}
+
+struct fuseln_slab *fuseln_slab_take(struct fuseln_context *context, uint64_t stream_id, size_t bytes, size_t limit)
+{
+    return take(context, stream_id, bytes, limit);
+}
+
+enum fuseln_verdict fuseln_slab_get(struct fuseln_context *context, void *stream, size_t bytes, size_t limit,
+                                    struct fuseln_slab **ret_slab)
+{
+    const struct fuseln_driver *driver = fuseln_driver_known();
+    unsigned long long stream_id;
+    if (fuseln_driver_capturing(driver, (CUstream)stream))
+        return FUSELN_VERDICT_CAPTURE;
+    if (driver->stream_get_id((CUstream)stream, &stream_id) != CUDA_SUCCESS)
+        return FUSELN_VERDICT_CONTEXT;
+    *ret_slab = take(context, stream_id, bytes, limit);
+    return *ret_slab ? FUSELN_VERDICT_OK : FUSELN_VERDICT_SCRATCH;
 }
 
 void fuseln_slab_give(struct fuseln_slab *slab)

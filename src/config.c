@@ -22,14 +22,10 @@
 #include "path.h"
 #include "registry.h"
 
-struct loaded {
-    struct fuseln_config config;
-    char warnings[2048]; /* lines, each ended by \n */
-};
 /* The first threads that ask may each read the environment; more of them than this at once wait for a winner. */
-static struct loaded pool[4];
+static struct fuseln_config pool[4];
 static _Atomic unsigned pool_used;
-static struct loaded *_Atomic current;
+_Atomic(const struct fuseln_config *) fuseln_config_published;
 
 /* Parsers: NULL when all is well, else the part of value that is not allowed. Nothing is changed then. */
 static const char *parse_MODE(struct fuseln_config *config, const char *value)
@@ -244,11 +240,11 @@ static const struct variable {
 #undef X
 enum { VARIABLES = sizeof variables / sizeof *variables };
 
-static void add_warning(struct loaded *loaded, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void add_warning(struct loaded *loaded, const char *format, ...)
+static void add_warning(struct fuseln_config *config, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void add_warning(struct fuseln_config *config, const char *format, ...)
 {
-    size_t used = strlen(loaded->warnings), room = sizeof loaded->warnings - used - 1;
-    char *line = loaded->warnings + used;
+    size_t used = strlen(config->warnings), room = sizeof config->warnings - used - 1;
+    char *line = config->warnings + used;
     va_list arguments;
     va_start(arguments, format);
     int length = vsnprintf(line, room, format, arguments);
@@ -263,18 +259,18 @@ static void add_warning(struct loaded *loaded, const char *format, ...)
     strcpy(line + length, "\n");
 }
 
-static void load_variable(struct loaded *loaded, const struct variable *variable)
+static void load_variable(struct fuseln_config *config, const struct variable *variable)
 {
-    variable->parse(&loaded->config, variable->initial);
+    variable->parse(config, variable->initial);
     const char *value = secure_getenv(variable->name);
-    const char *bad = value && *value ? variable->parse(&loaded->config, value) : NULL;
+    const char *bad = value && *value ? variable->parse(config, value) : NULL;
     if (!bad)
         return;
     if (variable->parse == parse_SKIP) /* the known words keep their meaning */
-        add_warning(loaded, "%s: \"%.*s\" is not known (allowed: %s), this word is left out", variable->name,
+        add_warning(config, "%s: \"%.*s\" is not known (allowed: %s), this word is left out", variable->name,
                     (int)(strlen(bad) < 200 ? strcspn(bad, ", ") : 200), bad, variable->allowed);
     else
-        add_warning(loaded, "%s=%.200s is not valid (allowed: %s), %s%s", variable->name, value, variable->allowed,
+        add_warning(config, "%s=%.200s is not valid (allowed: %s), %s%s", variable->name, value, variable->allowed,
                     *variable->initial ? variable->initial : "it counts as unset", *variable->initial ? " stays" : "");
 }
 
@@ -298,7 +294,7 @@ static unsigned name_distance(const char *a, size_t length, const char *b)
     return row[columns];
 }
 
-static void warn_unknown(struct loaded *loaded, const char *name, size_t length)
+static void warn_unknown(struct fuseln_config *config, const char *name, size_t length)
 {
     const char *nearest = variables[0].name;
     unsigned best = UINT32_MAX;
@@ -311,35 +307,33 @@ static void warn_unknown(struct loaded *loaded, const char *name, size_t length)
             nearest = variables[i].name;
         }
     }
-    add_warning(loaded, "%.*s is not a variable of fuseln (the nearest is %s)", (int)length, name, nearest);
+    add_warning(config, "%.*s is not a variable of fuseln (the nearest is %s)", (int)length, name, nearest);
 }
 
-static void load(struct loaded *loaded)
+static void load(struct fuseln_config *config)
 {
-    if (!getcwd(loaded->config.folder, sizeof loaded->config.folder))
-        loaded->config.folder[0] = '\0';
+    if (!getcwd(config->folder, sizeof config->folder))
+        config->folder[0] = '\0';
     for (size_t i = 0; i < VARIABLES; i++)
-        load_variable(loaded, &variables[i]);
+        load_variable(config, &variables[i]);
     for (char **entry = environ; entry && *entry && !getauxval(AT_SECURE); entry++)
         if (!strncmp(*entry, "FUSELN_", 7) && strchr(*entry, '='))
-            warn_unknown(loaded, *entry, strcspn(*entry, "="));
+            warn_unknown(config, *entry, strcspn(*entry, "="));
 }
 
-const struct fuseln_config *fuseln_config_get(void)
+const struct fuseln_config *fuseln_config_read(void)
 {
-    struct loaded *winner = atomic_load_explicit(&current, memory_order_acquire);
-    if (__builtin_expect(winner != NULL, 1))
-        return &winner->config;
+    const struct fuseln_config *winner = NULL;
     int saved = errno;
     unsigned mine = atomic_fetch_add(&pool_used, 1);
     if (mine < sizeof pool / sizeof *pool) {
         load(&pool[mine]);
-        atomic_compare_exchange_strong(&current, &winner, &pool[mine]);
+        atomic_compare_exchange_strong(&fuseln_config_published, &winner, &pool[mine]);
     }
-    while (!(winner = atomic_load(&current)))
+    while (!(winner = atomic_load(&fuseln_config_published)))
         sched_yield();
     errno = saved;
-    return &winner->config;
+    return winner;
 }
 
 static void warn_template(const char *name, const char *path_template)
@@ -357,7 +351,7 @@ void fuseln_config_warn(void)
     const struct fuseln_config *config = fuseln_config_get();
     if (atomic_flag_test_and_set(&done))
         return;
-    for (const char *line = atomic_load(&current)->warnings; *line; line += strcspn(line, "\n") + 1)
+    for (const char *line = config->warnings; *line; line += strcspn(line, "\n") + 1)
         pr_warn("%.*s", (int)strcspn(line, "\n"), line);
     warn_template("FUSELN_REPORT", config->report);
     warn_template("FUSELN_TRACE", config->trace);

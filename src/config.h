@@ -6,6 +6,8 @@
 #ifndef FUSELN_CONFIG_H
 #define FUSELN_CONFIG_H
 
+#include <stdatomic.h>
+
 #include "fuseln.h"
 
 /* X(ENUM, text) */
@@ -50,12 +52,19 @@ struct fuseln_config {
     bool skip_pairs;
     unsigned hooks; /* bit b set: enum fuseln_boundary b is hooked */
     size_t scratch_bytes;
-    char folder[1024]; /* working directory when the settings were read: relative paths start there */
+    char folder[1024];   /* working directory when the settings were read: relative paths start there */
+    char warnings[2048]; /* of values that are not valid: lines, each ended by \n */
 };
 
 /* The settings of this process. Never NULL. The warnings of bad values are held back until the process launches a
  * kernel (a process without CUDA stays silent): fuseln_config_warn prints them, once. */
-const struct fuseln_config *fuseln_config_get(void);
+extern _Atomic(const struct fuseln_config *) fuseln_config_published; /* NULL until they were read */
+const struct fuseln_config *fuseln_config_read(void);
+static inline const struct fuseln_config *fuseln_config_get(void)
+{
+    const struct fuseln_config *config = atomic_load_explicit(&fuseln_config_published, memory_order_acquire);
+    return __builtin_expect(config != NULL, 1) ? config : fuseln_config_read();
+}
 void fuseln_config_warn(void);
 
 /* Is this boundary hooked in this process? Not where fuseln is off. */

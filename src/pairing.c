@@ -20,9 +20,8 @@ struct fuseln_pending {
     _Atomic(const void *) thread, dy, x, mean, rstd;
     _Atomic(const struct fuseln_target *) target;
     _Atomic(const struct fuseln_context *) context;
-    _Atomic uint64_t stream_id;
+    _Atomic uint64_t stream; /* its key, see key_of */
     _Atomic int64_t rows, cols;
-    atomic_bool legacy; /* on the legacy default stream */
     _Atomic(struct fuseln_slab *) slab;
     _Atomic(struct fuseln_site *) site;
 };
@@ -88,31 +87,37 @@ void fuseln_pairing_forget_all(void)
         forget(&table[i], atomic_load_explicit(&table[i].state, memory_order_acquire), FUSELN_PAIRING_CALL);
 }
 
-static inline bool is_legacy(const void *stream)
+/*
+ * What tells a stream from others while something is pending: its handle, until it is destroyed, which is noticed. The
+ * legacy default stream has two, 0 and 1 (CU_STREAM_LEGACY); each thread's own has the same, 2: its id tells then.
+ */
+enum { LEGACY = 0, PER_THREAD = 2, UNKNOWN = 1 };
+static __attribute__((noinline)) uint64_t key_of_thread(void *stream)
 {
-    return (uintptr_t)stream <= 1; /* 0, and CU_STREAM_LEGACY */
+    unsigned long long id;
+    return fuseln_kernel_stream(stream, &id) == FUSELN_VERDICT_OK ? id | UINT64_C(1) << 63 : UNKNOWN;
+}
+
+static inline uint64_t key_of(void *stream)
+{
+    if (__builtin_expect((uintptr_t)stream > PER_THREAD, 1))
+        return (uintptr_t)stream;
+    return (uintptr_t)stream == PER_THREAD ? key_of_thread(stream) : LEGACY;
 }
 
 /* Who is about to launch, where. */
 struct launcher {
-    const void *stream, *thread;
     const struct fuseln_context *context; /* NULL: not known */
-    unsigned long long stream_id;
-    bool known; /* the stream's id is */
+    uint64_t stream;
 };
-
-static struct launcher launcher_of(void *stream, const struct fuseln_context *context)
-{
-    struct launcher launcher = {.stream = stream, .thread = &fuseln_thread_counter, .context = context};
-    launcher.known = fuseln_kernel_stream(stream, &launcher.stream_id) == FUSELN_VERDICT_OK;
-    return launcher;
-}
 
 static inline bool is_disturbed(const struct fuseln_pending *entry, const struct launcher *by)
 {
-    if (GET(entry, thread) == by->thread || !by->known || !by->context || GET(entry, stream_id) == by->stream_id)
+    if (GET(entry, thread) == &fuseln_thread_counter || by->stream == UNKNOWN || !by->context)
         return true;
-    return GET(entry, context) == by->context && (GET(entry, legacy) || is_legacy(by->stream));
+    if (GET(entry, context) == by->context && (GET(entry, stream) == LEGACY || by->stream == LEGACY))
+        return true;
+    return GET(entry, stream) == by->stream && by->stream != LEGACY;
 }
 
 static void disturb(const struct launcher *by)
@@ -130,8 +135,7 @@ void fuseln_pairing_pass(void *stream)
     struct fuseln_context *context = NULL;
     if (fuseln_context_current(&context) != FUSELN_VERDICT_OK)
         context = NULL;
-    const struct launcher launcher = launcher_of(stream, context);
-    disturb(&launcher);
+    disturb(&(struct launcher){context, key_of(stream)});
     errno = saved_errno;
 }
 
@@ -142,8 +146,8 @@ static inline bool is_partner(const struct fuseln_pending *entry, const struct f
     const struct fuseln_target *dx = GET(entry, target);
     return GET(entry, dy) == call->dy && GET(entry, x) == call->x && GET(entry, rstd) == call->rstd &&
            GET(entry, mean) == (call->rms ? NULL : call->mean) && GET(entry, rows) == call->rows &&
-           GET(entry, cols) == call->cols && GET(entry, stream_id) == by->stream_id &&
-           GET(entry, context) == by->context && dx->library == target->library && dx->dtype == call->dtype;
+           GET(entry, cols) == call->cols && GET(entry, stream) == by->stream && GET(entry, context) == by->context &&
+           dx->library == target->library && dx->dtype == call->dtype;
 }
 
 static struct fuseln_sums find_partner(const struct fuseln_target *target, const struct fuseln_call *call,
@@ -164,10 +168,10 @@ static struct fuseln_sums find_partner(const struct fuseln_target *target, const
 struct fuseln_sums fuseln_pairing_meet(const struct fuseln_launch *launch, const struct fuseln_call *call,
                                        const struct fuseln_context *context)
 {
-    const struct launcher launcher = launcher_of(launch->stream, context);
+    const struct launcher launcher = {context, key_of(launch->stream)};
     struct fuseln_sums sums = {NULL, NULL};
 
-    if (call && context && launcher.known && call->op == FUSELN_OP_DGAMMA)
+    if (call && context && launcher.stream != UNKNOWN && call->op == FUSELN_OP_DGAMMA)
         sums = find_partner(launch->target, call, &launcher);
     if (fuseln_pairing_any())
         disturb(&launcher);
@@ -186,26 +190,23 @@ void fuseln_pairing_used(const struct fuseln_sums *sums, enum fuseln_pairing wha
     fuseln_slab_give(sums->slab);
 }
 
+/* Do two ranges that are not empty share a byte? */
+static inline bool share(const void *a, size_t a_bytes, const void *b, size_t b_bytes)
+{
+    return (uintptr_t)a - (uintptr_t)b + a_bytes - 1 < a_bytes + b_bytes - 1; /* a ends after b begins, and not past */
+}
+
 /* Does dX, as large as dY and X, lie on anything that DGAMMA reads? */
-static bool overlaps(const struct fuseln_call *call)
+static inline bool overlaps(const struct fuseln_call *call)
 {
     const size_t bytes = (size_t)(call->rows * call->cols) * fuseln_dtype_bytes(call->dtype),
                  statistics = (size_t)call->rows * fuseln_acc_bytes(call->dtype);
-    const uintptr_t dx = (uintptr_t)call->dx;
-    const struct {
-        const void *address;
-        size_t bytes;
-    } inputs[] = {{call->dy, bytes}, {call->x, bytes}, {call->rstd, statistics}, {call->mean, statistics}};
-    for (size_t i = 0; i < sizeof inputs / sizeof inputs[0] - call->rms; i++) {
-        const uintptr_t input = (uintptr_t)inputs[i].address;
-        if (dx < input + inputs[i].bytes && input < dx + bytes)
-            return true;
-    }
-    return false;
+    return share(call->dx, bytes, call->dy, bytes) || share(call->dx, bytes, call->x, bytes) ||
+           share(call->dx, bytes, call->rstd, statistics) ||
+           (!call->rms && share(call->dx, bytes, call->mean, statistics));
 }
 
-static enum fuseln_pairing may_pair(const struct fuseln_config *config, const struct fuseln_launch *launch,
-                                    const struct fuseln_call *call, unsigned long long *ret_stream_id)
+static inline enum fuseln_pairing may_pair(const struct fuseln_config *config, const struct fuseln_call *call)
 {
     if (config->skip_pairs || config->mode == FUSELN_MODE_MEASURE)
         return FUSELN_PAIRING_SKIPPED;
@@ -216,12 +217,26 @@ static enum fuseln_pairing may_pair(const struct fuseln_config *config, const st
             pr_info("no pairs of dX with the gradients of gamma and beta: %s is used, and not seen", unseen_name);
         return FUSELN_PAIRING_UNSEEN;
     }
-    if (overlaps(call))
-        return FUSELN_PAIRING_OVERLAP;
-    if (fuseln_kernel_capturing(launch->stream))
+    return overlaps(call) ? FUSELN_PAIRING_OVERLAP : FUSELN_PAIRING_PAIRED;
+}
+
+/* Memory for the sums, unless the site's last ones were for nothing. */
+static inline enum fuseln_pairing get_slab(const struct fuseln_config *config, const struct fuseln_launch *launch,
+                                           const struct fuseln_plan *plan, struct fuseln_context *context,
+                                           const struct fuseln_site *site, struct fuseln_slab **ret_slab)
+{
+    if (atomic_load_explicit(&site->alone, memory_order_relaxed) >= FUSELN_PAIRING_TRIES)
+        return FUSELN_PAIRING_ALONE;
+    switch (fuseln_slab_get(context, launch->stream, plan->scratch_bytes, config->scratch_bytes, ret_slab)) {
+    case FUSELN_VERDICT_OK:
+        return FUSELN_PAIRING_PAIRED;
+    case FUSELN_VERDICT_CAPTURE:
         return FUSELN_PAIRING_CAPTURED;
-    return fuseln_kernel_stream(launch->stream, ret_stream_id) == FUSELN_VERDICT_OK ? FUSELN_PAIRING_PAIRED
-                                                                                    : FUSELN_PAIRING_FAILED;
+    case FUSELN_VERDICT_SCRATCH:
+        return FUSELN_PAIRING_NOSCRATCH;
+    default:
+        return FUSELN_PAIRING_FAILED;
+    }
 }
 
 static struct fuseln_pending *claim(uint64_t *ret_state)
@@ -239,20 +254,15 @@ struct fuseln_pending *fuseln_pairing_begin(const struct fuseln_launch *launch, 
                                             struct fuseln_site *site, struct fuseln_slab **ret_slab)
 {
     const struct fuseln_config *config = fuseln_config_get();
-    unsigned long long stream_id = 0;
-    uint64_t state;
-    enum fuseln_pairing what = may_pair(config, launch, call, &stream_id);
+    enum fuseln_pairing what = may_pair(config, call);
     struct fuseln_slab *slab = NULL;
     struct fuseln_pending *entry = NULL;
+    uint64_t state;
 
     *ret_slab = NULL;
-    if (what == FUSELN_PAIRING_PAIRED) {
-        if (atomic_load_explicit(&site->alone, memory_order_relaxed) >= FUSELN_PAIRING_TRIES)
-            what = FUSELN_PAIRING_ALONE;
-        else if (!(slab = fuseln_slab_take(context, stream_id, plan->scratch_bytes, config->scratch_bytes)))
-            what = FUSELN_PAIRING_NOSCRATCH;
-    }
-    if ((slab || what == FUSELN_PAIRING_ALONE) && !(entry = claim(&state))) {
+    if (what == FUSELN_PAIRING_PAIRED)
+        what = get_slab(config, launch, plan, context, site, &slab);
+    if ((what == FUSELN_PAIRING_PAIRED || what == FUSELN_PAIRING_ALONE) && !(entry = claim(&state))) {
         if (slab)
             fuseln_slab_give(slab);
         what = FUSELN_PAIRING_FULL;
@@ -268,10 +278,9 @@ struct fuseln_pending *fuseln_pairing_begin(const struct fuseln_launch *launch, 
     SET(entry, rstd, call->rstd);
     SET(entry, target, launch->target);
     SET(entry, context, context);
-    SET(entry, stream_id, stream_id);
+    SET(entry, stream, key_of(launch->stream));
     SET(entry, rows, call->rows);
     SET(entry, cols, call->cols);
-    SET(entry, legacy, is_legacy(launch->stream));
     SET(entry, slab, slab);
     SET(entry, site, site);
     atomic_fetch_add_explicit(&fuseln_pairing_count, 1, memory_order_relaxed);

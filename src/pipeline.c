@@ -146,8 +146,7 @@ carry_out_dx(const struct fuseln_launch *launch, struct fuseln_call *call, const
 {
     struct fuseln_slab *slab;
     struct fuseln_pending *pending = fuseln_pairing_begin(launch, call, plan, context, site, &slab);
-    const enum fuseln_verdict verdict = slab ? fuseln_kernel_launch_half(context, call, plan, launch->stream, slab)
-                                             : fuseln_kernel_launch(context, call, plan, launch->stream, scratch_bytes);
+    const enum fuseln_verdict verdict = fuseln_kernel_launch(context, call, plan, launch->stream, scratch_bytes, slab);
 
     if (pending)
         fuseln_pairing_issued(pending, verdict == FUSELN_VERDICT_OK);
@@ -161,8 +160,7 @@ carry_out(const struct fuseln_launch *launch, struct fuseln_call *call, const st
 {
     if (plan->scratch_bytes && call->op == FUSELN_OP_DX)
         return carry_out_dx(launch, call, plan, context, site, config->scratch_bytes);
-    return sums ? fuseln_kernel_launch_half(context, call, plan, launch->stream, sums)
-                : fuseln_kernel_launch(context, call, plan, launch->stream, config->scratch_bytes);
+    return fuseln_kernel_launch(context, call, plan, launch->stream, config->scratch_bytes, sums);
 }
 
 /* FUSELN_MODE=measure. What is launched follows from what was measured; nothing is remembered. */

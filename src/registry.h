@@ -77,13 +77,14 @@ static inline size_t fuseln_registry_first_slot(const void *address)
 }
 
 /* The target that a host function or kernel handle stands for, or NULL. Lock-free; every launch of the program comes
- * by here, so an address that is not in the table mostly ends at its first slot, inline. */
+ * by here, so it mostly ends at the first slot, inline. */
 static inline const struct fuseln_target *fuseln_registry_find(const void *address)
 {
     const struct fuseln_slot *slot = &fuseln_slots[fuseln_registry_first_slot(address)];
-    if (__builtin_expect(!atomic_load_explicit(&slot->address, memory_order_acquire), 1))
+    const void *here = atomic_load_explicit(&slot->address, memory_order_acquire);
+    if (__builtin_expect(!here, 1))
         return NULL;
-    return fuseln_registry_probe(address);
+    return here == address ? atomic_load_explicit(&slot->target, memory_order_relaxed) : fuseln_registry_probe(address);
 }
 
 /*

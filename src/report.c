@@ -219,8 +219,10 @@ void fuseln_report_arm(void)
     }
 }
 
-static __attribute__((noinline)) void tick_wanted(bool substituted)
+void fuseln_report_tick_wanted(bool substituted)
 {
+    if (!is_wanted())
+        return;
     bool first = substituted && !atomic_load_explicit(&substituted_once, memory_order_relaxed);
     int64_t now = now_ms();
     if (!first && now < atomic_load_explicit(&due_ms, memory_order_relaxed))
@@ -236,12 +238,6 @@ static __attribute__((noinline)) void tick_wanted(bool substituted)
         writer_leave();
     }
     errno = saved;
-}
-
-void fuseln_report_tick(bool substituted)
-{
-    if (is_wanted())
-        tick_wanted(substituted);
 }
 
 void fuseln_report_write(void)

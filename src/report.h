@@ -5,6 +5,7 @@
 #ifndef FUSELN_REPORT_H
 #define FUSELN_REPORT_H
 
+#include "config.h"
 #include "record.h"
 
 /* At the first launch of the process: fixes the report's path (%q{} variables, rank), so that the host may change its
@@ -12,7 +13,12 @@
 void fuseln_report_arm(void);
 /* After each recognised launch: writes the report at the first substitution and then 1, 2, 4, 8, 16 s later and
  * every FUSELN_REPORT_EVERY s. Cheap when not due (one coarse clock read). */
-void fuseln_report_tick(bool substituted);
+void fuseln_report_tick_wanted(bool substituted);
+static inline void fuseln_report_tick(bool substituted)
+{
+    if (fuseln_config_get()->report[0])
+        fuseln_report_tick_wanted(substituted);
+}
 /* Write now (exit). Nothing happens in a process that launched no kernel. */
 void fuseln_report_write(void);
 void fuseln_report_after_fork(void);

@@ -141,7 +141,7 @@ static void run(struct fuseln_call *call)
         verdict = fuseln_plan_make(call, &device, &plan);
     }
     for (int i = 0; i < 2 && verdict == FUSELN_VERDICT_OK; i++) /* the second time by the path of known kernels */
-        verdict = fuseln_kernel_launch(context, call, &plan, NULL, (size_t)1 << 30);
+        verdict = fuseln_kernel_launch(context, call, &plan, NULL, (size_t)1 << 30, NULL);
     if (verdict != FUSELN_VERDICT_OK)
         fail(call, fuseln_verdict_text(verdict), (int)verdict);
     must(cuda.cuCtxSynchronize(), "cuCtxSynchronize");

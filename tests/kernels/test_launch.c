@@ -211,7 +211,7 @@ static enum fuseln_verdict launch_with(enum fuseln_op op, bool rms, CUstream str
     struct fuseln_context *context;
     assert_int_equal(fuseln_context_current(&context), FUSELN_VERDICT_OK);
     assert_int_equal(fuseln_plan_make(&call, fuseln_context_device(context), &plan), FUSELN_VERDICT_OK);
-    return fuseln_kernel_launch(context, &call, &plan, stream, limit);
+    return fuseln_kernel_launch(context, &call, &plan, stream, limit, NULL);
 }
 
 static enum fuseln_verdict launch(enum fuseln_op op)

@@ -1,6 +1,6 @@
 /*
  * Pending partial sums: who gets them, what makes them be forgotten, who owns their memory when. Streams, contexts and
- * slabs are stand-ins. Streams are numbers: their id is the number + 1000, on stream 99 it cannot be asked.
+ * slabs are stand-ins. Streams are numbers; of 99 no memory can be had. Stream 2 is each thread's own.
  */
 #include "pairing.h"
 
@@ -22,40 +22,46 @@ struct fuseln_context {
     int unused;
 };
 
+static void *stream_of(uintptr_t number)
+{
+    return (void *)number;
+}
+
 enum { SLABS = 64 };
 static struct fuseln_slab slabs[SLABS];
-static atomic_bool no_memory, in_capture;
+static atomic_bool no_memory, in_capture, no_id;
 static struct fuseln_context contexts[2];
 static _Thread_local struct fuseln_context *current = &contexts[0];
 
-bool fuseln_kernel_capturing(void *stream)
-{
-    (void)stream;
-    return atomic_load(&in_capture);
-}
-
 enum fuseln_verdict fuseln_kernel_stream(void *stream, unsigned long long *ret_id)
 {
-    errno = EIO; /* as a driver may */
-    *ret_id = (uintptr_t)stream + 1000;
-    return (uintptr_t)stream == 99 ? FUSELN_VERDICT_CONTEXT : FUSELN_VERDICT_OK;
+    assert_int_equal((uintptr_t)stream, 2);
+    *ret_id = (uintptr_t)&current;
+    return atomic_load(&no_id) ? FUSELN_VERDICT_CONTEXT : FUSELN_VERDICT_OK;
 }
 
 enum fuseln_verdict fuseln_context_current(struct fuseln_context **ret_context)
 {
+    errno = EIO; /* as a driver may */
     *ret_context = current;
     return current ? FUSELN_VERDICT_OK : FUSELN_VERDICT_CONTEXT;
 }
 
-struct fuseln_slab *fuseln_slab_take(struct fuseln_context *context, uint64_t stream_id, size_t bytes, size_t limit)
+enum fuseln_verdict fuseln_slab_get(struct fuseln_context *context, void *stream, size_t bytes, size_t limit,
+                                    struct fuseln_slab **ret_slab)
 {
-    (void)context, (void)stream_id, (void)bytes, (void)limit;
+    (void)context, (void)bytes, (void)limit;
+    if (atomic_load(&in_capture))
+        return FUSELN_VERDICT_CAPTURE;
+    if (stream_of(99) == stream)
+        return FUSELN_VERDICT_CONTEXT;
     for (size_t i = 0; i < SLABS && !atomic_load(&no_memory); i++) {
         int none = 0;
+        *ret_slab = &slabs[i];
         if (atomic_compare_exchange_strong(&slabs[i].owners, &none, 1))
-            return &slabs[i];
+            return FUSELN_VERDICT_OK;
     }
-    return NULL;
+    return FUSELN_VERDICT_SCRATCH;
 }
 
 static atomic_int given_wrongly;
@@ -66,7 +72,8 @@ void fuseln_slab_give(struct fuseln_slab *slab)
 }
 
 static struct fuseln_config config = {.hooks = 3, .scratch_bytes = 1 << 25};
-const struct fuseln_config *fuseln_config_get(void)
+_Atomic(const struct fuseln_config *) fuseln_config_published = &config;
+const struct fuseln_config *fuseln_config_read(void)
 {
     return &config;
 }
@@ -97,11 +104,6 @@ static struct fuseln_call call_of(enum fuseln_op op)
     struct fuseln_call call = gradient;
     call.op = op;
     return call;
-}
-
-static void *stream_of(uintptr_t number)
-{
-    return (void *)number;
 }
 
 /* DX on this stream. The slab of its sums, or NULL. */
@@ -263,15 +265,18 @@ static void other_launches_forget_what_they_could_change(void **state)
     (void)state;
     struct fuseln_context *const here = &contexts[0], *const there = &contexts[1];
     assert_true(survives(5, (struct elsewhere){.stream = 6, .context = here}));
-    assert_false(survives(5, (struct elsewhere){.stream = 5, .context = here}));  /* the same stream */
-    assert_false(survives(5, (struct elsewhere){.stream = 0, .context = here}));  /* the legacy stream waits for all */
-    assert_false(survives(5, (struct elsewhere){.stream = 1, .context = here}));  /* its other name */
-    assert_false(survives(0, (struct elsewhere){.stream = 6, .context = here}));  /* and they wait for it */
-    assert_false(survives(5, (struct elsewhere){.stream = 99, .context = here})); /* which one is not known */
+    assert_false(survives(5, (struct elsewhere){.stream = 5, .context = here})); /* the same stream */
+    assert_false(survives(5, (struct elsewhere){.stream = 0, .context = here})); /* the legacy stream waits for all */
+    assert_false(survives(5, (struct elsewhere){.stream = 1, .context = here})); /* its other name */
+    assert_false(survives(0, (struct elsewhere){.stream = 6, .context = here})); /* and they wait for it */
+    no_id = true;                                                                /* which one is not known */
+    assert_false(survives(5, (struct elsewhere){.stream = 2, .context = here}));
+    no_id = false;
     assert_false(survives(5, (struct elsewhere){.stream = 6, .context = NULL}));
     assert_true(survives(5, (struct elsewhere){.stream = 0, .context = there})); /* another context's legacy stream */
     assert_true(survives(0, (struct elsewhere){.stream = 6, .context = there}));
     assert_true(survives(2, (struct elsewhere){.stream = 6, .context = here}));
+    assert_true(survives(2, (struct elsewhere){.stream = 2, .context = here})); /* its own */
     site.alone = 0;
     assert_non_null(make(&gradient, 5));
     errno = 0;
@@ -296,6 +301,32 @@ static void the_partner_may_come_from_another_thread(void **state)
     pthread_join(thread, NULL);
     assert_ptr_equal(elsewhere.found, slab);
     assert_non_null(slab);
+}
+
+static void the_legacy_stream_has_two_names(void **state)
+{
+    (void)state;
+    assert_non_null(make(&gradient, 0));
+    assert_non_null(use_dgamma(1));
+    assert_non_null(make(&gradient, 1));
+    assert_non_null(use_dgamma(0));
+}
+
+static void not_on_a_stream_of_its_own(void **state)
+{
+    (void)state;
+    for (int unknown = 0; unknown < 2; unknown++) {
+        struct elsewhere elsewhere = {.stream = 2, .context = &contexts[0], .use = true};
+        pthread_t thread;
+        site.alone = 0;
+        no_id = unknown;
+        assert_non_null(make(&gradient, 2));
+        assert_int_equal(pthread_create(&thread, NULL, launch_elsewhere, &elsewhere), 0);
+        pthread_join(thread, NULL);
+        no_id = false;
+        assert_null(elsewhere.found);
+        fuseln_pairing_notice();
+    }
 }
 
 static void memory_stays_owned_until_dx_is_launched(void **state)
@@ -491,6 +522,8 @@ int main(void)
         TEST(a_noticed_call_forgets),
         TEST(other_launches_forget_what_they_could_change),
         TEST(the_partner_may_come_from_another_thread),
+        TEST(the_legacy_stream_has_two_names),
+        TEST(not_on_a_stream_of_its_own),
         TEST(memory_stays_owned_until_dx_is_launched),
         TEST(a_site_learns_and_resumes),
         TEST(what_must_not_pair_does_not),
