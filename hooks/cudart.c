@@ -47,26 +47,50 @@ static void register_function(void **fatbin, const char *host_function, const ch
     errno = saved_errno;
 }
 
-/* Kept out of line: the hooks stay short for the launches that are not ours. */
-static __attribute__((noinline)) enum fuseln_course run(struct fuseln_launch *launch, void *get_device)
+static inline enum fuseln_course run(struct fuseln_launch *launch, void *get_device)
 {
     if (!get_device || ((int (*)(int *))get_device)(&launch->runtime_device) != 0)
         launch->runtime_device = -1;
     return fuseln_pipeline_run(launch);
 }
 
-typedef int launch_function(const void *function, struct dim3 grid, struct dim3 block, void **args, size_t smem_bytes,
-                            void *stream);
+/* The arguments of a launch as they are passed: a dim3 in two registers, of the second only the lower half. Hooks that
+ * do not take it apart can jump on with them where they are. */
+#define LAUNCH_PARAMETERS                                                                                      \
+    const void *function, uint64_t grid_xy, uint64_t grid_z, uint64_t block_xy, uint64_t block_z, void **args, \
+        size_t smem_bytes, void *stream
+#define LAUNCH_ARGUMENTS function, grid_xy, grid_z, block_xy, block_z, args, smem_bytes, stream
+
+typedef int launch_function(LAUNCH_PARAMETERS);
 typedef int launch_ex_function(const struct launch_config *config, const void *function, void **args);
 
-/* The original, watched. */
-static __attribute__((noinline)) int launch_original(launch_function *real, const struct fuseln_launch *launch,
-                                                     const void *function, struct dim3 grid, struct dim3 block,
-                                                     void **args, size_t smem_bytes, void *stream)
+/* A launch that we know, and what else the original needs. */
+struct seen {
+    struct fuseln_launch launch;
+    const void *function;
+    size_t smem_bytes;
+    void *stream; /* as it was passed */
+};
+
+static inline void set_geometry(unsigned ret_dim[3], uint64_t xy, uint64_t z)
 {
-    const int rc = real ? real(function, grid, block, args, smem_bytes, stream) : CUDA_ERROR_SYMBOL_NOT_FOUND;
-    if (rc == 0)
-        fuseln_pipeline_after(launch);
+    memcpy(ret_dim, &xy, sizeof xy);
+    ret_dim[2] = (unsigned)z;
+}
+
+/* The original, watched if it is to be. Kept out of line, with all it needs in memory: what is replaced does not pay.
+ */
+static __attribute__((noinline)) int launch_original(const struct seen *seen, enum fuseln_course course,
+                                                     launch_function *real)
+{
+    uint64_t grid_xy, block_xy;
+    memcpy(&grid_xy, seen->launch.grid, sizeof grid_xy);
+    memcpy(&block_xy, seen->launch.block, sizeof block_xy);
+    const int rc = real ? real(seen->function, grid_xy, seen->launch.grid[2], block_xy, seen->launch.block[2],
+                               seen->launch.args, seen->smem_bytes, seen->stream)
+                        : CUDA_ERROR_SYMBOL_NOT_FOUND;
+    if (rc == 0 && course == FUSELN_WATCHED)
+        fuseln_pipeline_after(&seen->launch);
     return rc;
 }
 
@@ -138,37 +162,45 @@ static int entry_point(int rc, const char *name, void **ret_function, const void
     __asm__(".symver fuseln_" #suffix "_" #name ", " #name "@" version ", remove"); \
     __attribute__((visibility("default")))
 
-#define LAUNCH_HOOK(suffix, version, name, id, effective_stream, verdict)                                             \
-    int fuseln_##suffix##_##name(const void *function, struct dim3 grid, struct dim3 block, void **args,              \
-                                 size_t smem_bytes, void *stream);                                                    \
-    EXPORT(suffix, name, version)                                                                                     \
-    int fuseln_##suffix##_##name(const void *function, struct dim3 grid, struct dim3 block, void **args,              \
-                                 size_t smem_bytes, void *stream)                                                     \
-    {                                                                                                                 \
-        const struct fuseln_target *target = fuseln_registry_find(function);                                          \
-        fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME);                                                                \
-        if (__builtin_expect(target != NULL, 0)) {                                                                    \
-            struct fuseln_launch launch = {.target = target,                                                          \
-                                           .stream = effective_stream,                                                \
-                                           .args = args,                                                              \
-                                           .declined = FUSELN_VERDICT_##verdict,                                      \
-                                           .boundary = FUSELN_BOUNDARY_RUNTIME};                                      \
-            memcpy(launch.grid, &grid, sizeof(launch.grid)); /* shorter than field by field */                        \
-            memcpy(launch.block, &block, sizeof(launch.block));                                                       \
-            const enum fuseln_course course =                                                                         \
-                run(&launch, fuseln_real(FUSELN_NODE_##suffix, FUSELN_REAL_GET_DEVICE, __builtin_return_address(0))); \
-            if (course == FUSELN_REPLACED)                                                                            \
-                return 0;                                                                                             \
-            if (course == FUSELN_WATCHED)                                                                             \
-                return launch_original((launch_function *)fuseln_real(FUSELN_NODE_##suffix, FUSELN_REAL_##id,         \
-                                                                      __builtin_return_address(0)),                   \
-                                       &launch, function, grid, block, args, smem_bytes, stream);                     \
-        } else {                                                                                                      \
-            fuseln_pairing_foreign(effective_stream);                                                                 \
-        }                                                                                                             \
-        launch_function *real =                                                                                       \
-            (launch_function *)fuseln_real(FUSELN_NODE_##suffix, FUSELN_REAL_##id, __builtin_return_address(0));      \
-        return real ? real(function, grid, block, args, smem_bytes, stream) : CUDA_ERROR_SYMBOL_NOT_FOUND;            \
+#define LAUNCH_HOOK(suffix, version, name, id, effective_stream, verdict)                                              \
+    static __attribute__((noinline)) int foreign_##suffix##_##name(LAUNCH_PARAMETERS)                                  \
+    {                                                                                                                  \
+        launch_function *real =                                                                                        \
+            (launch_function *)fuseln_real(FUSELN_NODE_##suffix, FUSELN_REAL_##id, __builtin_return_address(0));       \
+        fuseln_pairing_foreign(effective_stream);                                                                      \
+        return real ? real(LAUNCH_ARGUMENTS) : CUDA_ERROR_SYMBOL_NOT_FOUND;                                            \
+    }                                                                                                                  \
+    static __attribute__((noinline)) int seen_##suffix##_##name(LAUNCH_PARAMETERS)                                     \
+    {                                                                                                                  \
+        fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME);                                                                 \
+        const struct fuseln_target *target = fuseln_registry_find(function);                                           \
+        if (!target)                                                                                                   \
+            return foreign_##suffix##_##name(LAUNCH_ARGUMENTS);                                                        \
+        struct seen seen = {.launch = {.target = target,                                                               \
+                                       .stream = effective_stream,                                                     \
+                                       .args = args,                                                                   \
+                                       .declined = FUSELN_VERDICT_##verdict,                                           \
+                                       .boundary = FUSELN_BOUNDARY_RUNTIME},                                           \
+                            .function = function,                                                                      \
+                            .smem_bytes = smem_bytes,                                                                  \
+                            .stream = stream};                                                                         \
+        set_geometry(seen.launch.grid, grid_xy, grid_z);                                                               \
+        set_geometry(seen.launch.block, block_xy, block_z);                                                            \
+        const enum fuseln_course course =                                                                              \
+            run(&seen.launch, fuseln_real(FUSELN_NODE_##suffix, FUSELN_REAL_GET_DEVICE, __builtin_return_address(0))); \
+        return course == FUSELN_REPLACED                                                                               \
+                   ? 0                                                                                                 \
+                   : launch_original(&seen, course,                                                                    \
+                                     (launch_function *)fuseln_real(FUSELN_NODE_##suffix, FUSELN_REAL_##id,            \
+                                                                    __builtin_return_address(0)));                     \
+    }                                                                                                                  \
+    int fuseln_##suffix##_##name(LAUNCH_PARAMETERS);                                                                   \
+    EXPORT(suffix, name, version)                                                                                      \
+    int fuseln_##suffix##_##name(LAUNCH_PARAMETERS)                                                                    \
+    {                                                                                                                  \
+        launch_function *real = (launch_function *)fuseln_real_known(FUSELN_NODE_##suffix, FUSELN_REAL_##id);          \
+        return real && passes(function, FUSELN_BOUNDARY_RUNTIME) ? real(LAUNCH_ARGUMENTS)                              \
+                                                                 : seen_##suffix##_##name(LAUNCH_ARGUMENTS);           \
     }
 
 #define LAUNCH_EX_HOOK(suffix, version, name, id)                                                                      \

@@ -142,10 +142,10 @@ static inline bool is_outermost(void)
 
 #define PER_THREAD(ptsz, stream) ((ptsz) ? per_thread(stream) : (stream))
 
-static inline __attribute__((always_inline)) int launch(launch_function *real, bool linked, bool ptsz, void *function,
-                                                        unsigned grid_x, unsigned grid_y, unsigned grid_z,
-                                                        unsigned block_x, unsigned block_y, unsigned block_z,
-                                                        unsigned smem_bytes, void *stream, void **args, void **extra)
+static __attribute__((noinline)) int launch_seen(launch_function *real, bool linked, bool ptsz, void *function,
+                                                 unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
+                                                 unsigned block_y, unsigned block_z, unsigned smem_bytes, void *stream,
+                                                 void **args, void **extra)
 {
     const struct fuseln_target *target = is_outermost() ? fuseln_registry_find(function) : NULL;
 
@@ -162,6 +162,17 @@ static inline __attribute__((always_inline)) int launch(launch_function *real, b
         fuseln_pairing_foreign(PER_THREAD(ptsz, stream));
     }
     PASS_ON(linked, real(function, grid_x, grid_y, grid_z, block_x, block_y, block_z, smem_bytes, stream, args, extra));
+}
+
+static inline __attribute__((always_inline)) int launch(launch_function *real, bool linked, bool ptsz, void *function,
+                                                        unsigned grid_x, unsigned grid_y, unsigned grid_z,
+                                                        unsigned block_x, unsigned block_y, unsigned block_z,
+                                                        unsigned smem_bytes, void *stream, void **args, void **extra)
+{
+    if (!linked && !fuseln_thread_counter.nested && passes(function, FUSELN_BOUNDARY_DRIVER))
+        return real(function, grid_x, grid_y, grid_z, block_x, block_y, block_z, smem_bytes, stream, args, extra);
+    return launch_seen(real, linked, ptsz, function, grid_x, grid_y, grid_z, block_x, block_y, block_z, smem_bytes,
+                       stream, args, extra);
 }
 
 static inline __attribute__((always_inline)) int launch_ex(launch_ex_function *real, bool linked, bool ptsz,

@@ -5,7 +5,8 @@
 #ifndef FUSELN_LAUNCH_H
 #define FUSELN_LAUNCH_H
 
-#include "fuseln.h"
+#include "pairing.h"
+#include "record.h"
 
 struct fuseln_attribute { /* cudaLaunchAttribute, CUlaunchAttribute */
     int id;
@@ -13,6 +14,19 @@ struct fuseln_attribute { /* cudaLaunchAttribute, CUlaunchAttribute */
     char value[64];
 };
 _Static_assert(sizeof(struct fuseln_attribute) == 72, "CUlaunchAttribute");
+
+/*
+ * A launch that is not ours and changes nothing that is pending, as nearly all are: it is counted, and the hook has no
+ * more to do than to jump to the real function. False: it has to look closer, and counts itself.
+ */
+static inline __attribute__((always_inline)) bool passes(const void *function, enum fuseln_boundary boundary)
+{
+    if (__builtin_expect(fuseln_registry_may_hold(function) || !fuseln_thread_counter.joined || fuseln_pairing_any(),
+                         0))
+        return false;
+    fuseln_record_launch_joined(boundary);
+    return true;
+}
 
 /* Programmatic serialisation only lets a kernel start earlier: dropping it is safe. Everything else is not ours. */
 static inline enum fuseln_verdict check_attributes(const struct fuseln_attribute *attributes, unsigned count)

@@ -92,13 +92,18 @@ enum fuseln_real {
 extern _Atomic(void *) fuseln_real_next[FUSELN_NODE_COUNT][FUSELN_REAL_COUNT];
 void *fuseln_real_find(enum fuseln_node node, enum fuseln_real which, const void *address);
 
+static inline void *fuseln_real_known(enum fuseln_node node, enum fuseln_real which)
+{
+    return atomic_load_explicit(&fuseln_real_next[node][which], memory_order_acquire);
+}
+
 /*
  * The real function for a caller (an address inside the calling library: __builtin_return_address(0)), or NULL where
  * its scope holds none. Lock-free; a few instructions once known.
  */
 static inline void *fuseln_real(enum fuseln_node node, enum fuseln_real which, const void *address)
 {
-    void *function = atomic_load_explicit(&fuseln_real_next[node][which], memory_order_acquire);
+    void *function = fuseln_real_known(node, which);
     return __builtin_expect(function != NULL, 1) ? function : fuseln_real_find(node, which, address);
 }
 

@@ -52,13 +52,18 @@ struct fuseln_thread_counter {
 };
 extern _Thread_local struct fuseln_thread_counter fuseln_thread_counter __attribute__((tls_model("initial-exec")));
 void fuseln_record_join(void);
+/* The same where the thread has joined. Written by this thread alone, read by the report's: a plain increment, but no
+ * torn or cached value. */
+static inline void fuseln_record_launch_joined(enum fuseln_boundary boundary)
+{
+    uint64_t *const launches = &fuseln_thread_counter.launches[boundary];
+    __atomic_store_n(launches, *launches + 1, __ATOMIC_RELAXED);
+}
 static inline void fuseln_record_launch(enum fuseln_boundary boundary)
 {
     if (__builtin_expect(!fuseln_thread_counter.joined, 0))
         fuseln_record_join();
-    /* Written by this thread alone, read by the report's: a plain increment, but no torn or cached value. */
-    uint64_t *const launches = &fuseln_thread_counter.launches[boundary];
-    __atomic_store_n(launches, *launches + 1, __ATOMIC_RELAXED);
+    fuseln_record_launch_joined(boundary);
 }
 /* Sum over all threads, ended ones too, and the boundaries that are hooked (FUSELN_HOOKS). */
 uint64_t fuseln_record_launches(void);

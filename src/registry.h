@@ -76,6 +76,12 @@ static inline size_t fuseln_registry_first_slot(const void *address)
     return (size_t)((uint64_t)(uintptr_t)address * 0x9e3779b97f4a7c15u >> (64 - FUSELN_SLOT_BITS));
 }
 
+/* May this address be in the table? False for nearly all that are not. */
+static inline bool fuseln_registry_may_hold(const void *address)
+{
+    return atomic_load_explicit(&fuseln_slots[fuseln_registry_first_slot(address)].address, memory_order_acquire);
+}
+
 /* The target that a host function or kernel handle stands for, or NULL. Lock-free; every launch of the program comes
  * by here, so it mostly ends at the first slot, inline. */
 static inline const struct fuseln_target *fuseln_registry_find(const void *address)
