@@ -261,18 +261,24 @@ static __attribute__((noinline)) enum fuseln_verdict launch_pair(struct fuseln_c
     return issue_pair(&launch, call, limit);
 }
 
+static inline __attribute__((always_inline)) enum fuseln_verdict
+launch_one(struct fuseln_context *context, struct fuseln_call *call, const struct fuseln_plan *plan, CUstream stream,
+           int which, size_t limit, const struct fuseln_slab *sums)
+{
+    struct launch launch = {fuseln_driver_known(), context, plan, stream, {NULL, NULL}, false};
+    launch.functions[which] = function_known(&launch, which);
+    return launch.functions[which] ? issue_one(&launch, call, which, sums)
+                                   : launch_new(context, call, plan, stream, limit, sums);
+}
+
 enum fuseln_verdict fuseln_kernel_launch(struct fuseln_context *context, struct fuseln_call *call,
                                          const struct fuseln_plan *plan, void *stream, size_t scratch_limit,
                                          const struct fuseln_slab *sums)
 {
-    const int which = plan->kernel[1] && sums; /* the sums are there already */
-    if (plan->kernel[1] && !sums)
-        return launch_pair(context, call, plan, (CUstream)stream, scratch_limit);
-    struct launch launch = {fuseln_driver_known(), context, plan, (CUstream)stream, {NULL, NULL}, false};
-    launch.functions[which] = function_known(&launch, which);
-    if (!launch.functions[which])
-        return launch_new(context, call, plan, (CUstream)stream, scratch_limit, sums);
-    return issue_one(&launch, call, which, sums);
+    if (!plan->kernel[1])
+        return launch_one(context, call, plan, (CUstream)stream, 0, scratch_limit, sums);
+    return sums ? launch_one(context, call, plan, (CUstream)stream, 1, scratch_limit, sums)
+                : launch_pair(context, call, plan, (CUstream)stream, scratch_limit);
 }
 
 enum fuseln_verdict fuseln_kernel_launch_check(struct fuseln_context *context, const struct fuseln_plan *plan,

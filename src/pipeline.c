@@ -44,7 +44,8 @@ static _Thread_local struct {
 } memory __attribute__((tls_model("initial-exec")));
 static atomic_uint generation; /* of the process: a fork starts another, whose sites are new */
 
-static struct answer *find_place(const struct fuseln_target *target, const struct fuseln_call *call)
+static inline __attribute__((always_inline)) struct answer *find_place(const struct fuseln_target *target,
+                                                                       const struct fuseln_call *call)
 {
     uint64_t hash = (uintptr_t)target ^ (uint64_t)call->cols << 20 ^ (uint64_t)call->rows;
     unsigned now = atomic_load_explicit(&generation, memory_order_relaxed);
@@ -53,7 +54,9 @@ static struct answer *find_place(const struct fuseln_target *target, const struc
         memset(&memory, 0, sizeof(memory));
         memory.generation = now;
     }
-    return &memory.answers[hash * 0x9e3779b97f4a7c15u >> 60];
+    struct answer *place = &memory.answers[hash * 0x9e3779b97f4a7c15u >> 60];
+    __asm__("" : "+r"(place)); /* an address, not a sum that is made again for each member */
+    return place;
 }
 
 _Static_assert(ANSWERS == 16, "find_place takes the upper four bits");
@@ -243,31 +246,22 @@ replace(const struct fuseln_launch *launch, struct fuseln_call *call, enum fusel
     return run_in_full(launch, call, decoded, current, context, sums);
 }
 
-/* Partial sums are pending, perhaps this launch's. */
-static __attribute__((noinline)) enum fuseln_course
-replace_among_pending(const struct fuseln_launch *launch, struct fuseln_call *call, enum fuseln_verdict decoded,
-                      enum fuseln_verdict current, struct fuseln_context *context)
+static inline __attribute__((always_inline)) enum fuseln_course run(const struct fuseln_launch *launch)
 {
-    const struct fuseln_sums sums =
-        fuseln_pairing_meet(launch, decoded == FUSELN_VERDICT_OK && launch->declined == FUSELN_VERDICT_OK ? call : NULL,
-                            current == FUSELN_VERDICT_OK ? context : NULL);
-    const enum fuseln_course course = replace(launch, call, decoded, current, context, fuseln_config_get(), sums.slab);
+    struct fuseln_call call;
+    struct fuseln_sums sums = {NULL, NULL};
+    const enum fuseln_verdict decoded = fuseln_decode(launch, &call);
+    struct fuseln_context *context = NULL;
+    const enum fuseln_verdict current = fuseln_context_current(&context);
 
-    if (sums.site)
+    if (fuseln_pairing_any()) /* perhaps this launch's */
+        sums = fuseln_pairing_meet(launch,
+                                   decoded == FUSELN_VERDICT_OK && launch->declined == FUSELN_VERDICT_OK ? &call : NULL,
+                                   current == FUSELN_VERDICT_OK ? context : NULL);
+    const enum fuseln_course course = replace(launch, &call, decoded, current, context, fuseln_config_get(), sums.slab);
+    if (__builtin_expect(sums.site != NULL, 0))
         fuseln_pairing_used(&sums, course == FUSELN_REPLACED ? FUSELN_PAIRING_PAIRED : FUSELN_PAIRING_FAILED);
     return course;
-}
-
-static inline enum fuseln_course run(const struct fuseln_launch *launch)
-{
-    const struct fuseln_config *config = fuseln_config_get();
-    struct fuseln_call call;
-    struct fuseln_context *context = NULL;
-    const enum fuseln_verdict decoded = fuseln_decode(launch, &call), current = fuseln_context_current(&context);
-
-    if (fuseln_pairing_any())
-        return replace_among_pending(launch, &call, decoded, current, context);
-    return replace(launch, &call, decoded, current, context, config, NULL);
 }
 
 enum fuseln_course fuseln_pipeline_run(const struct fuseln_launch *launch)
