@@ -316,6 +316,9 @@ static void load(struct fuseln_config *config)
         config->folder[0] = '\0';
     for (size_t i = 0; i < VARIABLES; i++)
         load_variable(config, &variables[i]);
+    config->pairs = config->skip_pairs || config->mode == FUSELN_MODE_MEASURE ? FUSELN_PAIRING_SKIPPED
+                    : config->hooks != (1u << FUSELN_BOUNDARY_COUNT) - 1      ? FUSELN_PAIRING_UNSEEN
+                                                                              : FUSELN_PAIRING_PAIRED;
     for (char **entry = environ; entry && *entry && !getauxval(AT_SECURE); entry++)
         if (!strncmp(*entry, "FUSELN_", 7) && strchr(*entry, '='))
             warn_unknown(config, *entry, strcspn(*entry, "="));

@@ -50,7 +50,8 @@ struct fuseln_config {
     char log_path[1024]; /* "" means stderr */
     char skip[1024];
     bool skip_pairs;
-    unsigned hooks; /* bit b set: enum fuseln_boundary b is hooked */
+    unsigned hooks;            /* bit b set: enum fuseln_boundary b is hooked */
+    enum fuseln_pairing pairs; /* PAIRED; else why there are none here: SKIPPED or UNSEEN */
     size_t scratch_bytes;
     char folder[1024];   /* working directory when the settings were read: relative paths start there */
     char warnings[2048]; /* of values that are not valid: lines, each ended by \n */

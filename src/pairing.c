@@ -208,10 +208,8 @@ static inline bool overlaps(const struct fuseln_call *call)
 
 static inline enum fuseln_pairing may_pair(const struct fuseln_config *config, const struct fuseln_call *call)
 {
-    if (config->skip_pairs || config->mode == FUSELN_MODE_MEASURE)
-        return FUSELN_PAIRING_SKIPPED;
-    if (config->hooks != (1u << FUSELN_BOUNDARY_COUNT) - 1)
-        return FUSELN_PAIRING_UNSEEN;
+    if (config->pairs != FUSELN_PAIRING_PAIRED)
+        return config->pairs;
     if (atomic_load_explicit(&unseen, memory_order_acquire)) {
         if (!atomic_exchange(&unseen_said, true))
             pr_info("no pairs of dX with the gradients of gamma and beta: %s is used, and not seen", unseen_name);

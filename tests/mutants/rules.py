@@ -54,7 +54,7 @@ RULES = {  # name: (changes of (file, text, other text), what must fail: cases o
     "no overlap": ([(PAIRING, "return overlaps(call) ?", "return false ?")], UNIT),
     "each thread's own stream": ([(PAIRING, "> PER_THREAD", ">= PER_THREAD")], UNIT),
     "no partner on an unknown stream": ([(PAIRING, "launcher.stream != UNKNOWN && ", "")], UNIT),
-    "both boundaries": ([(PAIRING, "if (config->hooks != (1u << FUSELN_BOUNDARY_COUNT) - 1)", "if (0)")], UNIT),
+    "pairs allowed": ([(PAIRING, "if (config->pairs != FUSELN_PAIRING_PAIRED)", "if (0)")], UNIT),
     "nothing unseen": ([(PAIRING, "if (atomic_load_explicit(&unseen, memory_order_acquire))", "if (0)")], UNIT),
     "a site learns": ([(PAIRING, ">= FUSELN_PAIRING_TRIES", ">= 1000000")], UNIT),
     "a site resumes": ([(PAIRING, "        atomic_store_explicit(&sums->site->alone, 0, memory_order_relaxed);", "        ;")], UNIT),

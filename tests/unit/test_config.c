@@ -14,6 +14,7 @@ static void check_defaults(void)
     check(config->mode == FUSELN_MODE_REPLACE && config->report_every_s == 30 && config->scratch_bytes == 32u << 20);
     check(!*config->report && !*config->trace && !*config->skip && !*config->log_path);
     check(config->log_level == FUSELN_LOG_WARN && config->folder[0] == '/' && config->hooks == 3);
+    check(config->pairs == FUSELN_PAIRING_PAIRED);
     check(fuseln_config_hooks(FUSELN_BOUNDARY_RUNTIME) && fuseln_config_hooks(FUSELN_BOUNDARY_DRIVER));
     fuseln_config_warn();
 }
@@ -31,6 +32,7 @@ static void check_values(void)
     check(config->mode == FUSELN_MODE_OBSERVE && config->report_every_s == 5 && config->scratch_bytes == 3u << 30);
     check(!strcmp(config->report, "a%p.json") && !strcmp(config->trace, "t") && !strcmp(config->skip, "rms,cols=7"));
     check(config->log_level == FUSELN_LOG_DEBUG && !strcmp(config->log_path, "/x:y"));
+    check(config->pairs == FUSELN_PAIRING_UNSEEN);
     check(!fuseln_config_hooks(FUSELN_BOUNDARY_RUNTIME) && fuseln_config_hooks(FUSELN_BOUNDARY_DRIVER));
     fuseln_config_warn();
 }
@@ -97,6 +99,18 @@ static void check_other_words(void)
     const struct fuseln_target target = {.name = "a/b", .op = FUSELN_OP_DX, .rms = true};
     check(fuseln_config_skips(fuseln_config_get(), &target, 8));
     fuseln_config_warn();
+}
+
+static void check_no_pairs(void)
+{
+    check(fuseln_config_get()->pairs == FUSELN_PAIRING_SKIPPED);
+}
+
+static void no_pairs_where_they_are_skipped_or_not_measured(void **state)
+{
+    (void)state;
+    assert_int_equal(child(check_no_pairs, "FUSELN_SKIP", "rms,pairs"), 0);
+    assert_int_equal(child(check_no_pairs, "FUSELN_MODE", "measure"), 0);
 }
 
 static void a_bad_word_of_skip_leaves_the_others(void **state)
@@ -220,6 +234,7 @@ int main(int argc, char **argv)
         test(nothing_set_gives_the_defaults_and_no_word),
         test(good_values_are_taken),
         test(a_bad_value_warns_once_and_keeps_the_default),
+        test(no_pairs_where_they_are_skipped_or_not_measured),
         test(a_bad_word_of_skip_leaves_the_others),
         test(a_mistyped_name_is_told_with_the_nearest),
         test(only_named_executables_are_acted_on),
