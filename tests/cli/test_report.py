@@ -109,6 +109,23 @@ class Report(Command):
         self.assertEqual((site["measure"]["saved_us"], len(site["measure"]["rows"])), (3001.0, 2))
         self.assertIsNone(self.merged(REPORT)["sites"][0].get("verify"))
 
+    def test_saved_time_is_told_for_each_step(self):
+        files = [self.write(f"{i}.json", REPORT) for i in range(2)]
+        saved = json.loads(self.fuseln("report", "--json", *files).stdout)["saved"]
+        self.assertEqual(saved, {"us": 3001.0})
+        saved = json.loads(self.fuseln("report", "--json", "--steps", "20", *files).stdout)["saved"]
+        self.assertEqual(saved, {"us": 3001.0, "steps": 20, "us_per_step": 150.05})
+        self.assertIn("\nsaved since it was measured: 3 ms\n", self.fuseln("report", *files).stdout)
+        self.assertIn("\nsaved since it was measured: 3 ms, 150 us in each of 20 steps\n",
+                      self.fuseln("report", "--steps=20", *files).stdout)  # fmt: skip
+        unmeasured = copy.deepcopy(REPORT)
+        unmeasured["sites"][1]["measure"] = None
+        done = self.fuseln("report", "--json", "--steps=20", self.write("none.json", unmeasured))
+        self.assertNotIn("saved", json.loads(done.stdout))
+        self.assertNotIn("saved since", self.fuseln("report", "--steps=20", "none.json").stdout)
+        for bad in ("0", "-1", "x", "20x", "1e30"):
+            self.assert_one_line(self.fuseln("report", f"--steps={bad}", *files), 2, f"--steps={bad} ")
+
     def test_a_failed_check_is_exit_3_with_the_numbers(self):
         wrong = copy.deepcopy(REPORT)
         wrong["sites"][1]["verify"] |= {"failed": True, "outside": 7, "first": {"row": 3, "col": 5}}

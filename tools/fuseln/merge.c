@@ -15,7 +15,7 @@ static const json_int_t COUNT_MAX = INT64_C(1) << 53; /* what any reader of JSON
 
 struct fuseln_merged fuseln_merge_new(void)
 {
-    return (struct fuseln_merged){json_array(), json_array(), json_array(), json_object(), json_array(), NULL};
+    return (struct fuseln_merged){json_array(), json_array(), json_array(), json_object(), json_array(), NULL, 0};
 }
 
 void fuseln_merge_free(struct fuseln_merged *merged)
@@ -409,6 +409,21 @@ size_t fuseln_merge_failed(const struct fuseln_merged *merged)
     return failed;
 }
 
+bool fuseln_merge_saved(const struct fuseln_merged *merged, double *ret_us)
+{
+    bool measured = false;
+    size_t i;
+    json_t *site;
+    *ret_us = 0;
+    json_array_foreach(merged->sites, i, site)
+    {
+        const json_t *measure = json_object_get(site, "measure");
+        measured = measured || measure;
+        *ret_us += json_number_value(json_object_get(measure, "saved_us"));
+    }
+    return measured;
+}
+
 /* ---- when all are there ---- */
 
 /* Sorts by insertion: most launches first, else as they came. */
@@ -472,11 +487,25 @@ void fuseln_merge_finish(struct fuseln_merged *merged)
     json_decref(ranks);
 }
 
+static json_t *saved_of(const struct fuseln_merged *merged)
+{
+    double us;
+    if (!fuseln_merge_saved(merged, &us))
+        return NULL;
+    json_t *saved = json_pack("{s:f}", "us", us);
+    if (merged->steps > 0) {
+        json_object_set_new(saved, "steps", json_integer(merged->steps));
+        json_object_set_new(saved, "us_per_step", json_real(us / (double)merged->steps));
+    }
+    return saved;
+}
+
 void fuseln_merge_print_json(const struct fuseln_merged *merged, FILE *out)
 {
-    json_t *all = json_pack("{s:i, s:O, s:O, s:O, s:O, s:O, s:O?}", "schema", SCHEMA, "files", merged->files, "devices",
-                            merged->devices, "totals", merged->totals, "sites", merged->sites, "differences",
-                            merged->differences, "why", merged->why);
+    json_t *saved = saved_of(merged);
+    json_t *all = json_pack("{s:i, s:O, s:O, s:O, s:O, s:O, s:o*, s:O?}", "schema", SCHEMA, "files", merged->files,
+                            "devices", merged->devices, "totals", merged->totals, "sites", merged->sites, "differences",
+                            merged->differences, "saved", saved, "why", merged->why);
     json_dumpf(all, out, JSON_INDENT(1));
     fputc('\n', out);
     json_decref(all);

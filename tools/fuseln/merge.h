@@ -5,10 +5,12 @@
 #define FUSELN_MERGE_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 /* {"files": N, "ranks": [...], "totals": {...}, "devices": [...], "sites": [...], "differences": [...]}; sites are
- * those of the reports, added up over devices and processes, most launches first. */
+ * those of the reports, added up over devices and processes, most launches first. "saved", where something was
+ * measured: {"us", "steps", "us_per_step"}, the latter two where steps were told. */
 struct fuseln_merged {
     json_t *files;   /* one object for each file that was taken: file, rank, pid, host, seconds, mode, final */
     json_t *devices; /* one for each kind: name, compute_capability, driver, image, count, scratch_bytes (largest) */
@@ -16,6 +18,7 @@ struct fuseln_merged {
     json_t *totals;  /* as in a report */
     json_t *differences; /* sites whose launches differ between ranks, as texts */
     json_t *why;         /* why nothing was recognised, of the first file that says so; NULL if something was */
+    long long steps;     /* that the processes made, all together; 0: not told */
 };
 
 struct fuseln_merged fuseln_merge_new(void);
@@ -28,6 +31,9 @@ void fuseln_merge_finish(struct fuseln_merged *merged);
 
 /* Sites whose results a check found beyond the bound. */
 size_t fuseln_merge_failed(const struct fuseln_merged *merged);
+
+/* Time that ours saved, in us, where it was measured; false where it was not. */
+bool fuseln_merge_saved(const struct fuseln_merged *merged, double *ret_us);
 
 /* At most 100 columns. */
 void fuseln_merge_print(const struct fuseln_merged *merged, FILE *out);

@@ -9,6 +9,7 @@
 
 struct options {
     bool json;
+    long long steps;
     char **files;
     int count;
 };
@@ -16,13 +17,18 @@ struct options {
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
     struct options *options = state->input;
-    (void)argument;
+    char *end;
     switch (key) {
     case ARGP_KEY_INIT:
         state->err_stream = fuseln_command_errors();
         return 0;
     case 'j':
         options->json = true;
+        return 0;
+    case 's':
+        options->steps = strtoll(argument, &end, 10);
+        if (*end || options->steps < 1 || options->steps > 1000000000000)
+            argp_error(state, "--steps=%s is not a number of steps (allowed: 1 to 1000000000000)", argument);
         return 0;
     case ARGP_KEY_ARGS:
         options->files = state->argv + state->next;
@@ -38,7 +44,11 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 
 int fuseln_command_report(int argc, char **argv)
 {
-    static const struct argp_option accepted[] = {{"json", 'j', NULL, 0, "Print JSON instead of a table", 0}, {0}};
+    static const struct argp_option accepted[] = {
+        {"json", 'j', NULL, 0, "Print JSON instead of a table", 0},
+        {"steps", 's', "N", 0, "Steps that the processes made, all together: time saved (--measure) is told for each",
+         0},
+        {0}};
     static const struct argp argp = {
         .options = accepted,
         .parser = parse,
@@ -60,6 +70,7 @@ int fuseln_command_report(int argc, char **argv)
     for (int i = 0; i < options.count; i++)
         if (fuseln_merge_add(&merged, options.files[i], error, sizeof error))
             code = fuseln_command_fail(argv[0], EXIT_USAGE, "%s: %s", options.files[i], error);
+    merged.steps = options.steps;
     fuseln_merge_finish(&merged);
     if (options.json)
         fuseln_merge_print_json(&merged, stdout);

@@ -92,13 +92,8 @@ static const char *verified(const json_t *site, char ret_text[COUNT_MAX])
                                                            : short_count(number(verify, "launches"), ret_text);
 }
 
-/* Time that ours saved, where that was measured. */
-static const char *saved(const json_t *site, char ret_text[COUNT_MAX])
+static const char *time_of(double us, char ret_text[COUNT_MAX])
 {
-    const json_t *measure = json_object_get(site, "measure");
-    const double us = json_number_value(json_object_get(measure, "saved_us"));
-    if (!measure)
-        return "-";
     if (us < 1e3)
         snprintf(ret_text, COUNT_MAX, "%.0f us", us);
     else if (us < 1e6)
@@ -106,6 +101,25 @@ static const char *saved(const json_t *site, char ret_text[COUNT_MAX])
     else
         snprintf(ret_text, COUNT_MAX, "%.4g s", us / 1e6);
     return ret_text;
+}
+
+/* Time that ours saved, where that was measured. */
+static const char *saved(const json_t *site, char ret_text[COUNT_MAX])
+{
+    const json_t *measure = json_object_get(site, "measure");
+    return measure ? time_of(json_number_value(json_object_get(measure, "saved_us")), ret_text) : "-";
+}
+
+static void print_saved(const struct fuseln_merged *merged, FILE *out)
+{
+    char text_of[2][COUNT_MAX];
+    double us;
+    if (!fuseln_merge_saved(merged, &us))
+        return;
+    fprintf(out, "\nsaved since it was measured: %s", time_of(us, text_of[0]));
+    if (merged->steps > 0)
+        fprintf(out, ", %s in each of %lld steps", time_of(us / (double)merged->steps, text_of[1]), merged->steps);
+    fputc('\n', out);
 }
 
 static void print_site(const json_t *site, FILE *out)
@@ -219,6 +233,7 @@ void fuseln_merge_print(const struct fuseln_merged *merged, FILE *out)
     snprintf(heading, sizeof heading,
              "%lld backwards read dY and X once; others did not:", number(merged->totals, "pairs"));
     print_reasons(out, heading, json_object_get(merged->totals, "unpaired"), explain_unpaired);
+    print_saved(merged, out);
     print_failed(merged, out);
     if (json_array_size(merged->differences) > 0)
         fputs("\nranks differ:\n", out);
