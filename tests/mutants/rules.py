@@ -36,7 +36,7 @@ RULES = {  # name: (changes of (file, text, other text), what must fail: cases o
     "launches of the thread": ([(PAIRING, "GET(entry, thread) == &fuseln_thread_counter || ", "")], UNIT),
     "launches on the stream": ([(PAIRING, "return GET(entry, stream) == by->stream && by->stream != LEGACY;", "return false;")], BOTH),
     "launches on an unknown stream": ([(PAIRING, "by->stream == UNKNOWN || ", "")], UNIT),
-    "launches in an unknown context": ([(PAIRING, "!by->context || ", "")], UNIT),
+    "launches in an unknown context": ([(PAIRING, "== UNKNOWN || !by->context)", "== UNKNOWN)")], UNIT),
     "the legacy stream waits": ([(PAIRING, " || by->stream == LEGACY", "")], BOTH),
     "others wait for the legacy stream": ([(PAIRING, "GET(entry, stream) == LEGACY || ", "")], BOTH),
     "the legacy stream's other name": ([(PAIRING, "key_of_thread(stream) : LEGACY", "key_of_thread(stream) : (uintptr_t)stream")], UNIT),
