@@ -94,6 +94,35 @@ static __attribute__((noinline)) int launch_original(const struct seen *seen, en
     return rc;
 }
 
+/* A launch that may be ours, or must be known to what is pending, or is a thread's first. The caller of the hook, which
+ * jumped here with the arguments where they were, stands in the thread's record. */
+static inline __attribute__((always_inline)) int look_closer(enum fuseln_node node, enum fuseln_real which, bool ptsz,
+                                                             enum fuseln_verdict declined, LAUNCH_PARAMETERS)
+{
+    const void *const caller = fuseln_thread_counter.caller;
+    enum fuseln_course course = FUSELN_ORIGINAL;
+    struct seen seen; /* filled member by member: first cleared, it would cost twice */
+
+    seen.launch.target = fuseln_registry_find(function);
+    set_geometry(seen.launch.grid, grid_xy, grid_z);
+    set_geometry(seen.launch.block, block_xy, block_z);
+    seen.launch.stream = ptsz ? per_thread(stream) : stream;
+    seen.launch.args = args;
+    seen.launch.declined = declined;
+    seen.launch.boundary = FUSELN_BOUNDARY_RUNTIME;
+    seen.function = function;
+    seen.smem_bytes = smem_bytes;
+    seen.stream = stream;
+    fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME);
+    if (__builtin_expect(seen.launch.target != NULL, 1))
+        course = run(&seen.launch, fuseln_real(node, FUSELN_REAL_GET_DEVICE, caller));
+    else
+        fuseln_pairing_foreign(seen.launch.stream);
+    return course == FUSELN_REPLACED
+               ? 0
+               : launch_original(&seen, course, (launch_function *)fuseln_real(node, which, caller));
+}
+
 static int launch_ex(enum fuseln_node node, enum fuseln_real which, const struct launch_config *config,
                      const void *function, void **args, const void *caller)
 {
@@ -162,45 +191,20 @@ static int entry_point(int rc, const char *name, void **ret_function, const void
     __asm__(".symver fuseln_" #suffix "_" #name ", " #name "@" version ", remove"); \
     __attribute__((visibility("default")))
 
-#define LAUNCH_HOOK(suffix, version, name, id, effective_stream, verdict)                                              \
-    static __attribute__((noinline)) int foreign_##suffix##_##name(LAUNCH_PARAMETERS)                                  \
-    {                                                                                                                  \
-        launch_function *real =                                                                                        \
-            (launch_function *)fuseln_real(FUSELN_NODE_##suffix, FUSELN_REAL_##id, __builtin_return_address(0));       \
-        fuseln_pairing_foreign(effective_stream);                                                                      \
-        return real ? real(LAUNCH_ARGUMENTS) : CUDA_ERROR_SYMBOL_NOT_FOUND;                                            \
-    }                                                                                                                  \
-    static __attribute__((noinline)) int seen_##suffix##_##name(LAUNCH_PARAMETERS)                                     \
-    {                                                                                                                  \
-        fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME);                                                                 \
-        const struct fuseln_target *target = fuseln_registry_find(function);                                           \
-        if (!target)                                                                                                   \
-            return foreign_##suffix##_##name(LAUNCH_ARGUMENTS);                                                        \
-        struct seen seen = {.launch = {.target = target,                                                               \
-                                       .stream = effective_stream,                                                     \
-                                       .args = args,                                                                   \
-                                       .declined = FUSELN_VERDICT_##verdict,                                           \
-                                       .boundary = FUSELN_BOUNDARY_RUNTIME},                                           \
-                            .function = function,                                                                      \
-                            .smem_bytes = smem_bytes,                                                                  \
-                            .stream = stream};                                                                         \
-        set_geometry(seen.launch.grid, grid_xy, grid_z);                                                               \
-        set_geometry(seen.launch.block, block_xy, block_z);                                                            \
-        const enum fuseln_course course =                                                                              \
-            run(&seen.launch, fuseln_real(FUSELN_NODE_##suffix, FUSELN_REAL_GET_DEVICE, __builtin_return_address(0))); \
-        return course == FUSELN_REPLACED                                                                               \
-                   ? 0                                                                                                 \
-                   : launch_original(&seen, course,                                                                    \
-                                     (launch_function *)fuseln_real(FUSELN_NODE_##suffix, FUSELN_REAL_##id,            \
-                                                                    __builtin_return_address(0)));                     \
-    }                                                                                                                  \
-    int fuseln_##suffix##_##name(LAUNCH_PARAMETERS);                                                                   \
-    EXPORT(suffix, name, version)                                                                                      \
-    int fuseln_##suffix##_##name(LAUNCH_PARAMETERS)                                                                    \
-    {                                                                                                                  \
-        launch_function *real = (launch_function *)fuseln_real_known(FUSELN_NODE_##suffix, FUSELN_REAL_##id);          \
-        return real && passes(function, FUSELN_BOUNDARY_RUNTIME) ? real(LAUNCH_ARGUMENTS)                              \
-                                                                 : seen_##suffix##_##name(LAUNCH_ARGUMENTS);           \
+#define LAUNCH_HOOK(suffix, version, name, id, ptsz, verdict)                                                         \
+    static __attribute__((noinline)) int seen_##suffix##_##name(LAUNCH_PARAMETERS)                                    \
+    {                                                                                                                 \
+        return look_closer(FUSELN_NODE_##suffix, FUSELN_REAL_##id, ptsz, FUSELN_VERDICT_##verdict, LAUNCH_ARGUMENTS); \
+    }                                                                                                                 \
+    int fuseln_##suffix##_##name(LAUNCH_PARAMETERS);                                                                  \
+    EXPORT(suffix, name, version)                                                                                     \
+    int fuseln_##suffix##_##name(LAUNCH_PARAMETERS)                                                                   \
+    {                                                                                                                 \
+        launch_function *real = (launch_function *)fuseln_real_known(FUSELN_NODE_##suffix, FUSELN_REAL_##id);         \
+        if (real && passes(function, FUSELN_BOUNDARY_RUNTIME))                                                        \
+            return real(LAUNCH_ARGUMENTS);                                                                            \
+        fuseln_thread_counter.caller = __builtin_return_address(0);                                                   \
+        return seen_##suffix##_##name(LAUNCH_ARGUMENTS);                                                              \
     }
 
 #define LAUNCH_EX_HOOK(suffix, version, name, id)                                                                      \
@@ -268,19 +272,19 @@ static int entry_point(int rc, const char *name, void **ret_function, const void
         return entry_point(rc, symbol, ret_function, __builtin_return_address(0));                            \
     }
 
-#define NODE_HOOKS(suffix, version)                                                                                   \
-    REGISTER_HOOKS(suffix, version)                                                                                   \
-    LAUNCH_HOOK(suffix, version, cudaLaunchKernel, LAUNCH, stream, OK)                                                \
-    LAUNCH_HOOK(suffix, version, cudaLaunchKernel_ptsz, LAUNCH_PTSZ, per_thread(stream), OK)                          \
-    LAUNCH_HOOK(suffix, version, __cudaLaunchKernel, LAUNCH13, stream, OK)                                            \
-    LAUNCH_HOOK(suffix, version, __cudaLaunchKernel_ptsz, LAUNCH13_PTSZ, per_thread(stream), OK)                      \
-    LAUNCH_EX_HOOK(suffix, version, cudaLaunchKernelExC, LAUNCH_EX)                                                   \
-    LAUNCH_EX_HOOK(suffix, version, cudaLaunchKernelExC_ptsz, LAUNCH_EX_PTSZ)                                         \
-    LAUNCH_HOOK(suffix, version, cudaLaunchCooperativeKernel, COOPERATIVE, stream, COOPERATIVE)                       \
-    LAUNCH_HOOK(suffix, version, cudaLaunchCooperativeKernel_ptsz, COOPERATIVE_PTSZ, per_thread(stream), COOPERATIVE) \
-    ENTRY_HOOK(suffix, version, cudaGetDriverEntryPoint, ENTRY)                                                       \
-    ENTRY_HOOK(suffix, version, cudaGetDriverEntryPoint_ptsz, ENTRY_PTSZ)                                             \
-    ENTRY_BY_HOOK(suffix, version, cudaGetDriverEntryPointByVersion, ENTRY_BY)                                        \
+#define NODE_HOOKS(suffix, version)                                                                     \
+    REGISTER_HOOKS(suffix, version)                                                                     \
+    LAUNCH_HOOK(suffix, version, cudaLaunchKernel, LAUNCH, false, OK)                                   \
+    LAUNCH_HOOK(suffix, version, cudaLaunchKernel_ptsz, LAUNCH_PTSZ, true, OK)                          \
+    LAUNCH_HOOK(suffix, version, __cudaLaunchKernel, LAUNCH13, false, OK)                               \
+    LAUNCH_HOOK(suffix, version, __cudaLaunchKernel_ptsz, LAUNCH13_PTSZ, true, OK)                      \
+    LAUNCH_EX_HOOK(suffix, version, cudaLaunchKernelExC, LAUNCH_EX)                                     \
+    LAUNCH_EX_HOOK(suffix, version, cudaLaunchKernelExC_ptsz, LAUNCH_EX_PTSZ)                           \
+    LAUNCH_HOOK(suffix, version, cudaLaunchCooperativeKernel, COOPERATIVE, false, COOPERATIVE)          \
+    LAUNCH_HOOK(suffix, version, cudaLaunchCooperativeKernel_ptsz, COOPERATIVE_PTSZ, true, COOPERATIVE) \
+    ENTRY_HOOK(suffix, version, cudaGetDriverEntryPoint, ENTRY)                                         \
+    ENTRY_HOOK(suffix, version, cudaGetDriverEntryPoint_ptsz, ENTRY_PTSZ)                               \
+    ENTRY_BY_HOOK(suffix, version, cudaGetDriverEntryPointByVersion, ENTRY_BY)                          \
     ENTRY_BY_HOOK(suffix, version, cudaGetDriverEntryPointByVersion_ptsz, ENTRY_BY_PTSZ)
 
 FUSELN_CUDART_NODES(NODE_HOOKS)

@@ -48,7 +48,8 @@ struct fuseln_site {
 struct fuseln_thread_counter {
     uint64_t launches[FUSELN_BOUNDARY_COUNT];
     bool joined;
-    bool nested; /* a hook of ours is in the host's launch: what comes out of it below is the same launch */
+    bool nested;        /* a hook of ours is in the host's launch: what comes out of it below is the same launch */
+    const void *caller; /* of the launch that a hook looks at more closely */
 };
 extern _Thread_local struct fuseln_thread_counter fuseln_thread_counter __attribute__((tls_model("initial-exec")));
 void fuseln_record_join(void);
