@@ -54,8 +54,9 @@ static inline enum fuseln_course run(struct fuseln_launch *launch, void *get_dev
     return fuseln_pipeline_run(launch);
 }
 
-/* The arguments of a launch as they are passed: a dim3 in two registers, of the second only the lower half. Hooks that
- * do not take it apart can jump on with them where they are. */
+/* The arguments of a launch as x86-64 and AArch64 pass them: a dim3 in two registers, of the second only the lower
+ * half. Hooks that do not take it apart can jump on with them where they are. */
+_Static_assert(sizeof(struct dim3) == 12, "dim3");
 #define LAUNCH_PARAMETERS                                                                                      \
     const void *function, uint64_t grid_xy, uint64_t grid_z, uint64_t block_xy, uint64_t block_z, void **args, \
         size_t smem_bytes, void *stream

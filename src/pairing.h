@@ -5,6 +5,8 @@
  *   - any launch by the thread that made them, or on their stream by any thread, or, in their context, on its legacy
  *     stream, or on any of its streams if theirs is the legacy one (it waits for the others, and they for it);
  *   - any noticed call (hooks/notice.h) by anyone.
+ * Streams can be told by their handles, and DGAMMA need not ask whether a capture has begun: a stream is made and
+ * destroyed, and a capture begun, by noticed calls.
  * Forgetting costs a read of dY and X and never a result. What cannot be seen switches pairing off. A call of another
  * thread that was still under way when DX was launched is not ordered against it by the program either.
  *
