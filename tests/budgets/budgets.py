@@ -67,7 +67,7 @@ def matched():
         ours = 2 if what == "dgamma" else 1  # launches of ours for one of the program's; the budget is for each
         yield (f"matched launch ({what}, {ours} of ours), instructions",
                instructions(what, LIBRARY) - instructions(what, None), 500 * ours, "", None, False,
-               {"pair": 679}.get(what))
+               {"pair": 685}.get(what))
         _, queries, launches, allocations = run(f"{PROGRAMS}/launch", what, "1000", preload=LIBRARY).stdout.split()
         if int(launches) != 1000 * ours:
             sys.exit(f"{what}: 1000 launches were not replaced, but ended in {launches} launches of ours")
