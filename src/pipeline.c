@@ -197,7 +197,7 @@ run_in_full(const struct fuseln_launch *launch, struct fuseln_call *call, enum f
     bool watch = false;
 
     if (verdict == FUSELN_VERDICT_OK)
-        verdict = fuseln_verify_before(site, given.config, &watch);
+        verdict = fuseln_verify_before(site, launch->target, given.config, &watch);
     if (verdict == FUSELN_VERDICT_OK && given.config->mode == FUSELN_MODE_MEASURE)
         verdict = run_measured(launch, call, &plan, context, site, given.config, &watch);
     else if (verdict == FUSELN_VERDICT_OK) {

@@ -6,13 +6,14 @@
 
 #include "log.h"
 
-static bool is_checked_first(const struct fuseln_site *site, const struct fuseln_config *config)
+/* By the launch's own target: the site `other` has none. */
+static bool is_checked_first(const struct fuseln_target *target, const struct fuseln_config *config)
 {
-    const struct fuseln_target *target = site->key.target;
-    return config->check > 0 && !(target && target->library && target->library->known);
+    return config->check > 0 && !(target->library && target->library->known);
 }
 
-enum fuseln_verdict fuseln_verify_before(struct fuseln_site *site, const struct fuseln_config *config, bool *ret_watch)
+enum fuseln_verdict fuseln_verify_before(struct fuseln_site *site, const struct fuseln_target *target,
+                                         const struct fuseln_config *config, bool *ret_watch)
 {
     struct fuseln_checked *checked = &site->checked;
     *ret_watch = false;
@@ -21,7 +22,7 @@ enum fuseln_verdict fuseln_verify_before(struct fuseln_site *site, const struct 
         *ret_watch = true;
         return FUSELN_VERDICT_VERIFY;
     }
-    if (!is_checked_first(site, config))
+    if (!is_checked_first(target, config))
         return FUSELN_VERDICT_OK;
     if (!site->key.target) /* the site `other` is many */
         return FUSELN_VERDICT_CHECK;

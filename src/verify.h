@@ -12,9 +12,10 @@
 #include "kernels.h"
 #include "record.h"
 
-/* A launch that could be replaced is about to be made at this site. OK: it may be. Else VERIFY, CHECK or FAILED;
- * *ret_watch tells whether fuseln_verify_after is to be called once the original was launched. */
-enum fuseln_verdict fuseln_verify_before(struct fuseln_site *site, const struct fuseln_config *config, bool *ret_watch);
+/* A launch of target that could be replaced is about to be made at this site. OK: it may be. Else VERIFY, CHECK or
+ * FAILED; *ret_watch tells whether fuseln_verify_after is to be called once the original was launched. */
+enum fuseln_verdict fuseln_verify_before(struct fuseln_site *site, const struct fuseln_target *target,
+                                         const struct fuseln_config *config, bool *ret_watch);
 void fuseln_verify_after(struct fuseln_site *site, const struct fuseln_call *call, struct fuseln_context *context,
                          void *stream, const struct fuseln_config *config);
 

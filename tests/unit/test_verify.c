@@ -69,7 +69,7 @@ static int reset(void **state)
 static enum fuseln_verdict launch(const struct fuseln_config *config)
 {
     bool watch;
-    const enum fuseln_verdict verdict = fuseln_verify_before(&site, config, &watch);
+    const enum fuseln_verdict verdict = fuseln_verify_before(&site, &target, config, &watch);
     if (watch)
         fuseln_verify_after(&site, NULL, NULL, NULL, config);
     return verdict;
@@ -160,6 +160,8 @@ static void the_site_of_all_others_is_not_replaced_unchecked(void **state)
     for (int i = 0; i < 5; i++)
         assert_int_equal(launch(&three), FUSELN_VERDICT_CHECK);
     assert_int_equal(fake.started, 0);
+    library.known = true; /* but a launch of a known build is replaced there too */
+    assert_int_equal(launch(&three), FUSELN_VERDICT_OK);
 }
 
 static void numbers_are_written_without_the_locale(void **state)
