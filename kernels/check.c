@@ -291,7 +291,7 @@ static void params_set(struct check *check, const struct fuseln_call *theirs, in
     const struct fuseln_call *ours = &check->ours;
     const bool statistics = makes_statistics(theirs);
     memset(&params->host, 0, sizeof params->host);
-    memcpy(&params->host, &theirs->rows, offsetof(struct fuseln_ln_params, partials));
+    memcpy(&params->host, &theirs->params, offsetof(struct fuseln_ln_params, partials));
     params->host.y = theirs->op == FUSELN_OP_FORWARD || theirs->op == FUSELN_OP_APPLY ? theirs->y : NULL;
     params->host.dx = theirs->op == FUSELN_OP_DX ? theirs->dx : NULL;
     params->out = is_columns(theirs) ? ours->dgamma : theirs->op == FUSELN_OP_DX ? ours->dx : ours->y;

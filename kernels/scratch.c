@@ -103,6 +103,7 @@ static __attribute__((noinline)) struct fuseln_slab *slab_add(struct fuseln_cont
     return slab;
 }
 
+/* fuseln_slab_take, inline for fuseln_slab_get: each pair comes by there. */
 static inline struct fuseln_slab *take(struct fuseln_context *context, uint64_t stream_id, size_t bytes, size_t limit)
 {
     struct fuseln_slab *slab = slab_find(atomic_load_explicit(&context->id, memory_order_relaxed), stream_id, bytes);
