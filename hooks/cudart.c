@@ -57,10 +57,17 @@ static inline enum fuseln_course run(struct fuseln_launch *launch, void *get_dev
 /* The arguments of a launch as x86-64 and AArch64 pass them: a dim3 in two registers, of the second only the lower
  * half. Hooks that do not take it apart can jump on with them where they are. */
 _Static_assert(sizeof(struct dim3) == 12, "dim3");
+/* The last two, which x86-64 passes on the stack, in one struct, which lies where they do (on AArch64 in the same
+ * registers). Two arguments GCC moves to registers and back before it jumps; of a struct with a member of three bytes
+ * it knows no other place than memory, and leaves it there. */
+struct last_arguments {
+    char smem_bytes_begin[3], smem_bytes_end[5], stream[8];
+};
+_Static_assert(sizeof(struct last_arguments) == sizeof(size_t) + sizeof(void *), "two arguments");
 #define LAUNCH_PARAMETERS                                                                                      \
     const void *function, uint64_t grid_xy, uint64_t grid_z, uint64_t block_xy, uint64_t block_z, void **args, \
-        size_t smem_bytes, void *stream
-#define LAUNCH_ARGUMENTS function, grid_xy, grid_z, block_xy, block_z, args, smem_bytes, stream
+        struct last_arguments last
+#define LAUNCH_ARGUMENTS function, grid_xy, grid_z, block_xy, block_z, args, last
 
 typedef int launch_function(LAUNCH_PARAMETERS);
 typedef int launch_ex_function(const struct launch_config *config, const void *function, void **args);
@@ -69,8 +76,7 @@ typedef int launch_ex_function(const struct launch_config *config, const void *f
 struct seen {
     struct fuseln_launch launch;
     const void *function;
-    size_t smem_bytes;
-    void *stream; /* as it was passed */
+    const struct last_arguments *last;
 };
 
 static inline void set_geometry(unsigned ret_dim[3], uint64_t xy, uint64_t z)
@@ -88,7 +94,7 @@ static __attribute__((noinline)) int launch_original(const struct seen *seen, en
     memcpy(&grid_xy, seen->launch.grid, sizeof grid_xy);
     memcpy(&block_xy, seen->launch.block, sizeof block_xy);
     const int rc = real ? real(seen->function, grid_xy, seen->launch.grid[2], block_xy, seen->launch.block[2],
-                               seen->launch.args, seen->smem_bytes, seen->stream)
+                               seen->launch.args, *seen->last)
                         : CUDA_ERROR_SYMBOL_NOT_FOUND;
     if (rc == 0 && course == FUSELN_WATCHED)
         fuseln_pipeline_after(&seen->launch);
@@ -98,24 +104,30 @@ static __attribute__((noinline)) int launch_original(const struct seen *seen, en
 /* A launch that may be ours, or must be known to what is pending, or is a thread's first. The caller of the hook, which
  * jumped here with the arguments where they were, stands in the thread's record. */
 static inline __attribute__((always_inline)) int look_closer(enum fuseln_node node, enum fuseln_real which, bool ptsz,
-                                                             enum fuseln_verdict declined, LAUNCH_PARAMETERS)
+                                                             enum fuseln_verdict declined, const void *function,
+                                                             uint64_t grid_xy, uint64_t grid_z, uint64_t block_xy,
+                                                             uint64_t block_z, void **args,
+                                                             const struct last_arguments *last)
 {
     const void *const caller = fuseln_thread_counter.caller;
     enum fuseln_course course = FUSELN_ORIGINAL;
+    void *stream;
     struct seen seen; /* filled member by member: first cleared, it would cost twice */
 
-    seen.launch.target = fuseln_registry_find(function);
     set_geometry(seen.launch.grid, grid_xy, grid_z);
     set_geometry(seen.launch.block, block_xy, block_z);
+    memcpy(&stream, last->stream, sizeof stream);
     seen.launch.stream = ptsz ? per_thread(stream) : stream;
     seen.launch.args = args;
     seen.launch.declined = declined;
     seen.launch.boundary = FUSELN_BOUNDARY_RUNTIME;
     seen.function = function;
-    seen.smem_bytes = smem_bytes;
-    seen.stream = stream;
+    seen.last = last;
+    __asm__("" ::"r"(&seen) : "memory"); /* stored by now: else they wait in registers, which are saved for it */
+    const struct fuseln_target *const target = fuseln_registry_find(function);
+    seen.launch.target = target;
     fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME);
-    if (__builtin_expect(seen.launch.target != NULL, 1))
+    if (__builtin_expect(target != NULL, 1))
         course = run(&seen.launch, fuseln_real(node, FUSELN_REAL_GET_DEVICE, caller));
     else
         fuseln_pairing_foreign(seen.launch.stream);
@@ -195,7 +207,8 @@ static int entry_point(int rc, const char *name, void **ret_function, const void
 #define LAUNCH_HOOK(suffix, version, name, id, ptsz, verdict)                                                         \
     static __attribute__((noinline)) int seen_##suffix##_##name(LAUNCH_PARAMETERS)                                    \
     {                                                                                                                 \
-        return look_closer(FUSELN_NODE_##suffix, FUSELN_REAL_##id, ptsz, FUSELN_VERDICT_##verdict, LAUNCH_ARGUMENTS); \
+        return look_closer(FUSELN_NODE_##suffix, FUSELN_REAL_##id, ptsz, FUSELN_VERDICT_##verdict, function, grid_xy, \
+                           grid_z, block_xy, block_z, args, &last);                                                   \
     }                                                                                                                 \
     int fuseln_##suffix##_##name(LAUNCH_PARAMETERS);                                                                  \
     EXPORT(suffix, name, version)                                                                                     \

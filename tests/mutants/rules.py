@@ -61,7 +61,7 @@ RULES = {  # name: (changes of (file, text, other text), what must fail: cases o
     "noticed calls": ([("src/pairing.h", "    if (fuseln_pairing_any())\n        fuseln_pairing_forget_all();", "")], UNIT),
     "stubs forget": ([("hooks/notice.c", "    fuseln_pairing_notice();\n", "")],
                      ["copy", "driver_copy"]),
-    "launches of others": ([("hooks/cudart.c", "fuseln_pairing_foreign(effective_stream);", ";")], ["fill", "random"]),
+    "launches of others": ([("hooks/cudart.c", "fuseln_pairing_foreign(seen.launch.stream);", ";")], ["fill", "random"]),
     "recognised launches": ([("src/pairing.c", "    if (fuseln_pairing_any())\n        disturb(&launcher);\n", "")], UNIT),
     "cudaMemcpyAsync": (name_gone("cudaMemcpyAsync"), ["copy", "change_x", "another_thread", "random"]),
     "cudaMemsetAsync": (name_gone("cudaMemsetAsync"), ["zero", "random"]),
