@@ -37,6 +37,8 @@ struct fuseln_plan {
     unsigned log_lanes;   /* of the threads that share a row, where the kernel serves several schedules */
     unsigned stages;      /* rows in a thread's ring of shared memory, where it has one */
     bool restricted;      /* MOMENTS and RMS norm: some of the call's pointers must be left out */
+    size_t x_bytes;       /* of x; dy, y and dx are as large */
+    size_t rstd_bytes;    /* of rstd; mean is as large */
     size_t scratch_bytes; /* of all partial rows. DGAMMA needs them; a DX that has them, not 0, can
                              make the sums of its DGAMMA in the same pass */
 };

@@ -323,6 +323,8 @@ enum fuseln_verdict fuseln_plan_make(const struct fuseln_call *call, const struc
         return verdict;
     struct fuseln_plan plan = {.width = row_width(call), .inverse_cols = 1 / (double)call->cols};
     plan.inverse_cols_f = (float)plan.inverse_cols;
+    plan.x_bytes = (size_t)(call->rows * row_bytes(call));
+    plan.rstd_bytes = (size_t)call->rows * fuseln_acc_bytes(call->dtype);
     plan.restricted = call->rms || call->op == FUSELN_OP_MOMENTS;
     switch (call->op) {
     case FUSELN_OP_DGAMMA:

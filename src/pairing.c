@@ -197,16 +197,16 @@ static inline bool share(const void *a, size_t a_bytes, const void *b, size_t b_
 }
 
 /* Does dX, as large as dY and X, lie on anything that DGAMMA reads? */
-static inline bool overlaps(const struct fuseln_call *call)
+static inline bool overlaps(const struct fuseln_call *call, const struct fuseln_plan *plan)
 {
-    const size_t bytes = (size_t)(call->rows * call->cols) * fuseln_dtype_bytes(call->dtype),
-                 statistics = (size_t)call->rows * fuseln_acc_bytes(call->dtype);
-    return share(call->dx, bytes, call->dy, bytes) || share(call->dx, bytes, call->x, bytes) ||
-           share(call->dx, bytes, call->rstd, statistics) ||
-           (!call->rms && share(call->dx, bytes, call->mean, statistics));
+    return share(call->dx, plan->x_bytes, call->dy, plan->x_bytes) ||
+           share(call->dx, plan->x_bytes, call->x, plan->x_bytes) ||
+           share(call->dx, plan->x_bytes, call->rstd, plan->rstd_bytes) ||
+           (!call->rms && share(call->dx, plan->x_bytes, call->mean, plan->rstd_bytes));
 }
 
-static inline enum fuseln_pairing may_pair(const struct fuseln_config *config, const struct fuseln_call *call)
+static inline enum fuseln_pairing may_pair(const struct fuseln_config *config, const struct fuseln_call *call,
+                                           const struct fuseln_plan *plan)
 {
     if (config->pairs != FUSELN_PAIRING_PAIRED)
         return config->pairs;
@@ -215,7 +215,7 @@ static inline enum fuseln_pairing may_pair(const struct fuseln_config *config, c
             pr_info("no pairs of dX with the gradients of gamma and beta: %s is used, and not seen", unseen_name);
         return FUSELN_PAIRING_UNSEEN;
     }
-    return overlaps(call) ? FUSELN_PAIRING_OVERLAP : FUSELN_PAIRING_PAIRED;
+    return overlaps(call, plan) ? FUSELN_PAIRING_OVERLAP : FUSELN_PAIRING_PAIRED;
 }
 
 /* Memory for the sums, unless the site's last ones were for nothing. */
@@ -252,7 +252,7 @@ struct fuseln_pending *fuseln_pairing_begin(const struct fuseln_launch *launch, 
                                             struct fuseln_site *site, struct fuseln_slab **ret_slab)
 {
     const struct fuseln_config *config = fuseln_config_get();
-    enum fuseln_pairing what = may_pair(config, call);
+    enum fuseln_pairing what = may_pair(config, call, plan);
     struct fuseln_slab *slab = NULL;
     struct fuseln_pending *entry = NULL;
     uint64_t state;

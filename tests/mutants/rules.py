@@ -51,7 +51,7 @@ RULES = {  # name: (changes of (file, text, other text), what must fail: cases o
     "memory owned until the launch": ([(PAIRING, "        if (armed)\n            return; /* its thread does the rest */\n", "")],
                                       UNIT),
     "nobody finds what is not launched": ([(PAIRING, "phase_of(state) != READY ||", "phase_of(state) < ARMED ||")], UNIT),
-    "no overlap": ([(PAIRING, "return overlaps(call) ?", "return false ?")], UNIT),
+    "no overlap": ([(PAIRING, "return overlaps(call, plan) ?", "return false ?")], UNIT),
     "each thread's own stream": ([(PAIRING, "> PER_THREAD", ">= PER_THREAD")], UNIT),
     "no partner on an unknown stream": ([(PAIRING, "launcher.stream != UNKNOWN && ", "")], UNIT),
     "pairs allowed": ([(PAIRING, "if (config->pairs != FUSELN_PAIRING_PAIRED)", "if (0)")], UNIT),

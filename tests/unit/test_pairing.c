@@ -92,7 +92,7 @@ static const struct fuseln_library library, other_library;
 static const struct fuseln_target dx = {.op = FUSELN_OP_DX, .library = &library},
                                   dgamma = {.op = FUSELN_OP_DGAMMA, .library = &library},
                                   forward = {.op = FUSELN_OP_FORWARD, .library = &library};
-static const struct fuseln_plan plan = {.scratch_bytes = 4096};
+static const struct fuseln_plan plan = {.x_bytes = 64 * 32 * 4, .rstd_bytes = 64 * 4, .scratch_bytes = 4096};
 static struct fuseln_site site;
 
 #define AT(n) ((void *)((uintptr_t)(n) << 32))
