@@ -77,14 +77,7 @@ enum fuseln_verdict fuseln_context_current(struct fuseln_context **ret_context)
         return FUSELN_VERDICT_DRIVER;
     if (driver->ctx_get_id(NULL, &id) != CUDA_SUCCESS)
         return FUSELN_VERDICT_CONTEXT;
-    /* Nearly always: the first place of a known context. */
-    const uint64_t key = id + 1;
-    struct fuseln_context *context = &contexts[key % FUSELN_CONTEXTS_MAX];
-    *ret_context = context;
-    if (atomic_load_explicit(&context->id, memory_order_acquire) == key &&
-        atomic_load_explicit(&context->record, memory_order_acquire))
-        return FUSELN_VERDICT_OK;
-    *ret_context = context_find(driver, key);
+    *ret_context = context_find(driver, id + 1);
     return *ret_context ? FUSELN_VERDICT_OK : FUSELN_VERDICT_CONTEXT;
 }
 

@@ -28,7 +28,7 @@ struct fuseln_plan {
     unsigned grid[2];                       /* blocks, x only */
     unsigned block[2];                      /* threads, x only */
     unsigned smem_bytes[2];                 /* dynamic shared memory */
-    /* As in struct fuseln_ln_params, in its order. */
+    /* As in struct fuseln_ln_params. */
     int64_t partial_rows; /* of partial sums: a function of cols, dtype and device */
     int64_t parts;        /* partial rows that are written for this many rows */
     double inverse_cols;  /* 1 / cols */

@@ -1,13 +1,11 @@
 /*
- * Carries out a plan: finds or loads the kernels in the current context and launches them on the host's stream.
- * The usual case is one table look-up and one cuLaunchKernel; only a kernel that this context has not launched yet, and
+ * Carries out a plan: finds or loads the kernels in the current context and launches them on the host's stream. A
+ * launch like an earlier one comes by issue.h instead. Only a kernel that this context has not launched yet, and
  * DGAMMA that needs scratch, ask whether the stream is being captured. That a foreign stream belongs to the current
  * context is asked once per variant and context; later the driver itself refuses a function of another context.
  */
 #include "check.h"
-
-#include <stddef.h>
-#include <string.h>
+#include "issue.h"
 
 /* A launch under way. */
 struct launch {
@@ -83,7 +81,7 @@ static enum fuseln_verdict function_load(const struct launch *launch, int which,
     const struct fuseln_variant *variant = launch->plan->kernel[which];
     const uintptr_t module = module_load(launch, (enum fuseln_module)variant->module);
     if (module == FUSELN_SLOT_IMAGE) {
-        atomic_store(&launch->context->functions[fuseln_variant_index(variant)], FUSELN_SLOT_IMAGE);
+        atomic_store(fuseln_function_slot(launch->context, variant), FUSELN_SLOT_IMAGE);
         return FUSELN_VERDICT_IMAGE;
     }
     if (!module || launch->driver->module_get_func(ret_function, (CUmodule)module, variant->name) != CUDA_SUCCESS)
@@ -111,22 +109,11 @@ static enum fuseln_verdict functions_load(struct launch *launch)
     return verdict;
 }
 
-static inline _Atomic uintptr_t *function_slot(const struct launch *launch, int which)
-{
-    return &launch->context->functions[fuseln_variant_index(launch->plan->kernel[which])];
-}
-
-/* NULL unless it is in this context and was launched before. */
-static inline CUfunction function_known(const struct launch *launch, int which)
-{
-    const uintptr_t slot = atomic_load_explicit(function_slot(launch, which), memory_order_acquire);
-    return slot > FUSELN_SLOT_IMAGE ? (CUfunction)slot : NULL;
-}
-
-static __attribute__((noinline)) enum fuseln_verdict functions_get(struct launch *launch)
+static enum fuseln_verdict functions_get(struct launch *launch)
 {
     for (int i = 0; i < 2 && launch->plan->kernel[i]; i++) {
-        const uintptr_t slot = atomic_load_explicit(function_slot(launch, i), memory_order_acquire);
+        const uintptr_t slot =
+            atomic_load_explicit(fuseln_function_slot(launch->context, launch->plan->kernel[i]), memory_order_acquire);
         if (slot == FUSELN_SLOT_REFUSED || slot == FUSELN_SLOT_IMAGE)
             return slot == FUSELN_SLOT_REFUSED ? FUSELN_VERDICT_REFUSED : FUSELN_VERDICT_IMAGE;
         launch->functions[i] = (CUfunction)slot;
@@ -139,38 +126,16 @@ static __attribute__((noinline)) enum fuseln_verdict functions_get(struct launch
     return in_current_context(launch) ? functions_load(launch) : FUSELN_VERDICT_CONTEXT;
 }
 
-/* Kept out of line, and away from struct launch, which then stays in registers: launches that succeed do not pay. */
-static __attribute__((noinline, cold)) enum fuseln_verdict
-refused(struct fuseln_context *context, const struct fuseln_plan *plan, CUstream stream, int which, CUresult result)
+enum fuseln_verdict fuseln_kernel_refused(struct fuseln_context *context, const struct fuseln_plan *plan, int which,
+                                          CUstream stream, CUresult result)
 {
-    const struct launch launch = {fuseln_driver_known(), context, plan, stream, {NULL, NULL}, false};
+    const struct launch launch = {.driver = fuseln_driver_known(), .context = context, .stream = stream};
     if (refused_for_good(result))
-        atomic_store(function_slot(&launch, which), FUSELN_SLOT_REFUSED);
+        atomic_store(fuseln_function_slot(context, plan->kernel[which]), FUSELN_SLOT_REFUSED);
     return in_current_context(&launch) ? FUSELN_VERDICT_REFUSED : FUSELN_VERDICT_CONTEXT;
 }
 
-/* A kernel becomes known when its first launch succeeded: only then may a captured stream use it. */
-static inline __attribute__((always_inline)) enum fuseln_verdict issue(const struct launch *launch, int which,
-                                                                       void *params)
-{
-    const struct fuseln_plan *plan = launch->plan;
-    void *arguments[] = {params};
-    const CUresult result =
-        launch->driver->launch_kernel(launch->functions[which], plan->grid[which], 1, 1, plan->block[which], 1, 1,
-                                      plan->smem_bytes[which], launch->stream, arguments, NULL);
-    if (result != CUDA_SUCCESS)
-        return refused(launch->context, plan, launch->stream, which, result);
-    if (launch->missing && !atomic_load_explicit(function_slot(launch, which), memory_order_relaxed))
-        atomic_store_explicit(function_slot(launch, which), (uintptr_t)launch->functions[which], memory_order_release);
-    return FUSELN_VERDICT_OK;
-}
-
-/* A call is the first part of the parameters; a plan's are copied in two blocks: what lies between two members of one
- * struct lies so in the other. */
-#define SAME_BLOCK(type, first, last)                                                                      \
-    _Static_assert(offsetof(struct type, last) - offsetof(struct type, first) ==                           \
-                       offsetof(struct fuseln_ln_params, last) - offsetof(struct fuseln_ln_params, first), \
-                   #first " to " #last)
+/* A call is the first part of the parameters. */
 #define SAME_PLACE(member)                                                                        \
     _Static_assert(offsetof(struct fuseln_call, member) - offsetof(struct fuseln_call, params) == \
                        offsetof(struct fuseln_ln_params, member),                                 \
@@ -181,11 +146,8 @@ SAME_PLACE(x);
 SAME_PLACE(mean);
 SAME_PLACE(dx);
 SAME_PLACE(out_rows);
-SAME_BLOCK(fuseln_plan, partial_rows, inverse_cols);
-SAME_BLOCK(fuseln_plan, inverse_cols_f, stages);
 
-/* What the operation shall neither read nor write, whatever the host passed. */
-static __attribute__((noinline)) void call_restrict(struct fuseln_call *call)
+void fuseln_call_restrict(struct fuseln_call *call)
 {
     if (call->op == FUSELN_OP_MOMENTS)
         call->y = NULL;
@@ -196,21 +158,37 @@ static __attribute__((noinline)) void call_restrict(struct fuseln_call *call)
     }
 }
 
-static inline void params_complete(struct fuseln_call *call, const struct fuseln_plan *plan,
-                                   const struct fuseln_slab *slab)
+static void params_complete(struct fuseln_call *call, const struct fuseln_plan *plan, const struct fuseln_slab *slab)
 {
     struct fuseln_ln_params *params = &call->params;
     params->partials = slab ? (void *)(uintptr_t)slab->address : NULL;
-    memcpy(&params->partial_rows, &plan->partial_rows, 2 * sizeof(int64_t) + sizeof(double));
+    params->partial_rows = plan->partial_rows;
+    params->parts = plan->parts;
+    params->inverse_cols = plan->inverse_cols;
+    params->inverse_cols_f = plan->inverse_cols_f;
     params->eps_f = (float)call->eps;
-    memcpy(&params->inverse_cols_f, &plan->inverse_cols_f, sizeof(float) + 3 * sizeof(int));
+    params->width = (int)plan->width;
+    params->log_lanes = (int)plan->log_lanes;
+    params->stages = (int)plan->stages;
     if (plan->restricted)
-        call_restrict(call);
+        fuseln_call_restrict(call);
+}
+
+/* A kernel becomes known when its first launch succeeded: only then may a captured stream use it. */
+static enum fuseln_verdict issue(const struct launch *launch, int which, void *params)
+{
+    _Atomic uintptr_t *slot = fuseln_function_slot(launch->context, launch->plan->kernel[which]);
+    const CUresult result =
+        fuseln_issue(launch->driver, launch->functions[which], launch->plan, which, launch->stream, params);
+    if (result != CUDA_SUCCESS)
+        return fuseln_kernel_refused(launch->context, launch->plan, which, launch->stream, result);
+    if (launch->missing && !atomic_load_explicit(slot, memory_order_relaxed))
+        atomic_store_explicit(slot, (uintptr_t)launch->functions[which], memory_order_release);
+    return FUSELN_VERDICT_OK;
 }
 
 /* Partial sums, then their reduction. If the second is refused nothing of the host's has been written. */
-static inline __attribute__((always_inline)) enum fuseln_verdict issue_pair(const struct launch *launch,
-                                                                            struct fuseln_call *call, size_t limit)
+static enum fuseln_verdict issue_pair(const struct launch *launch, struct fuseln_call *call, size_t limit)
 {
     struct fuseln_slab *slab;
     enum fuseln_verdict verdict =
@@ -225,60 +203,18 @@ static inline __attribute__((always_inline)) enum fuseln_verdict issue_pair(cons
     return verdict;
 }
 
-/* One kernel: the first of the plan, or the reduction of sums that are there. */
-static inline __attribute__((always_inline)) enum fuseln_verdict
-issue_one(const struct launch *launch, struct fuseln_call *call, int which, const struct fuseln_slab *sums)
-{
-    params_complete(call, launch->plan, sums);
-    return issue(launch, which, &call->params);
-}
-
-/* A kernel may be new to this context: load it. */
-static __attribute__((noinline)) enum fuseln_verdict launch_new(struct fuseln_context *context,
-                                                                struct fuseln_call *call,
-                                                                const struct fuseln_plan *plan, CUstream stream,
-                                                                size_t limit, const struct fuseln_slab *sums)
-{
-    struct launch launch = {fuseln_driver_known(), context, plan, stream, {NULL, NULL}, false};
-    const enum fuseln_verdict verdict = functions_get(&launch);
-    if (verdict != FUSELN_VERDICT_OK)
-        return verdict;
-    if (!plan->kernel[1] || sums)
-        return issue_one(&launch, call, plan->kernel[1] != NULL, sums);
-    return issue_pair(&launch, call, limit);
-}
-
-static __attribute__((noinline)) enum fuseln_verdict launch_pair(struct fuseln_context *context,
-                                                                 struct fuseln_call *call,
-                                                                 const struct fuseln_plan *plan, CUstream stream,
-                                                                 size_t limit)
-{
-    struct launch launch = {fuseln_driver_known(), context, plan, stream, {NULL, NULL}, false};
-    launch.functions[0] = function_known(&launch, 0);
-    launch.functions[1] = function_known(&launch, 1);
-    if (!launch.functions[0] || !launch.functions[1])
-        return launch_new(context, call, plan, stream, limit, NULL);
-    return issue_pair(&launch, call, limit);
-}
-
-static inline __attribute__((always_inline)) enum fuseln_verdict
-launch_one(struct fuseln_context *context, struct fuseln_call *call, const struct fuseln_plan *plan, CUstream stream,
-           int which, size_t limit, const struct fuseln_slab *sums)
-{
-    struct launch launch = {fuseln_driver_known(), context, plan, stream, {NULL, NULL}, false};
-    launch.functions[which] = function_known(&launch, which);
-    return launch.functions[which] ? issue_one(&launch, call, which, sums)
-                                   : launch_new(context, call, plan, stream, limit, sums);
-}
-
 enum fuseln_verdict fuseln_kernel_launch(struct fuseln_context *context, struct fuseln_call *call,
                                          const struct fuseln_plan *plan, void *stream, size_t scratch_limit,
                                          const struct fuseln_slab *sums)
 {
-    if (!plan->kernel[1])
-        return launch_one(context, call, plan, (CUstream)stream, 0, scratch_limit, sums);
-    return sums ? launch_one(context, call, plan, (CUstream)stream, 1, scratch_limit, sums)
-                : launch_pair(context, call, plan, (CUstream)stream, scratch_limit);
+    struct launch launch = {fuseln_driver_known(), context, plan, (CUstream)stream, {NULL, NULL}, false};
+    const enum fuseln_verdict verdict = functions_get(&launch);
+    if (verdict != FUSELN_VERDICT_OK)
+        return verdict;
+    if (plan->kernel[1] && !sums)
+        return issue_pair(&launch, call, scratch_limit);
+    params_complete(call, plan, sums);
+    return issue(&launch, plan->kernel[1] != NULL, &call->params);
 }
 
 enum fuseln_verdict fuseln_kernel_launch_check(struct fuseln_context *context, const struct fuseln_plan *plan,

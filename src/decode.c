@@ -4,8 +4,6 @@
  */
 #include "decode.h"
 
-#include <string.h>
-
 /* Where each pointer role lands in struct fuseln_call. */
 static const unsigned char pointer_fields[FUSELN_ROLE_COUNT] = {
     [FUSELN_ROLE_X] = offsetof(struct fuseln_call, x),
@@ -39,78 +37,6 @@ void fuseln_decode_prepare(struct fuseln_layout *layout)
     }
 }
 
-static inline int64_t read_integer(const void *value, int type)
-{
-    int64_t i64;
-    int32_t i32;
-
-    if (type == FUSELN_ARG_I64) {
-        memcpy(&i64, value, sizeof(i64));
-        return i64;
-    }
-    memcpy(&i32, value, sizeof(i32));
-    return i32;
-}
-
-static inline double read_real(const void *value, int type)
-{
-    double f64;
-    float f32;
-
-    if (type == FUSELN_ARG_F64) {
-        memcpy(&f64, value, sizeof(f64));
-        return f64;
-    }
-    memcpy(&f32, value, sizeof(f32));
-    return f32;
-}
-
-/* False if the host gave no address for one of them. Every row of the table has cols; where it lacks rows, the grid has
- * one block for each. */
-static inline bool take_scalars(const struct fuseln_layout *layout, const struct fuseln_launch *launch,
-                                struct fuseln_call *call)
-{
-    void **const args = launch->args;
-
-    if (!args[layout->cols])
-        return false;
-    call->cols = read_integer(args[layout->cols], layout->type[layout->cols]);
-    call->rows = launch->grid[0];
-    if (layout->rows >= 0) {
-        if (!args[layout->rows])
-            return false;
-        call->rows = read_integer(args[layout->rows], layout->type[layout->rows]);
-    }
-    call->eps = 0;
-    if (layout->eps >= 0) {
-        if (!args[layout->eps])
-            return false;
-        call->eps = read_real(args[layout->eps], layout->type[layout->eps]);
-    }
-    return true;
-}
-
-/* False if the host gave no address for one of them. What the target has no argument for is NULL. */
-static inline bool take_pointers(const struct fuseln_layout *layout, void **args, struct fuseln_call *call)
-{
-    uint64_t low_bits = 0;
-
-    call->x = call->dy = call->gamma = call->beta = NULL;
-    call->mean = call->rstd = call->y = call->dx = call->dgamma = call->dbeta = NULL;
-    for (const struct fuseln_pointer *at = layout->pointers, *end = at + layout->pointer_count; at != end; at++) {
-        const void *value = args[at->argument];
-        uint64_t pointer;
-        if (!value)
-            return false;
-        memcpy(&pointer, value, sizeof(pointer));
-        memcpy((char *)call + at->field, &pointer, sizeof(pointer));
-        pointer += pointer == 0; /* odd, as no tensor that is replaced: told from an aligned one */
-        low_bits = (uint64_t)(((unsigned __int128)pointer << 64 | low_bits) >> 4); /* shrd: one instruction */
-    }
-    call->low_bits = low_bits;
-    return true;
-}
-
 /* A name is known for one geometry. */
 static inline bool take_geometry(const struct fuseln_layout *layout, const struct fuseln_launch *launch,
                                  struct fuseln_call *call)
@@ -132,8 +58,10 @@ enum fuseln_verdict fuseln_decode(const struct fuseln_launch *launch, struct fus
     ret_call->op = target->op;
     ret_call->dtype = target->dtype;
     ret_call->rms = target->rms;
-    if (!launch->args || !take_scalars(&target->layout, launch, ret_call) ||
-        !take_pointers(&target->layout, launch->args, ret_call))
+    ret_call->x = ret_call->dy = ret_call->gamma = ret_call->beta = NULL;
+    ret_call->mean = ret_call->rstd = ret_call->y = ret_call->dx = ret_call->dgamma = ret_call->dbeta = NULL;
+    if (!launch->args || !fuseln_decode_shape(launch, &ret_call->rows, &ret_call->cols) ||
+        !fuseln_decode_eps(launch, &ret_call->eps) || !fuseln_decode_pointers(launch, ret_call, &ret_call->low_bits))
         return FUSELN_VERDICT_NULLPTR;
     return take_geometry(&target->layout, launch, ret_call) ? FUSELN_VERDICT_OK : FUSELN_VERDICT_GEOMETRY;
 }

@@ -13,7 +13,7 @@
 #include "measure.h"
 #include "pairing.h"
 #include "path.h"
-#include "pipeline.h"
+#include "repeat.h"
 #include "report.h"
 #include "version.h"
 
@@ -37,7 +37,7 @@ static void after_fork_in_child(void)
     fuseln_log_after_fork();
     fuseln_registry_after_fork();
     fuseln_library_after_fork();
-    fuseln_pipeline_after_fork();
+    fuseln_repeat_after_fork();
     fuseln_pairing_after_fork();
     fuseln_measure_after_fork();
     fuseln_kernels_after_fork();

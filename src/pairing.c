@@ -7,9 +7,13 @@
 #include "pairing.h"
 
 #include "log.h"
+#include "repeat.h"
 
 #include <errno.h>
 #include <string.h>
+
+/* A function of pairing.h that is inline in fuseln_pairing_launch, by which nearly all calls come. */
+#define INLINE inline __attribute__((always_inline))
 
 enum { PENDING_MAX = 16 };
 enum phase { EMPTY, CLAIMED, ARMED, READY, PHASES };
@@ -150,8 +154,8 @@ static inline bool is_partner(const struct fuseln_pending *entry, const struct f
            dx->library == target->library && dx->dtype == call->dtype;
 }
 
-static struct fuseln_sums find_partner(const struct fuseln_target *target, const struct fuseln_call *call,
-                                       const struct launcher *by)
+static inline __attribute__((always_inline)) struct fuseln_sums
+find_partner(const struct fuseln_target *target, const struct fuseln_call *call, const struct launcher *by)
 {
     struct fuseln_sums sums = {NULL, NULL};
     for (size_t i = 0; i < PENDING_MAX; i++) {
@@ -165,8 +169,8 @@ static struct fuseln_sums find_partner(const struct fuseln_target *target, const
     return sums;
 }
 
-struct fuseln_sums fuseln_pairing_meet(const struct fuseln_launch *launch, const struct fuseln_call *call,
-                                       const struct fuseln_context *context)
+INLINE struct fuseln_sums fuseln_pairing_meet(const struct fuseln_launch *launch, const struct fuseln_call *call,
+                                              const struct fuseln_context *context)
 {
     const struct launcher launcher = {context, key_of(launch->stream)};
     struct fuseln_sums sums = {NULL, NULL};
@@ -178,7 +182,7 @@ struct fuseln_sums fuseln_pairing_meet(const struct fuseln_launch *launch, const
     return sums;
 }
 
-void fuseln_pairing_used(const struct fuseln_sums *sums, enum fuseln_pairing what)
+INLINE void fuseln_pairing_used(const struct fuseln_sums *sums, enum fuseln_pairing what)
 {
     if (what == FUSELN_PAIRING_PAIRED)
         atomic_store_explicit(&sums->site->alone, 0, memory_order_relaxed);
@@ -225,19 +229,16 @@ static inline enum fuseln_pairing get_slab(const struct fuseln_config *config, c
 {
     if (atomic_load_explicit(&site->alone, memory_order_relaxed) >= FUSELN_PAIRING_TRIES)
         return FUSELN_PAIRING_ALONE;
-    switch (fuseln_slab_get(context, launch->stream, plan->scratch_bytes, config->scratch_bytes, ret_slab)) {
-    case FUSELN_VERDICT_OK:
+    const enum fuseln_verdict verdict =
+        fuseln_slab_get(context, launch->stream, plan->scratch_bytes, config->scratch_bytes, ret_slab);
+    if (__builtin_expect(verdict == FUSELN_VERDICT_OK, 1))
         return FUSELN_PAIRING_PAIRED;
-    case FUSELN_VERDICT_CAPTURE:
-        return FUSELN_PAIRING_CAPTURED;
-    case FUSELN_VERDICT_SCRATCH:
-        return FUSELN_PAIRING_NOSCRATCH;
-    default:
-        return FUSELN_PAIRING_FAILED;
-    }
+    return verdict == FUSELN_VERDICT_CAPTURE   ? FUSELN_PAIRING_CAPTURED
+           : verdict == FUSELN_VERDICT_SCRATCH ? FUSELN_PAIRING_NOSCRATCH
+                                               : FUSELN_PAIRING_FAILED;
 }
 
-static struct fuseln_pending *claim(uint64_t *ret_state)
+static inline struct fuseln_pending *claim(uint64_t *ret_state)
 {
     for (size_t i = 0; i < PENDING_MAX; i++) {
         *ret_state = atomic_load_explicit(&table[i].state, memory_order_relaxed);
@@ -247,9 +248,9 @@ static struct fuseln_pending *claim(uint64_t *ret_state)
     return NULL;
 }
 
-struct fuseln_pending *fuseln_pairing_begin(const struct fuseln_launch *launch, const struct fuseln_call *call,
-                                            const struct fuseln_plan *plan, struct fuseln_context *context,
-                                            struct fuseln_site *site, struct fuseln_slab **ret_slab)
+INLINE struct fuseln_pending *fuseln_pairing_begin(const struct fuseln_launch *launch, const struct fuseln_call *call,
+                                                   const struct fuseln_plan *plan, struct fuseln_context *context,
+                                                   struct fuseln_site *site, struct fuseln_slab **ret_slab)
 {
     const struct fuseln_config *config = fuseln_config_get();
     enum fuseln_pairing what = may_pair(config, call, plan);
@@ -287,7 +288,7 @@ struct fuseln_pending *fuseln_pairing_begin(const struct fuseln_launch *launch, 
     return entry;
 }
 
-void fuseln_pairing_issued(struct fuseln_pending *pending, bool launched)
+INLINE void fuseln_pairing_issued(struct fuseln_pending *pending, bool launched)
 {
     uint64_t state = atomic_load_explicit(&pending->state, memory_order_acquire);
     struct fuseln_slab *slab = GET(pending, slab);
@@ -299,6 +300,35 @@ void fuseln_pairing_issued(struct fuseln_pending *pending, bool launched)
     if (slab) /* else it was forgotten meanwhile, and counted */
         fuseln_slab_give(slab);
     release(pending);
+}
+
+static inline __attribute__((always_inline)) enum fuseln_verdict launch_dx(const struct fuseln_launch *launch,
+                                                                           struct fuseln_repeat *entry)
+{
+    struct fuseln_slab *slab;
+    struct fuseln_pending *pending =
+        fuseln_pairing_begin(launch, &entry->call, &entry->plan, entry->context, entry->site, &slab);
+    const enum fuseln_verdict verdict = fuseln_repeat_issue(launch, entry, 0, slab);
+    if (pending)
+        fuseln_pairing_issued(pending, verdict == FUSELN_VERDICT_OK);
+    return verdict;
+}
+
+enum fuseln_verdict fuseln_pairing_launch(const struct fuseln_launch *launch, struct fuseln_repeat *entry,
+                                          int *ret_which)
+{
+    struct fuseln_sums sums = {NULL, NULL};
+
+    if (fuseln_pairing_any()) /* perhaps this launch's */
+        sums = fuseln_pairing_meet(launch, &entry->call, entry->context);
+    if (fuseln_pairing_makes(&entry->call, &entry->plan))
+        return launch_dx(launch, entry);
+    *ret_which = sums.slab != NULL;
+    const enum fuseln_verdict verdict =
+        sums.slab ? fuseln_repeat_issue(launch, entry, 1, sums.slab) : fuseln_repeat_launch(launch, entry);
+    if (sums.site)
+        fuseln_pairing_used(&sums, verdict == FUSELN_VERDICT_OK ? FUSELN_PAIRING_PAIRED : FUSELN_PAIRING_FAILED);
+    return verdict;
 }
 
 void fuseln_pairing_unseen(const char *what)

@@ -68,13 +68,24 @@ struct fuseln_sums fuseln_pairing_meet(const struct fuseln_launch *launch, const
 /* If site is not NULL: DGAMMA was replaced (PAIRED), or its original was launched (why). */
 void fuseln_pairing_used(const struct fuseln_sums *sums, enum fuseln_pairing what);
 
-/* A DX launch whose plan has scratch_bytes is about to be made at this site. Returns what follows it until
+/* Is this a DX that can make the sums of its DGAMMA? */
+static inline bool fuseln_pairing_makes(const struct fuseln_call *call, const struct fuseln_plan *plan)
+{
+    return plan->scratch_bytes && call->op == FUSELN_OP_DX;
+}
+/* Such a launch is about to be made at this site. Returns what follows it until
  * fuseln_pairing_issued, or NULL; *ret_slab is where its partial sums go, NULL: none shall be made. */
 struct fuseln_pending *fuseln_pairing_begin(const struct fuseln_launch *launch, const struct fuseln_call *call,
                                             const struct fuseln_plan *plan, struct fuseln_context *context,
                                             struct fuseln_site *site, struct fuseln_slab **ret_slab);
 /* DX was launched, or refused. */
 void fuseln_pairing_issued(struct fuseln_pending *pending, bool launched);
+
+struct fuseln_repeat;
+/* A launch that may use or make partial sums, as fuseln_repeat_launch: all of the above. *ret_which: the kernel that
+ * was launched, or the first of two. */
+enum fuseln_verdict fuseln_pairing_launch(const struct fuseln_launch *launch, struct fuseln_repeat *entry,
+                                          int *ret_which);
 
 void fuseln_pairing_after_fork(void); /* in the child: nothing is pending. Async-signal-safe */
 

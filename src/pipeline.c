@@ -1,7 +1,6 @@
 /*
- * See pipeline.h. What decide says of a launch depends on few things (struct question); a thread keeps its last
- * answers, with the site, so that a launch which looks like an earlier one is decoded, launched and counted, and no
- * more.
+ * See pipeline.h. A launch is decided once: one like it is then made again as it was (repeat.h), with its own pointers,
+ * and counted, and no more.
  */
 #include "pipeline.h"
 
@@ -12,62 +11,12 @@
 #include "measure.h"
 #include "pairing.h"
 #include "record.h"
+#include "repeat.h"
 #include "report.h"
 #include "verify.h"
 
 #include <errno.h>
 #include <string.h>
-
-/* All that decide and the site's key look at, besides settings that never change and launches declined by their hook.
- * The context stands for its device. */
-struct question {
-    const struct fuseln_target *target;
-    const struct fuseln_context *context;
-    int64_t rows, cols, out_rows;
-    uint64_t low_bits;
-    int runtime_device;
-    int boundary;
-};
-
-struct answer {
-    struct question question;
-    struct fuseln_plan plan;
-    struct fuseln_site *site;
-    const char *kernel; /* name of plan.kernel[0] */
-};
-
-enum { ANSWERS = 16 };
-
-static _Thread_local struct {
-    struct answer answers[ANSWERS];
-    unsigned generation;
-} memory __attribute__((tls_model("initial-exec")));
-static atomic_uint generation; /* of the process: a fork starts another, whose sites are new */
-
-static inline __attribute__((always_inline)) struct answer *find_place(const struct fuseln_target *target,
-                                                                       const struct fuseln_call *call)
-{
-    uint64_t hash = (uintptr_t)target ^ (uint64_t)call->cols << 20 ^ (uint64_t)call->rows;
-    unsigned now = atomic_load_explicit(&generation, memory_order_relaxed);
-
-    if (__builtin_expect(memory.generation != now, 0)) {
-        memset(&memory, 0, sizeof(memory));
-        memory.generation = now;
-    }
-    struct answer *place = &memory.answers[hash * 0x9e3779b97f4a7c15u >> 60];
-    __asm__("" : "+r"(place)); /* an address, not a sum that is made again for each member */
-    return place;
-}
-
-_Static_assert(ANSWERS == 16, "find_place takes the upper four bits");
-
-static inline bool is_question(const struct question *q, const struct fuseln_launch *launch,
-                               const struct fuseln_call *call, const struct fuseln_context *context)
-{
-    return q->target == launch->target && q->context == context && q->rows == call->rows && q->cols == call->cols &&
-           q->out_rows == call->out_rows && q->low_bits == call->low_bits &&
-           q->runtime_device == launch->runtime_device && q->boundary == launch->boundary;
-}
 
 static struct fuseln_site *find_site(const struct fuseln_launch *launch, const struct fuseln_case *given,
                                      const struct fuseln_plan *plan)
@@ -106,19 +55,12 @@ static void trace(const struct fuseln_site *site, const struct fuseln_launch *la
     fuseln_trace(&event);
 }
 
-/* The name of what was launched: of two kernels the first, unless its sums were there. */
-static inline const char *kernel_name(const struct fuseln_plan *plan, const struct fuseln_slab *sums)
-{
-    return fuseln_variant_name(plan->kernel[sums != NULL]);
-}
-
 static __attribute__((noinline)) void record(const struct fuseln_case *given, struct fuseln_site *site,
-                                             enum fuseln_verdict verdict, const struct fuseln_plan *plan,
-                                             const struct fuseln_slab *sums)
+                                             enum fuseln_verdict verdict, const struct fuseln_plan *plan, int which)
 {
     const bool replaced = verdict == FUSELN_VERDICT_OK;
     const int64_t rows = given->decoded == FUSELN_VERDICT_OK ? given->call->rows : 0;
-    const char *kernel = replaced ? kernel_name(plan, sums) : NULL;
+    const char *kernel = replaced ? fuseln_variant_name(plan->kernel[which]) : NULL;
 
     fuseln_site_record(site, verdict, rows, kernel);
     if (replaced && given->config->trace[0])
@@ -142,28 +84,20 @@ static struct fuseln_case case_of(const struct fuseln_launch *launch, const stru
     };
 }
 
-/* DX, which may make partial sums for its DGAMMA on the way. */
-static __attribute__((noinline)) enum fuseln_verdict
-carry_out_dx(const struct fuseln_launch *launch, struct fuseln_call *call, const struct fuseln_plan *plan,
-             struct fuseln_context *context, struct fuseln_site *site, size_t scratch_bytes)
+static enum fuseln_verdict carry_out(const struct fuseln_launch *launch, struct fuseln_call *call,
+                                     const struct fuseln_plan *plan, struct fuseln_context *context,
+                                     struct fuseln_site *site, const struct fuseln_config *config,
+                                     struct fuseln_slab *sums)
 {
-    struct fuseln_slab *slab;
-    struct fuseln_pending *pending = fuseln_pairing_begin(launch, call, plan, context, site, &slab);
-    const enum fuseln_verdict verdict = fuseln_kernel_launch(context, call, plan, launch->stream, scratch_bytes, slab);
+    struct fuseln_pending *pending = NULL;
 
+    if (fuseln_pairing_makes(call, plan))
+        pending = fuseln_pairing_begin(launch, call, plan, context, site, &sums);
+    const enum fuseln_verdict verdict =
+        fuseln_kernel_launch(context, call, plan, launch->stream, config->scratch_bytes, sums);
     if (pending)
         fuseln_pairing_issued(pending, verdict == FUSELN_VERDICT_OK);
     return verdict;
-}
-
-static inline __attribute__((always_inline)) enum fuseln_verdict
-carry_out(const struct fuseln_launch *launch, struct fuseln_call *call, const struct fuseln_plan *plan,
-          struct fuseln_context *context, struct fuseln_site *site, const struct fuseln_config *config,
-          const struct fuseln_slab *sums)
-{
-    if (plan->scratch_bytes && call->op == FUSELN_OP_DX)
-        return carry_out_dx(launch, call, plan, context, site, config->scratch_bytes);
-    return fuseln_kernel_launch(context, call, plan, launch->stream, config->scratch_bytes, sums);
 }
 
 /* FUSELN_MODE=measure. What is launched follows from what was measured; nothing is remembered. */
@@ -182,85 +116,83 @@ static enum fuseln_verdict run_measured(const struct fuseln_launch *launch, stru
     return verdict;
 }
 
-/* The first launch of its kind in this thread, or one that is declined: decide in full. */
-static __attribute__((noinline)) enum fuseln_course
-run_in_full(const struct fuseln_launch *launch, struct fuseln_call *call, enum fuseln_verdict decoded,
-            enum fuseln_verdict current, struct fuseln_context *context, const struct fuseln_slab *sums)
+static enum fuseln_course run_decided(const struct fuseln_case *given, struct fuseln_call *call,
+                                      struct fuseln_context *context, struct fuseln_slab *sums)
 {
-    const struct fuseln_case given = case_of(launch, call, decoded, current, context);
+    const struct fuseln_launch *launch = given->launch;
     struct fuseln_plan plan;
     /* Else the handle was learnt at the other boundary, which counts it. */
     if (!fuseln_config_hooks((enum fuseln_boundary)launch->boundary))
         return FUSELN_ORIGINAL;
-    enum fuseln_verdict verdict = fuseln_decide(&given, &plan);
-    struct fuseln_site *site = find_site(launch, &given, &plan);
+    enum fuseln_verdict verdict = fuseln_decide(given, &plan);
+    struct fuseln_site *site = find_site(launch, given, &plan);
     bool watch = false;
 
     if (verdict == FUSELN_VERDICT_OK)
-        verdict = fuseln_verify_before(site, launch->target, given.config, &watch);
-    if (verdict == FUSELN_VERDICT_OK && given.config->mode == FUSELN_MODE_MEASURE)
-        verdict = run_measured(launch, call, &plan, context, site, given.config, &watch);
+        verdict = fuseln_verify_before(site, launch->target, given->config, &watch);
+    if (verdict == FUSELN_VERDICT_OK && given->config->mode == FUSELN_MODE_MEASURE)
+        verdict = run_measured(launch, call, &plan, context, site, given->config, &watch);
     else if (verdict == FUSELN_VERDICT_OK) {
-        verdict = carry_out(launch, call, &plan, context, site, given.config, sums);
-        *find_place(launch->target, call) = (struct answer){
-            .question = {launch->target, context, call->rows, call->cols, call->out_rows, call->low_bits,
-                         launch->runtime_device, launch->boundary},
-            .plan = plan,
-            .site = site,
-            .kernel = fuseln_variant_name(plan.kernel[0]),
-        };
+        verdict = carry_out(launch, call, &plan, context, site, given->config, sums);
+        if (verdict == FUSELN_VERDICT_OK && !given->config->trace[0])
+            fuseln_repeat_keep(launch, call, &plan, context, site);
     }
-    record(&given, site, verdict, &plan, sums);
+    record(given, site, verdict, &plan, sums != NULL);
     return verdict == FUSELN_VERDICT_OK ? FUSELN_REPLACED : watch ? FUSELN_WATCHED : FUSELN_ORIGINAL;
 }
 
-/* A launch like an earlier one. */
-static inline __attribute__((always_inline)) enum fuseln_course
-run_known(const struct fuseln_launch *launch, struct fuseln_call *call, struct fuseln_context *context,
-          const struct fuseln_config *config, const struct answer *answer, const struct fuseln_slab *sums)
+/* The first launch of its kind in this thread, or one that is not replaced. */
+static __attribute__((noinline)) enum fuseln_course run_first(const struct fuseln_launch *launch)
 {
-    struct fuseln_site *const site = answer->site;
-    const char *const kernel = sums ? kernel_name(&answer->plan, sums) : answer->kernel;
-    const enum fuseln_verdict verdict = carry_out(launch, call, &answer->plan, context, site, config, sums);
+    struct fuseln_call call;
+    struct fuseln_context *context = NULL;
+    const enum fuseln_verdict decoded = fuseln_decode(launch, &call), current = fuseln_context_current(&context);
+    const struct fuseln_case given = case_of(launch, &call, decoded, current, context);
+    const bool known = decoded == FUSELN_VERDICT_OK && launch->declined == FUSELN_VERDICT_OK;
+    struct fuseln_sums sums = {NULL, NULL};
 
-    if (__builtin_expect(verdict != FUSELN_VERDICT_OK || config->trace[0], 0)) {
-        const struct fuseln_case given = case_of(launch, call, FUSELN_VERDICT_OK, FUSELN_VERDICT_OK, context);
-        record(&given, site, verdict, &answer->plan, sums);
-        return verdict == FUSELN_VERDICT_OK ? FUSELN_REPLACED : FUSELN_ORIGINAL;
-    }
-    fuseln_site_substitute(site, call->rows, kernel);
-    fuseln_report_tick(true);
-    return FUSELN_REPLACED;
+    if (fuseln_pairing_any()) /* perhaps this launch's */
+        sums = fuseln_pairing_meet(launch, known ? &call : NULL, current == FUSELN_VERDICT_OK ? context : NULL);
+    const enum fuseln_course course = run_decided(&given, &call, context, sums.slab);
+    if (sums.site)
+        fuseln_pairing_used(&sums, course == FUSELN_REPLACED ? FUSELN_PAIRING_PAIRED : FUSELN_PAIRING_FAILED);
+    return course;
 }
 
-static inline __attribute__((always_inline)) enum fuseln_course
-replace(const struct fuseln_launch *launch, struct fuseln_call *call, enum fuseln_verdict decoded,
-        enum fuseln_verdict current, struct fuseln_context *context, const struct fuseln_config *config,
-        const struct fuseln_slab *sums)
+/* A launch like an earlier one: launched and counted, and no more. */
+static inline __attribute__((always_inline)) enum fuseln_course run_again(const struct fuseln_launch *launch,
+                                                                          struct fuseln_repeat *entry)
 {
-    if (decoded == FUSELN_VERDICT_OK && current == FUSELN_VERDICT_OK && launch->declined == FUSELN_VERDICT_OK) {
-        const struct answer *answer = find_place(launch->target, call);
-        if (is_question(&answer->question, launch, call, context))
-            return run_known(launch, call, context, config, answer, sums);
+    const bool sums = fuseln_pairing_any() || fuseln_pairing_makes(&entry->call, &entry->plan);
+    int which = 0;
+    const enum fuseln_verdict verdict =
+        __builtin_expect(sums, 0) ? fuseln_pairing_launch(launch, entry, &which) : fuseln_repeat_launch(launch, entry);
+    if (__builtin_expect(verdict != FUSELN_VERDICT_OK, 0)) {
+        const struct fuseln_case given =
+            case_of(launch, &entry->call, FUSELN_VERDICT_OK, FUSELN_VERDICT_OK, entry->context);
+        record(&given, entry->site, verdict, &entry->plan, which);
+        return FUSELN_ORIGINAL;
     }
-    return run_in_full(launch, call, decoded, current, context, sums);
+    fuseln_site_substitute(entry->site, entry->names[which]);
+    if (entry->reported)
+        fuseln_report_tick_wanted(true);
+    return FUSELN_REPLACED;
 }
 
 static inline __attribute__((always_inline)) enum fuseln_course run(const struct fuseln_launch *launch)
 {
-    struct fuseln_call call;
-    struct fuseln_sums sums = {NULL, NULL};
-    const enum fuseln_verdict decoded = fuseln_decode(launch, &call);
-    struct fuseln_context *context = NULL;
-    const enum fuseln_verdict current = fuseln_context_current(&context);
+    struct fuseln_repeats *const repeats = fuseln_repeats;
 
-    if (fuseln_pairing_any()) /* perhaps this launch's */
-        sums = fuseln_pairing_meet(launch,
-                                   decoded == FUSELN_VERDICT_OK && launch->declined == FUSELN_VERDICT_OK ? &call : NULL,
-                                   current == FUSELN_VERDICT_OK ? context : NULL);
-    const enum fuseln_course course = replace(launch, &call, decoded, current, context, fuseln_config_get(), sums.slab);
-    if (__builtin_expect(sums.site != NULL, 0))
-        fuseln_pairing_used(&sums, course == FUSELN_REPLACED ? FUSELN_PAIRING_PAIRED : FUSELN_PAIRING_FAILED);
+    if (__builtin_expect(!repeats || repeats->busy, 0))
+        return run_first(launch);
+    repeats->busy = true;
+    struct fuseln_repeat *const entry = fuseln_repeat_find(repeats, launch);
+    if (__builtin_expect(!entry, 0)) {
+        repeats->busy = false;
+        return run_first(launch);
+    }
+    const enum fuseln_course course = run_again(launch, entry);
+    repeats->busy = false;
     return course;
 }
 
@@ -286,9 +218,4 @@ void fuseln_pipeline_after(const struct fuseln_launch *launch)
     if (!fuseln_measure_after(launch->stream, true) && fuseln_decide(&given, &plan) == FUSELN_VERDICT_OK)
         fuseln_verify_after(find_site(launch, &given, &plan), &call, context, launch->stream, given.config);
     errno = saved_errno;
-}
-
-void fuseln_pipeline_after_fork(void)
-{
-    atomic_fetch_add_explicit(&generation, 1, memory_order_relaxed);
 }

@@ -1,6 +1,6 @@
 /*
- * What happens to a recognised launch: find (the hook did) > decode > decide > launch > record, on the caller's
- * stack, without allocation or lock.
+ * What happens to a recognised launch: find (the hook did) > decode > decide > launch > record, without allocation or
+ * lock; for one like an earlier one of the same thread, all but deciding (repeat.h).
  */
 #ifndef FUSELN_PIPELINE_H
 #define FUSELN_PIPELINE_H
@@ -19,8 +19,5 @@ enum fuseln_course {
  */
 enum fuseln_course fuseln_pipeline_run(const struct fuseln_launch *launch);
 void fuseln_pipeline_after(const struct fuseln_launch *launch);
-
-/* In the child after fork: what a thread remembered of earlier launches is forgotten. Async-signal-safe. */
-void fuseln_pipeline_after_fork(void);
 
 #endif

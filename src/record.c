@@ -135,7 +135,7 @@ struct fuseln_site *fuseln_site_get(const struct fuseln_site_key *key, bool *ret
 }
 
 /* The first rows are kept before the others: whoever finds rows between least and most has nothing to add. */
-void fuseln_site_widen(struct fuseln_site *site, int64_t rows)
+static void site_widen(struct fuseln_site *site, int64_t rows)
 {
     int64_t none = -1, least = atomic_load(&site->rows_min), most = atomic_load(&site->rows_max);
     atomic_compare_exchange_strong(&site->rows_first, &none, rows);
@@ -147,13 +147,9 @@ void fuseln_site_widen(struct fuseln_site *site, int64_t rows)
 
 void fuseln_site_record(struct fuseln_site *site, enum fuseln_verdict verdict, int64_t rows, const char *kernel)
 {
-    if (verdict == FUSELN_VERDICT_OK && kernel) {
-        fuseln_site_substitute(site, rows, kernel);
-        return;
-    }
-    fuseln_site_widen(site, rows);
+    site_widen(site, rows);
     if (verdict == FUSELN_VERDICT_OK)
-        atomic_fetch_add_explicit(&site->substituted, 1, memory_order_relaxed);
+        fuseln_site_substitute(site, kernel);
     else
         atomic_fetch_add_explicit(&site->passed[verdict], 1, memory_order_relaxed);
 }

@@ -74,14 +74,9 @@ uint64_t fuseln_record_launches(void);
 struct fuseln_site *fuseln_site_get(const struct fuseln_site_key *key, bool *ret_new);
 /* One launch at site ended with this verdict; kernel is our kernel's name when OK, else NULL. Thread-safe. */
 void fuseln_site_record(struct fuseln_site *site, enum fuseln_verdict verdict, int64_t rows, const char *kernel);
-void fuseln_site_widen(struct fuseln_site *site, int64_t rows);
-/* The same for a launch that was replaced. Most have as many rows as others before them. */
-static inline void fuseln_site_substitute(struct fuseln_site *site, int64_t rows, const char *kernel)
+/* The same for a launch that was replaced, of as many rows as one before it. */
+static inline void fuseln_site_substitute(struct fuseln_site *site, const char *kernel)
 {
-    if (__builtin_expect(rows < atomic_load_explicit(&site->rows_min, memory_order_relaxed) ||
-                             rows > atomic_load_explicit(&site->rows_max, memory_order_relaxed),
-                         0))
-        fuseln_site_widen(site, rows);
     atomic_fetch_add_explicit(&site->substituted, 1, memory_order_relaxed);
     atomic_store_explicit(&site->kernel, kernel, memory_order_release);
 }

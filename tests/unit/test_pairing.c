@@ -1,10 +1,12 @@
 /*
  * Pending partial sums: who gets them, what makes them be forgotten, who owns their memory when. Streams, contexts and
- * slabs are stand-ins. Streams are numbers; of 99 no memory can be had. Stream 2 is each thread's own.
+ * slabs are stand-ins. Streams are numbers; of 99 no memory can be had. Stream 2 is each thread's own. All is tried by
+ * the parts of a launch, and by fuseln_pairing_launch, which makes them one.
  */
 #include "pairing.h"
 
 #include "log.h"
+#include "repeat.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -14,13 +16,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-struct fuseln_slab {
-    atomic_int owners;
-};
-struct fuseln_context {
-    int unused;
-};
 
 static void *stream_of(uintptr_t number)
 {
@@ -56,9 +51,9 @@ enum fuseln_verdict fuseln_slab_get(struct fuseln_context *context, void *stream
     if (stream_of(99) == stream)
         return FUSELN_VERDICT_CONTEXT;
     for (size_t i = 0; i < SLABS && !atomic_load(&no_memory); i++) {
-        int none = 0;
+        unsigned none = 0;
         *ret_slab = &slabs[i];
-        if (atomic_compare_exchange_strong(&slabs[i].owners, &none, 1))
+        if (atomic_compare_exchange_strong(&slabs[i].state, &none, 1))
             return FUSELN_VERDICT_OK;
     }
     return FUSELN_VERDICT_SCRATCH;
@@ -67,7 +62,7 @@ enum fuseln_verdict fuseln_slab_get(struct fuseln_context *context, void *stream
 static atomic_int given_wrongly;
 void fuseln_slab_give(struct fuseln_slab *slab)
 {
-    if (atomic_fetch_sub(&slab->owners, 1) != 1)
+    if (atomic_fetch_sub(&slab->state, 1) != 1)
         atomic_fetch_add(&given_wrongly, 1);
 }
 
@@ -106,11 +101,76 @@ static struct fuseln_call call_of(enum fuseln_op op)
     return call;
 }
 
+/* Our launches. The partial sums of the last one in this thread, and whether the driver refuses it. */
+static _Thread_local void *partials;
+static bool whole, original;
+
+static CUresult launch_kernel(CUfunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
+                              unsigned block_y, unsigned block_z, unsigned smem_bytes, CUstream stream, void **params,
+                              void **extra)
+{
+    (void)function, (void)grid_x, (void)grid_y, (void)grid_z, (void)block_x, (void)block_y, (void)block_z;
+    (void)smem_bytes, (void)stream, (void)extra;
+    partials = ((struct fuseln_ln_params *)params[0])->partials;
+    return original && grid_x == 1 ? CUDA_ERROR_NOT_SUPPORTED : CUDA_SUCCESS;
+}
+static const struct fuseln_driver driver = {.launch_kernel = launch_kernel};
+_Atomic(const struct fuseln_driver *) fuseln_driver_published = &driver;
+
+enum fuseln_verdict fuseln_kernel_refused(struct fuseln_context *context, const struct fuseln_plan *refused, int which,
+                                          CUstream stream, CUresult result)
+{
+    (void)context, (void)refused, (void)which, (void)stream, (void)result;
+    return FUSELN_VERDICT_REFUSED;
+}
+
+enum fuseln_verdict fuseln_kernel_launch(struct fuseln_context *context, struct fuseln_call *call,
+                                         const struct fuseln_plan *alone, void *stream, size_t scratch_limit,
+                                         const struct fuseln_slab *sums)
+{
+    (void)context, (void)call, (void)alone, (void)stream, (void)scratch_limit;
+    assert_null(sums);
+    partials = NULL;
+    return original ? FUSELN_VERDICT_REFUSED : FUSELN_VERDICT_OK;
+}
+
+void fuseln_call_restrict(struct fuseln_call *call)
+{
+    (void)call;
+    fail();
+}
+
+static struct fuseln_slab *slab_at(const void *address)
+{
+    return address ? &slabs[(uintptr_t)address - 1] : NULL;
+}
+
+/* By fuseln_pairing_launch. */
+static struct fuseln_slab *launch_whole(const struct fuseln_launch *launch, const struct fuseln_call *call)
+{
+    static const _Atomic uintptr_t known = 1000;
+    static const struct fuseln_variant *const reduction = (const struct fuseln_variant *)1;
+    struct fuseln_repeat entry = {
+        .context = current, .site = &site, .plan = plan, .functions = {&known, &known}, .call = *call};
+    int which = 0;
+
+    if (call->op == FUSELN_OP_DGAMMA)
+        entry.plan.kernel[1] = reduction;
+    entry.plan.grid[1] = 1;
+    const enum fuseln_verdict verdict = fuseln_pairing_launch(launch, &entry, &which);
+    if (which == 1)
+        assert_non_null(partials);
+    assert_int_equal(verdict == FUSELN_VERDICT_OK, call->op == FUSELN_OP_DX || !original);
+    return slab_at(partials);
+}
+
 /* DX on this stream. The slab of its sums, or NULL. */
 static struct fuseln_slab *make(const struct fuseln_call *call, uintptr_t stream)
 {
     const struct fuseln_launch launch = {.target = &dx, .stream = stream_of(stream)};
     struct fuseln_slab *slab;
+    if (whole)
+        return launch_whole(&launch, call);
     if (fuseln_pairing_any())
         assert_null(fuseln_pairing_meet(&launch, call, current).slab);
     struct fuseln_pending *pending = fuseln_pairing_begin(&launch, call, &plan, current, &site, &slab);
@@ -119,13 +179,13 @@ static struct fuseln_slab *make(const struct fuseln_call *call, uintptr_t stream
     return slab;
 }
 
-static bool original; /* the other half is not replaced */
-
-/* The launch of the other half: the slab that it finds, given back. */
+/* The launch of the other half, whose original is launched if that is so: the slab that it finds, given back. */
 static struct fuseln_slab *use(const struct fuseln_target *target, const struct fuseln_call *call, uintptr_t stream)
 {
     const struct fuseln_launch launch = {.target = target, .stream = stream_of(stream)};
     struct fuseln_sums sums = {NULL, NULL};
+    if (whole && call && call->op == FUSELN_OP_DGAMMA)
+        return launch_whole(&launch, call);
     if (fuseln_pairing_any())
         sums = fuseln_pairing_meet(&launch, call, current);
     if (sums.site)
@@ -145,6 +205,8 @@ static int set_up(void **state)
     fuseln_pairing_after_fork();
     memset(&site, 0, sizeof site);
     memset(slabs, 0, sizeof slabs);
+    for (size_t i = 0; i < SLABS; i++)
+        slabs[i].address = i + 1;
     atomic_store(&given_wrongly, 0);
     atomic_store(&no_memory, false);
     atomic_store(&in_capture, false);
@@ -158,7 +220,7 @@ static int tear_down(void **state)
     (void)state;
     fuseln_pairing_forget_all();
     for (size_t i = 0; i < SLABS; i++)
-        assert_int_equal(slabs[i].owners, 0);
+        assert_int_equal(slabs[i].state, 0);
     assert_int_equal(given_wrongly, 0);
     assert_int_equal(fuseln_pairing_count, 0);
     return 0;
@@ -171,9 +233,9 @@ static void the_partner_gets_the_sums_once(void **state)
         struct fuseln_slab *slab = make(&gradient, 5);
         assert_non_null(slab);
         assert_true(fuseln_pairing_any());
-        assert_int_equal(slab->owners, 1);
+        assert_int_equal(slab->state, 1);
         assert_ptr_equal(use_dgamma(5), slab);
-        assert_int_equal(slab->owners, 0);
+        assert_int_equal(slab->state, 0);
         assert_null(use_dgamma(5));
     }
     assert_int_equal(site.sums[FUSELN_PAIRING_PAIRED], 100);
@@ -339,9 +401,9 @@ static void memory_stays_owned_until_dx_is_launched(void **state)
         assert_non_null(slab);
         assert_null(use_dgamma(6)); /* nobody finds it before */
         fuseln_pairing_notice();
-        assert_int_equal(slab->owners, 1);
+        assert_int_equal(slab->state, 1);
         fuseln_pairing_issued(pending, launched);
-        assert_int_equal(slab->owners, 0);
+        assert_int_equal(slab->state, 0);
         assert_null(use_dgamma(5));
         site.alone = 0;
     }
@@ -353,10 +415,10 @@ static void memory_stays_owned_until_dx_is_launched(void **state)
     pthread_join(thread, NULL);
     assert_null(elsewhere.found); /* its partner neither */
     fuseln_pairing_issued(pending, true);
-    assert_int_equal(slab->owners, 0);
+    assert_int_equal(slab->state, 0);
     pending = fuseln_pairing_begin(&launch, &gradient, &plan, current, &site, &slab);
     fuseln_pairing_issued(pending, false); /* DX was refused */
-    assert_int_equal(slab->owners, 0);
+    assert_int_equal(slab->state, 0);
     assert_null(use_dgamma(5));
     assert_int_equal(site.sums[FUSELN_PAIRING_FAILED], 1);
     assert_int_equal(site.sums[FUSELN_PAIRING_LAUNCH], 3);
@@ -493,6 +555,7 @@ static void threads_never_share_memory(void **state)
 {
     (void)state;
     pthread_t threads[THREADS];
+    atomic_store(&pairs_made, 0);
     for (uintptr_t i = 0; i < THREADS; i++)
         pthread_create(&threads[i], NULL, storm, (void *)i);
     for (int i = 0; i < THREADS; i++)
@@ -526,7 +589,10 @@ int main(void)
         TEST(what_must_not_pair_does_not),
         TEST(more_than_the_table_holds_run_alone),
         TEST(threads_never_share_memory),
-        TEST(an_unknown_function_switches_pairing_off),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest last[] = {TEST(an_unknown_function_switches_pairing_off)};
+    int failed = cmocka_run_group_tests_name("by its parts", tests, NULL, NULL);
+    whole = true;
+    failed += cmocka_run_group_tests_name("whole", tests, NULL, NULL);
+    return failed + cmocka_run_group_tests_name("last", last, NULL, NULL);
 }
