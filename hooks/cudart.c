@@ -72,10 +72,10 @@ _Static_assert(sizeof(struct last_arguments) == sizeof(size_t) + sizeof(void *),
 typedef int launch_function(LAUNCH_PARAMETERS);
 typedef int launch_ex_function(const struct launch_config *config, const void *function, void **args);
 
-/* A launch that we know, and what else the original needs. */
+/* A launch that is looked at, and what else the original needs. */
 struct seen {
     struct fuseln_launch launch;
-    const void *function;
+    const void *function, *caller;
     const struct last_arguments *last;
 };
 
@@ -88,8 +88,9 @@ static inline void set_geometry(unsigned ret_dim[3], uint64_t xy, uint64_t z)
 /* The original, watched if it is to be. Kept out of line, with all it needs in memory: what is replaced does not pay.
  */
 static __attribute__((noinline)) int launch_original(const struct seen *seen, enum fuseln_course course,
-                                                     launch_function *real)
+                                                     enum fuseln_node node, enum fuseln_real which)
 {
+    launch_function *real = (launch_function *)fuseln_real(node, which, seen->caller);
     uint64_t grid_xy, block_xy;
     memcpy(&grid_xy, seen->launch.grid, sizeof grid_xy);
     memcpy(&block_xy, seen->launch.block, sizeof block_xy);
@@ -109,8 +110,6 @@ static inline __attribute__((always_inline)) int look_closer(enum fuseln_node no
                                                              uint64_t block_z, void **args,
                                                              const struct last_arguments *last)
 {
-    const void *const caller = fuseln_thread_counter.caller;
-    enum fuseln_course course = FUSELN_ORIGINAL;
     void *stream;
     struct seen seen; /* filled member by member: first cleared, it would cost twice */
 
@@ -122,22 +121,22 @@ static inline __attribute__((always_inline)) int look_closer(enum fuseln_node no
     seen.launch.declined = declined;
     seen.launch.boundary = FUSELN_BOUNDARY_RUNTIME;
     seen.function = function;
+    seen.caller = fuseln_thread_counter.caller;
     seen.last = last;
     __asm__("" ::"r"(&seen) : "memory"); /* stored by now: else they wait in registers, which are saved for it */
-    const struct fuseln_target *const target = fuseln_registry_find(function);
-    seen.launch.target = target;
+    seen.launch.target = fuseln_registry_find(function);
     fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME);
-    if (__builtin_expect(target != NULL, 1))
-        course = run(&seen.launch, fuseln_real(node, FUSELN_REAL_GET_DEVICE, caller));
-    else
+    if (__builtin_expect(!seen.launch.target, 0)) {
         fuseln_pairing_foreign(seen.launch.stream);
-    return course == FUSELN_REPLACED
-               ? 0
-               : launch_original(&seen, course, (launch_function *)fuseln_real(node, which, caller));
+        return launch_original(&seen, FUSELN_ORIGINAL, node, which);
+    }
+    const enum fuseln_course course = run(&seen.launch, fuseln_real(node, FUSELN_REAL_GET_DEVICE, seen.caller));
+    return __builtin_expect(course == FUSELN_REPLACED, 1) ? 0 : launch_original(&seen, course, node, which);
 }
 
-static int launch_ex(enum fuseln_node node, enum fuseln_real which, const struct launch_config *config,
-                     const void *function, void **args, const void *caller)
+static __attribute__((noinline)) int launch_ex(enum fuseln_node node, enum fuseln_real which,
+                                               const struct launch_config *config, const void *function, void **args,
+                                               const void *caller)
 {
     const struct fuseln_target *target = fuseln_registry_find(function);
     launch_ex_function *real = (launch_ex_function *)fuseln_real(node, which, caller);
@@ -214,9 +213,12 @@ static int entry_point(int rc, const char *name, void **ret_function, const void
     EXPORT(suffix, name, version)                                                                                     \
     int fuseln_##suffix##_##name(LAUNCH_PARAMETERS)                                                                   \
     {                                                                                                                 \
-        launch_function *real = (launch_function *)fuseln_real_known(FUSELN_NODE_##suffix, FUSELN_REAL_##id);         \
-        if (real && passes(function, FUSELN_BOUNDARY_RUNTIME))                                                        \
+        launch_function *real;                                                                                        \
+        if (passes(function) &&                                                                                       \
+            (real = (launch_function *)fuseln_real_known(FUSELN_NODE_##suffix, FUSELN_REAL_##id))) {                  \
+            fuseln_record_launch_joined(FUSELN_BOUNDARY_RUNTIME);                                                     \
             return real(LAUNCH_ARGUMENTS);                                                                            \
+        }                                                                                                             \
         fuseln_thread_counter.caller = __builtin_return_address(0);                                                   \
         return seen_##suffix##_##name(LAUNCH_ARGUMENTS);                                                              \
     }
@@ -226,6 +228,12 @@ static int entry_point(int rc, const char *name, void **ret_function, const void
     EXPORT(suffix, name, version)                                                                                      \
     int fuseln_##suffix##_##name(const struct launch_config *config, const void *function, void **args)                \
     {                                                                                                                  \
+        launch_ex_function *real;                                                                                      \
+        if (passes(function) &&                                                                                        \
+            (real = (launch_ex_function *)fuseln_real_known(FUSELN_NODE_##suffix, FUSELN_REAL_##id))) {                \
+            fuseln_record_launch_joined(FUSELN_BOUNDARY_RUNTIME);                                                      \
+            return real(config, function, args);                                                                       \
+        }                                                                                                              \
         return launch_ex(FUSELN_NODE_##suffix, FUSELN_REAL_##id, config, function, args, __builtin_return_address(0)); \
     }
 

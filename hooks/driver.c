@@ -169,15 +169,17 @@ static inline __attribute__((always_inline)) int launch(launch_function *real, b
                                                         unsigned block_x, unsigned block_y, unsigned block_z,
                                                         unsigned smem_bytes, void *stream, void **args, void **extra)
 {
-    if (!linked && !fuseln_thread_counter.nested && passes(function, FUSELN_BOUNDARY_DRIVER))
+    if (!linked && !fuseln_thread_counter.nested && passes(function)) {
+        fuseln_record_launch_joined(FUSELN_BOUNDARY_DRIVER);
         return real(function, grid_x, grid_y, grid_z, block_x, block_y, block_z, smem_bytes, stream, args, extra);
+    }
     return launch_seen(real, linked, ptsz, function, grid_x, grid_y, grid_z, block_x, block_y, block_z, smem_bytes,
                        stream, args, extra);
 }
 
-static inline __attribute__((always_inline)) int launch_ex(launch_ex_function *real, bool linked, bool ptsz,
-                                                           const struct launch_config *config, void *function,
-                                                           void **args, void **extra)
+static __attribute__((noinline)) int launch_ex_seen(launch_ex_function *real, bool linked, bool ptsz,
+                                                    const struct launch_config *config, void *function, void **args,
+                                                    void **extra)
 {
     const struct fuseln_target *target = is_outermost() ? fuseln_registry_find(function) : NULL;
 
@@ -193,6 +195,17 @@ static inline __attribute__((always_inline)) int launch_ex(launch_ex_function *r
         fuseln_pairing_foreign(PER_THREAD(ptsz, config->stream));
     }
     PASS_ON(linked, real(config, function, args, extra));
+}
+
+static inline __attribute__((always_inline)) int launch_ex(launch_ex_function *real, bool linked, bool ptsz,
+                                                           const struct launch_config *config, void *function,
+                                                           void **args, void **extra)
+{
+    if (!linked && !fuseln_thread_counter.nested && passes(function)) {
+        fuseln_record_launch_joined(FUSELN_BOUNDARY_DRIVER);
+        return real(config, function, args, extra);
+    }
+    return launch_ex_seen(real, linked, ptsz, config, function, args, extra);
 }
 
 static inline __attribute__((always_inline)) int launch_cooperative(cooperative_function *real, bool linked, bool ptsz,

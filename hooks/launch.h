@@ -16,16 +16,13 @@ struct fuseln_attribute { /* cudaLaunchAttribute, CUlaunchAttribute */
 _Static_assert(sizeof(struct fuseln_attribute) == 72, "CUlaunchAttribute");
 
 /*
- * A launch that is not ours and changes nothing that is pending, as nearly all are: it is counted, and the hook has no
- * more to do than to jump to the real function. False: it has to look closer, and counts itself.
+ * Is this a launch that is not ours and changes nothing that is pending, as nearly all are? It is only to be counted
+ * then (fuseln_record_launch_joined). Else the hook has to look closer.
  */
-static inline __attribute__((always_inline)) bool passes(const void *function, enum fuseln_boundary boundary)
+static inline __attribute__((always_inline)) bool passes(const void *function)
 {
-    if (__builtin_expect(fuseln_registry_may_hold(function) || !fuseln_thread_counter.joined || fuseln_pairing_any(),
-                         0))
-        return false;
-    fuseln_record_launch_joined(boundary);
-    return true;
+    return __builtin_expect(!fuseln_registry_may_hold(function), 1) && fuseln_thread_counter.joined &&
+           !fuseln_pairing_any();
 }
 
 /* Programmatic serialisation only lets a kernel start earlier: dropping it is safe. Everything else is not ours. */
