@@ -39,4 +39,19 @@ static inline uint64_t fuseln_context_id(void)
     return driver && driver->ctx_get_id(NULL, &id) == CUDA_SUCCESS ? id + 1 : 0;
 }
 
+/* fuseln_slab_take for a stream of which nothing was asked yet. OK, CAPTURE, CONTEXT (it has no id) or SCRATCH. Two
+ * driver queries. */
+static inline enum fuseln_verdict fuseln_slab_get(struct fuseln_context *context, void *stream, size_t bytes,
+                                                  size_t limit, struct fuseln_slab **ret_slab)
+{
+    const struct fuseln_driver *driver = fuseln_driver_known();
+    unsigned long long id;
+    if (fuseln_driver_capturing(driver, (CUstream)stream))
+        return FUSELN_VERDICT_CAPTURE;
+    if (driver->stream_get_id((CUstream)stream, &id) != CUDA_SUCCESS)
+        return FUSELN_VERDICT_CONTEXT;
+    *ret_slab = fuseln_slab_take(context, id, bytes, limit);
+    return *ret_slab ? FUSELN_VERDICT_OK : FUSELN_VERDICT_SCRATCH;
+}
+
 #endif

@@ -79,10 +79,6 @@ enum fuseln_verdict fuseln_kernel_stream(void *stream, unsigned long long *ret_i
 struct fuseln_slab;
 struct fuseln_slab *fuseln_slab_take(struct fuseln_context *context, uint64_t stream_id, size_t bytes, size_t limit);
 void fuseln_slab_give(struct fuseln_slab *slab);
-/* The same for a stream of which nothing was asked yet. OK, CAPTURE, CONTEXT (it has no id) or SCRATCH. Two driver
- * queries. */
-enum fuseln_verdict fuseln_slab_get(struct fuseln_context *context, void *stream, size_t bytes, size_t limit,
-                                    struct fuseln_slab **ret_slab);
 
 /*
  * Launch a plan on stream (a CUstream; 0 legacy default, 2 per-thread default). Never synchronises; allocates and

@@ -16,8 +16,7 @@ static atomic_uint slabs_used;
 static inline struct fuseln_slab *slab_find(uint64_t context_id, uint64_t stream_id, size_t bytes)
 {
     const unsigned used = atomic_load_explicit(&slabs_used, memory_order_acquire);
-    for (unsigned i = 0; i < used && i < SLABS_MAX; i++) {
-        struct fuseln_slab *slab = &slabs[i];
+    for (struct fuseln_slab *slab = slabs, *const end = slab + used; slab != end; slab++) {
         unsigned state = FREE;
         if (atomic_load_explicit(&slab->state, memory_order_acquire) == FREE && slab->context_id == context_id &&
             slab->stream_id == stream_id && slab->bytes >= bytes &&
@@ -103,29 +102,10 @@ static __attribute__((noinline)) struct fuseln_slab *slab_add(struct fuseln_cont
     return slab;
 }
 
-/* fuseln_slab_take, inline for fuseln_slab_get: each pair comes by there. */
-static inline struct fuseln_slab *take(struct fuseln_context *context, uint64_t stream_id, size_t bytes, size_t limit)
-{
-    struct fuseln_slab *slab = slab_find(atomic_load_explicit(&context->id, memory_order_relaxed), stream_id, bytes);
-    return slab ? slab : slab_add(context, stream_id, bytes, limit);
-}
-
 struct fuseln_slab *fuseln_slab_take(struct fuseln_context *context, uint64_t stream_id, size_t bytes, size_t limit)
 {
-    return take(context, stream_id, bytes, limit);
-}
-
-enum fuseln_verdict fuseln_slab_get(struct fuseln_context *context, void *stream, size_t bytes, size_t limit,
-                                    struct fuseln_slab **ret_slab)
-{
-    const struct fuseln_driver *driver = fuseln_driver_known();
-    unsigned long long stream_id;
-    if (fuseln_driver_capturing(driver, (CUstream)stream))
-        return FUSELN_VERDICT_CAPTURE;
-    if (driver->stream_get_id((CUstream)stream, &stream_id) != CUDA_SUCCESS)
-        return FUSELN_VERDICT_CONTEXT;
-    *ret_slab = take(context, stream_id, bytes, limit);
-    return *ret_slab ? FUSELN_VERDICT_OK : FUSELN_VERDICT_SCRATCH;
+    struct fuseln_slab *slab = slab_find(atomic_load_explicit(&context->id, memory_order_relaxed), stream_id, bytes);
+    return __builtin_expect(slab != NULL, 1) ? slab : slab_add(context, stream_id, bytes, limit);
 }
 
 void fuseln_slab_give(struct fuseln_slab *slab)

@@ -291,10 +291,10 @@ INLINE struct fuseln_pending *fuseln_pairing_begin(const struct fuseln_launch *l
 INLINE void fuseln_pairing_issued(struct fuseln_pending *pending, bool launched)
 {
     uint64_t state = atomic_load_explicit(&pending->state, memory_order_acquire);
-    struct fuseln_slab *slab = GET(pending, slab);
 
     if (phase_of(state) == ARMED && launched && turn(pending, &state, READY))
         return;
+    struct fuseln_slab *slab = GET(pending, slab);
     if (phase_of(state) == ARMED && turn(pending, &state, CLAIMED) && slab)
         count(GET(pending, site), FUSELN_PAIRING_FAILED);
     if (slab) /* else it was forgotten meanwhile, and counted */
@@ -302,8 +302,7 @@ INLINE void fuseln_pairing_issued(struct fuseln_pending *pending, bool launched)
     release(pending);
 }
 
-static inline __attribute__((always_inline)) enum fuseln_verdict launch_dx(const struct fuseln_launch *launch,
-                                                                           struct fuseln_repeat *entry)
+enum fuseln_verdict fuseln_pairing_launch_dx(const struct fuseln_launch *launch, struct fuseln_repeat *entry)
 {
     struct fuseln_slab *slab;
     struct fuseln_pending *pending =
@@ -317,12 +316,10 @@ static inline __attribute__((always_inline)) enum fuseln_verdict launch_dx(const
 enum fuseln_verdict fuseln_pairing_launch(const struct fuseln_launch *launch, struct fuseln_repeat *entry,
                                           int *ret_which)
 {
-    struct fuseln_sums sums = {NULL, NULL};
+    const struct fuseln_sums sums = fuseln_pairing_meet(launch, &entry->call, entry->context);
 
-    if (fuseln_pairing_any()) /* perhaps this launch's */
-        sums = fuseln_pairing_meet(launch, &entry->call, entry->context);
     if (fuseln_pairing_makes(&entry->call, &entry->plan))
-        return launch_dx(launch, entry);
+        return fuseln_pairing_launch_dx(launch, entry);
     *ret_which = sums.slab != NULL;
     const enum fuseln_verdict verdict =
         sums.slab ? fuseln_repeat_issue(launch, entry, 1, sums.slab) : fuseln_repeat_launch(launch, entry);

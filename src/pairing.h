@@ -81,9 +81,10 @@ struct fuseln_pending *fuseln_pairing_begin(const struct fuseln_launch *launch, 
 /* DX was launched, or refused. */
 void fuseln_pairing_issued(struct fuseln_pending *pending, bool launched);
 
+/* All of the above for a launch like an earlier one, as fuseln_repeat_launch: a DX that can make sums, where nothing is
+ * pending; any launch, where something is. *ret_which: the kernel that was launched, or the first of two. */
 struct fuseln_repeat;
-/* A launch that may use or make partial sums, as fuseln_repeat_launch: all of the above. *ret_which: the kernel that
- * was launched, or the first of two. */
+enum fuseln_verdict fuseln_pairing_launch_dx(const struct fuseln_launch *launch, struct fuseln_repeat *entry);
 enum fuseln_verdict fuseln_pairing_launch(const struct fuseln_launch *launch, struct fuseln_repeat *entry,
                                           int *ret_which);
 

@@ -163,10 +163,11 @@ static __attribute__((noinline)) enum fuseln_course run_first(const struct fusel
 static inline __attribute__((always_inline)) enum fuseln_course run_again(const struct fuseln_launch *launch,
                                                                           struct fuseln_repeat *entry)
 {
-    const bool sums = fuseln_pairing_any() || fuseln_pairing_makes(&entry->call, &entry->plan);
     int which = 0;
     const enum fuseln_verdict verdict =
-        __builtin_expect(sums, 0) ? fuseln_pairing_launch(launch, entry, &which) : fuseln_repeat_launch(launch, entry);
+        fuseln_pairing_any() /* perhaps this launch's */   ? fuseln_pairing_launch(launch, entry, &which)
+        : fuseln_pairing_makes(&entry->call, &entry->plan) ? fuseln_pairing_launch_dx(launch, entry)
+                                                           : fuseln_repeat_launch(launch, entry);
     if (__builtin_expect(verdict != FUSELN_VERDICT_OK, 0)) {
         const struct fuseln_case given =
             case_of(launch, &entry->call, FUSELN_VERDICT_OK, FUSELN_VERDICT_OK, entry->context);

@@ -1,6 +1,6 @@
 /*
  * Pending partial sums: who gets them, what makes them be forgotten, who owns their memory when. Streams, contexts and
- * slabs are stand-ins. Streams are numbers; of 99 no memory can be had. Stream 2 is each thread's own. All is tried by
+ * slabs are stand-ins. Streams are numbers; 99 has no id. Stream 2 is each thread's own. All is tried by
  * the parts of a launch, and by fuseln_pairing_launch, which makes them one.
  */
 #include "pairing.h"
@@ -42,21 +42,28 @@ enum fuseln_verdict fuseln_context_current(struct fuseln_context **ret_context)
     return current ? FUSELN_VERDICT_OK : FUSELN_VERDICT_CONTEXT;
 }
 
-enum fuseln_verdict fuseln_slab_get(struct fuseln_context *context, void *stream, size_t bytes, size_t limit,
-                                    struct fuseln_slab **ret_slab)
+struct fuseln_slab *fuseln_slab_take(struct fuseln_context *context, uint64_t stream_id, size_t bytes, size_t limit)
 {
-    (void)context, (void)bytes, (void)limit;
-    if (atomic_load(&in_capture))
-        return FUSELN_VERDICT_CAPTURE;
-    if (stream_of(99) == stream)
-        return FUSELN_VERDICT_CONTEXT;
+    (void)context, (void)stream_id, (void)bytes, (void)limit;
     for (size_t i = 0; i < SLABS && !atomic_load(&no_memory); i++) {
         unsigned none = 0;
-        *ret_slab = &slabs[i];
         if (atomic_compare_exchange_strong(&slabs[i].state, &none, 1))
-            return FUSELN_VERDICT_OK;
+            return &slabs[i];
     }
-    return FUSELN_VERDICT_SCRATCH;
+    return NULL;
+}
+
+static CUresult stream_capturing(CUstream stream, int *status)
+{
+    (void)stream;
+    *status = atomic_load(&in_capture);
+    return CUDA_SUCCESS;
+}
+
+static CUresult stream_get_id(CUstream stream, unsigned long long *id)
+{
+    *id = (uintptr_t)stream;
+    return stream_of(99) == stream ? CUDA_ERROR_NOT_SUPPORTED : CUDA_SUCCESS;
 }
 
 static atomic_int given_wrongly;
@@ -114,7 +121,8 @@ static CUresult launch_kernel(CUfunction function, unsigned grid_x, unsigned gri
     partials = ((struct fuseln_ln_params *)params[0])->partials;
     return original && grid_x == 1 ? CUDA_ERROR_NOT_SUPPORTED : CUDA_SUCCESS;
 }
-static const struct fuseln_driver driver = {.launch_kernel = launch_kernel};
+static const struct fuseln_driver driver = {
+    .launch_kernel = launch_kernel, .stream_capturing = stream_capturing, .stream_get_id = stream_get_id};
 _Atomic(const struct fuseln_driver *) fuseln_driver_published = &driver;
 
 enum fuseln_verdict fuseln_kernel_refused(struct fuseln_context *context, const struct fuseln_plan *refused, int which,
@@ -157,7 +165,9 @@ static struct fuseln_slab *launch_whole(const struct fuseln_launch *launch, cons
     if (call->op == FUSELN_OP_DGAMMA)
         entry.plan.kernel[1] = reduction;
     entry.plan.grid[1] = 1;
-    const enum fuseln_verdict verdict = fuseln_pairing_launch(launch, &entry, &which);
+    const enum fuseln_verdict verdict = fuseln_pairing_any()       ? fuseln_pairing_launch(launch, &entry, &which)
+                                        : call->op == FUSELN_OP_DX ? fuseln_pairing_launch_dx(launch, &entry)
+                                                                   : fuseln_repeat_launch(launch, &entry);
     if (which == 1)
         assert_non_null(partials);
     assert_int_equal(verdict == FUSELN_VERDICT_OK, call->op == FUSELN_OP_DX || !original);
