@@ -1,6 +1,7 @@
 """Measures each budget that needs no GPU; called by tools/budgets.sh. Host costs are differences: the same program on
-libraries of no cost (stand_in_*.c), with and without libfuseln.so; instructions are callgrind's, per launch, from two
-runs of different length, so that start-up cancels out."""
+libraries of no cost (stand_in_*.c), with and without libfuseln.so; for a launch that is replaced, the instructions of
+libfuseln.so itself, as the original's then go. Instructions are callgrind's, per launch, from two runs of different
+length, so that start-up cancels out."""
 import glob
 import os
 import re
@@ -13,8 +14,14 @@ import device
 BUILD = os.environ["TEST_BUILD"]
 LIBRARY = f"{BUILD}/libfuseln.so"
 PROGRAMS = f"{BUILD}/tests/budgets"
-MATCHED = ("forward", "dx", "pair", "dgamma", "dgamma-few")
-FOREIGN = ("foreign", "foreign13", "foreign-driver")
+MATCHED = {  # what launch launches: what follows from one call of it here, of a function there
+    "forward": (("forward", "launch_one"),),
+    "dx": (("dX", "launch_one"),),
+    "pair": (("dX of a pair", "launch_one"), ("dgamma of a pair", "launch_partner")),
+    "dgamma": (("dgamma, 2 of ours", "launch_one"),),
+    "dgamma-few": (("dgamma of few rows", "launch_one"),),
+}
+FOREIGN = ("foreign", "foreign13", "foreign-ex", "foreign-driver", "foreign-driver-ex")
 LOOKED_UP = ("malloc", "cudnnCreate", "cublasCreate_v2", "cusparseCreate") # no function of libcuda's
 REGISTRATIONS = 24133  # of the PyTorch 2.15 wheel
 
@@ -40,6 +47,27 @@ def instructions(what, preload, program="launch"):
     return round((totals[1] - totals[0]) / 10000, 1)
 
 
+def instructions_of_ours(what, function):
+    """Those of libfuseln.so itself in one call of the program's function."""
+    totals = []
+    for count in (2000, 12000):
+        with tempfile.NamedTemporaryFile("r") as file:
+            run("valgrind", "--tool=callgrind", f"--callgrind-out-file={file.name}", "--compress-strings=no",
+                f"--toggle-collect={function}", f"{PROGRAMS}/launch", what, str(count), preload=LIBRARY)
+            ours, total = False, 0
+            lines = iter(file)
+            for line in lines:
+                if line.startswith("ob="):
+                    ours = line.rstrip() == f"ob={LIBRARY}"
+                elif line.startswith("calls="):
+                    next(lines)  # what the called function took with all that it called
+                elif ours and line[0] in "0123456789+-*":
+                    total += int(line.split()[1])
+            totals.append(total)
+    calls = 5000 if what == "pair" else 10000
+    return round((totals[1] - totals[0]) / calls, 1)
+
+
 def time_added(measure, budget, rounds=40):
     """What the library adds to measure(preload), in turn with and without it, so that both see the same machine: the
     least of each. Other programs on the machine only add, so more rounds are made while the budget is missed."""
@@ -63,11 +91,10 @@ def foreign():
 
 
 def matched():
-    for what in MATCHED:
+    for what, calls in MATCHED.items():
         ours = 2 if what == "dgamma" else 1  # launches of ours for one of the program's; the budget is for each
-        yield (f"matched launch ({what}, {ours} of ours), instructions",
-               instructions(what, LIBRARY) - instructions(what, None), 500 * ours, "", None, False,
-               {"pair": 685}.get(what))
+        for name, function in calls:
+            yield f"matched launch ({name}), instructions", instructions_of_ours(what, function), 500 * ours, ""
         _, queries, launches, allocations = run(f"{PROGRAMS}/launch", what, "1000", preload=LIBRARY).stdout.split()
         if int(launches) != 1000 * ours:
             sys.exit(f"{what}: 1000 launches were not replaced, but ended in {launches} launches of ours")

@@ -1,8 +1,9 @@
 /*
  * launch WHAT COUNT: makes COUNT launches as a program built by nvcc does, on the stand-in libraries, and prints
  * nanoseconds a launch, then what happened in all of them but the first 1000: driver calls, driver launches,
- * allocations. WHAT: foreign (cudaLaunchKernel), foreign13 (__cudaLaunchKernel), foreign-driver (cuLaunchKernel, as
- * dlsym gives it out), forward, dx, dgamma, dgamma-few, pair (dx of many rows, then its dgamma, a launch each), none.
+ * allocations. WHAT: foreign (cudaLaunchKernel), foreign13 (__cudaLaunchKernel), foreign-ex (cudaLaunchKernelExC),
+ * foreign-driver (cuLaunchKernel, as dlsym gives it out), foreign-driver-ex (cuLaunchKernelEx), forward, dx, dgamma,
+ * dgamma-few, pair (dx of many rows, then its dgamma, a launch each), none.
  */
 #include <dlfcn.h>
 #include <stdio.h>
@@ -20,6 +21,13 @@ int __cudaGetKernel(void **ret_kernel, const void *function);
 int __cudaLaunchKernel(void *kernel, struct dim3 grid, struct dim3 block, void **args, size_t smem_bytes, void *stream);
 int cudaLaunchKernel(const void *function, struct dim3 grid, struct dim3 block, void **args, size_t smem_bytes,
                      void *stream);
+struct launch_config { /* cudaLaunchConfig_t, CUlaunchConfig: as large */
+    struct dim3 grid, block;
+    size_t smem_bytes;
+    void *stream, *attributes;
+    unsigned attribute_count;
+};
+int cudaLaunchKernelExC(const struct launch_config *config, const void *function, void **args);
 extern unsigned long stand_in_driver_calls, stand_in_driver_launches;
 
 #define UNIT "_ZN2at6native53_GLOBAL__N__4da244e1_20_layer_norm_kernel_cu_9c5ada8a"
@@ -39,6 +47,8 @@ static const struct kernel {
 } kernels[] = {
     {"foreign", "_Z7foreignPf", {1, 1, 1}, {1, 1, 1}, {&px}},
     {"foreign13", "_Z7foreignPf", {1, 1, 1}, {1, 1, 1}, {&px}},
+    {"foreign-ex", "_Z7foreignPf", {1, 1, 1}, {1, 1, 1}, {&px}},
+    {"foreign-driver-ex", "_Z7foreignPf", {1, 1, 1}, {1, 1, 1}, {&px}},
     {"foreign-driver", "_Z7foreignPf", {1, 1, 1}, {1, 1, 1}, {&px}},
     {"forward",
      UNIT "28vectorized_layer_norm_kernelIffLb0EEEviT0_PKT_S6_S6_PS3_S7_PS4_",
@@ -82,10 +92,12 @@ static double now_ns(void)
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
-static const char host_function[1], partner_function[1];
+static const char host_function[1], partner_function[1], other_function[1];
 
 typedef int driver_launch(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
                           unsigned smem_bytes, void *stream, void **args, void **extra);
+
+typedef int driver_launch_ex(const struct launch_config *config, void *function, void **args, void **extra);
 
 static const struct kernel *find(const char *what)
 {
@@ -101,28 +113,51 @@ static void prepare(const struct kernel *kernel, const char *function, void **re
     __cudaGetKernel(ret_handle, function);
 }
 
+/* One launch each, so that the instructions in it can be told: of a kernel, and of what follows it in a pair. */
+static __attribute__((noinline)) void launch_one(const struct kernel *kernel, void *handle)
+{
+    __cudaLaunchKernel(handle, kernel->grid, kernel->block, (void **)kernel->args, 0, NULL);
+}
+static const struct kernel *partner;
+static __attribute__((noinline)) void launch_partner(void *handle)
+{
+    __cudaLaunchKernel(handle, partner->grid, partner->block, (void **)partner->args, 0, NULL);
+}
+
 static void launch(const struct kernel *kernel, void *handle, long count)
 {
     void **args = (void **)kernel->args;
+    const struct launch_config config = {.grid = kernel->grid, .block = kernel->block};
 
     if (strcmp(kernel->what, "foreign-driver") == 0) {
         driver_launch *const real = (driver_launch *)dlsym(dlopen("libcuda.so.1", RTLD_NOW), "cuLaunchKernel");
         for (long i = 0; i < count; i++)
             real(handle, 1, 1, 1, 1, 1, 1, 0, NULL, args, NULL);
+    } else if (strcmp(kernel->what, "foreign-driver-ex") == 0) {
+        driver_launch_ex *const real = (driver_launch_ex *)dlsym(dlopen("libcuda.so.1", RTLD_NOW), "cuLaunchKernelEx");
+        for (long i = 0; i < count; i++)
+            real(&config, handle, args, NULL);
+    } else if (strcmp(kernel->what, "foreign-ex") == 0) {
+        for (long i = 0; i < count; i++)
+            cudaLaunchKernelExC(&config, host_function, args);
     } else if (strcmp(kernel->what, "pair") == 0) {
-        const struct kernel *partner = find("dgamma");
         void *partner_handle = NULL;
+        partner = find("dgamma");
         prepare(partner, partner_function, &partner_handle);
         for (long i = 0; i < count / 2; i++) {
-            __cudaLaunchKernel(handle, kernel->grid, kernel->block, args, 0, NULL);
-            __cudaLaunchKernel(partner_handle, partner->grid, partner->block, (void **)partner->args, 0, NULL);
+            launch_one(kernel, handle);
+            launch_partner(partner_handle);
         }
-    } else if (strcmp(kernel->what, "foreign") == 0)
+    } else if (strcmp(kernel->what, "foreign") == 0) {
         for (long i = 0; i < count; i++)
             cudaLaunchKernel(host_function, kernel->grid, kernel->block, args, 0, NULL);
-    else
+    } else if (strcmp(kernel->what, "foreign13") == 0) {
         for (long i = 0; i < count; i++)
             __cudaLaunchKernel(handle, kernel->grid, kernel->block, args, 0, NULL);
+    } else {
+        for (long i = 0; i < count; i++)
+            launch_one(kernel, handle);
+    }
 }
 
 int main(int argc, char **argv)
@@ -134,6 +169,7 @@ int main(int argc, char **argv)
     if (!kernel)
         return 2;
     prepare(kernel, host_function, &handle);
+    __cudaLaunchKernel((void *)other_function, kernel->grid, kernel->block, NULL, 0, NULL); /* as any program has */
     launch(kernel, handle, warm_up);
     const unsigned long calls = stand_in_driver_calls, launches = stand_in_driver_launches, before = allocations;
     const double begin = now_ns();

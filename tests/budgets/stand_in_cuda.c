@@ -173,3 +173,10 @@ CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, u
     stand_in_driver_launches++;
     return CUDA_SUCCESS;
 }
+
+CUresult cuLaunchKernelEx(const void *config, CUfunction function, void **params, void **extra)
+{
+    (void)config, (void)function, (void)params, (void)extra;
+    stand_in_driver_launches++;
+    return CUDA_SUCCESS;
+}
