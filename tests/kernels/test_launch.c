@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "../fake_device.h"
 #include "context.h"
 
 static struct {
@@ -24,32 +25,10 @@ static struct {
     int smem_limit;
 } fake;
 
-enum { SMEM_OPTIN = 232448 };
-
 static CUresult ctx_get_id(CUcontext ctx, unsigned long long *id)
 {
     fake.queries++;
     *id = ctx ? fake.stream_context : fake.context;
-    return CUDA_SUCCESS;
-}
-static CUresult ctx_get_device(CUdevice *device)
-{
-    *device = 1;
-    return CUDA_SUCCESS;
-}
-static CUresult device_get_name(char *name, int len, CUdevice device)
-{
-    (void)device;
-    strncpy(name, "fake", (size_t)len);
-    return CUDA_SUCCESS;
-}
-static CUresult device_get_attr(int *value, int attribute, CUdevice device)
-{
-    (void)device;
-    *value = attribute == CU_ATTR_COMPUTE_CAPABILITY_MAJOR            ? 9
-             : attribute == CU_ATTR_COMPUTE_CAPABILITY_MINOR          ? 0
-             : attribute == CU_ATTR_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN ? SMEM_OPTIN
-                                                                      : 4;
     return CUDA_SUCCESS;
 }
 static CUresult func_set_attr(CUfunction function, int attribute, int value)
@@ -57,11 +36,6 @@ static CUresult func_set_attr(CUfunction function, int attribute, int value)
     (void)function;
     if (attribute == CU_FUNC_ATTR_MAX_DYNAMIC_SHARED_SIZE_BYTES)
         fake.smem_limit = value;
-    return CUDA_SUCCESS;
-}
-static CUresult driver_get_version(int *version)
-{
-    *version = 12020;
     return CUDA_SUCCESS;
 }
 static CUresult stream_get_id(CUstream stream, unsigned long long *id)
@@ -148,10 +122,7 @@ const struct fuseln_driver *fuseln_driver_find(void)
 {
     static const struct fuseln_driver driver = {
         .ctx_get_id = ctx_get_id,
-        .ctx_get_device = ctx_get_device,
-        .device_get_name = device_get_name,
-        .device_get_attr = device_get_attr,
-        .driver_get_version = driver_get_version,
+        FAKE_DEVICE_FUNCTIONS,
         .stream_get_id = stream_get_id,
         .stream_get_ctx = stream_get_ctx,
         .stream_capturing = stream_capturing,
@@ -188,7 +159,7 @@ static int new_context(void **state)
     return 0;
 }
 
-static int64_t rows = FUSELN_DIRECT_ROWS * 4 + 1; /* more than DGAMMA takes in one launch */
+static int64_t rows = FUSELN_DIRECT_ROWS * FAKE_SMS + 1; /* more than DGAMMA takes in one launch */
 
 static enum fuseln_verdict launch_with(enum fuseln_op op, bool rms, CUstream stream, size_t limit)
 {
@@ -256,7 +227,7 @@ static void in_capture_only_what_ran_before(void **state)
     assert_int_equal(launch(FUSELN_OP_FORWARD), FUSELN_VERDICT_OK);
     assert_int_equal(fake.smem_limit, 0);
     assert_int_equal(launch(FUSELN_OP_DGAMMA), FUSELN_VERDICT_OK);
-    assert_int_equal(fake.smem_limit, SMEM_OPTIN - FUSELN_STATIC_BYTES); /* a ring may need more than 48 KB */
+    assert_int_equal(fake.smem_limit, FAKE_SMEM_OPTIN - FUSELN_STATIC_BYTES); /* a ring may need more than 48 KB */
     fake.capturing = 1;
     assert_int_equal(launch(FUSELN_OP_FORWARD), FUSELN_VERDICT_OK);
     assert_int_equal(launch(FUSELN_OP_DGAMMA), FUSELN_VERDICT_CAPTURE);

@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "../fake_device.h"
 #include "pipeline.h"
 #include "repeat.h"
 #include "targets.h"
@@ -49,34 +50,9 @@ static CUresult ctx_get_id(CUcontext ctx, unsigned long long *id)
     *id = context;
     return CUDA_SUCCESS;
 }
-static CUresult ctx_get_device(CUdevice *device)
-{
-    *device = 0;
-    return CUDA_SUCCESS;
-}
-static CUresult device_get_name(char *name, int len, CUdevice device)
-{
-    (void)device;
-    strncpy(name, "fake", (size_t)len);
-    return CUDA_SUCCESS;
-}
-static CUresult device_get_attr(int *value, int attribute, CUdevice device)
-{
-    (void)device;
-    *value = attribute == CU_ATTR_COMPUTE_CAPABILITY_MAJOR            ? 9
-             : attribute == CU_ATTR_COMPUTE_CAPABILITY_MINOR          ? 0
-             : attribute == CU_ATTR_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN ? 232448
-                                                                      : 132;
-    return CUDA_SUCCESS;
-}
 static CUresult func_set_attr(CUfunction function, int attribute, int value)
 {
     (void)function, (void)attribute, (void)value;
-    return CUDA_SUCCESS;
-}
-static CUresult driver_get_version(int *version)
-{
-    *version = 13000;
     return CUDA_SUCCESS;
 }
 static CUresult stream_capturing(CUstream stream, int *status)
@@ -138,10 +114,7 @@ const struct fuseln_driver *fuseln_driver_find(void)
 {
     static const struct fuseln_driver driver = {
         .ctx_get_id = ctx_get_id,
-        .ctx_get_device = ctx_get_device,
-        .device_get_name = device_get_name,
-        .device_get_attr = device_get_attr,
-        .driver_get_version = driver_get_version,
+        FAKE_DEVICE_FUNCTIONS,
         .stream_capturing = stream_capturing,
         .stream_get_id = stream_get_id,
         .mem_alloc = mem_alloc,
@@ -190,6 +163,7 @@ static void make(struct made *made, const struct fuseln_target *target, int rows
         .target = target,
         .grid = {(unsigned)(layout->cols_per_block ? (cols + 31) / 32 : rows), 1, 1},
         .args = made->args,
+        .runtime_device = FAKE_DEVICE,
     };
     for (unsigned i = 0; i < layout->count; i++) {
         made->values[i] = memory + 0x100 * i;
