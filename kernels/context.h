@@ -1,6 +1,7 @@
 /*
- * The state of kernels/ per device and per CUDA context, shared by context.c, scratch.c and launch.c. Static tables,
- * valid when zeroed; entries are claimed once by compare-and-swap and live until the process ends. No locks.
+ * The state of kernels/ per device and per CUDA context, shared by context.c, scratch.c, launch.c, and through
+ * issue.h those who launch. Static tables, valid when zeroed; entries are claimed once by compare-and-swap and live
+ * until the process ends. No locks.
  */
 #ifndef FUSELN_CONTEXT_H
 #define FUSELN_CONTEXT_H

@@ -1,5 +1,5 @@
 /*
- * Everything src knows about our kernels: choose a variant (pure), and launch it.
+ * What src knows about our kernels: choose a variant (pure), and launch it. A launch made again also uses issue.h.
  * Implemented by kernels/variants.c (choice), kernels/image.c (which embedded image a device gets),
  * kernels/context.c (what was loaded, per CUDA context) and kernels/launch.c.
  */

@@ -16,7 +16,6 @@
 #include "verify.h"
 
 #include <errno.h>
-#include <string.h>
 
 static struct fuseln_site *find_site(const struct fuseln_launch *launch, const struct fuseln_case *given,
                                      const struct fuseln_plan *plan)

@@ -58,12 +58,14 @@ def instructions_of_ours(what, function):
             lines = iter(file)
             for line in lines:
                 if line.startswith("ob="):
-                    ours = line.rstrip() == f"ob={LIBRARY}"
+                    ours = line.rstrip() == f"ob={os.path.realpath(LIBRARY)}"
                 elif line.startswith("calls="):
                     next(lines)  # what the called function took with all that it called
                 elif ours and line[0] in "0123456789+-*":
                     total += int(line.split()[1])
             totals.append(total)
+    if totals[0] == totals[1]:
+        sys.exit(f"{what}: no instructions of {LIBRARY} were counted in {function}")
     calls = 5000 if what == "pair" else 10000
     return round((totals[1] - totals[0]) / calls, 1)
 
