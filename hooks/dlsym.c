@@ -1,38 +1,69 @@
 /*
  * The dlsym hook. A program that brings its own CUDA runtime, or calls the driver API, asks dlsym for the driver's
- * functions; it gets ours where hooks/driver.c has one (fuseln_driver_hook), and everything else is the real dlsym's:
- * reached by a jump, so that it sees its true caller and RTLD_NEXT and RTLD_DEFAULT keep their meaning. No lock, no
- * memory, no state but the real function's address; valid before any constructor ran.
+ * functions; it gets ours where hooks/driver.c has one. A preload in front of us that goes on by dlsym(RTLD_NEXT, ...)
+ * gets ours where it would get a runtime's. Everything else is the real dlsym's: reached by a jump, so that it sees its
+ * true caller and RTLD_NEXT and RTLD_DEFAULT keep their meaning. No lock of ours, no memory, no state but the real
+ * function's address; valid before any constructor ran.
  */
 #include "dlsym.h"
 
+#include "config.h"
 #include "notice_names.h"
 #include "pairing.h"
+#include "real.h"
+#include "scope.h"
 
+#include <dlfcn.h>
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <string.h>
 
 #ifdef __x86_64__
 
-/* Names that begin with "cuda", and with "cu" in a real library, go on in C, whose answer is the caller's; all others
- * jump. */
+struct answer {
+    void *function;
+    uintptr_t is_final; /* 0: the real dlsym answers */
+};
+struct answer fuseln_dlsym_answer(void *handle, const char *name, const void *caller);
+fuseln_dlsym_function fuseln_dlsym_first;
+_Atomic(fuseln_dlsym_function *) fuseln_dlsym_next = fuseln_dlsym_first;
+
+/* Names that begin with "cu" or "__cu" are looked at in C first. */
 __asm__(".pushsection .text\n"
         ".globl dlsym\n"
         ".type dlsym, @function\n"
         "dlsym:\n"
         "    .cfi_startproc\n"
         "    endbr64\n"
-        "    cmpb $'c', (%rsi)\n"
+        "    movq %rsi, %rax\n"
+        "    cmpb $'_', (%rax)\n"
         "    jne 1f\n"
-        "    cmpb $'u', 1(%rsi)\n"
-        "    jne 1f\n"
-        "    cmpb $'d', 2(%rsi)\n"
-        "    je fuseln_dlsym_runtime\n"
-        "    leaq 1(%rdi), %rax\n" /* RTLD_NEXT is -1, RTLD_DEFAULT 0 */
-        "    cmpq $1, %rax\n"
-        "    ja fuseln_dlsym_driver\n"
-        "fuseln_dlsym_pass:\n"
-        "1:  jmp *fuseln_dlsym_next(%rip)\n"
+        "    cmpb $'_', 1(%rax)\n"
+        "    jne 2f\n"
+        "    addq $2, %rax\n"
+        "1:  cmpb $'c', (%rax)\n"
+        "    jne 2f\n"
+        "    cmpb $'u', 1(%rax)\n"
+        "    jne 2f\n"
+        "    pushq %rdi\n"
+        "    .cfi_adjust_cfa_offset 8\n"
+        "    pushq %rsi\n"
+        "    .cfi_adjust_cfa_offset 8\n"
+        "    movq 16(%rsp), %rdx\n" /* the caller */
+        "    subq $8, %rsp\n"
+        "    .cfi_adjust_cfa_offset 8\n"
+        "    call fuseln_dlsym_answer\n"
+        "    addq $8, %rsp\n"
+        "    .cfi_adjust_cfa_offset -8\n"
+        "    popq %rsi\n"
+        "    .cfi_adjust_cfa_offset -8\n"
+        "    popq %rdi\n"
+        "    .cfi_adjust_cfa_offset -8\n"
+        "    testq %rdx, %rdx\n"
+        "    je 2f\n"
+        "    ret\n"
+        "2:  jmp *fuseln_dlsym_next(%rip)\n"
         "fuseln_dlsym_first:\n" /* what that is until it is known */
         "    endbr64\n"
         "    pushq %rdi\n"
@@ -53,10 +84,6 @@ __asm__(".pushsection .text\n"
         ".size dlsym, . - dlsym\n"
         ".popsection\n");
 
-void *fuseln_dlsym_driver(void *handle, const char *name), *fuseln_dlsym_runtime(void *handle, const char *name);
-fuseln_dlsym_function fuseln_dlsym_pass, fuseln_dlsym_first;
-_Atomic(fuseln_dlsym_function *) fuseln_dlsym_next = fuseln_dlsym_first;
-
 fuseln_dlsym_function *fuseln_dlsym_real(void)
 {
     fuseln_dlsym_function *real = atomic_load_explicit(&fuseln_dlsym_next, memory_order_acquire);
@@ -68,26 +95,45 @@ fuseln_dlsym_function *fuseln_dlsym_real(void)
     return real;
 }
 
-static __attribute__((noinline)) void *look_up(void *handle, const char *name, const void *caller)
+static bool is_handle(const void *handle)
 {
-    void *function = fuseln_dlsym_real()(handle, name);
-    return function ? fuseln_driver_hook(handle, name, function, caller) : NULL;
+    return handle != RTLD_NEXT && handle != RTLD_DEFAULT;
 }
 
-/* Jumped to, so their caller is dlsym's; they jump on. */
-void *fuseln_dlsym_driver(void *handle, const char *name)
+/* One of the runtime's names that we have a function for. Whoever gets another's calls it behind our back. */
+static void *answer_runtime(void *handle, const char *name, const void *caller)
 {
-    if (name[2] >= 'A' && name[2] <= 'Z') /* else cublas..., cufft... */
-        return look_up(handle, name, __builtin_return_address(0));
-    return fuseln_dlsym_pass(handle, name);
-}
+    const int saved_errno = errno;
+    void *function = NULL;
 
-/* A runtime's function that is looked up is called behind the back of our own of that name. */
-void *fuseln_dlsym_runtime(void *handle, const char *name)
-{
-    if (name[3] == 'a' && fuseln_notice_is_runtime_call(name))
+    if (!is_handle(handle) && fuseln_scope_kind(caller).before && fuseln_config_hooks(FUSELN_BOUNDARY_RUNTIME)) {
+        function = fuseln_real_hook(name, handle == RTLD_NEXT ? caller : NULL);
+        dlerror(); /* the host must not find there what we did not find */
+    }
+    if (!function)
         fuseln_pairing_unseen(name);
-    return fuseln_dlsym_pass(handle, name);
+    errno = saved_errno;
+    return function;
+}
+
+struct answer fuseln_dlsym_answer(void *handle, const char *name, const void *caller)
+{
+    struct answer answer = {NULL, 0};
+
+    if (strncmp(name, "cuda", 4) == 0 || name[0] == '_') {
+        answer.function = fuseln_notice_is_runtime_call(name) ? answer_runtime(handle, name, caller) : NULL;
+    } else if (name[2] < 'A' || name[2] > 'Z') {
+        return answer; /* cublas..., cufft... */
+    } else if (is_handle(handle)) {
+        answer.function = fuseln_dlsym_real()(handle, name);
+        if (answer.function)
+            answer.function = fuseln_driver_hook(handle, name, answer.function, caller);
+    } else {
+        answer.is_final = fuseln_driver_without_us(handle, name, caller, &answer.function);
+        return answer;
+    }
+    answer.is_final = answer.function != NULL;
+    return answer;
 }
 
 #else /* No jump was written for this machine: dlsym is not hooked, and who looks the driver up is not seen. */

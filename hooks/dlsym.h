@@ -13,11 +13,19 @@ fuseln_dlsym_function *fuseln_dlsym_real(void);
 /*
  * The real dlsym found `function` for this name through a library's handle: what the caller (an address inside the
  * calling library) gets. One of ours only where the function is libcuda's own and one that we hook, the driver
- * boundary is on (FUSELN_HOOKS) and the caller is no CUDA runtime whose own functions we hook: a launch is seen once.
+ * boundary is on (FUSELN_HOOKS) and the caller is neither a CUDA runtime whose own functions we hook (a launch is seen
+ * once) nor the driver itself or what stands in for it.
  * A function of libcuda's that nobody knew when this was built is given out as it is, and switches pairing off.
  */
 void *fuseln_driver_hook(void *handle, const char *name, void *function, const void *caller);
 /* The same of a function that cuGetProcAddress or cudaGetDriverEntryPoint found. */
 void *fuseln_driver_given(const char *name, void *function, const void *caller);
+
+/*
+ * The driver itself, or what stands in for it, looks up one of its names by RTLD_NEXT or RTLD_DEFAULT, and would find
+ * ours: true, and in *ret_function what it finds without us (NULL: nothing). False where the real look-up does not
+ * reach us, for other names and for all other callers.
+ */
+bool fuseln_driver_without_us(void *handle, const char *name, const void *caller, void **ret_function);
 
 #endif

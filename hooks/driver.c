@@ -16,6 +16,7 @@
 #include "pipeline.h"
 #include "real.h"
 #include "record.h"
+#include "scope.h"
 #include "targets.h"
 
 #include <dlfcn.h>
@@ -489,7 +490,7 @@ static void index_fill(void *handle)
 
     for (size_t i = 0; i < GIVEN; i++) {
         void *function = real(handle, i < HOOKS ? hooks[i].name : fuseln_notice_driver_name(i - HOOKS));
-        if (function && fuseln_real_is_driver(function))
+        if (function && fuseln_scope_kind(function).driver)
             atomic_store_explicit(behind(i), function, memory_order_release);
     }
     atomic_store(&kernel_name, (name_function *)real(handle, "cuKernelGetName"));
@@ -513,10 +514,10 @@ static void index_complete(void)
     errno = saved_errno;
 }
 
-/* A runtime whose own functions we hook gets libcuda's: its launches have been seen above. */
+/* A runtime whose own functions we hook gets libcuda's: its launches have been seen above. So does libcuda itself. */
 static bool is_ours_to_give(const void *caller)
 {
-    return fuseln_config_hooks(FUSELN_BOUNDARY_DRIVER) &&
+    return fuseln_config_hooks(FUSELN_BOUNDARY_DRIVER) && !fuseln_scope_kind(caller).stands_in &&
            !(fuseln_config_hooks(FUSELN_BOUNDARY_RUNTIME) && fuseln_real_is_runtime(caller));
 }
 
@@ -561,7 +562,7 @@ void *fuseln_driver_hook(void *handle, const char *name, void *function, const v
 
     if (i >= GIVEN && fuseln_notice_is_harmless(name))
         return function;
-    if (fuseln_real_is_driver(function)) {
+    if (fuseln_scope_kind(function).driver) {
         if (i < GIVEN && is_ours_to_give(caller) && atomic_load(behind(i)) != function) {
             index_fill(handle); /* the first time, or libcuda was loaded again */
             atomic_store_explicit(behind(i), function, memory_order_release);
@@ -570,4 +571,18 @@ void *fuseln_driver_hook(void *handle, const char *name, void *function, const v
     }
     errno = saved_errno;
     return function;
+}
+
+bool fuseln_driver_without_us(void *handle, const char *name, const void *caller, void **ret_function)
+{
+    const size_t i = find_name(name);
+    const struct fuseln_library_kind kind = i < GIVEN ? fuseln_scope_kind(caller) : (struct fuseln_library_kind){0};
+    const bool next = handle == RTLD_NEXT;
+
+    if (!kind.stands_in || (next && !kind.before) || fuseln_scope_stops_before_us(name, next ? caller : NULL))
+        return false;
+    const size_t which = i < HOOKS ? hooks[i].id : FUSELN_REAL_DRIVER_NOTICED + (i - HOOKS);
+    *ret_function = next ? fuseln_driver_own_dlsym()(RTLD_NEXT, name)
+                         : fuseln_real(FUSELN_NODE_DRIVER, (enum fuseln_real)which, caller);
+    return true;
 }

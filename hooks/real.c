@@ -3,6 +3,8 @@
  * was loaded RTLD_LOCAL (a Python extension's): then the caller's own dependencies are searched, and the answer holds
  * for that caller's address range alone, since another library may carry another cudart of the same node. From then
  * on this node answers by caller only: a cudart that becomes global later is not what earlier callers had reached.
+ * A reference with a version binds to the first definition with that version or with none: other preloads, which
+ * nearly always define a name without a version, keep their place behind us. dlvsym does not find those.
  */
 #include "real.h"
 
@@ -10,6 +12,7 @@
 #include "library.h"
 #include "notice_names.h"
 #include "pairing.h"
+#include "scope.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -91,13 +94,24 @@ static struct caller *add_caller(enum fuseln_node node, uintptr_t address, bool 
     return NULL;
 }
 
-static void *look_up_in(void *scope, const char *name, const char *node)
+/* What a reference in this scope binds to. Where we call a runtime ourselves nobody else's function will do. */
+static void *look_up_in(void *scope, enum fuseln_node node, enum fuseln_real which)
 {
-    return node ? dlvsym(scope, name, node) : fuseln_dlsym_real()(scope, name);
+    const char *const name = function_name(which), *const version = node_names[node];
+    void *const exact = version ? dlvsym(scope, name, version) : NULL;
+
+    if (which == FUSELN_REAL_GET_DEVICE || which == FUSELN_REAL_GET_VERSION)
+        return exact;
+    void *const any = fuseln_driver_own_dlsym()(scope, name);
+    if (!version)
+        return any;
+    if (!any || !fuseln_scope_binds(any, name, version))
+        return exact; /* any belongs to a runtime of another node */
+    return exact && exact != any ? fuseln_scope_first(exact, any) : any;
 }
 
 /* Through the dependencies of the library at this address, as its own references were bound. */
-static void *look_up_in_scope_of(const void *address, const char *name, const char *node)
+static void *look_up_in_scope_of(const void *address, enum fuseln_node node, enum fuseln_real which)
 {
     Dl_info info;
     struct link_map *map = NULL;
@@ -108,7 +122,7 @@ static void *look_up_in_scope_of(const void *address, const char *name, const ch
     if (dladdr1(address, &info, (void **)&map, RTLD_DL_LINKMAP) && map)
         handle = dlopen(map->l_name[0] ? map->l_name : NULL, RTLD_LAZY | RTLD_NOLOAD);
     if (handle) {
-        function = look_up_in(handle, name, node);
+        function = look_up_in(handle, node, which);
         dlclose(handle);
     }
     fuseln_library_ask_end();
@@ -118,16 +132,15 @@ static void *look_up_in_scope_of(const void *address, const char *name, const ch
 static void *look_up(enum fuseln_node node, enum fuseln_real which, const void *address)
 {
     struct caller *caller = find_caller(node, (uintptr_t)address);
-    const char *const name = function_name(which);
     bool local = caller && atomic_load(&caller->local);
-    void *function = local ? NULL : look_up_in(RTLD_NEXT, name, node_names[node]);
+    void *function = local ? NULL : look_up_in(RTLD_NEXT, node, which);
 
     if (function && !atomic_load(&by_caller[node])) {
         atomic_store_explicit(&fuseln_real_next[node][which], function, memory_order_release);
         return function;
     }
     if (!function) {
-        function = look_up_in_scope_of(address, name, node_names[node]);
+        function = look_up_in_scope_of(address, node, which);
         local = true;
     }
     dlerror(); /* the host must not find there what we did not find */
@@ -179,56 +192,24 @@ void *fuseln_real_find(enum fuseln_node node, enum fuseln_real which, const void
     return function;
 }
 
-/* An entry of the dynamic section of the library that holds this address, and the library; NULL where it has none. */
-static const ElfW(Dyn) * dynamic_entry(const struct link_map *map, ElfW(Sxword) tag)
-{
-    for (const ElfW(Dyn) *entry = map->l_ld; entry && entry->d_tag != DT_NULL; entry++)
-        if (entry->d_tag == tag)
-            return entry;
-    return NULL;
-}
-
-static const struct link_map *map_of(const void *address)
-{
-    Dl_info info;
-    struct link_map *map = NULL;
-    fuseln_library_ask_begin();
-    const int found = dladdr1(address, &info, (void **)&map, RTLD_DL_LINKMAP);
-    fuseln_library_ask_end();
-    return found ? map : NULL;
-}
-
-/* glibc relocates these in place on most machines. */
-static const char *dynamic_pointer(const struct link_map *map, ElfW(Sxword) tag)
-{
-    const ElfW(Dyn) *entry = dynamic_entry(map, tag);
-    if (!entry)
-        return NULL;
-    return (const char *)(entry->d_un.d_ptr < map->l_addr ? map->l_addr + entry->d_un.d_ptr : entry->d_un.d_ptr);
-}
-
-bool fuseln_real_is_driver(const void *address)
-{
-    const struct link_map *map = map_of(address);
-    const ElfW(Dyn) *soname = map ? dynamic_entry(map, DT_SONAME) : NULL;
-    const char *strings = map ? dynamic_pointer(map, DT_STRTAB) : NULL;
-    return soname && strings && strcmp(strings + soname->d_un.d_val, "libcuda.so.1") == 0;
-}
-
 bool fuseln_real_is_runtime(const void *address)
 {
-    const struct link_map *map = map_of(address);
-    const char *strings = map ? dynamic_pointer(map, DT_STRTAB) : NULL,
-               *at = map ? dynamic_pointer(map, DT_VERDEF) : NULL;
-    while (strings && at) {
-        const ElfW(Verdef) *definition = (const void *)at;
-        const ElfW(Verdaux) *name = (const void *)(at + definition->vd_aux);
-        for (int node = 0; node < FUSELN_NODE_DRIVER; node++)
-            if (strcmp(strings + name->vda_name, node_names[node]) == 0)
-                return true;
-        at = definition->vd_next ? at + definition->vd_next : NULL;
-    }
+    for (int node = 0; node < FUSELN_NODE_DRIVER; node++)
+        if (fuseln_scope_has_version(address, node_names[node]))
+            return true;
     return false;
+}
+
+void *fuseln_real_hook(const char *name, const void *caller)
+{
+    void *const found = fuseln_driver_own_dlsym()(RTLD_NEXT, name);
+
+    if (!found || fuseln_scope_stops_before_us(name, caller))
+        return NULL;
+    for (int node = 0; node < FUSELN_NODE_DRIVER; node++)
+        if (fuseln_scope_binds(found, name, node_names[node]) && dlvsym(RTLD_NEXT, name, node_names[node]))
+            return fuseln_scope_ours(name, node_names[node]);
+    return NULL;
 }
 
 void fuseln_real_forget(const void *address)

@@ -109,8 +109,12 @@ static inline void *fuseln_real(enum fuseln_node node, enum fuseln_real which, c
 
 /* Is the library that holds this address a CUDA runtime of a node that we hook (it defines the node)? */
 bool fuseln_real_is_runtime(const void *address);
-/* Is it the driver, by its SONAME? */
-bool fuseln_real_is_driver(const void *address);
+/*
+ * A library in front of us looks up one of our names of a runtime without a version, as dlsym(RTLD_NEXT) does, or with
+ * caller NULL as dlsym(RTLD_DEFAULT): our function, of the node that the loader's answer belongs to; NULL where that
+ * answer lies in front of us, where there is none, or where it is no runtime's that we hook.
+ */
+void *fuseln_real_hook(const char *name, const void *caller);
 
 /* The library at this address is being unloaded: what was found through it is forgotten. */
 void fuseln_real_forget(const void *address);

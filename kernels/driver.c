@@ -15,22 +15,26 @@ static struct fuseln_driver tables[16];
 static atomic_uint tables_used;
 _Atomic(const struct fuseln_driver *) fuseln_driver_published;
 
-fuseln_dlsym_function *fuseln_driver_dlsym(void)
+fuseln_dlsym_function *fuseln_driver_own_dlsym(void)
 {
     static const char *const versions[] = {"GLIBC_2.2.5", "GLIBC_2.17",
                                            "GLIBC_2.34"}; /* x86-64, aarch64, later ports */
     void *function = NULL;
     for (size_t i = 0; i < sizeof versions / sizeof versions[0] && !function; i++)
         function = dlvsym(RTLD_NEXT, "dlsym", versions[i]);
-    /* By its version only the C library's is found; by name the next one, which may be another tool's. */
-    fuseln_dlsym_function *const own = (fuseln_dlsym_function *)function;
+    return (fuseln_dlsym_function *)function;
+}
+
+fuseln_dlsym_function *fuseln_driver_dlsym(void)
+{
+    fuseln_dlsym_function *const own = fuseln_driver_own_dlsym();
     fuseln_dlsym_function *const next = own ? (fuseln_dlsym_function *)own(RTLD_NEXT, "dlsym") : NULL;
     return next ? next : own;
 }
 
 static bool resolve(struct fuseln_driver *ret_driver)
 {
-    fuseln_dlsym_function *look_up = fuseln_driver_dlsym();
+    fuseln_dlsym_function *look_up = fuseln_driver_own_dlsym();
     void *libcuda = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_NOLOAD);
     if (!look_up || !libcuda)
         return false;

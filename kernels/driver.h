@@ -77,8 +77,10 @@ struct fuseln_driver {
 #undef X
 };
 
-/* The next dlsym behind ours, which may be hooked: the C library's, or that of a library that wraps it too. */
 typedef void *fuseln_dlsym_function(void *handle, const char *name);
+/* The C library's dlsym, found by its version: what we look up for ourselves passes nobody else's hooks. */
+fuseln_dlsym_function *fuseln_driver_own_dlsym(void);
+/* The next dlsym behind ours, found by its name: the C library's, or that of another library that hooks it. */
 fuseln_dlsym_function *fuseln_driver_dlsym(void);
 
 extern _Atomic(const struct fuseln_driver *) fuseln_driver_published; /* NULL until they were found */
@@ -86,7 +88,7 @@ const struct fuseln_driver *fuseln_driver_find(void);
 
 /*
  * The driver functions of this process, or NULL while libcuda is not loaded or lacks one of them (driver below 525).
- * Thread-safe, lock-free; resolves by dlopen(RTLD_NOLOAD) and the real dlsym, so no hook of ours is passed.
+ * Thread-safe, lock-free; resolves by dlopen(RTLD_NOLOAD) and the C library's dlsym, so no hook of anyone is passed.
  */
 static inline const struct fuseln_driver *fuseln_driver_get(void)
 {

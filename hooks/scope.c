@@ -1,0 +1,312 @@
+/*
+ * See scope.h. Symbols are found through the GNU hash table, or the older one where there is no other, as the loader
+ * does; the version of a symbol is its entry in DT_VERSYM, whose name stands in DT_VERDEF.
+ */
+#include "scope.h"
+
+#include "library.h"
+
+#include <link.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+enum { HIDDEN = 0x8000, INDEX = 0x7fff };
+
+struct object {
+    ElfW(Addr) base;
+    const ElfW(Dyn) *dynamic; /* NULL: none */
+    const char *path;
+    uintptr_t begin, end;
+};
+
+struct definition {
+    ElfW(Addr) address;
+    ElfW(Half) version; /* VER_NDX_GLOBAL where the library has no versions */
+};
+
+static struct object object_of(const struct dl_phdr_info *info)
+{
+    struct object object = {.base = info->dlpi_addr, .path = info->dlpi_name, .begin = UINTPTR_MAX};
+
+    for (size_t i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *part = &info->dlpi_phdr[i];
+        const uintptr_t begin = info->dlpi_addr + part->p_vaddr, end = begin + part->p_memsz;
+        if (part->p_type == PT_DYNAMIC)
+            object.dynamic = (const void *)begin;
+        if (part->p_type != PT_LOAD)
+            continue;
+        object.begin = begin < object.begin ? begin : object.begin;
+        object.end = end > object.end ? end : object.end;
+    }
+    return object;
+}
+
+static bool holds(const struct object *object, const void *address)
+{
+    return (uintptr_t)address >= object->begin && (uintptr_t)address < object->end;
+}
+
+static const ElfW(Dyn) * entry_of(const struct object *object, ElfW(Sxword) tag)
+{
+    for (const ElfW(Dyn) *entry = object->dynamic; entry && entry->d_tag != DT_NULL; entry++)
+        if (entry->d_tag == tag)
+            return entry;
+    return NULL;
+}
+
+/* glibc adds the base in place, but not in a dynamic section that cannot be written. */
+static const void *table_of(const struct object *object, ElfW(Sxword) tag)
+{
+    const ElfW(Dyn) *entry = entry_of(object, tag);
+    if (!entry)
+        return NULL;
+    return (const void *)(entry->d_un.d_ptr < object->base ? object->base + entry->d_un.d_ptr : entry->d_un.d_ptr);
+}
+
+static const char *version_name(const struct object *object, ElfW(Half) version)
+{
+    const char *at = table_of(object, DT_VERDEF), *strings = table_of(object, DT_STRTAB);
+
+    for (const ElfW(Verdef) *entry = (const void *)at; at; entry = (const void *)at) {
+        if (entry->vd_ndx == (version & INDEX) && !(entry->vd_flags & VER_FLG_BASE))
+            return strings + ((const ElfW(Verdaux) *)(at + entry->vd_aux))->vda_name;
+        at = entry->vd_next ? at + entry->vd_next : NULL;
+    }
+    return NULL;
+}
+
+/* ---- one library's definitions of a name ---- */
+
+typedef bool definition_test(const struct object *object, const struct definition *definition, const void *data);
+
+/* Is symbol number i a definition of the name that passes the test? */
+static bool is_definition(const struct object *object, uint32_t i, const char *name, definition_test *test,
+                          const void *data)
+{
+    const ElfW(Sym) *symbol = (const ElfW(Sym) *)table_of(object, DT_SYMTAB) + i;
+    const ElfW(Half) *versions = table_of(object, DT_VERSYM);
+    const struct definition definition = {object->base + symbol->st_value, versions ? versions[i] : VER_NDX_GLOBAL};
+
+    return symbol->st_shndx != SHN_UNDEF && symbol->st_value &&
+           strcmp((const char *)table_of(object, DT_STRTAB) + symbol->st_name, name) == 0 &&
+           test(object, &definition, data);
+}
+
+static bool find_by_gnu_hash(const struct object *object, const uint32_t *table, const char *name,
+                             definition_test *test, const void *data)
+{
+    const uint32_t bucket_count = table[0], first = table[1];
+    const uint32_t *buckets = table + 4 + table[2] * (sizeof(ElfW(Addr)) / sizeof(uint32_t));
+    const uint32_t *hashes = buckets + bucket_count;
+    uint32_t hash = 5381;
+
+    for (const char *c = name; *c; c++)
+        hash = hash * 33 + (unsigned char)*c;
+    const uint32_t bucket = bucket_count ? buckets[hash % bucket_count] : 0;
+    if (bucket < first)
+        return false;
+    for (uint32_t i = bucket;; i++) {
+        if ((hashes[i - first] | 1) == (hash | 1) && is_definition(object, i, name, test, data))
+            return true;
+        if (hashes[i - first] & 1)
+            return false;
+    }
+}
+
+static bool find_by_hash(const struct object *object, const uint32_t *table, const char *name, definition_test *test,
+                         const void *data)
+{
+    const uint32_t bucket_count = table[0];
+    const uint32_t *buckets = table + 2, *next = buckets + bucket_count;
+    uint32_t hash = 0;
+
+    for (const char *c = name; *c; c++) {
+        hash = (hash << 4) + (unsigned char)*c;
+        hash = (hash ^ (hash >> 24 & 0xf0)) & 0x0fffffff;
+    }
+    for (uint32_t i = bucket_count ? buckets[hash % bucket_count] : 0; i; i = next[i])
+        if (is_definition(object, i, name, test, data))
+            return true;
+    return false;
+}
+
+static bool find(const struct object *object, const char *name, definition_test *test, const void *data)
+{
+    const uint32_t *gnu = table_of(object, DT_GNU_HASH), *old = table_of(object, DT_HASH);
+
+    if (gnu)
+        return find_by_gnu_hash(object, gnu, name, test, data);
+    return old && find_by_hash(object, old, name, test, data);
+}
+
+static bool has_this_version(const struct object *object, const struct definition *definition, const char *version)
+{
+    const char *name = version_name(object, definition->version);
+    return name && strcmp(name, version) == 0;
+}
+
+/* What a reference to this version (const char *) binds to. */
+static bool binds(const struct object *object, const struct definition *definition, const void *version)
+{
+    return definition->version <= VER_NDX_GLOBAL || has_this_version(object, definition, version);
+}
+
+/* What a look-up without a version stops at. (A library with several default versions of one name cannot be linked.) */
+static bool is_default(const struct object *object, const struct definition *definition, const void *data)
+{
+    (void)object, (void)data;
+    return !(definition->version & HIDDEN);
+}
+
+/* ---- all libraries, in the order in which they were loaded ---- */
+
+static bool each(int (*visit)(struct dl_phdr_info *info, size_t size, void *data), void *data)
+{
+    fuseln_library_ask_begin();
+    const bool found = dl_iterate_phdr(visit, data) != 0;
+    fuseln_library_ask_end();
+    return found;
+}
+
+/* An address of ours, and the question that a walk answers. */
+static const char us;
+struct question {
+    const void *address, *other;
+    const char *name, *version;
+    struct object object;
+    bool passed_us, begun;
+    struct fuseln_library_kind kind;
+    uintptr_t answer;
+};
+
+static int visit_holder(struct dl_phdr_info *info, size_t size, void *data)
+{
+    struct question *question = data;
+    (void)size;
+    question->object = object_of(info);
+    question->passed_us |= holds(&question->object, &us);
+    return holds(&question->object, question->address);
+}
+
+static bool is_called_libcuda(const char *path)
+{
+    static const char called[] = "libcuda.so";
+    const char *slash = strrchr(path, '/');
+    return strncmp(slash ? slash + 1 : path, called, sizeof called - 1) == 0;
+}
+
+static int visit_kind(struct dl_phdr_info *info, size_t size, void *data)
+{
+    struct question *question = data;
+    if (!visit_holder(info, size, data))
+        return 0;
+    const ElfW(Dyn) *entry = entry_of(&question->object, DT_SONAME);
+    const char *strings = table_of(&question->object, DT_STRTAB);
+    const char *soname = entry && strings ? strings + entry->d_un.d_val : "";
+    question->kind.driver = strcmp(soname, "libcuda.so.1") == 0;
+    question->kind.stands_in = is_called_libcuda(soname) || is_called_libcuda(question->object.path);
+    question->kind.before = !question->passed_us;
+    return 1;
+}
+
+struct fuseln_library_kind fuseln_scope_kind(const void *address)
+{
+    struct question question = {.address = address};
+    each(visit_kind, &question);
+    return question.kind;
+}
+
+static int visit_version(struct dl_phdr_info *info, size_t size, void *data)
+{
+    struct question *question = data;
+    if (!visit_holder(info, size, data))
+        return 0;
+    const ElfW(Dyn) *count = entry_of(&question->object, DT_VERDEFNUM);
+    for (ElfW(Half) i = 1; count && i <= count->d_un.d_val; i++) {
+        const char *name = version_name(&question->object, i);
+        question->answer |= name && strcmp(name, question->version) == 0;
+    }
+    return 1;
+}
+
+bool fuseln_scope_has_version(const void *address, const char *version)
+{
+    struct question question = {.address = address, .version = version};
+    return each(visit_version, &question) && question.answer;
+}
+
+static int visit_binds(struct dl_phdr_info *info, size_t size, void *data)
+{
+    struct question *question = data;
+    if (!visit_holder(info, size, data))
+        return 0;
+    question->answer = find(&question->object, question->name, binds, question->version);
+    return 1;
+}
+
+bool fuseln_scope_binds(const void *function, const char *name, const char *version)
+{
+    struct question question = {.address = function, .name = name, .version = version};
+    return each(visit_binds, &question) && question.answer;
+}
+
+static int visit_first(struct dl_phdr_info *info, size_t size, void *data)
+{
+    struct question *question = data;
+    (void)size;
+    const struct object object = object_of(info);
+    question->answer =
+        (uintptr_t)(holds(&object, question->address) ? question->address
+                    : holds(&object, question->other) ? question->other
+                                                      : NULL);
+    return question->answer != 0;
+}
+
+void *fuseln_scope_first(void *a, void *b)
+{
+    struct question question = {.address = a, .other = b};
+    return each(visit_first, &question) ? (void *)question.answer : a;
+}
+
+static int visit_before_us(struct dl_phdr_info *info, size_t size, void *data)
+{
+    struct question *question = data;
+    (void)size;
+    const struct object object = object_of(info);
+    if (holds(&object, &us))
+        return 1;
+    question->answer |= question->begun && find(&object, question->name, is_default, NULL);
+    question->begun |= holds(&object, question->address);
+    return 0;
+}
+
+bool fuseln_scope_stops_before_us(const char *name, const void *caller)
+{
+    struct question question = {.address = caller, .name = name, .begun = !caller};
+    return each(visit_before_us, &question) && question.answer;
+}
+
+
+static bool is_own(const struct object *object, const struct definition *definition, const void *data)
+{
+    struct question *question = *(struct question *const *)data;
+    question->answer = definition->address;
+    return has_this_version(object, definition, question->version);
+}
+
+static int visit_ours(struct dl_phdr_info *info, size_t size, void *data)
+{
+    struct question *question = data;
+    if (!visit_holder(info, size, data))
+        return 0;
+    if (!find(&question->object, question->name, is_own, &question))
+        question->answer = 0;
+    return 1;
+}
+
+void *fuseln_scope_ours(const char *name, const char *version)
+{
+    struct question question = {.address = &us, .name = name, .version = version};
+    return each(visit_ours, &question) ? (void *)question.answer : NULL;
+}

@@ -1,0 +1,82 @@
+/*
+ * What a library's own look-ups find: for each name of NAMES (names.h), by RTLD_NEXT, RTLD_DEFAULT, dlvsym and its own
+ * handle, the file that the answer lies in. -DASK=function: int function(void) says all answers, in lines of
+ * "function way name file", and is called by main (-DPROGRAM, with -DLOAD="library" after it was opened), or by a
+ * driver's cuInit. -DDRIVER: libcuda.so.1 with all of NAMES; with -DINNER="file" a shim that asks that library for
+ * each of them.
+ */
+#include <dlfcn.h>
+#include <stdio.h>
+#include <string.h>
+
+#ifdef PROGRAM
+
+int ask(void) __attribute__((weak)), cuInit(void) __attribute__((weak));
+int main(int argc, char **argv)
+{
+    int (*function)(void) = ask ? ask : cuInit;
+    if (argc > 2) /* FLAG LIBRARY */
+        *(void **)&function = dlsym(dlopen(argv[2], RTLD_NOW | (*argv[1] == 'g' ? RTLD_GLOBAL : RTLD_LOCAL)), "ask_driver");
+    return function();
+}
+
+#else
+
+#include "names.h"
+
+static const char *file_of(void *function)
+{
+    Dl_info info;
+    if (!function)
+        return dlerror() ? "nothing" : "nothing, without an error";
+    return dladdr(function, &info) ? strrchr(info.dli_fname, '/') + 1 : "?";
+}
+
+#ifdef DRIVER
+#define X(name)    \
+    int name(void) \
+    {              \
+        return 0;  \
+    }
+NAMES(X)
+#undef X
+#define ASK ask_driver
+#endif
+
+int ASK(void);
+int ASK(void)
+{
+    static const char *const names[] = {
+#define X(name) #name,
+        NAMES(X)
+#undef X
+        "cudaMalloc", "cuNoSuchFunction", "cudaNoSuchFunction",
+    };
+    Dl_info info;
+    dladdr((void *)ASK, &info);
+    void *const self = dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD);
+#ifdef INNER
+    void *const inner = dlopen(INNER, RTLD_NOW);
+    int (*ask_inner)(void);
+    *(void **)&ask_inner = dlsym(inner, "ask_driver");
+    ask_inner();
+#endif
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        printf("%s next %s %s\n", WHO, names[i], file_of(dlsym(RTLD_NEXT, names[i])));
+        printf("%s default %s %s\n", WHO, names[i], file_of(dlsym(RTLD_DEFAULT, names[i])));
+        printf("%s itself %s %s\n", WHO, names[i], file_of(dlsym(self, names[i])));
+        printf("%s version %s %s\n", WHO, names[i], file_of(dlvsym(self, names[i], "libcudart.so.13")));
+#ifdef INNER
+        printf("%s inner %s %s\n", WHO, names[i], file_of(dlsym(inner, names[i])));
+#endif
+    }
+    return 0;
+}
+#ifdef DRIVER
+int cuInit(void);
+int cuInit(void)
+{
+    return ASK();
+}
+#endif
+#endif

@@ -1,0 +1,189 @@
+/*
+ * A CUDA library, a preload library that interposes all its functions, and a program that calls each: built from the
+ * list of names that fuseln exports (names.h, made by test_interposers.py: NAMES(X) is X(name) for each of one
+ * boundary). Each function of the library and of the interposer counts its calls; at exit WHO says them in
+ * lines of "WHO name count".
+ *
+ *   -DLIBRARY              the runtime or driver: answers 0
+ *   -DINTERPOSER           goes on by dlsym(RTLD_NEXT, name); with -DNODE="node" by dlvsym
+ *   -DCALLER=function      int function(void): calls every name; launches a layer norm and another kernel by each
+ *                          function that launches
+ *   -DPROGRAM              calls every CALLER that it is linked to
+ */
+#include "launches.h"
+
+#include <dlfcn.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "names.h"
+
+#define PARAMETERS long a, long b, long c, long d, long e, long f, long g, long h, long i, long j, long k
+#define ARGUMENTS  a, b, c, d, e, f, g, h, i, j, k
+typedef long any(PARAMETERS);
+
+#if defined LIBRARY || defined INTERPOSER
+
+#define X(name) COUNT_##name,
+enum { NAMES(X) COUNTS };
+#undef X
+static unsigned counts[COUNTS];
+
+static __attribute__((destructor)) void say(void)
+{
+#define X(name) #name,
+    static const char *const names[] = {NAMES(X)};
+#undef X
+    for (int n = 0; n < COUNTS; n++)
+        printf(WHO " %s %u\n", names[n], counts[n]);
+}
+
+#ifdef LIBRARY
+/* A kernel's handle is the function or the module that it is asked of; no function is found by its name. */
+static long answer(const char *name, long ret, long of)
+{
+    if (strstr(name, "GetKernel") || strstr(name, "GetFunction"))
+        *(long *)ret = of;
+    else if (strstr(name, "EntryPoint") || strstr(name, "GetProc"))
+        *(long *)of = 0;
+    return 0;
+}
+#define X(name)                      \
+    long name(PARAMETERS)            \
+    {                                \
+        counts[COUNT_##name]++;      \
+        return answer(#name, a, b);  \
+    }
+#else
+#ifdef NODE
+#define NEXT(name) dlvsym(RTLD_NEXT, name, NODE)
+#else
+#define NEXT(name) dlsym(RTLD_NEXT, name)
+#endif
+#define X(name)                               \
+    long name(PARAMETERS)                     \
+    {                                         \
+        static any *next;                     \
+        if (!next)                            \
+            *(void **)&next = NEXT(#name);    \
+        counts[COUNT_##name]++;               \
+        return next(ARGUMENTS);               \
+    }
+#endif
+NAMES(X)
+#undef X
+
+#ifdef EXTRA /* what a runtime has besides, and fuseln asks for */
+int cudaGetDevice(int *ret_device)
+{
+    return *ret_device = 0;
+}
+int cudaRuntimeGetVersion(int *ret_version)
+{
+    *ret_version = EXTRA;
+    return 0;
+}
+#endif
+
+#elif defined CALLER
+
+#define X(name) any name;
+NAMES(X)
+#undef X
+
+typedef int runtime_launch(const void *function, struct dim3 grid, struct dim3 block, void **args, size_t smem_bytes,
+                           void *stream);
+typedef int runtime_launch_ex(const struct config *config, const void *function, void **args);
+typedef int driver_launch(void *function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
+                          unsigned block_y, unsigned block_z, unsigned smem_bytes, void *stream, void **args,
+                          void **extra);
+typedef int driver_launch_ex(const struct driver_config *config, void *function, void **args, void **extra);
+typedef void register_function(void **handle, const char *host_function, char *device_function,
+                               const char *device_name, int thread_limit, void *tid, void *bid, void *block,
+                               void *grid, int *warp_size);
+
+static char kernels[2], memory[4096]; /* of the layer norm, and of another one; whatever is written to or read */
+static const char *const kernel_names[] = {SYMBOL, "_Z5otherv"};
+
+static int is(const char *name, const char *of)
+{
+    return strncmp(name, of, strlen(of)) == 0;
+}
+
+static void launch(const char *name, any *function, void *kernel)
+{
+    static const struct dim3 grid = {5, 1, 1}, block = {32, 4, 1};
+    struct config config = {grid, block, 0, NULL, NULL, 0};
+    struct driver_config driver_config = {{5, 1, 1}, {32, 4, 1}, 0, NULL, NULL, 0};
+    if (is(name, "cudaLaunchKernelExC"))
+        ((runtime_launch_ex *)function)(&config, kernel, launch_args);
+    else if (is(name, "cuLaunchKernelEx"))
+        ((driver_launch_ex *)function)(&driver_config, kernel, launch_args, NULL);
+    else if (is(name, "cuLaunch"))
+        ((driver_launch *)function)(kernel, 5, 1, 1, 32, 4, 1, 0, NULL, launch_args, NULL);
+    else
+        ((runtime_launch *)function)(kernel, grid, block, launch_args, 0, NULL);
+}
+
+static void call(const char *name, any *function)
+{
+    const long at = (long)memory;
+    if (strstr(name, "LaunchKernel") || (strstr(name, "CooperativeKernel") && !strstr(name, "MultiDevice")))
+        for (int n = 0; n < 2; n++)
+            launch(name, function, &kernels[n]);
+    else if (is(name, "__cudaRegisterFunction"))
+        for (int n = 0; n < 2; n++)
+            ((register_function *)function)((void **)memory, &kernels[n], "kernel", kernel_names[n], -1, NULL, NULL,
+                                            NULL, NULL, NULL);
+    else if (strstr(name, "GetKernel") || strstr(name, "ModuleGetFunction"))
+        for (int n = 0; n < 2; n++)
+            function(at, (long)&kernels[n], (long)kernel_names[n], 0, 0, 0, 0, 0, 0, 0, 0);
+    else if (strstr(name, "EntryPoint") || strstr(name, "GetProc"))
+        function((long)"cuInit", at, 12000, 0, at + 64, 0, 0, 0, 0, 0, 0);
+    else if (strstr(name, "GetFunction"))
+        function(at, (long)&kernels[1], 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    else
+        function(at, at, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+}
+
+/* What gives a kernel its handle first, what takes it away last. */
+static int rank_of(const char *name)
+{
+    return strstr(name, "Register") || strstr(name, "GetKernel") || strstr(name, "ModuleGetFunction") ? 0
+           : strstr(name, "Unload") || strstr(name, "Unregister")                                     ? 2
+                                                                                                      : 1;
+}
+
+int CALLER(void);
+int CALLER(void)
+{
+    static const struct {
+        const char *name;
+        any *function;
+    } functions[] = {
+#define X(name) {#name, name},
+        NAMES(X)
+#undef X
+    };
+    for (int rank = 0; rank < 3; rank++)
+        for (size_t n = 0; n < sizeof functions / sizeof functions[0]; n++)
+            if (rank_of(functions[n].name) == rank)
+                call(functions[n].name, functions[n].function);
+    return 0;
+}
+
+#else
+
+int call_11(void) __attribute__((weak)), call_12(void) __attribute__((weak)), call_13(void) __attribute__((weak)),
+    call_driver(void) __attribute__((weak));
+int main(void)
+{
+    int (*const callers[])(void) = {call_11, call_12, call_13, call_driver};
+    dlopen("libcuda.so.1", RTLD_NOW); /* what launches of fuseln's go to */
+    for (int n = 0; n < 4; n++)
+        if (callers[n])
+            callers[n]();
+    return 0;
+}
+#endif
