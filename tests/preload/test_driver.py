@@ -86,6 +86,17 @@ class Driver(test_hooks.Preload):
         gcc("-shared", "-fPIC", HERE / "libcuda.c", "-Wl,-Bsymbolic,-soname,libother.so", "-o", self.dir / "other" / "libcuda.so.1")
         self.check("l:dlsym", "l:resolver", runs=0, env={"LD_LIBRARY_PATH": str(self.dir / "other")})
 
+    def test_a_driver_that_looks_its_own_functions_up(self):
+        """By its handle, or in the scope that it sees, as WSL's does: it must find its own, not ours."""
+        for asks in ('dlopen("libcuda.so.1", RTLD_NOW)', "RTLD_DEFAULT"):
+            folder = self.dir / ("asks" + asks[:4])
+            folder.mkdir()
+            gcc("-shared", "-fPIC", "-Wl,-Bsymbolic", "-D_GNU_SOURCE", f"-DASKS={asks}", HERE / "libcuda.c",
+                "-Wl,-soname,libcuda.so.1", "-ldl", "-o", folder / "libcuda.so.1")  # fmt: skip
+            for way in WAYS:
+                for mode in "lg":
+                    with self.subTest(asks=asks, way=way, mode=mode):
+                        self.check(f"{mode}:{way}", env={"LD_LIBRARY_PATH": str(folder)})
 
     def test_a_driver_that_is_not_bound_to_its_own_symbols(self):
         """Then it gives out our exported functions as its own."""

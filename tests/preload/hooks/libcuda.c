@@ -3,6 +3,7 @@
  * in test_driver.py, which compares what it says with and without fuseln. Handles are given out in order, in each
  * thread its own, and again from the first after an unload, as drivers reuse them.
  */
+#include <dlfcn.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -167,6 +168,12 @@ int cuGetProcAddress_v2_ptsz(const char *name, void **ret_function, int version,
     X(cuLibraryUnload, 12000, 0, cuLibraryUnload)
 // clang-format on
 
+#ifdef ASKS /* a driver that looks its own functions up by name, in this handle, and knows them */
+#define FUNCTION(function) (dlsym(ASKS, #function) == (void *)function ? (void *)function : NULL)
+#else
+#define FUNCTION(function) ((void *)function)
+#endif
+
 static int resolve(const char *name, void **ret_function, int version, uint64_t flags)
 {
     int status = 1, best = -1; /* CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND */
@@ -176,7 +183,7 @@ static int resolve(const char *name, void **ret_function, int version, uint64_t 
         status = status == 1 ? 2 : status; /* VERSION_NOT_SUFFICIENT */        \
         if (since <= version && since + ptsz > best && (!ptsz || flags & 2)) { \
             best = since + ptsz, status = 0;                                   \
-            *ret_function = (void *)function;                                  \
+            *ret_function = FUNCTION(function);                                \
         }                                                                      \
     }
     FUNCTIONS(X)
