@@ -22,6 +22,13 @@ void *fuseln_driver_hook(void *handle, const char *name, void *function, const v
 void *fuseln_driver_given(const char *name, void *function, const void *caller);
 
 /*
+ * What stands behind one of our functions that is given out, for a caller whose scope holds nothing behind our exported
+ * one: it bound to ours all the same, through the library that loaded it, or was given ours by a driver that is not
+ * bound to its own symbols. NULL where libcuda is not loaded.
+ */
+void *fuseln_driver_own(_Atomic(void *) *behind_one);
+
+/*
  * The driver itself, or what stands in for it, looks up one of its names by RTLD_NEXT or RTLD_DEFAULT, and would find
  * ours: true, and in *ret_function what it finds without us (NULL: nothing). False where the real look-up does not
  * reach us, for other names and for all other callers.

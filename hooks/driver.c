@@ -46,12 +46,11 @@ static _Atomic(void *) given_real[FUSELN_REAL_COUNT];
 typedef int name_function(const char **ret_name, void *handle);
 static _Atomic(name_function *) kernel_name, function_name;
 
-/* Behind an exported hook. A driver that is not bound to its own symbols may have given out ours as its own: then the
- * caller's scope holds none. */
+/* Behind an exported hook. */
 static inline void *real_of(enum fuseln_real which, const void *caller)
 {
     void *function = fuseln_real(FUSELN_NODE_DRIVER, which, caller);
-    return function ? function : atomic_load_explicit(&given_real[which], memory_order_acquire);
+    return __builtin_expect(function != NULL, 1) ? function : fuseln_driver_own(&given_real[which]);
 }
 
 /* ---- launches ---- */
@@ -512,6 +511,12 @@ static void index_complete(void)
         dlerror();
     }
     errno = saved_errno;
+}
+
+void *fuseln_driver_own(_Atomic(void *) *behind_one)
+{
+    index_complete();
+    return atomic_load_explicit(behind_one, memory_order_acquire);
 }
 
 /* A runtime whose own functions we hook gets libcuda's: its launches have been seen above. So does libcuda itself. */

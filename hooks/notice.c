@@ -4,6 +4,7 @@
  */
 #include "notice_names.h"
 
+#include "dlsym.h"
 #include "pairing.h"
 
 #include <string.h>
@@ -50,9 +51,7 @@ void *fuseln_notice_call(unsigned slot, const void *caller)
     function = fuseln_real(node, which, caller);
     if (atomic_load_explicit(&fuseln_real_next[node][which], memory_order_acquire))
         atomic_store_explicit(&fuseln_notice_next[slot], function, memory_order_release);
-    /* As in driver.c: libcuda may have been given our own function as its own. */
-    return function || runtime ? function
-                               : atomic_load_explicit(&fuseln_notice_next[GIVEN + index], memory_order_acquire);
+    return function || runtime ? function : fuseln_driver_own(&fuseln_notice_next[GIVEN + index]);
 }
 
 _Atomic(void *) *fuseln_notice_behind(size_t index)

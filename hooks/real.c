@@ -102,12 +102,14 @@ static void *look_up_in(void *scope, enum fuseln_node node, enum fuseln_real whi
 
     if (which == FUSELN_REAL_GET_DEVICE || which == FUSELN_REAL_GET_VERSION)
         return exact;
-    void *const any = fuseln_driver_own_dlsym()(scope, name);
+    void *any = fuseln_driver_own_dlsym()(scope, name);
     if (!version)
         return any;
-    if (!any || !fuseln_scope_binds(any, name, version))
-        return exact; /* any belongs to a runtime of another node */
-    return exact && exact != any ? fuseln_scope_first(exact, any) : any;
+    if (any && !fuseln_scope_binds(any, name, version)) /* a runtime of another node */
+        any = scope == RTLD_NEXT ? fuseln_scope_between(any, exact, name) : NULL;
+    if (!any || !exact)
+        return any ? any : exact;
+    return any == exact ? any : fuseln_scope_first(any, exact);
 }
 
 /* Through the dependencies of the library at this address, as its own references were bound. */

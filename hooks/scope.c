@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 enum { HIDDEN = 0x8000, INDEX = 0x7fff };
 
@@ -18,11 +19,6 @@ struct object {
     const ElfW(Dyn) *dynamic; /* NULL: none */
     const char *path;
     uintptr_t begin, end;
-};
-
-struct definition {
-    ElfW(Addr) address;
-    ElfW(Half) version; /* VER_NDX_GLOBAL where the library has no versions */
 };
 
 static struct object object_of(const struct dl_phdr_info *info)
@@ -78,85 +74,95 @@ static const char *version_name(const struct object *object, ElfW(Half) version)
 
 /* ---- one library's definitions of a name ---- */
 
-typedef bool definition_test(const struct object *object, const struct definition *definition, const void *data);
+/* Will a definition of this version (VER_NDX_GLOBAL where the library has no versions) do, for who asks for `wanted`? */
+typedef bool version_test(const struct object *object, ElfW(Half) version, const char *wanted);
 
-/* Is symbol number i a definition of the name that passes the test? */
-static bool is_definition(const struct object *object, uint32_t i, const char *name, definition_test *test,
-                          const void *data)
+static bool is_plain(const struct object *object, ElfW(Half) version, const char *wanted)
+{
+    (void)object, (void)wanted;
+    return version <= VER_NDX_GLOBAL;
+}
+
+static bool is_wanted(const struct object *object, ElfW(Half) version, const char *wanted)
+{
+    const char *name = version_name(object, version);
+    return name && strcmp(name, wanted) == 0;
+}
+
+/* What a reference to this version binds to. */
+static bool binds(const struct object *object, ElfW(Half) version, const char *wanted)
+{
+    return is_plain(object, version, wanted) || is_wanted(object, version, wanted);
+}
+
+/* What a look-up without a version stops at. (A library with several default versions of one name cannot be linked.) */
+static bool is_default(const struct object *object, ElfW(Half) version, const char *wanted)
+{
+    (void)object, (void)wanted;
+    return !(version & HIDDEN);
+}
+
+struct search {
+    const char *name, *wanted;
+    version_test *test;
+};
+
+/* The address of symbol number i where it is what is searched for; else 0. */
+static uintptr_t address_of(const struct object *object, uint32_t i, const struct search *search)
 {
     const ElfW(Sym) *symbol = (const ElfW(Sym) *)table_of(object, DT_SYMTAB) + i;
     const ElfW(Half) *versions = table_of(object, DT_VERSYM);
-    const struct definition definition = {object->base + symbol->st_value, versions ? versions[i] : VER_NDX_GLOBAL};
+    const bool found = symbol->st_shndx != SHN_UNDEF && symbol->st_value &&
+                       strcmp((const char *)table_of(object, DT_STRTAB) + symbol->st_name, search->name) == 0 &&
+                       search->test(object, versions ? versions[i] : VER_NDX_GLOBAL, search->wanted);
 
-    return symbol->st_shndx != SHN_UNDEF && symbol->st_value &&
-           strcmp((const char *)table_of(object, DT_STRTAB) + symbol->st_name, name) == 0 &&
-           test(object, &definition, data);
+    return found ? object->base + symbol->st_value : 0;
 }
 
-static bool find_by_gnu_hash(const struct object *object, const uint32_t *table, const char *name,
-                             definition_test *test, const void *data)
+static uintptr_t find_by_gnu_hash(const struct object *object, const uint32_t *table, const struct search *search)
 {
     const uint32_t bucket_count = table[0], first = table[1];
     const uint32_t *buckets = table + 4 + table[2] * (sizeof(ElfW(Addr)) / sizeof(uint32_t));
     const uint32_t *hashes = buckets + bucket_count;
     uint32_t hash = 5381;
 
-    for (const char *c = name; *c; c++)
+    for (const char *c = search->name; *c; c++)
         hash = hash * 33 + (unsigned char)*c;
-    const uint32_t bucket = bucket_count ? buckets[hash % bucket_count] : 0;
-    if (bucket < first)
-        return false;
-    for (uint32_t i = bucket;; i++) {
-        if ((hashes[i - first] | 1) == (hash | 1) && is_definition(object, i, name, test, data))
-            return true;
+    uint32_t i = bucket_count ? buckets[hash % bucket_count] : 0;
+    if (i < first)
+        return 0;
+    for (uintptr_t found;; i++) {
+        if ((hashes[i - first] | 1) == (hash | 1) && (found = address_of(object, i, search)))
+            return found;
         if (hashes[i - first] & 1)
-            return false;
+            return 0;
     }
 }
 
-static bool find_by_hash(const struct object *object, const uint32_t *table, const char *name, definition_test *test,
-                         const void *data)
+static uintptr_t find_by_hash(const struct object *object, const uint32_t *table, const struct search *search)
 {
     const uint32_t bucket_count = table[0];
     const uint32_t *buckets = table + 2, *next = buckets + bucket_count;
     uint32_t hash = 0;
+    uintptr_t found = 0;
 
-    for (const char *c = name; *c; c++) {
+    for (const char *c = search->name; *c; c++) {
         hash = (hash << 4) + (unsigned char)*c;
         hash = (hash ^ (hash >> 24 & 0xf0)) & 0x0fffffff;
     }
-    for (uint32_t i = bucket_count ? buckets[hash % bucket_count] : 0; i; i = next[i])
-        if (is_definition(object, i, name, test, data))
-            return true;
-    return false;
+    for (uint32_t i = bucket_count ? buckets[hash % bucket_count] : 0; i && !found; i = next[i])
+        found = address_of(object, i, search);
+    return found;
 }
 
-static bool find(const struct object *object, const char *name, definition_test *test, const void *data)
+static uintptr_t find(const struct object *object, const char *name, version_test *test, const char *wanted)
 {
+    const struct search search = {name, wanted, test};
     const uint32_t *gnu = table_of(object, DT_GNU_HASH), *old = table_of(object, DT_HASH);
 
     if (gnu)
-        return find_by_gnu_hash(object, gnu, name, test, data);
-    return old && find_by_hash(object, old, name, test, data);
-}
-
-static bool has_this_version(const struct object *object, const struct definition *definition, const char *version)
-{
-    const char *name = version_name(object, definition->version);
-    return name && strcmp(name, version) == 0;
-}
-
-/* What a reference to this version (const char *) binds to. */
-static bool binds(const struct object *object, const struct definition *definition, const void *version)
-{
-    return definition->version <= VER_NDX_GLOBAL || has_this_version(object, definition, version);
-}
-
-/* What a look-up without a version stops at. (A library with several default versions of one name cannot be linked.) */
-static bool is_default(const struct object *object, const struct definition *definition, const void *data)
-{
-    (void)object, (void)data;
-    return !(definition->version & HIDDEN);
+        return find_by_gnu_hash(object, gnu, &search);
+    return old ? find_by_hash(object, old, &search) : 0;
 }
 
 /* ---- all libraries, in the order in which they were loaded ---- */
@@ -276,7 +282,8 @@ static int visit_before_us(struct dl_phdr_info *info, size_t size, void *data)
     const struct object object = object_of(info);
     if (holds(&object, &us))
         return 1;
-    question->answer |= question->begun && find(&object, question->name, is_default, NULL);
+    if (question->begun && find(&object, question->name, is_default, NULL))
+        question->answer = true;
     question->begun |= holds(&object, question->address);
     return 0;
 }
@@ -288,20 +295,12 @@ bool fuseln_scope_stops_before_us(const char *name, const void *caller)
 }
 
 
-static bool is_own(const struct object *object, const struct definition *definition, const void *data)
-{
-    struct question *question = *(struct question *const *)data;
-    question->answer = definition->address;
-    return has_this_version(object, definition, question->version);
-}
-
 static int visit_ours(struct dl_phdr_info *info, size_t size, void *data)
 {
     struct question *question = data;
     if (!visit_holder(info, size, data))
         return 0;
-    if (!find(&question->object, question->name, is_own, &question))
-        question->answer = 0;
+    question->answer = find(&question->object, question->name, is_wanted, question->version);
     return 1;
 }
 
@@ -309,4 +308,25 @@ void *fuseln_scope_ours(const char *name, const char *version)
 {
     struct question question = {.address = &us, .name = name, .version = version};
     return each(visit_ours, &question) ? (void *)question.answer : NULL;
+}
+
+/* The loader itself, which its last library needs, stands behind all that the program began with. */
+static int visit_between(struct dl_phdr_info *info, size_t size, void *data)
+{
+    struct question *question = data;
+    (void)size;
+    const struct object object = object_of(info);
+    if (object.base == getauxval(AT_BASE) || holds(&object, question->other))
+        return 1;
+    if (question->begun)
+        question->answer = find(&object, question->name, is_plain, NULL);
+    question->begun |= holds(&object, question->address);
+    return question->answer != 0;
+}
+
+void *fuseln_scope_between(const void *any, const void *exact, const char *name)
+{
+    struct question question = {.address = any, .other = exact, .name = name};
+    each(visit_between, &question);
+    return (void *)question.answer;
 }

@@ -23,6 +23,13 @@ bool fuseln_scope_has_version(const void *address, const char *version);
  * with the version, or with none? */
 bool fuseln_scope_binds(const void *function, const char *name, const char *version);
 
+/*
+ * Behind the library of `any`, which defines the name with another version, and before that of `exact` (NULL: none):
+ * the first definition without a version among the libraries that the program began with; NULL where there is none.
+ * (Where a library was opened later, only the loader knows in which scopes it is.)
+ */
+void *fuseln_scope_between(const void *any, const void *exact, const char *name);
+
 /* Of two functions, the one whose library was loaded first. */
 void *fuseln_scope_first(void *a, void *b);
 

@@ -125,6 +125,39 @@ class Interposers(Libraries):
                 with self.subTest(program=program, interposers=interposers):
                     self.check(program, *interposers)
 
+    def test_behind_a_runtime_of_another_node(self):
+        """Linked, not preloaded: what the second runtime's callers bind to stands behind the first runtime."""
+        gcc("-w", "-DPROGRAM", f"-I{self.dir}/13", SOURCE, "-Wl,--no-as-needed", self.dir / NODES["12"], self.dir / "plain13.so",
+            self.dir / "calls13.so", "-ldl", f"-Wl,-rpath,{self.dir}", "-o", self.dir / "behind")  # fmt: skip
+        alone, _ = self.run_with("behind", [], "replace")
+        self.assertTrue(all(count for (who, _), count in alone.items() if who == "plain13.so"))
+        for mode in ("observe", "replace"):
+            counts, report = self.run_with("behind", ["fuseln"], mode)
+            fewer = {name: count - counts[who, name] for (who, name), count in alone.items() if who == "plain13.so"}
+            self.assertEqual(sum(fewer.values()), report["totals"]["substituted"], mode)
+
+    def test_a_library_that_finds_the_driver_through_the_one_that_loads_it(self):
+        """It is not linked to the driver itself, so its own dependences do not lead there."""
+        self.library("driver", "-DCALLER=call_driver", output="unlinked.so")
+        gcc("-w", "-shared", "-fPIC", "-xc", "/dev/null", "-xnone", "-Wl,--no-as-needed", self.dir / "unlinked.so", self.dir / "libcuda.so.1",
+            f"-Wl,-rpath,{self.dir}", "-o", self.dir / "loader.so")  # fmt: skip
+        (self.dir / "opens.c").write_text("""#include <dlfcn.h>
+int main(int argc, char **argv)
+{
+    int (*call)(void);
+    *(void **)&call = dlsym(dlopen(argv[1], RTLD_LAZY | RTLD_LOCAL), "call_driver");
+    return call();
+}
+""")
+        gcc("-w", self.dir / "opens.c", "-ldl", "-o", self.dir / "opensloader")
+        said = []
+        for preload in ({}, {"LD_PRELOAD": str(BUILD / "libfuseln.so"), "FUSELN_MODE": "observe"}):
+            done = subprocess.run([self.dir / "opensloader", self.dir / "loader.so"], env=os.environ | preload, capture_output=True, text=True)
+            self.assertEqual((done.returncode, done.stderr), (0, ""), preload)
+            said.append(done.stdout)
+        self.assertIn("libcuda.so.1 cuMemFree_v2 1", said[0])
+        self.assertEqual(said[1], said[0])
+
     def test_the_driver(self):
         self.check("programdriver", "plaindriver")
 
