@@ -16,7 +16,7 @@ enum { HIDDEN = 0x8000, INDEX = 0x7fff };
 
 struct object {
     ElfW(Addr) base;
-    const ElfW(Dyn) *dynamic; /* NULL: none */
+    const ElfW(Dyn) * dynamic; /* NULL: none */
     const char *path;
     uintptr_t begin, end;
 };
@@ -74,7 +74,8 @@ static const char *version_name(const struct object *object, ElfW(Half) version)
 
 /* ---- one library's definitions of a name ---- */
 
-/* Will a definition of this version (VER_NDX_GLOBAL where the library has no versions) do, for who asks for `wanted`? */
+/* Will a definition of this version (VER_NDX_GLOBAL where the library has no versions) do, for who asks for `wanted`?
+ */
 typedef bool version_test(const struct object *object, ElfW(Half) version, const char *wanted);
 
 static bool is_plain(const struct object *object, ElfW(Half) version, const char *wanted)
@@ -262,10 +263,9 @@ static int visit_first(struct dl_phdr_info *info, size_t size, void *data)
     struct question *question = data;
     (void)size;
     const struct object object = object_of(info);
-    question->answer =
-        (uintptr_t)(holds(&object, question->address) ? question->address
-                    : holds(&object, question->other) ? question->other
-                                                      : NULL);
+    question->answer = (uintptr_t)(holds(&object, question->address) ? question->address
+                                   : holds(&object, question->other) ? question->other
+                                                                     : NULL);
     return question->answer != 0;
 }
 
@@ -293,7 +293,6 @@ bool fuseln_scope_stops_before_us(const char *name, const void *caller)
     struct question question = {.address = caller, .name = name, .begun = !caller};
     return each(visit_before_us, &question) && question.answer;
 }
-
 
 static int visit_ours(struct dl_phdr_info *info, size_t size, void *data)
 {

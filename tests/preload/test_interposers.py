@@ -2,7 +2,8 @@
 """Other preload libraries keep their place. One that interposes every function that fuseln exports, with versions or
 without, counts the same calls with fuseln as without it, in front of it and behind it; only the launches that fuseln
 replaced do not come to one that stands behind it. Seen for each runtime alone, for two in one process, and for the
-driver."""
+driver. What a library finds by its own look-ups stays the same too, a driver's above all; but a preload in front of
+fuseln finds fuseln where it found a runtime."""
 import collections
 import json
 import os
@@ -32,24 +33,22 @@ def exported():
     return names
 
 
-class Libraries(test_hooks.Preload):
-    """Runtimes, a driver, an interposer of each, and programs that call every function."""
-
+class Interposers(test_hooks.Preload):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         cls.names = exported()
-        for tag, names in cls.names.items():
-            (cls.dir / tag).mkdir()
-            (cls.dir / tag / "names.h").write_text("#define NAMES(X) " + " ".join(f"X({name})" for name in names) + "\n")
-        # The driver: what our own launches need of the stand-in, all other names answer 0 and count.
         stand_in = ROOT / "tests/budgets/stand_in_cuda.c"
-        kept = re.findall(r"^CUresult (cuLaunchKernel\w*|cuModuleGetFunction)\(", stand_in.read_text(), re.MULTILINE)
+        called = re.findall(r"^CUresult (cu\w+)\(", stand_in.read_text(), re.MULTILINE)
+        for tag, names in cls.names.items():
+            own = {"cudaGetDevice", "cudaRuntimeGetVersion"} if tag in NODES else set(called) - set(names)
+            cls.list_names(tag, names, own)
+        # The driver: what our own launches need of the stand-in, all other names answer 0 and count.
+        kept = [name for name in called if re.match("cuLaunchKernel|cuModuleGetFunction", name)]
         rest = [name for name in cls.names["driver"] if name not in kept]
         gcc("-c", "-fPIC", "-w", f"-I{ROOT}/kernels", *(f"-D{name}=unused_{name}" for name in rest), stand_in,
             "-o", cls.dir / "cuda.o")  # fmt: skip
-        (cls.dir / "rest").mkdir()
-        (cls.dir / "rest/names.h").write_text("#define NAMES(X) " + " ".join(f"X({name})" for name in rest) + "\n")
+        cls.list_names("rest", rest, ())
         cls.library("rest", "-DLIBRARY", "-Wl,-Bsymbolic", cls.dir / "cuda.o",
                     "-Wl,-soname,libcuda.so.1", output="libcuda.so.1")  # fmt: skip
         for tag, node in NODES.items():
@@ -58,6 +57,7 @@ class Libraries(test_hooks.Preload):
             cls.library(tag, "-DLIBRARY", f"-DEXTRA={VERSIONS[tag]}", version,
                         f"-Wl,-soname,{node}", output=node)  # fmt: skip
             cls.library(tag, "-DINTERPOSER", f'-DNODE="{node}"', version, output=f"versioned{tag}.so")
+            cls.library(tag, "-DINTERPOSER", f'-DNODE="{node}"', "-DHIDDEN", version, output=f"hidden{tag}.so")
             cls.library(tag, "-DINTERPOSER", output=f"plain{tag}.so")
             cls.library(tag, f"-DCALLER=call_{tag}", cls.dir / node, output=f"calls{tag}.so")
         cls.library("driver", "-DINTERPOSER", output="plaindriver.so")
@@ -65,14 +65,41 @@ class Libraries(test_hooks.Preload):
         for tags in (*((tag,) for tag in (*NODES, "driver")), ("12", "13"), ("13", "12")):
             gcc("-w", "-DPROGRAM", f"-I{cls.dir}/13", SOURCE, "-Wl,--no-as-needed", *(cls.dir / f"calls{tag}.so" for tag in tags),
                 "-ldl", f"-Wl,-rpath,{cls.dir}", "-o", cls.dir / ("program" + "".join(tags)))  # fmt: skip
+        cls.make_askers()
+
+    @classmethod
+    def make_askers(cls):
+        """Libraries that look names up: one for any place, drivers and what stands in for one, and programs for them."""
+        cls.asking = HERE / "asking.c"
+        for tag in ("13", "driver"):
+            cls.asker(tag, "-DASK=ask", output=f"asks{tag}.so")
+        for name, soname in (("named", ["-Wl,-soname,libcuda.so.1"]), ("unnamed", [])):
+            (cls.dir / name).mkdir()
+            cls.asker("driver", "-DDRIVER", *soname, output=f"{name}/libcuda.so.1")
+        cls.asker("driver", "-DDRIVER", output="libcuda.so.1.1")
+        (cls.dir / "shim").mkdir()
+        cls.asker("driver", "-DDRIVER", f'-DINNER="{cls.dir}/libcuda.so.1.1"', "-Wl,-soname,libcuda.so.1", output="shim/libcuda.so.1")
+        gcc("-w", "-D_GNU_SOURCE", "-DPROGRAM", cls.asking, "-Wl,--no-as-needed", cls.dir / NODES["13"], f"-Wl,-rpath,{cls.dir}",
+            "-ldl", "-o", cls.dir / "opens")  # fmt: skip
+        for tag in ("13", "driver"):
+            gcc("-w", "-D_GNU_SOURCE", "-DPROGRAM", cls.asking, "-Wl,--no-as-needed", cls.dir / f"asks{tag}.so", cls.dir / NODES["13"],
+                f"-Wl,-rpath,{cls.dir}", "-ldl", "-o", cls.dir / f"linked{tag}")  # fmt: skip
+        for name in ("named", "unnamed", "shim"):
+            gcc("-w", "-D_GNU_SOURCE", "-DPROGRAM", cls.asking, "-Wl,--no-as-needed", cls.dir / name / "libcuda.so.1",
+                f"-Wl,-rpath,{cls.dir}/{name}", "-ldl", "-o", cls.dir / f"linked{name}")  # fmt: skip
+
+    @classmethod
+    def list_names(cls, tag, names, own):
+        (cls.dir / tag).mkdir()
+        lists = (("NAMES", names), ("OWN", own))
+        (cls.dir / tag / "names.h").write_text("".join(f"#define {which}(X) " + " ".join(f"X({name})" for name in some) + "\n"
+                                                       for which, some in lists))  # fmt: skip
 
     @classmethod
     def library(cls, tag, *options, output):
         gcc("-w", "-shared", "-fPIC", "-D_GNU_SOURCE", f"-I{cls.dir}/{tag}", f'-DSYMBOL="{SYMBOL}"', f'-DWHO="{output}"', SOURCE, *options, "-ldl",
             f"-Wl,-rpath,{cls.dir}", "-o", cls.dir / output)  # fmt: skip
 
-
-class Interposers(Libraries):
     def run_with(self, program, preloads, mode):
         """How often each function of the interposer and of the runtimes was called, {(who, name): count}, and the report.
         (A driver is called by us, too.)"""
@@ -91,7 +118,7 @@ class Interposers(Libraries):
         """The program with these in front of fuseln, behind it, and on both sides."""
         alone, report = self.run_with(program, interposers, "replace")
         self.assertIsNone(report)
-        self.assertTrue(all(count for (who, name), count in alone.items() if who == f"{interposers[0]}.so"))
+        self.assertTrue(all(alone[f"{interposers[0]}.so", name] for name in self.names[re.sub("^(plain|versioned|hidden)", "", interposers[0])]))
         totals = collections.defaultdict(list)
         for at in range(len(interposers) + 1):
             order = [*interposers[:at], "fuseln", *interposers[at:]]
@@ -107,7 +134,7 @@ class Interposers(Libraries):
                 self.assertEqual(replaced > 0, mode == "replace")
                 self.assertEqual([fewer[f"{who}.so"] for who in interposers[:at]], [0] * at, order)
                 for who in interposers[at:]:
-                    of_its_node = fewer[NODES[who[-2:]]] if who.startswith("versioned") else replaced
+                    of_its_node = fewer[NODES[who[-2:]]] if not who.startswith("plain") else replaced
                     self.assertEqual(fewer[f"{who}.so"], of_its_node, (order, who))
         for mode, all_totals in totals.items():
             self.assertGreater(all_totals[0]["recognised"], 0)
@@ -115,7 +142,8 @@ class Interposers(Libraries):
 
     def test_each_runtime_alone(self):
         for tag in NODES:
-            for interposers in ([f"plain{tag}"], [f"versioned{tag}"], [f"plain{tag}", f"versioned{tag}"]):
+            for kinds in (["plain"], ["versioned"], ["hidden"], ["plain", "versioned"]):
+                interposers = [kind + tag for kind in kinds]
                 with self.subTest(node=tag, interposers=interposers):
                     self.check(f"program{tag}", *interposers)
 
@@ -130,7 +158,7 @@ class Interposers(Libraries):
         gcc("-w", "-DPROGRAM", f"-I{self.dir}/13", SOURCE, "-Wl,--no-as-needed", self.dir / NODES["12"], self.dir / "plain13.so",
             self.dir / "calls13.so", "-ldl", f"-Wl,-rpath,{self.dir}", "-o", self.dir / "behind")  # fmt: skip
         alone, _ = self.run_with("behind", [], "replace")
-        self.assertTrue(all(count for (who, _), count in alone.items() if who == "plain13.so"))
+        self.assertTrue(all(alone["plain13.so", name] for name in self.names["13"]))
         for mode in ("observe", "replace"):
             counts, report = self.run_with("behind", ["fuseln"], mode)
             fewer = {name: count - counts[who, name] for (who, name), count in alone.items() if who == "plain13.so"}
@@ -160,32 +188,6 @@ int main(int argc, char **argv)
 
     def test_the_driver(self):
         self.check("programdriver", "plaindriver")
-
-
-class LookUps(Libraries):
-    """What libraries find by their own look-ups: a driver, or what stands in for one, the same as without fuseln, and so
-    does everyone else, but for a preload in front of fuseln: it finds fuseln where it found a runtime."""
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.asking = HERE / "asking.c"
-        for tag in ("13", "driver"):
-            cls.asker(tag, "-DASK=ask", output=f"asks{tag}.so")
-        for name, soname in (("named", ["-Wl,-soname,libcuda.so.1"]), ("unnamed", [])):
-            (cls.dir / name).mkdir()
-            cls.asker("driver", "-DDRIVER", *soname, output=f"{name}/libcuda.so.1")
-        cls.asker("driver", "-DDRIVER", output="libcuda.so.1.1")
-        (cls.dir / "shim").mkdir()
-        cls.asker("driver", "-DDRIVER", f'-DINNER="{cls.dir}/libcuda.so.1.1"', "-Wl,-soname,libcuda.so.1", output="shim/libcuda.so.1")
-        gcc("-w", "-D_GNU_SOURCE", "-DPROGRAM", cls.asking, "-Wl,--no-as-needed", cls.dir / NODES["13"], f"-Wl,-rpath,{cls.dir}",
-            "-ldl", "-o", cls.dir / "opens")  # fmt: skip
-        for tag in ("13", "driver"):
-            gcc("-w", "-D_GNU_SOURCE", "-DPROGRAM", cls.asking, "-Wl,--no-as-needed", cls.dir / f"asks{tag}.so", cls.dir / NODES["13"],
-                f"-Wl,-rpath,{cls.dir}", "-ldl", "-o", cls.dir / f"linked{tag}")  # fmt: skip
-        for name in ("named", "unnamed", "shim"):
-            gcc("-w", "-D_GNU_SOURCE", "-DPROGRAM", cls.asking, "-Wl,--no-as-needed", cls.dir / name / "libcuda.so.1",
-                f"-Wl,-rpath,{cls.dir}/{name}", "-ldl", "-o", cls.dir / f"linked{name}")  # fmt: skip
 
     @classmethod
     def asker(cls, tag, *options, output):

@@ -16,7 +16,8 @@ int main(int argc, char **argv)
 {
     int (*function)(void) = ask ? ask : cuInit;
     if (argc > 2) /* FLAG LIBRARY */
-        *(void **)&function = dlsym(dlopen(argv[2], RTLD_NOW | (*argv[1] == 'g' ? RTLD_GLOBAL : RTLD_LOCAL)), "ask_driver");
+        *(void **)&function =
+            dlsym(dlopen(argv[2], RTLD_NOW | (*argv[1] == 'g' ? RTLD_GLOBAL : RTLD_LOCAL)), "ask_driver");
     return function();
 }
 
@@ -50,7 +51,9 @@ int ASK(void)
 #define X(name) #name,
         NAMES(X)
 #undef X
-        "cudaMalloc", "cuNoSuchFunction", "cudaNoSuchFunction",
+            "cudaMalloc",
+        "cuNoSuchFunction",
+        "cudaNoSuchFunction",
     };
     Dl_info info;
     dladdr((void *)ASK, &info);

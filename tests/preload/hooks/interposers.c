@@ -1,11 +1,13 @@
 /*
  * A CUDA library, a preload library that interposes all its functions, and a program that calls each: built from the
  * list of names that fuseln exports (names.h, made by test_interposers.py: NAMES(X) is X(name) for each of one
- * boundary). Each function of the library and of the interposer counts its calls; at exit WHO says them in
+ * boundary, OWN(X) for those that fuseln calls itself and the program does not: there a definition without a version
+ * must not be reached). Each function of the library and of the interposer counts its calls; at exit WHO says them in
  * lines of "WHO name count".
  *
  *   -DLIBRARY              the runtime or driver: answers 0
- *   -DINTERPOSER           goes on by dlsym(RTLD_NEXT, name); with -DNODE="node" by dlvsym
+ *   -DINTERPOSER           goes on by dlsym(RTLD_NEXT, name); with -DNODE="node" by dlvsym, and with -DHIDDEN only
+ *                          a reference with that version binds to it, as to fuseln
  *   -DCALLER=function      int function(void): calls every name; launches a layer norm and another kernel by each
  *                          function that launches
  *   -DPROGRAM              calls every CALLER that it is linked to
@@ -25,15 +27,20 @@ typedef long any(PARAMETERS);
 
 #if defined LIBRARY || defined INTERPOSER
 
+#if defined LIBRARY || defined NODE
+#define COUNTED(X) NAMES(X)
+#else
+#define COUNTED(X) NAMES(X) OWN(X)
+#endif
 #define X(name) COUNT_##name,
-enum { NAMES(X) COUNTS };
+enum { COUNTED(X) COUNTS };
 #undef X
 static unsigned counts[COUNTS];
 
 static __attribute__((destructor)) void say(void)
 {
 #define X(name) #name,
-    static const char *const names[] = {NAMES(X)};
+    static const char *const names[] = {COUNTED(X)};
 #undef X
     for (int n = 0; n < COUNTS; n++)
         printf(WHO " %s %u\n", names[n], counts[n]);
@@ -49,11 +56,11 @@ static long answer(const char *name, long ret, long of)
         *(long *)of = 0;
     return 0;
 }
-#define X(name)                      \
-    long name(PARAMETERS)            \
-    {                                \
-        counts[COUNT_##name]++;      \
-        return answer(#name, a, b);  \
+#define X(name)                     \
+    long name(PARAMETERS)           \
+    {                               \
+        counts[COUNT_##name]++;     \
+        return answer(#name, a, b); \
     }
 #else
 #ifdef NODE
@@ -61,17 +68,24 @@ static long answer(const char *name, long ret, long of)
 #else
 #define NEXT(name) dlsym(RTLD_NEXT, name)
 #endif
-#define X(name)                               \
-    long name(PARAMETERS)                     \
-    {                                         \
-        static any *next;                     \
-        if (!next)                            \
-            *(void **)&next = NEXT(#name);    \
-        counts[COUNT_##name]++;               \
-        return next(ARGUMENTS);               \
+#ifdef HIDDEN
+#define DEFINED(name)                                                \
+    __asm__(".symver hidden_" #name ", " #name "@" NODE ", remove"); \
+    long hidden_##name
+#else
+#define DEFINED(name) long name
+#endif
+#define X(name)                            \
+    DEFINED(name)(PARAMETERS)              \
+    {                                      \
+        static any *next;                  \
+        if (!next)                         \
+            *(void **)&next = NEXT(#name); \
+        counts[COUNT_##name]++;            \
+        return next(ARGUMENTS);            \
     }
 #endif
-NAMES(X)
+COUNTED(X)
 #undef X
 
 #ifdef EXTRA /* what a runtime has besides, and fuseln asks for */
@@ -99,9 +113,8 @@ typedef int driver_launch(void *function, unsigned grid_x, unsigned grid_y, unsi
                           unsigned block_y, unsigned block_z, unsigned smem_bytes, void *stream, void **args,
                           void **extra);
 typedef int driver_launch_ex(const struct driver_config *config, void *function, void **args, void **extra);
-typedef void register_function(void **handle, const char *host_function, char *device_function,
-                               const char *device_name, int thread_limit, void *tid, void *bid, void *block,
-                               void *grid, int *warp_size);
+typedef void register_function(void **handle, const char *host_function, char *device_function, const char *device_name,
+                               int thread_limit, void *tid, void *bid, void *block, void *grid, int *warp_size);
 
 static char kernels[2], memory[4096]; /* of the layer norm, and of another one; whatever is written to or read */
 static const char *const kernel_names[] = {SYMBOL, "_Z5otherv"};
