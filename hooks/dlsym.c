@@ -29,7 +29,7 @@ struct answer fuseln_dlsym_answer(void *handle, const char *name, const void *ca
 fuseln_dlsym_function fuseln_dlsym_first;
 _Atomic(fuseln_dlsym_function *) fuseln_dlsym_next = fuseln_dlsym_first;
 
-/* Names that begin with "cu" or "__cu" are looked at in C first. */
+/* Names that begin with "cuda", with "cu" and a capital, or so behind "__", are looked at in C first. */
 __asm__(".pushsection .text\n"
         ".globl dlsym\n"
         ".type dlsym, @function\n"
@@ -46,7 +46,13 @@ __asm__(".pushsection .text\n"
         "    jne 2f\n"
         "    cmpb $'u', 1(%rax)\n"
         "    jne 2f\n"
-        "    pushq %rdi\n"
+        "    cmpb $'Z', 2(%rax)\n"
+        "    jbe 3f\n"
+        "    cmpb $'d', 2(%rax)\n"
+        "    jne 2f\n"
+        "    cmpb $'a', 3(%rax)\n"
+        "    jne 2f\n"
+        "3:  pushq %rdi\n"
         "    .cfi_adjust_cfa_offset 8\n"
         "    pushq %rsi\n"
         "    .cfi_adjust_cfa_offset 8\n"
@@ -120,10 +126,10 @@ struct answer fuseln_dlsym_answer(void *handle, const char *name, const void *ca
 {
     struct answer answer = {NULL, 0};
 
-    if (strncmp(name, "cuda", 4) == 0 || name[0] == '_') {
+    if (name[0] == '_' || name[2] == 'd') {
         answer.function = fuseln_notice_is_runtime_call(name) ? answer_runtime(handle, name, caller) : NULL;
-    } else if (name[2] < 'A' || name[2] > 'Z') {
-        return answer; /* cublas..., cufft... */
+    } else if (name[2] < 'A') {
+        return answer;
     } else if (is_handle(handle)) {
         answer.function = fuseln_dlsym_real()(handle, name);
         if (answer.function)
