@@ -1,6 +1,6 @@
 /*
  * Allocations of device_memory.h: a list under one lock; each block is [guard][bytes, rounded up][guard]. The rounding
- * belongs to the guard, so that the first byte behind the allocation is watched.
+ * belongs to the guard, so that the first byte behind the allocation is watched. Memory that is only shown has none.
  */
 #include "device_memory.h"
 
@@ -19,6 +19,7 @@ struct block {
     struct block *next;
     unsigned char *base; /* what the program has */
     size_t bytes;
+    bool shown;   /* made elsewhere */
     bool damaged; /* said once */
 };
 
@@ -48,9 +49,11 @@ static long guard_damage(const unsigned char *start, size_t bytes)
 
 static void block_check(struct block *block, const char *after)
 {
+    if (block->shown || block->damaged)
+        return;
     long before = guard_damage(block->base - GUARD_BYTES, GUARD_BYTES);
     long behind = guard_damage(block->base + block->bytes, tail_bytes(block->bytes));
-    if (block->damaged || (before < 0 && behind < 0))
+    if (before < 0 && behind < 0)
         return;
     block->damaged = true;
     if (before >= 0)
@@ -93,24 +96,69 @@ void *softgpu_memory_allocate(size_t bytes)
     return block->base;
 }
 
-bool softgpu_memory_free(void *address)
+/* The block leaves the list; NULL if there is none that begins here. */
+static struct block *block_take(const void *base, bool shown)
 {
-    pthread_mutex_lock(&block_lock);
     struct block **link = &blocks;
-    while (*link && (*link)->base != address)
+    while (*link && !((*link)->base == base && (*link)->shown == shown))
         link = &(*link)->next;
     struct block *block = *link;
     if (block) {
-        block_check(block, "when it was freed");
         *link = block->next;
+        softgpu_counters_remove(base);
+    }
+    return block;
+}
+
+bool softgpu_memory_free(void *address)
+{
+    pthread_mutex_lock(&block_lock);
+    struct block *block = block_take(address, false);
+    if (block) {
+        block_check(block, "when it was freed");
         used_bytes -= block->bytes;
-        softgpu_counters_remove(block->base);
         memset(block->base, 0xff, block->bytes);
         free(block->base - GUARD_BYTES);
     }
     pthread_mutex_unlock(&block_lock);
     free(block);
     return block != NULL;
+}
+
+bool softgpu_memory_take(size_t bytes)
+{
+    pthread_mutex_lock(&block_lock);
+    const bool fits = bytes <= total_bytes() - used_bytes;
+    used_bytes += fits ? bytes : 0;
+    pthread_mutex_unlock(&block_lock);
+    return fits;
+}
+
+void softgpu_memory_give(size_t bytes)
+{
+    pthread_mutex_lock(&block_lock);
+    used_bytes -= bytes;
+    pthread_mutex_unlock(&block_lock);
+}
+
+void softgpu_memory_show(void *base, size_t bytes)
+{
+    struct block *block = malloc(sizeof *block);
+    if (!block)
+        abort();
+    pthread_mutex_lock(&block_lock);
+    *block = (struct block){.next = blocks, .base = base, .bytes = bytes, .shown = true};
+    blocks = block;
+    counters_add(base, bytes);
+    softgpu_counters_fill(base, bytes);
+    pthread_mutex_unlock(&block_lock);
+}
+
+void softgpu_memory_hide(void *base)
+{
+    pthread_mutex_lock(&block_lock);
+    free(block_take(base, true));
+    pthread_mutex_unlock(&block_lock);
 }
 
 bool softgpu_memory_find(const void *address, void **ret_base, size_t *ret_bytes)

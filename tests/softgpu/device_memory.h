@@ -15,6 +15,12 @@ void *softgpu_memory_allocate(size_t bytes);
 bool softgpu_memory_free(void *address);
 /* The allocation that holds address; false if none does. */
 bool softgpu_memory_find(const void *address, void **ret_base, size_t *ret_bytes);
+/* Bytes that count against SOFTGPU_MEMORY without an allocation; false if there are not as many. */
+bool softgpu_memory_take(size_t bytes);
+void softgpu_memory_give(size_t bytes);
+/* Memory that was made elsewhere, without guards: found from now on, never freed here. All of it counts as written. */
+void softgpu_memory_show(void *base, size_t bytes);
+void softgpu_memory_hide(void *base);
 /* Looks at every guard; says what damaged one was seen after. */
 void softgpu_memory_check(const char *after);
 void softgpu_memory_totals(size_t *ret_free_bytes, size_t *ret_total_bytes);

@@ -32,7 +32,7 @@ static const struct { int attribute, value; } DEVICE_ATTRIBUTES[] = {
     {81, 233472}, {82, 65536},     /* shared memory and registers per SM */
     {83, 1}, {90, 1}, {95, 1},
     {97, SOFTGPU_SMEM_BYTES_MAX},  /* opt-in shared memory per block */
-    {99, 1}, {106, 32}, {111, 1024}, {115, 1}, {120, 1},
+    {99, 1}, {102, 1} /* virtual memory */, {106, 32}, {111, 1024}, {115, 1}, {120, 1},
 };
 
 static const struct { CUresult error; const char *name, *text; } ERRORS[] = {
@@ -51,6 +51,7 @@ static const struct { CUresult error; const char *name, *text; } ERRORS[] = {
     {400, "CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"},
     {500, "CUDA_ERROR_NOT_FOUND", "named symbol not found"},
     {600, "CUDA_ERROR_NOT_READY", "device not ready"},
+    {700, "CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered"},
     {701, "CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES", "too many resources requested for launch"},
     {709, "CUDA_ERROR_CONTEXT_IS_DESTROYED", "context is destroyed"},
     {719, "CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure"},

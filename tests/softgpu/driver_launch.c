@@ -18,10 +18,11 @@
 #include "driver_objects.h"
 #include "driver_plant.h"
 #include "driver_signature.h"
+#include "driver_virtual.h"
 #include "executor.h"
 #include "originals.h"
 
-enum { REGISTERS_PER_BLOCK = 65536, GRID_YZ_MAX = 65535, BLOCK_Z_MAX = 64, ATTRIBUTE_CLUSTER = 4 };
+enum { REGISTERS_PER_BLOCK = 65536, GRID_YZ_MAX = 65535, BLOCK_Z_MAX = 64, ATTRIBUTE_CLUSTER = 4, PARAMS_MAX = 64 };
 
 static size_t traffic_print(char *to, size_t room, const char *name, const struct softgpu_traffic *traffic)
 {
@@ -113,10 +114,41 @@ static CUresult original_run(const struct softgpu_launch *launch)
     return CUDA_ERROR_NOT_SUPPORTED;
 }
 
+static bool pointer_is_allowed(const struct softgpu_launch *launch, const void *pointer)
+{
+    return softgpu_virtual_allows(launch->function->name, "uses", pointer, 1, false);
+}
+
+/* The first byte of each tensor; where kernels are counted, every access is checked. A check's argument begins with
+ * that of the launch that it checks. */
+static bool ours_is_allowed(const struct softgpu_launch *launch)
+{
+    const struct fuseln_ln_params *p = &launch->ours.launch;
+    const void *tensors[] = {p->x, p->dy, p->gamma,  p->beta,  p->mean,    p->rstd,
+                             p->y, p->dx, p->dgamma, p->dbeta, p->partials};
+    bool allowed = true;
+    for (size_t i = 0; i < sizeof tensors / sizeof tensors[0] && allowed; ++i)
+        allowed = pointer_is_allowed(launch, tensors[i]);
+    return allowed;
+}
+
+static bool original_is_allowed(const struct softgpu_launch *launch)
+{
+    bool pointers[PARAMS_MAX], allowed = true;
+    const size_t count = softgpu_signature_pointers(launch->function->name, pointers, PARAMS_MAX);
+    for (size_t i = 0; i < count && allowed; ++i)
+        if (pointers[i])
+            allowed = pointer_is_allowed(launch, *(void **)launch->params[i]);
+    return allowed;
+}
+
 static CUresult launch_run(const struct softgpu_operation *operation)
 {
     const struct softgpu_launch *launch = &operation->launch;
-    CUresult result = launch->function->run ? ours_run(launch, operation->context) : original_run(launch);
+    const bool ours = launch->function->run != NULL;
+    if (softgpu_virtual_is_used() && !(ours ? ours_is_allowed(launch) : original_is_allowed(launch)))
+        return operation->context->error = CUDA_ERROR_ILLEGAL_ADDRESS;
+    CUresult result = ours ? ours_run(launch, operation->context) : original_run(launch);
     if (result == CUDA_SUCCESS)
         log_write(launch, operation->stream_id, softgpu_cost_spend(launch->function->name, launch->grid[0]));
     return result;

@@ -8,6 +8,7 @@
 #include "counters.h"
 #include "device_memory.h"
 #include "driver_objects.h"
+#include "driver_virtual.h"
 
 /* What every call that may synchronise asks first. */
 static CUresult blocking_ready(void)
@@ -200,8 +201,14 @@ CUresult cuPointerGetAttributes(unsigned count, const int *attributes, void **re
 
 static CUresult copy_run(const struct softgpu_operation *operation)
 {
-    memmove(operation->copy.target, operation->copy.source, operation->copy.bytes);
-    softgpu_counters_fill(operation->copy.target, operation->copy.bytes);
+    void *target = operation->copy.target;
+    const void *source = operation->copy.source;
+    const size_t bytes = operation->copy.bytes;
+    if (!softgpu_virtual_allows("a copy", "reads", source, bytes, false) ||
+        !softgpu_virtual_allows("a copy", "writes", target, bytes, true))
+        return CUDA_ERROR_INVALID_VALUE;
+    memmove(target, source, bytes);
+    softgpu_counters_fill(target, bytes);
     return CUDA_SUCCESS;
 }
 
@@ -226,6 +233,8 @@ static CUresult set_run(const struct softgpu_operation *operation)
 {
     unsigned value = operation->set.value, width = operation->set.width;
     unsigned char *target = operation->set.target;
+    if (!softgpu_virtual_allows("a memset", "writes", target, operation->set.count * width, true))
+        return CUDA_ERROR_INVALID_VALUE;
     for (size_t i = 0; i < operation->set.count; ++i)
         memcpy(target + i * width, &value, width); /* little-endian */
     softgpu_counters_fill(target, operation->set.count * width);

@@ -31,6 +31,7 @@ enum { /* CUresult */
        CUDA_ERROR_ILLEGAL_STATE = 401,
        CUDA_ERROR_NOT_FOUND = 500,
        CUDA_ERROR_NOT_READY = 600,
+       CUDA_ERROR_ILLEGAL_ADDRESS = 700,
        CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES = 701,
        CUDA_ERROR_CONTEXT_IS_DESTROYED = 709,
        CUDA_ERROR_LAUNCH_FAILED = 719,
@@ -55,6 +56,9 @@ enum softgpu_kind {
     SOFTGPU_FUNCTION, /* CUfunction: of a module, or of a library in a context */
     SOFTGPU_GRAPH,
     SOFTGPU_GRAPH_EXEC,
+    SOFTGPU_ALLOCATION, /* these of driver_virtual.c */
+    SOFTGPU_RESERVATION,
+    SOFTGPU_MAPPING,
 };
 
 struct softgpu_object {

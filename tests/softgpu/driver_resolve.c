@@ -51,13 +51,11 @@ static const struct {
     X(cuFuncLoad) X(cuKernelSetCacheConfig) X(cuLaunchCooperativeKernelMultiDevice) X(cuLibraryEnumerateKernels) \
     X(cuLibraryGetGlobal) X(cuLibraryGetKernelCount) X(cuLibraryGetManaged) X(cuLibraryLoadFromFile) \
     X(cuLinkAddData_v2) X(cuLinkAddFile_v2) X(cuLinkComplete) X(cuLinkCreate_v2) X(cuLinkDestroy) \
-    X(cuMemAddressFree) X(cuMemAddressReserve) \
-    X(cuMemAdvise_v2) X(cuMemAllocFromPoolAsync) X(cuMemAllocManaged) X(cuMemAllocPitch_v2) X(cuMemCreate) \
-    X(cuMemExportToShareableHandle) X(cuMemGetAccess) X(cuMemGetAllocationGranularity) \
-    X(cuMemGetAllocationPropertiesFromHandle) X(cuMemHostGetFlags) \
-    X(cuMemImportFromShareableHandle) X(cuMemMap) X(cuMemPoolCreate) X(cuMemPoolDestroy) X(cuMemPoolGetAttribute) \
-    X(cuMemPoolSetAttribute) X(cuMemPoolTrimTo) X(cuMemPrefetchAsync_v2) X(cuMemRelease) \
-    X(cuMemRetainAllocationHandle) X(cuMemSetAccess) X(cuMemUnmap) X(cuMemcpy2DAsync_v2) X(cuMemcpy2D_v2) \
+    X(cuMemAdvise_v2) X(cuMemAllocFromPoolAsync) X(cuMemAllocManaged) X(cuMemAllocPitch_v2) \
+    X(cuMemExportToShareableHandle) X(cuMemGetAccess) X(cuMemGetAllocationPropertiesFromHandle) X(cuMemHostGetFlags) \
+    X(cuMemImportFromShareableHandle) X(cuMemPoolCreate) X(cuMemPoolDestroy) X(cuMemPoolGetAttribute) \
+    X(cuMemPoolSetAttribute) X(cuMemPoolTrimTo) X(cuMemPrefetchAsync_v2) \
+    X(cuMemRetainAllocationHandle) X(cuMemcpy2DAsync_v2) X(cuMemcpy2D_v2) \
     X(cuMemcpy3DAsync_v2) X(cuMemcpy3D_v2) X(cuMemcpyPeer) X(cuMemcpyPeerAsync) X(cuMemsetD2D8_v2) \
     X(cuModuleGetGlobal_v2) \
     X(cuMulticastAddDevice) X(cuMulticastBindMem) X(cuMulticastCreate) X(cuMulticastUnbind) \

@@ -30,6 +30,22 @@ struct softgpu_launch_config { /* CUlaunchConfig */
     unsigned attribute_count;
 };
 
+struct softgpu_location { /* CUmemLocation */
+    int type, id;
+};
+
+struct softgpu_allocation_properties { /* CUmemAllocationProp */
+    int type, handle_types;
+    struct softgpu_location location;
+    void *of_windows;
+    unsigned char flags[8];
+};
+
+struct softgpu_access { /* CUmemAccessDesc */
+    struct softgpu_location location;
+    int flags;
+};
+
 // clang-format off
 #define SOFTGPU_DRIVER_TABLE(P, S) \
     P(cuInit, "cuInit", 2000, (unsigned flags)) \
@@ -108,6 +124,14 @@ struct softgpu_launch_config { /* CUlaunchConfig */
     P(cuMemFree_v2, "cuMemFree", 3020, (CUdeviceptr address)) \
     S(cuMemAllocAsync, "cuMemAllocAsync", 11020, (CUdeviceptr *ret_address, size_t bytes, CUstream stream), (ret_address, bytes, stream)) \
     S(cuMemFreeAsync, "cuMemFreeAsync", 11020, (CUdeviceptr address, CUstream stream), (address, stream)) \
+    P(cuMemGetAllocationGranularity, "cuMemGetAllocationGranularity", 10020, (size_t *ret_bytes, const struct softgpu_allocation_properties *properties, int which)) \
+    P(cuMemAddressReserve, "cuMemAddressReserve", 10020, (CUdeviceptr *ret_address, size_t bytes, size_t alignment, CUdeviceptr hint, unsigned long long flags)) \
+    P(cuMemAddressFree, "cuMemAddressFree", 10020, (CUdeviceptr address, size_t bytes)) \
+    P(cuMemCreate, "cuMemCreate", 10020, (uint64_t *ret_handle, size_t bytes, const struct softgpu_allocation_properties *properties, unsigned long long flags)) \
+    P(cuMemRelease, "cuMemRelease", 10020, (uint64_t handle)) \
+    P(cuMemMap, "cuMemMap", 10020, (CUdeviceptr address, size_t bytes, size_t offset, uint64_t handle, unsigned long long flags)) \
+    P(cuMemSetAccess, "cuMemSetAccess", 10020, (CUdeviceptr address, size_t bytes, const struct softgpu_access *access, size_t count)) \
+    P(cuMemUnmap, "cuMemUnmap", 10020, (CUdeviceptr address, size_t bytes)) \
     P(cuMemAllocHost_v2, "cuMemAllocHost", 3020, (void **ret_address, size_t bytes)) \
     P(cuMemHostAlloc, "cuMemHostAlloc", 2020, (void **ret_address, size_t bytes, unsigned flags)) \
     P(cuMemFreeHost, "cuMemFreeHost", 2000, (void *address)) \

@@ -1,0 +1,319 @@
+/*
+ * See driver_virtual.h. A reservation is an address range without access; an allocation is a memfd, so that several
+ * addresses can show it, and is gone with its last handle and mapping. Fresh memory holds 0xFF bytes, as in
+ * device_memory.c. Not played: memory of the host, and what shares memory with other processes.
+ */
+#include "driver_virtual.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "device_memory.h"
+#include "driver_objects.h"
+
+enum { GRANULARITY = 2 << 20, PINNED = 1, DEVICE = 1, FILE_HANDLE = 1, READ = 1, READ_WRITE = 3 };
+_Static_assert(READ == PROT_READ && READ_WRITE == (PROT_READ | PROT_WRITE), "access is taken for protection");
+
+struct allocation {
+    struct softgpu_object object;
+    int file;
+    size_t bytes;
+    unsigned handles, mappings;
+};
+
+struct range {
+    struct softgpu_object object; /* SOFTGPU_RESERVATION or SOFTGPU_MAPPING */
+    char *at;
+    size_t bytes;
+    struct allocation *allocation; /* of a mapping, like the next */
+    int access;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static atomic_bool used; /* something was reserved */
+
+/* The first one that has any of these bytes. */
+static struct range *range_at(enum softgpu_kind kind, const char *at, size_t bytes)
+{
+    struct range *range = (void *)softgpu_object_next(NULL, kind);
+    while (range && !(at < range->at + range->bytes && range->at < at + bytes))
+        range = (void *)softgpu_object_next(&range->object, kind);
+    return range;
+}
+
+/* The mapping that begins at *at, before end; *at moves behind it. */
+static struct range *mapping_next(char **at, const char *end)
+{
+    struct range *mapping = *at < end ? range_at(SOFTGPU_MAPPING, *at, 1) : NULL;
+    if (!mapping || mapping->at != *at)
+        return NULL;
+    *at += mapping->bytes;
+    return mapping;
+}
+
+/* A part of a mapping is never changed, nor are addresses that are not mapped. */
+static bool are_whole_mappings(char *at, size_t bytes)
+{
+    const char *end = at + bytes;
+    while (mapping_next(&at, end)) {
+    }
+    return bytes && at == end;
+}
+
+static CUresult location_check(const struct softgpu_location *location)
+{
+    CUdevice device;
+    if (location->type == DEVICE)
+        return cuDeviceGet(&device, location->id);
+    softgpu_note("memory at a location of type %d is not supported", location->type);
+    return CUDA_ERROR_NOT_SUPPORTED;
+}
+
+CUresult cuMemGetAllocationGranularity(size_t *ret_bytes, const struct softgpu_allocation_properties *properties,
+                                       int which)
+{
+    if (!ret_bytes || !properties || properties->type != PINNED || which < 0 || which > 1) /* minimum, recommended */
+        return CUDA_ERROR_INVALID_VALUE;
+    *ret_bytes = GRANULARITY;
+    return location_check(&properties->location);
+}
+
+/* Maps more than was asked for, and gives back what the alignment leaves over. */
+static char *addresses_take(CUdeviceptr hint, size_t bytes, size_t alignment)
+{
+    char *start = bytes + alignment > bytes ? mmap((void *)(uintptr_t)hint, bytes + alignment, PROT_NONE,
+                                                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+                                            : MAP_FAILED;
+    if (start == MAP_FAILED)
+        return NULL;
+    const size_t before = (alignment - (uintptr_t)start % alignment) % alignment;
+    if (before)
+        munmap(start, before);
+    munmap(start + before + bytes, alignment - before);
+    return start + before;
+}
+
+CUresult cuMemAddressReserve(CUdeviceptr *ret_address, size_t bytes, size_t alignment, CUdeviceptr hint,
+                             unsigned long long flags)
+{
+    int count;
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    CUresult result = cuDeviceGetCount(&count);
+    if (result != CUDA_SUCCESS)
+        return result;
+    if (!ret_address || !bytes || bytes % page || hint % page || alignment & (alignment - 1) || flags)
+        return CUDA_ERROR_INVALID_VALUE;
+    char *at = addresses_take(hint, bytes, alignment > GRANULARITY ? alignment : GRANULARITY);
+    pthread_mutex_lock(&lock);
+    struct range *range = at ? softgpu_object_make(SOFTGPU_RESERVATION, sizeof *range) : NULL;
+    if (range) {
+        range->at = at;
+        range->bytes = bytes;
+        used = true;
+        *ret_address = (CUdeviceptr)(uintptr_t)at;
+    }
+    pthread_mutex_unlock(&lock);
+    return range ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+CUresult cuMemAddressFree(CUdeviceptr address, size_t bytes)
+{
+    char *at = (char *)(uintptr_t)address;
+    CUresult result = CUDA_ERROR_INVALID_VALUE;
+    pthread_mutex_lock(&lock);
+    struct range *range = range_at(SOFTGPU_RESERVATION, at, 1);
+    if (range && range->at == at && range->bytes == bytes && !range_at(SOFTGPU_MAPPING, at, bytes)) {
+        munmap(at, bytes);
+        softgpu_object_kill(range);
+        result = CUDA_SUCCESS;
+    }
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
+static int file_make(size_t bytes)
+{
+    int file = memfd_create("softgpu", MFD_CLOEXEC);
+    void *memory = MAP_FAILED;
+    if (file >= 0 && ftruncate(file, (off_t)bytes) == 0)
+        memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    if (memory != MAP_FAILED) {
+        memset(memory, 0xff, bytes);
+        munmap(memory, bytes);
+        return file;
+    }
+    if (file >= 0)
+        close(file);
+    return -1;
+}
+
+CUresult cuMemCreate(uint64_t *ret_handle, size_t bytes, const struct softgpu_allocation_properties *properties,
+                     unsigned long long flags)
+{
+    size_t granularity;
+    CUresult result = cuMemGetAllocationGranularity(&granularity, properties, 0);
+    if (result != CUDA_SUCCESS || !ret_handle || !bytes || bytes % granularity || flags)
+        return result ? result : CUDA_ERROR_INVALID_VALUE;
+    if (properties->handle_types & ~FILE_HANDLE)
+        return CUDA_ERROR_NOT_SUPPORTED;
+    if (!softgpu_memory_take(bytes))
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    int file = file_make(bytes);
+    pthread_mutex_lock(&lock);
+    struct allocation *allocation = file >= 0 ? softgpu_object_make(SOFTGPU_ALLOCATION, sizeof *allocation) : NULL;
+    if (allocation) {
+        allocation->file = file;
+        allocation->bytes = bytes;
+        allocation->handles = 1;
+        *ret_handle = (uint64_t)(uintptr_t)allocation;
+    }
+    pthread_mutex_unlock(&lock);
+    if (!allocation)
+        softgpu_memory_give(bytes);
+    if (!allocation && file >= 0)
+        close(file);
+    return allocation ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+/* NULL for a number that is no handle. */
+static struct allocation *allocation_find(uint64_t handle)
+{
+    struct allocation *allocation = (void *)softgpu_object_next(NULL, SOFTGPU_ALLOCATION);
+    while (allocation && !((uint64_t)(uintptr_t)allocation == handle && allocation->handles))
+        allocation = (void *)softgpu_object_next(&allocation->object, SOFTGPU_ALLOCATION);
+    return allocation;
+}
+
+static void allocation_drop(struct allocation *allocation)
+{
+    if (allocation->handles || allocation->mappings)
+        return;
+    close(allocation->file);
+    softgpu_memory_give(allocation->bytes);
+    softgpu_object_kill(allocation);
+}
+
+CUresult cuMemRelease(uint64_t handle)
+{
+    pthread_mutex_lock(&lock);
+    struct allocation *allocation = allocation_find(handle);
+    if (allocation) {
+        allocation->handles--;
+        allocation_drop(allocation);
+    }
+    pthread_mutex_unlock(&lock);
+    return allocation ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+static CUresult map(char *at, size_t bytes, struct allocation *allocation)
+{
+    struct range *reservation = range_at(SOFTGPU_RESERVATION, at, 1);
+    if (!reservation || at + bytes > reservation->at + reservation->bytes || range_at(SOFTGPU_MAPPING, at, bytes) ||
+        !allocation || bytes > allocation->bytes)
+        return CUDA_ERROR_INVALID_VALUE;
+    struct range *mapping = softgpu_object_make(SOFTGPU_MAPPING, sizeof *mapping);
+    if (!mapping || mmap(at, bytes, PROT_NONE, MAP_SHARED | MAP_FIXED, allocation->file, 0) == MAP_FAILED)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    mapping->at = at;
+    mapping->bytes = bytes;
+    mapping->allocation = allocation;
+    allocation->mappings++;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuMemMap(CUdeviceptr address, size_t bytes, size_t offset, uint64_t handle, unsigned long long flags)
+{
+    if (!bytes || address % GRANULARITY || bytes % GRANULARITY || offset || flags)
+        return CUDA_ERROR_INVALID_VALUE;
+    pthread_mutex_lock(&lock);
+    CUresult result = map((char *)(uintptr_t)address, bytes, allocation_find(handle));
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
+static void mapping_access(struct range *mapping, int access)
+{
+    mprotect(mapping->at, mapping->bytes, access);
+    if (!mapping->access && access)
+        softgpu_memory_show(mapping->at, mapping->bytes);
+    if (mapping->access && !access)
+        softgpu_memory_hide(mapping->at);
+    mapping->access = access;
+}
+
+CUresult cuMemSetAccess(CUdeviceptr address, size_t bytes, const struct softgpu_access *access, size_t count)
+{
+    char *at = (char *)(uintptr_t)address;
+    const char *end = at + bytes;
+    CUresult result = access && count ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+    for (size_t i = 0; i < count && result == CUDA_SUCCESS; ++i) {
+        bool known = !access[i].flags || access[i].flags == READ || access[i].flags == READ_WRITE;
+        result = known ? location_check(&access[i].location) : CUDA_ERROR_INVALID_VALUE;
+    }
+    if (result != CUDA_SUCCESS)
+        return result;
+    softgpu_order_wait(NULL);
+    pthread_mutex_lock(&lock);
+    result = are_whole_mappings(at, bytes) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+    for (struct range *mapping; result == CUDA_SUCCESS && (mapping = mapping_next(&at, end));)
+        mapping_access(mapping, access[count - 1].flags);
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
+CUresult cuMemUnmap(CUdeviceptr address, size_t bytes)
+{
+    char *at = (char *)(uintptr_t)address;
+    const char *end = at + bytes;
+    softgpu_order_wait(NULL);
+    pthread_mutex_lock(&lock);
+    CUresult result = are_whole_mappings(at, bytes) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+    for (struct range *mapping; result == CUDA_SUCCESS && (mapping = mapping_next(&at, end));) {
+        mapping_access(mapping, PROT_NONE);
+        mmap(mapping->at, mapping->bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+        mapping->allocation->mappings--;
+        allocation_drop(mapping->allocation);
+        softgpu_object_kill(mapping);
+    }
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
+bool softgpu_virtual_is_used(void)
+{
+    return used;
+}
+
+/* The first of these bytes that lacks the access; NULL if none does. */
+static const char *first_refused(const char *at, const char *end, int access)
+{
+    const struct range *reservation = range_at(SOFTGPU_RESERVATION, at, (size_t)(end - at));
+    if (!reservation)
+        return NULL;
+    at = at > reservation->at ? at : reservation->at;
+    while (at < end && at < reservation->at + reservation->bytes) {
+        const struct range *mapping = range_at(SOFTGPU_MAPPING, at, 1);
+        if (!mapping || (mapping->access & access) != access)
+            return at;
+        at = mapping->at + mapping->bytes;
+    }
+    return NULL;
+}
+
+bool softgpu_virtual_allows(const char *who, const char *does, const void *at, size_t bytes, bool writes)
+{
+    const char *first = at;
+    if (!bytes || !used)
+        return true;
+    pthread_mutex_lock(&lock);
+    const char *refused = first_refused(first, first + bytes, writes ? READ_WRITE : READ);
+    const bool mapped = refused && range_at(SOFTGPU_MAPPING, refused, 1);
+    pthread_mutex_unlock(&lock);
+    if (refused)
+        softgpu_error("%s %s reserved memory at %p, %s", who, does, (const void *)refused,
+                      mapped ? "which it has no access to" : "where nothing is mapped");
+    return !refused;
+}
