@@ -25,10 +25,15 @@ class Runner:
         """Python, as the tests run it."""
         return self.program([sys.executable, *(["-c", command] if isinstance(command, str) else command)], **options)
 
-    def program(self, command, *, fuseln=True, cpu_ops=False, count=False, seed=None, env=None, timeout=300, check=True):
+    def program(
+        self, command, *, fuseln=True, cpu_ops=False, count=False, seed=None, before=(), behind=(), env=None, timeout=300,
+        check=True,
+    ):  # fmt: skip
         self.path.unlink(missing_ok=True)
         options = [*["--no-fuseln"] * (not fuseln), *["--cpu-ops"] * cpu_ops, *["--count"] * count]
         options += [] if seed is None else ["--seed", str(seed)]
+        for option, libraries in ("--before", before), ("--behind", behind):
+            options += [part for library in libraries for part in (option, str(library))]
         environment = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")}
         environment |= {"FUSELN_REPORT": str(self.path)} | self.env | (env or {})
         done = subprocess.run(
