@@ -121,6 +121,13 @@ fuseln_need_wheel() {
     touch "$place/fuseln-complete"
 }
 
+# Libraries that others preload (tests/torch/test_neighbours.py); the wheel is unpacked, so that PyTorch's environment
+# stays as it is.
+fuseln_need_neighbours() {
+    fuseln_need_packages libfaketime
+    fuseln_make "$fuseln_cache/torch_memory_saver-0.0.10" fuseln_unpack_wheels torch_memory_saver==0.0.10
+}
+
 # Debian 11's loader and libc (glibc 2.31), unpacked, never installed: from the archive that apt is set up with.
 fuseln_need_debian11() {
     fuseln_make "$fuseln_cache/debian-11" fuseln_unpack_debian11

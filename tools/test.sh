@@ -15,6 +15,7 @@ esac
 fuseln_need_packages binutils valgrind libjemalloc2 libmimalloc2.0 libzstd1 python3-dev
 fuseln_need_debian11
 fuseln_need_models
+fuseln_need_neighbours
 "$fuseln_root/tools/build.sh"
 
 cd "$fuseln_root/build"
