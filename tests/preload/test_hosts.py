@@ -11,7 +11,7 @@ import test_hooks
 from test_driver import make_driver
 from test_hooks import BUILD, HERE, gcc
 
-ALLOCATORS = {"jemalloc": "libjemalloc.so.2", "mimalloc": "libmimalloc.so.2.0"}
+ALLOCATORS = {"jemalloc": "libjemalloc.so.2", "mimalloc": "libmimalloc.so"}
 
 
 class Hosts(test_hooks.Clients):
