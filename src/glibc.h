@@ -16,16 +16,25 @@
 #endif
 
 #ifdef FUSELN_GLIBC_BASE
-#define FUSELN_PIN_AT(name, version) __asm__(".symver " #name ", " #name "@" version)
-#define FUSELN_PIN(name)             FUSELN_PIN_AT(name, FUSELN_GLIBC_BASE)
+#define FUSELN_PIN_AS(reference, name, version) __asm__(".symver " #reference ", " #name "@" version)
+#define FUSELN_PIN_AT(name, version)            FUSELN_PIN_AS(name, name, version)
+#define FUSELN_PIN(name)                        FUSELN_PIN_AT(name, FUSELN_GLIBC_BASE)
+/* From 2.38 on, headers put a function that also reads 0b11 in place of each of these. */
+#define FUSELN_PIN_OF_C23(name) FUSELN_PIN_AS(__isoc23_##name, name, FUSELN_GLIBC_BASE)
 FUSELN_PIN(dlopen);
 FUSELN_PIN(dlclose);
 FUSELN_PIN(dlerror);
 FUSELN_PIN(dlvsym);
 FUSELN_PIN(dladdr);
 FUSELN_PIN_AT(dladdr1, FUSELN_GLIBC_DLADDR1);
+FUSELN_PIN_OF_C23(strtol);
+FUSELN_PIN_OF_C23(strtoul);
+FUSELN_PIN_OF_C23(strtoll);
+FUSELN_PIN_OF_C23(strtoull);
 #undef FUSELN_PIN
 #undef FUSELN_PIN_AT
+#undef FUSELN_PIN_AS
+#undef FUSELN_PIN_OF_C23
 #endif
 
 #endif

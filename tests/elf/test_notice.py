@@ -11,6 +11,8 @@ import unittest
 
 SOURCE = os.environ["TEST_SOURCE"]
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "fuseln"
+# The runtime's headers include crt/, which is in another wheel than they; as tests/softgpu has it.
+CRT = [f"-idirafter{folder}" for folder in CACHE.glob("torch-*/lib/python3*/site-packages/triton/backends/nvidia/include")]
 LISTS = ("CUDART_EXPORTS", "DRIVER_EXPORTS", "CUDART_NOTICED", "DRIVER_NOTICED", "DRIVER_HARMLESS", "CUDART_HARMLESS")
 
 
@@ -32,7 +34,7 @@ def header_folders():
 def declared(folder, header, pattern):
     names = set()
     for options in ((), ("-DCUDA_API_PER_THREAD_DEFAULT_STREAM",), ("-D__CUDA_API_VERSION_INTERNAL",)):
-        text = preprocess(f"#include <{header}>", f"-I{folder}", *options)
+        text = preprocess(f"#include <{header}>", f"-I{folder}", *CRT, *options)
         names |= set(re.findall(rf"\b({pattern})\s*\(", text))
     return names - {"cudaError_t"}
 
