@@ -3,12 +3,17 @@ import os
 import pathlib
 import subprocess
 import tempfile
+import time
 import unittest
 
 BUILD = pathlib.Path(os.environ["TEST_BUILD"])
 SOURCE = pathlib.Path(os.environ["TEST_SOURCE"])
 FUSELN = os.environ.get("TEST_FUSELN", str(BUILD / "fuseln"))
 LIBRARY = pathlib.Path(FUSELN).resolve().parent / "libfuseln.so"
+# Launches layer norms, on libraries of no cost in place of CUDA's: `launch pair 10`.
+LAUNCH = BUILD / "tests/budgets/launch"
+# What no line may hold: controls, line ends, marks and overrides of the writing direction.
+COMMANDS = "[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 PYTHON = pathlib.Path(os.environ.get("TEST_VENV", "/nonexistent"), "bin", "python")
 
 
@@ -28,7 +33,14 @@ class Command(unittest.TestCase):
         """On the software device, if device."""
         command = [SOURCE / "tests/softgpu/run", "--no-fuseln", "--"] if device else []
         return subprocess.run([*map(str, command), FUSELN, *map(str, words)], env=self.environment(**more), text=True,
-                              capture_output=True, timeout=120, cwd=self.dir, check=False)  # fmt: skip
+                              errors="surrogateescape", capture_output=True, timeout=120, cwd=self.dir,
+                              check=False)  # fmt: skip
+
+    def until(self, condition, seconds=30):
+        end = time.monotonic() + seconds
+        while not condition():
+            self.assertLess(time.monotonic(), end, "it did not come to that")
+            time.sleep(0.01)
 
     def assert_one_line(self, done, code, *words):
         self.assertEqual(done.returncode, code, done.stderr)

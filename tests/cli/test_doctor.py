@@ -5,11 +5,15 @@ import json
 import os
 import re
 import shutil
+import signal
 import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
+
+from cli import COMMANDS
 
 BUILD = os.environ["TEST_BUILD"]
 SOURCE = os.environ["TEST_SOURCE"]
@@ -99,6 +103,10 @@ def gcc(*arguments, source=None):
     done = subprocess.run(["gcc", *language, *arguments], input=source, capture_output=True, text=True, check=False)
     if done.returncode:
         raise unittest.SkipTest(f"gcc: {done.stderr[:200]}")
+
+
+def c_text(text):
+    return '"' + "".join(f"\\{byte:03o}" for byte in text.encode()) + '"'
 
 
 def has_driver():
@@ -211,10 +219,12 @@ class Doctor(unittest.TestCase):
         self.assert_one_cause("library: .*another architecture", command=command)
 
     def test_a_library_whose_path_cannot_be_preloaded(self):
-        os.mkdir(self.path("two words"))
-        shutil.copy(COMMAND, self.path("two words/fuseln"))
-        shutil.copy(f"{BUILD}/libfuseln.so", self.path("two words/libfuseln.so"))
-        self.assert_one_cause("library: .*blank or a colon", command=self.path("two words/fuseln"))
+        for name in "two words", "a:b", "$LIB", "x${PLATFORM}":
+            os.mkdir(self.path(name))
+            shutil.copy(COMMAND, self.path(f"{name}/fuseln"))
+            shutil.copy(f"{BUILD}/libfuseln.so", self.path(f"{name}/libfuseln.so"))
+            self.assert_one_cause(r"library: .*/libfuseln.so: LD_PRELOAD cannot hold .* blank, a colon or a \$",
+                                  command=self.path(f"{name}/fuseln"))
 
     def test_a_library_of_another_build(self):
         shutil.copy(COMMAND, self.path("fuseln"))
@@ -401,6 +411,81 @@ class Doctor(unittest.TestCase):
         self.assertEqual(done.returncode, 0)
         self.assertFalse(os.path.exists(self.path("file")))
         self.assertIn("note environment: FUSELN_ONLY=x does not name", done.stdout)
+
+    def start(self, script, *options):
+        """The doctor with a program that has written its pid."""
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("FUSELN_", "LD_"))}
+        environment |= {"TMPDIR": self.temporary, "LD_LIBRARY_PATH": SOFTGPU}
+        command = [*options, COMMAND, "doctor", "--", "sh", "-c", f"echo $$ >{self.path('new')}; mv new pid; {script}"]
+        doctor = subprocess.Popen(command, env=environment, cwd=self.folder, stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.addCleanup(doctor.stdout.close)
+        self.until(lambda: os.path.exists(self.path("pid")))
+        with open(self.path("pid"), encoding="ascii") as file:
+            pid = int(file.read())
+        os.unlink(self.path("pid"))
+        return doctor, pid
+
+    def until(self, condition, seconds=60):
+        end = time.monotonic() + seconds
+        while not condition():
+            self.assertLess(time.monotonic(), end, "it did not come to that")
+            time.sleep(0.01)
+
+    def test_a_signal_ends_it_and_its_program_and_leaves_nothing(self):
+        scripts = "exec sleep 100", "sleep 100; true", "trap '' TERM HUP INT; exec sleep 100"
+        for number, script in zip((signal.SIGTERM, signal.SIGHUP, signal.SIGINT), scripts):
+            doctor, pid = self.start(script, "env", "--default-signal")  # what runs in the background ignores SIGINT
+            doctor.send_signal(number)
+            self.assertEqual(doctor.wait(timeout=60), -number)
+            self.until(lambda pid=pid: not os.path.exists(f"/proc/{pid}"))
+            self.assertEqual(os.listdir(self.temporary), [])
+
+    def test_a_signal_that_is_ignored_stays_ignored(self):
+        doctor, pid = self.start("exec sleep 100", "env", "--ignore-signal=HUP")
+        doctor.send_signal(signal.SIGHUP)
+        time.sleep(0.3)
+        self.assertIsNone(doctor.poll())
+        os.kill(pid, signal.SIGKILL)
+        self.assertIn("the program was killed by signal 9", doctor.communicate(timeout=60)[0])
+
+    def test_it_says_the_same_where_children_are_not_waited_for(self):
+        """Daemons and the first processes of containers ignore SIGCHLD, and what they start inherits it."""
+        arguments = "--", "sh", "-c", "sleep 0.3; exit 3"
+        said = self.doctor(*arguments).stdout
+        self.assertIn("note run: the program ended with exit code 3", said)
+        for options in ["--ignore-signal=CHLD"], ["--ignore-signal=CHLD", "--block-signal=CHLD"]:
+            self.assertEqual(self.doctor(*arguments, prefix=("env", *options)).stdout, said)
+
+    def test_the_program_finds_signals_as_they_were(self):
+        show = "grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"
+        for options in [], ["--ignore-signal=CHLD,INT", "--block-signal=TERM,USR1"], ["--block-signal=CHLD"]:
+            alone = subprocess.run(["env", *options, *show], capture_output=True, text=True, check=True).stdout
+            self.assertIn(alone, self.doctor("--", *show, prefix=("env", *options)).stderr)
+
+    # What others named
+
+    def test_nothing_that_others_named_commands_the_terminal(self):
+        bad = "\x1b[2J\nok   driver: forged\x9b31m\u202e\u2028\x7f\r"
+        gcc("-shared", "-fPIC", "-o", self.path("other.so"), source="int other;")
+        folder = self.path(f"p{bad.replace('/', '')}")
+        os.mkdir(folder)
+        shutil.copy(self.path("other.so"), f"{folder}/other.so")
+        shutil.copy("/bin/true", f"{folder}/true")
+        named = self.driver_of(f"""
+            int cuInit(unsigned f) {{ return (int)f; }}
+            int cuDeviceGetCount(int *n) {{ *n = 1; return 0; }}
+            int cuDeviceGet(int *d, int i) {{ *d = i; return 0; }}
+            int cuDeviceGetName(char *name, int size, int d) {{ return __builtin_snprintf(name, size, "%s", {c_text(bad)}), d; }}
+            int cuDeviceGetAttribute(int *v, int what, int d) {{ *v = what == 75 ? 9 : 0; return d; }}""")
+        for options in [], ["--json"]:
+            for arguments in ("--", f"{folder}/true"), ("--", f"{folder}/none"):
+                done = self.doctor(*options, *arguments, driver=named, env={
+                    "FUSELN_SKIP": bad, f"FUSELN_X{bad}": "1", "LD_PRELOAD": f"{folder}/other.so:{folder}/none.so",
+                    "FUSELN_REPORT": f"{folder}/none/%p.json"})
+                self.assertNotRegex(done.stdout, COMMANDS)
+                self.assertNotRegex(done.stdout, r"(?m)^ok   driver: forged")
+        self.assertRegex(done.stdout, r"0: \?\[2J\?ok   driver: forged")
 
     # Good ones
 

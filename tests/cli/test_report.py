@@ -2,11 +2,14 @@
 """fuseln report: many reports as one table, and one clear line for each file that is none."""
 import copy
 import json
+import os
 import random
 import re
+import resource
+import subprocess
 import unittest
 
-from cli import Command
+from cli import COMMANDS, FUSELN, LAUNCH, Command
 
 SITE = {"target": "pytorch/forward/vectorized/f32", "symbol": "_Zfwd", "library": "libtorch_cuda.so", "build_id": "ab12",
         "build": "known", "runtime": "shared", "op": "forward", "dtype": "f32", "rms": False, "cols": 1024, "device": 0,
@@ -168,6 +171,163 @@ class Report(Command):
                 self.assertIn("1 report, mode replace: 100 kernel launches", done.stdout)
         for name in ("none.json", "."):
             self.assert_one_line(self.fuseln("report", name, good), 2, name)
+
+    def test_a_rank_may_be_any_text(self):
+        """Also one of so many bytes that a buffer would cut it inside a character."""
+        for rank in ("é", "a" * 62 + "é", "a" * 63, "a" * 61 + "漢", "漢" * 21 + "a", "a" * 60 + "😀", "r" * 5000, ""):
+            report = copy.deepcopy(REPORT)
+            report["process"] |= {"rank": rank, "host": "h" * 300 + "é"}
+            merged = self.merged(report, self.of_rank(1, 20))
+            self.assertEqual(merged["files"][0]["rank"], rank)
+            self.assertEqual(merged["sites"][0]["by_rank"], {rank: 10, "1": 20})
+            self.assertEqual(self.fuseln("report", "0.json", "1.json").returncode, 0)
+
+    def test_a_rank_that_the_library_wrote(self):
+        """The report of a program whose RANK has 64 bytes, from beginning to end."""
+        done = self.fuseln("run", "--report=r.json", LAUNCH, "pair", "10", RANK="a" * 62 + "é")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        done = self.fuseln("report", "r.json", "r.json")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("2 reports, mode replace: ", done.stdout)
+
+    def test_names_of_files_may_be_any_bytes(self):
+        names = [os.fsdecode(name) for name in (b"\xff.json", b"a\xc3", b"\xed\xa0\x80", b"\xf8\x80", b"\xc3\xa9.json")]
+        for name in names:
+            self.write(name, REPORT)
+        done = self.fuseln("report", "--json", *names)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        merged = json.loads(done.stdout)
+        self.assertEqual([file["file"] for file in merged["files"]], ["?.json", "a?", "???", "??", "é.json"])
+        self.assertEqual(merged["totals"]["launches"], 500)
+        self.write(names[0], "{}")
+        self.assert_one_line(self.fuseln("report", "--json", names[0]), 2, "fuseln report: ?.json: ")
+
+    def test_output_that_cannot_be_written_is_said(self):
+        self.write("a.json", REPORT)
+        self.write("bad.json", "{}")
+        for words in (("report", "a.json"), ("report", "--json", "a.json"), ("report", "--json", *["a.json"] * 3000),
+                      ("report", "--json", "none.json"), ("--help",), ("--version",), ("scan", "--json", "."),
+                      *((word, "--help") for word in ("run", "report", "scan", "doctor")), ("doctor",), ("doctor", "--json")):
+            with self.subTest(words=words[:3]), open("/dev/full", "w", encoding="ascii") as full:
+                done = subprocess.run([FUSELN, *words], env=self.environment(), stdout=full, stderr=subprocess.PIPE,
+                                      cwd=self.dir, text=True, timeout=120, check=False)  # fmt: skip
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertRegex(done.stderr, r"(?m)^fuseln.*: cannot write: ")
+        # No stdout at all, and nothing to write there.
+        done = subprocess.run(["sh", "-c", 'exec "$0" run true >&-', FUSELN], env=self.environment(), check=False)
+        self.assertEqual(done.returncode, 0)
+
+    BAD = "\x1b[2J\x1b]0;title\x07|\n0 reports, mode forged|\r|\x7f|\x80|\x9b31m|\u202e|\u2066|\u200f|\u2028|\t|"
+
+    def test_no_text_of_others_commands_the_terminal_or_forges_a_line(self):
+        plain, bad = copy.deepcopy(REPORT), copy.deepcopy(REPORT)
+        for report, text in ((plain, "plain"), (bad, self.BAD)):
+            site, dx = report["sites"]
+            dx["verify"] |= {"failed": True, "first": {"row": 1, "col": 2}}
+            report["fuseln"] |= {"mode": text, "version": text}
+            report["process"] |= {"rank": text, "host": text, "command": [text]}
+            report["devices"][0] |= {"name": text, "compute_capability": text, "driver": text, "image": text}
+            report["totals"] |= {"reasons": {text: 4}, "unpaired": {text: 1}}
+            report["why"] = text
+            site |= {key: text for key in ("target", "library", "build_id", "op", "dtype", "kernel")}
+            site |= {"launches": 20, "passed_through": {text: 4}}
+            dx |= {"target": text, "library": text}
+        outputs = []
+        for report in (plain, bad):
+            other = copy.deepcopy(report)
+            other["process"]["rank"] = 2
+            other["sites"][0]["launches"] = 5
+            other["totals"]["recognised"] = report["totals"]["recognised"] = 0
+            files = [self.write("a.json", report), self.write("b.json", other)]
+            done = self.fuseln("report", *files)
+            self.assertEqual((done.returncode, done.stderr), (3, ""))
+            self.assertNotRegex(done.stdout, COMMANDS)
+            outputs.append(done.stdout)
+            self.assertNotRegex(self.fuseln("report", "--json", *files).stdout, COMMANDS)
+        joined = [re.sub(r"\s+", "", output) for output in outputs]  # where long lines are broken does not matter
+        self.assertEqual(joined[1].replace("plain", "").count("0reports"), outputs[1].count("0 reports"))
+        self.assertNotRegex(outputs[1], r"(?m)^0 reports")
+        self.assertRegex(outputs[1], r"(?m)^device: \?\[2J\?\]0;title")
+
+    def test_no_message_commands_the_terminal_or_is_two_lines(self):
+        text = json.dumps(self.BAD)
+        for name, content in {"a\x1b[31m\n\x9b\u202e.json": "{}", "b.json": '{"schema": ' + text + "}",
+                              "c.json": json.dumps(REPORT | {"totals": REPORT["totals"] | {"reasons": {self.BAD: -1}}}),
+                              "d.json": '{"a": 1, ' + f"{text}: 1, {text}: 2" + "}"}.items():  # fmt: skip
+            done = self.fuseln("report", self.write(name, content))
+            self.assert_one_line(done, 2)
+            self.assertNotRegex(done.stderr, COMMANDS)
+        done = self.fuseln("report", "none\x1b[31m\n\x9b.json")
+        self.assert_one_line(done, 2, "none?[31m??.json: ")
+
+    def test_long_texts_are_broken_anywhere(self):
+        report = copy.deepcopy(REPORT) | {"why": "漢" * 200}
+        report["totals"]["recognised"] = 0
+        lines = self.fuseln("report", self.write("a.json", report)).stdout.splitlines()
+        self.assertEqual("".join(line for line in lines if "漢" in line), "漢" * 200)
+        self.assertEqual(sum("漢" in line for line in lines), 7)  # 33 of three bytes in a line
+
+    def test_each_count_is_checked(self):
+        """Of each kind that is added up: one line that names it."""
+        for path in ("totals.launches", "totals.pairs", "totals.reasons.capture", "totals.unpaired.call",
+                     "devices.0.scratch_bytes", "sites.0.launches", "sites.0.substituted", "sites.0.passed_through.capture",
+                     "sites.0.rows_min", "sites.0.cols", "sites.1.pairs", "sites.1.unpaired.call",
+                     "sites.1.verify.launches", "sites.1.verify.outside", "sites.1.verify.unchecked.capture"):  # fmt: skip
+            for value in (-1, -(2**63), 2**53 + 1, 2**63 - 1, 1.5, 1e300, "1", [], True):
+                with self.subTest(path=path, value=value):
+                    report = copy.deepcopy(REPORT)
+                    *parents, last = path.split(".")
+                    place = report
+                    for key in parents:
+                        place = place[int(key) if key.isdigit() else key]
+                    place[last] = value
+                    done = self.fuseln("report", self.write("bad.json", report))
+                    self.assert_one_line(done, 2, "fuseln report: bad.json: ", last)
+        for what, bad in (("reasons", {"reasons": [1]}), ("unpaired", {"unpaired": "x"})):
+            report = REPORT | {"totals": REPORT["totals"] | bad}
+            self.assert_one_line(self.fuseln("report", self.write("bad.json", report)), 2, f"totals.{what} ")
+
+    def test_sums_stay_counts(self):
+        """Each count is one, and so many of them are more than 64 bits hold."""
+        report, most = copy.deepcopy(REPORT), 2**53
+        report["totals"] |= {"launches": most, "reasons": {"capture": most}}
+        report["sites"][1] |= {"pairs": most, "unpaired": {"call": most}, "launches": most}
+        report["sites"][1]["verify"]["elements"] = most
+        self.write("a.json", report)
+        merged = json.loads(self.fuseln("report", "--json", *["a.json"] * 1100).stdout)
+        site = merged["sites"][0]
+        for count in (merged["totals"]["launches"], merged["totals"]["reasons"]["capture"], site["pairs"],
+                      site["unpaired"]["call"], site["launches"], site["by_rank"][""], site["verify"]["elements"]):  # fmt: skip
+            self.assertEqual(count, most)
+        self.assertNotIn("-9", self.fuseln("report", *["a.json"] * 1100).stdout)
+
+    def assert_quick(self, *files):
+        """Twice, by the processor's time, as other tests run beside this one: 2 s; if each site is looked for among all,
+        it is over a minute."""
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        for options in ((), ("--json",)):
+            done = self.fuseln("report", *options, *files)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self.assertLess(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 15)
+        return json.loads(done.stdout)
+
+    def test_many_sites_take_no_time(self):
+        one = REPORT | {"sites": [SITE | {"cols": i, "launches": i % 997} for i in range(20000)]}
+        merged = self.assert_quick(self.write("one.json", one))
+        order = [(-site["launches"], site["cols"]) for site in merged["sites"]]
+        self.assertEqual((len(order), order), (20000, sorted(order)))  # most launches first, else as they came
+
+    def test_many_ranks_take_no_time(self):
+        names = []
+        for rank in range(40):
+            sites = [SITE | {"cols": i, "build_id": f"{i:040x}", "launches": i} for i in range(1025)]
+            report = REPORT | {"process": REPORT["process"] | {"rank": rank}, "sites": sites,
+                               "devices": [REPORT["devices"][0] | {"name": f"GPU {i}"} for i in range(64)]}  # fmt: skip
+            names.append(self.write(f"{rank}.json", report))
+        merged = self.assert_quick(*names)
+        self.assertEqual((len(merged["sites"]), len(merged["devices"])), (1025, 64))
+        self.assertEqual(sum(merged["sites"][0]["by_rank"].values()), 40 * 1024)
 
     def test_cut_off_at_every_byte(self):
         text = json.dumps(REPORT)

@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
-"""fuseln run: the program's own signals, exit code and preloads, and its report at the end."""
+"""fuseln run: the program's own signals, exit code and preloads, and its report at the end, whatever the command was
+started with."""
 import json
 import os
+import pathlib
+import shutil
 import signal
 import subprocess
 import time
 import unittest
 
-from cli import FUSELN, LIBRARY, PYTHON, Command
+from cli import COMMANDS, FUSELN, LAUNCH, LIBRARY, PYTHON, Command
 
 STEP = """
 import torch, sys
@@ -50,8 +53,9 @@ class Run(Command):
             self.assertEqual(self.fuseln("run", "sh", "-c", f"kill -{int(number)} $$").returncode, -number)
 
     def start(self, script):
-        program = subprocess.Popen([FUSELN, "run", "sh", "-c", script], env=self.environment(), text=True,
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+        command = ["env", "--default-signal", FUSELN, "run", "sh", "-c", script]  # in the background SIGINT is ignored
+        program = subprocess.Popen(command, env=self.environment(), text=True, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE)  # fmt: skip
         self.assertEqual(program.stdout.readline(), "ready\n")
         return program
 
@@ -70,6 +74,79 @@ class Run(Command):
         program.send_signal(signal.SIGCONT)
         out, _ = program.communicate(timeout=20)
         self.assertEqual((program.returncode, out), (0, "again\n"))
+
+    def test_it_ends_where_children_are_not_waited_for(self):
+        """Daemons and the first processes of containers ignore SIGCHLD, and what they start inherits it."""
+        for options in (["--ignore-signal=CHLD"], ["--ignore-signal=CHLD", "--block-signal=CHLD"], ["--ignore-signal"]):
+            for script, code in (("exit 0", 0), ("exit 7", 7), ("sleep 0.1; kill -KILL $$", -9)):
+                done = subprocess.run(["env", *options, FUSELN, "run", "sh", "-c", script], env=self.environment(),
+                                      capture_output=True, timeout=60, check=False)  # fmt: skip
+                self.assertEqual(done.returncode, code, (options, script))
+
+    def test_the_program_finds_signals_as_they_were(self):
+        show = ["grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"]
+        for options in ([], ["--ignore-signal=CHLD"], ["--block-signal=CHLD,TERM"], ["--ignore-signal=INT,HUP,PIPE,CHLD"],
+                        ["--block-signal", "--ignore-signal"]):  # fmt: skip
+            alone, ours = (subprocess.run(["env", *options, *command, *show], env=self.environment(), text=True,
+                                          capture_output=True, timeout=60, check=True).stdout
+                           for command in ([], [FUSELN, "run"]))  # fmt: skip
+            self.assertEqual(ours, alone, options)
+
+    def test_signals_that_come_after_the_end_change_nothing(self):
+        """Two at once: the program ends by the first, and the second is still there when the table is printed."""
+        for numbers in ((signal.SIGTERM,), (signal.SIGINT, signal.SIGHUP), (signal.SIGUSR1, signal.SIGTERM, signal.SIGALRM)):
+            script = f"echo $$; read line; {LAUNCH} pair 10 >/dev/null; exit 5"
+            with subprocess.Popen([FUSELN, "run", "sh", "-c", script], env=self.environment(), text=True,
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:  # fmt: skip
+                child = pathlib.Path("/proc", program.stdout.readline().strip(), "stat")
+                os.kill(program.pid, signal.SIGSTOP)
+                program.stdin.close()
+                self.until(lambda: child.read_text().rpartition(")")[2].split()[0] == "Z")
+                for number in numbers:
+                    os.kill(program.pid, number)
+                os.kill(program.pid, signal.SIGCONT)
+                self.assertEqual(program.wait(timeout=60), 5, numbers)
+                self.assertIn("1 report, mode replace", program.stderr.read())
+            self.assertEqual(list(self.dir.glob("fuseln-*")), [])
+
+    def assert_table(self, *words, **more):
+        done = self.fuseln("run", *words, **more)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("1 report, mode replace: ", done.stderr)
+        self.assertEqual(list(self.dir.glob("**/fuseln-*")), [], "it leaves no file behind")
+
+    def test_the_table_wherever_temporary_files_are(self):
+        for name in ("%p", "50%", "a%%b", "%q{HOME}", "*?[x]", "two words", "é", "$LIB:x"):
+            (self.dir / name).mkdir()
+            self.assert_table(LAUNCH, "pair", "10", TMPDIR=str(self.dir / name))
+        self.assert_table("sh", "-c", f"cd / && exec {LAUNCH} pair 10", TMPDIR="two words")
+        os.symlink("50%", self.dir / "link")
+        self.assert_table("sh", "-c", f"cd %p && exec {LAUNCH} pair 10", TMPDIR="./link/")
+
+    def test_the_program_runs_where_there_is_no_place_for_temporary_files(self):
+        (self.dir / "file").write_text("")
+        (self.dir / "gone").symlink_to("nowhere")
+        for place in ("/nonexistent", self.dir / "file", "gone", "x" * 3000, self.dir / ("y" * 200)):
+            self.assert_table(LAUNCH, "pair", "10", TMPDIR=str(place))
+
+    def test_a_library_that_cannot_be_preloaded_is_one_line(self):
+        """The loader splits LD_PRELOAD at blanks and colons, and puts its own words in place of $LIB."""
+        for name in ("$LIB", "x${ORIGIN}y", "$", "two words", "a:b"):
+            folder = self.dir / name
+            folder.mkdir()
+            shutil.copy(FUSELN, folder / "fuseln")
+            shutil.copy(LIBRARY, folder / "libfuseln.so")
+            done = subprocess.run([folder / "fuseln", "run", "echo", "ran"], env=self.environment(), text=True,
+                                  capture_output=True, timeout=60, check=False)  # fmt: skip
+            self.assert_one_line(done, 1, f"{folder}/libfuseln.so: LD_PRELOAD cannot hold", "blank", "colon", "$")
+            self.assertEqual(done.stdout, "")
+
+    def test_names_of_others_do_not_command_the_terminal(self):
+        done = self.fuseln("run", "--report=\x1b[31m\n\u009b%p\u202e.json", LAUNCH, "pair", "10")
+        self.assertEqual(len(list(self.dir.glob("*.json"))), 1)
+        self.assert_one_line(done, 0, "report: ?[31m??")
+        self.assertNotRegex(done.stderr, COMMANDS)
+        self.assert_one_line(self.fuseln("run", "./no\x1b]0;such\nprogram"), 127, "./no?]0;such?program")
 
     def test_without_a_kernel_there_is_no_report(self):
         done = self.fuseln("run", "true")

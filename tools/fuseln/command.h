@@ -8,6 +8,9 @@
 #define FUSELN_COMMAND_H
 
 #include <argp.h>
+#include <jansson.h>
+#include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 /* X(word, arguments, one line of help) */
@@ -24,18 +27,47 @@ FUSELN_WORDS(X)
 
 enum { EXIT_USAGE = 2, EXIT_FAILED_CHECK = 3 };
 
+/* ---- text.c: all that is printed ---- */
+
+/* One line, whatever its parts hold: what would command the terminal, end the line, turn the direction of writing or is
+ * no UTF-8 is shown as '?'. */
+void fuseln_say(FILE *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* "fuseln WORD: message" on stderr; returns code. name is argv[0]. */
 int fuseln_command_fail(const char *name, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
-
+/* The same text to keep: to be freed, never NULL. */
+char *fuseln_text(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Of any bytes, as a JSON text. */
+json_t *fuseln_text_json(const char *text);
+/* A document, which it frees, on stdout. */
+void fuseln_say_json(json_t *document);
+/* From now on, a process that could not write all to stdout says so and exits with 1. */
+void fuseln_say_begin(void);
 /* For argp's err_stream, in ARGP_KEY_INIT: stderr without the hint to try --help, so that wrong usage is one line. */
 FILE *fuseln_command_errors(void);
 
-/* The library that this command came with: beside it, or in the lib folder next to its own. False: there is none. */
-int fuseln_command_library(char *ret_path, size_t size);
+/* ---- start.c: what starting a program with fuseln takes ---- */
 
-/* A folder of the command's own, in TMPDIR or /tmp; false with errno, and the name that was tried. It is removed with
- * all that is in it. */
-int fuseln_command_folder_make(char *ret_path, size_t size);
+/* The library that this command came with: beside it, or in the lib folder next to its own. False: there is none. */
+bool fuseln_command_library(char ret_path[PATH_MAX]);
+/* LD_PRELOAD is split at blanks and colons, and the loader puts words of its own in place of $LIB and others. */
+bool fuseln_command_can_preload(const char *path);
+#define FUSELN_CANNOT_PRELOAD "LD_PRELOAD cannot hold a path with a blank, a colon or a $"
+/* Puts it in front of what is preloaded already; behind AddressSanitizer's library, which insists on being first. */
+void fuseln_command_set_preload(const char *library);
+
+/* A folder of the command's own, in TMPDIR, or in /tmp where that cannot be. Absolute, as programs change their folder.
+ * False with errno. It is removed with all that is in it. */
+bool fuseln_command_folder_make(char ret_path[PATH_MAX]);
 void fuseln_command_folder_remove(const char *path);
+/* FUSELN_REPORT for the reports of all processes in that folder; to be freed. */
+char *fuseln_command_report_in(const char *folder);
+
+/* At the start: remembers how signals are blocked and ignored here, and has children waited for even where they are
+ * ignored. */
+void fuseln_command_signals_begin(void);
+/* In a child process: everything as it was found, for another program. */
+void fuseln_command_signals_return(void);
+/* Ends this process by that signal, without a core file; returns an exit code where that is not possible. */
+int fuseln_command_end_by(int signal_number);
 
 #endif

@@ -9,7 +9,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
@@ -39,51 +38,29 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     }
 }
 
-static void clean(char *text)
-{
-    for (; *text; text++)
-        if ((unsigned char)*text < ' ' || *text == 0x7f)
-            *text = '?';
-}
-
-static json_t *text_or_null(const char *text)
-{
-    json_t *value = text ? json_string(text) : NULL;
-    return value ? value : text ? json_string("(not UTF-8)") : json_null();
-}
-
 void doctor_say(struct doctor *doctor, enum finding finding, const char *check, const char *remedy, const char *format,
                 ...)
 {
     static const char *const names[] = {"ok", "note", "BAD"};
-    char text[3 * PATH_MAX], action[3 * PATH_MAX];
+    char *text;
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    const int length = vasprintf(&text, format, arguments);
     va_end(arguments);
-    snprintf(action, sizeof action, "%s", remedy ? remedy : "");
-    clean(text);
-    clean(action);
     doctor->bad += finding == FINDING_BAD;
-    if (doctor->findings) {
-        json_array_append_new(doctor->findings,
-                              json_pack("{s:s,s:s,s:o,s:o}", "finding", names[finding], "check", check, "text",
-                                        text_or_null(text), "remedy", text_or_null(remedy ? action : NULL)));
+    if (length < 0)
         return;
+    if (doctor->findings) {
+        json_array_append_new(doctor->findings, json_pack("{s:s,s:s,s:o,s:o}", "finding", names[finding], "check",
+                                                          check, "text", fuseln_text_json(text), "remedy",
+                                                          remedy ? fuseln_text_json(remedy) : json_null()));
+    } else {
+        fuseln_say(stdout, "%-4s %s: %s", names[finding], check, text);
+        if (remedy)
+            fuseln_say(stdout, "       %s", remedy);
+        fflush(stdout);
     }
-    printf("%-4s %s: %s\n", names[finding], check, text);
-    if (remedy)
-        printf("       %s\n", action);
-    fflush(stdout);
-}
-
-static void print_json(struct doctor *doctor)
-{
-    json_t *all = json_pack("{s:{s:s,s:s},s:i,s:o}", "fuseln", "version", FUSELN_VERSION, "commit", FUSELN_COMMIT,
-                            "bad", (int)doctor->bad, "findings", doctor->findings);
-    json_dumpf(all, stdout, JSON_INDENT(1));
-    putchar('\n');
-    json_decref(all);
+    free(text);
 }
 
 int fuseln_command_doctor(int argc, char **argv)
@@ -116,6 +93,7 @@ int fuseln_command_doctor(int argc, char **argv)
         doctor_run(&doctor);
     }
     if (doctor.findings)
-        print_json(&doctor);
+        fuseln_say_json(json_pack("{s:{s:s,s:s},s:i,s:o}", "fuseln", "version", FUSELN_VERSION, "commit", FUSELN_COMMIT,
+                                  "bad", (int)doctor.bad, "findings", doctor.findings));
     return doctor.bad > 0;
 }

@@ -8,9 +8,6 @@
 
 #include "command.h"
 
-#include <jansson.h>
-#include <limits.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -28,7 +25,7 @@ struct doctor {
     const char *invoked;       /* base name of what becomes its argv[0] */
 };
 
-/* One finding; remedy is one line of what to do about it, NULL for none. Control characters become '?'. */
+/* One finding; remedy is one line of what to do about it, NULL for none. */
 void doctor_say(struct doctor *doctor, enum finding finding, const char *check, const char *remedy, const char *format,
                 ...) __attribute__((format(printf, 5, 6)));
 

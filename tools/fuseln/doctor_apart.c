@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@ void *doctor_share(size_t size)
 static void work_in_child(void (*work)(void *shared), void *shared)
 {
     const int null = open("/dev/null", O_RDWR);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (null >= 0) {
         dup2(null, STDOUT_FILENO);
         dup2(null, STDERR_FILENO);
@@ -36,7 +38,7 @@ const char *doctor_apart(void (*work)(void *shared), void *shared, unsigned seco
 {
     static char text[128];
     const struct timespec pause = {0, 5000000};
-    int status;
+    int status = 0;
     fflush(stdout);
     const pid_t child = fork();
     if (child < 0)

@@ -93,9 +93,9 @@ static bool is_good(struct doctor *doctor, const char *path)
                    doctor_elf_machine(&elf));
         return false;
     }
-    if (path[strcspn(path, ": ")]) {
-        doctor_say(doctor, FINDING_BAD, CHECK, "move it to a folder whose name has none",
-                   "%s has a blank or a colon in its path: LD_PRELOAD is split there", path);
+    if (!fuseln_command_can_preload(path)) {
+        doctor_say(doctor, FINDING_BAD, CHECK, "move it to a folder whose name has none", "%s: " FUSELN_CANNOT_PRELOAD,
+                   path);
         return false;
     }
     try_to_load(path, failure, sizeof failure);
@@ -109,7 +109,7 @@ static bool is_good(struct doctor *doctor, const char *path)
 void doctor_check_library(struct doctor *doctor)
 {
     char path[PATH_MAX];
-    if (!fuseln_command_library(path, sizeof path)) {
+    if (!fuseln_command_library(path)) {
         doctor_say(doctor, FINDING_BAD, CHECK, REMEDY, "no libfuseln.so beside this command");
         return;
     }

@@ -16,35 +16,17 @@
 
 #define CHECK "run"
 
-/* Ours in front of those that are there; behind AddressSanitizer's, which insists on being first. */
-static void set_preload(const struct doctor *doctor)
-{
-    char list[4 * PATH_MAX];
-    const char *old = getenv("LD_PRELOAD");
-    if (old && strstr(old, doctor->library))
-        return;
-    old = old ? old : "";
-    const size_t first = strcspn(old, ": ");
-    const char *asan = strstr(old, "asan");
-    if (asan && (size_t)(asan - old) < first)
-        snprintf(list, sizeof list, "%.*s:%s%s", (int)first, old, doctor->library, old + first);
-    else
-        snprintf(list, sizeof list, "%s%s%s", doctor->library, *old ? ":" : "", old);
-    setenv("LD_PRELOAD", list, 1);
-}
-
 static void execute(const struct doctor *doctor, const char *folder)
 {
-    char report[PATH_MAX + 16];
-    signal(SIGINT, SIG_DFL);
-    signal(SIGQUIT, SIG_DFL);
+    char *report = fuseln_command_report_in(folder);
+    fuseln_command_signals_return();
     dup2(STDERR_FILENO, STDOUT_FILENO);
-    snprintf(report, sizeof report, "%s/%%p.json", folder);
-    setenv("FUSELN_REPORT", report, 1);
+    if (report)
+        setenv("FUSELN_REPORT", report, 1);
     setenv("FUSELN_LOG", "info", 1);
-    set_preload(doctor);
+    fuseln_command_set_preload(doctor->library);
     execvp(doctor->program[0], doctor->program);
-    fprintf(stderr, "%s: %s: %s\n", doctor->name, doctor->program[0], strerror(errno));
+    fuseln_command_fail(doctor->name, 1, "%s: %s", doctor->program[0], strerror(errno));
     _exit(127);
 }
 
@@ -55,14 +37,35 @@ static double now_seconds(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-/* Short-lived processes come early: look often at first. */
-static void pause_after(double age, double look)
+/* Those that end us, if they are not ignored here. From the terminal they reach the program by themselves, and its
+ * report is judged after it; whoever sends one to the doctor alone wants both of us gone. */
+static sigset_t ending_signals(void)
 {
+    static const int numbers[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP};
+    struct sigaction action;
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (sigaction(numbers[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+            sigaddset(&set, numbers[i]);
+    return set;
+}
+
+/* Short-lived processes come early: look often at first. Returns the signal that came for us, or 0. */
+static int pause_after(double age, double look, const sigset_t *signals)
+{
+    siginfo_t signal;
     double pause = age < 1 ? 0.002 : age < 10 ? 0.02 : 0.25;
     if (pause < 4 * look)
         pause = 4 * look;
-    nanosleep(&(struct timespec){(time_t)pause, (long)((pause - (double)(time_t)pause) * 1e9)}, NULL);
+    const struct timespec time = {(time_t)pause, (long)((pause - (double)(time_t)pause) * 1e9)};
+    return sigtimedwait(signals, &signal, &time) > 0 && signal.si_code != SI_KERNEL ? signal.si_signo : 0;
 }
+
+struct ending {
+    bool stopped;      /* we ended the program */
+    int signal_number; /* that came for us; 0: none */
+};
 
 static void stop(const struct doctor_processes *processes, pid_t root, int number)
 {
@@ -72,23 +75,28 @@ static void stop(const struct doctor_processes *processes, pid_t root, int numbe
     kill(root, number);
 }
 
-/* Waits for the program, and stops it when its time is over. Returns its status. */
-static int watch(const struct doctor *doctor, pid_t root, struct doctor_processes *processes, bool *ret_stopped)
+/* Waits for the program, and stops it when its time is over or a signal came for us. Returns its status. */
+static int watch(const struct doctor *doctor, pid_t root, struct doctor_processes *processes, struct ending *ret_ending)
 {
+    const sigset_t signals = ending_signals();
     const double start = now_seconds();
     double limit = doctor->seconds;
-    int status, signal_number = SIGTERM;
-    *ret_stopped = false;
+    int status = 0, signal_number = SIGTERM;
+    *ret_ending = (struct ending){0};
     while (waitpid(root, &status, WNOHANG) == 0) {
         const double before = now_seconds(), age = before - start;
         doctor_watch(processes, root, doctor->library);
         if (limit > 0 && age > limit) {
             stop(processes, root, signal_number);
-            *ret_stopped = true;
+            ret_ending->stopped = true;
             signal_number = SIGKILL;
-            limit += 5;
+            limit = age + 5;
         }
-        pause_after(age, now_seconds() - before);
+        const int came = pause_after(age, now_seconds() - before, &signals);
+        if (came && !ret_ending->signal_number) {
+            ret_ending->signal_number = came;
+            limit = 1e-9; /* over */
+        }
     }
     return status;
 }
@@ -138,28 +146,33 @@ static void judge(struct doctor *doctor, const char *folder, const struct doctor
     json_decref(reports);
 }
 
-static void run_in(struct doctor *doctor, const char *folder)
+/* Returns the signal that is to end us, or 0. */
+static int run_in(struct doctor *doctor, const char *folder)
 {
     struct doctor_processes processes = {0};
-    bool stopped;
+    struct ending ending;
     fflush(stdout);
     const pid_t root = fork();
     if (root < 0) {
         doctor_say(doctor, FINDING_BAD, CHECK, NULL, "the program could not be started: %s", strerror(errno));
-        return;
+        return 0;
     }
     if (root == 0)
         execute(doctor, folder);
-    const int status = watch(doctor, root, &processes, &stopped);
-    say_end(doctor, status, stopped);
-    judge(doctor, folder, &processes);
+    const int status = watch(doctor, root, &processes, &ending);
+    if (!ending.signal_number) {
+        say_end(doctor, status, ending.stopped);
+        judge(doctor, folder, &processes);
+    }
     free(processes.list);
+    return ending.signal_number;
 }
 
 void doctor_run(struct doctor *doctor)
 {
     const char *mode = getenv("FUSELN_MODE");
     char folder[PATH_MAX];
+    sigset_t before;
     if (!doctor->executable[0] || !doctor->library[0] || (mode && !strcmp(mode, "off"))) {
         doctor_say(doctor, FINDING_NOTE, CHECK, "first mend what is BAD above", "the program was not run");
         return;
@@ -169,13 +182,17 @@ void doctor_run(struct doctor *doctor)
             say_only(doctor, FINDING_NOTE);
         return;
     }
-    if (!fuseln_command_folder_make(folder, sizeof folder)) {
-        doctor_say(doctor, FINDING_BAD, CHECK, "set TMPDIR to a folder that this user may write to", "%s: %s", folder,
-                   strerror(errno));
+    const sigset_t signals = ending_signals();
+    sigprocmask(SIG_BLOCK, &signals, &before);
+    if (!fuseln_command_folder_make(folder)) {
+        doctor_say(doctor, FINDING_BAD, CHECK, "set TMPDIR to a folder that this user may write to",
+                   "no folder for reports in TMPDIR or /tmp: %s", strerror(errno));
+        sigprocmask(SIG_SETMASK, &before, NULL);
         return;
     }
-    signal(SIGINT, SIG_IGN); /* the program's to handle: the report is judged after it */
-    signal(SIGQUIT, SIG_IGN);
-    run_in(doctor, folder);
+    const int signal_number = run_in(doctor, folder);
     fuseln_command_folder_remove(folder);
+    if (signal_number)
+        exit(fuseln_command_end_by(signal_number));
+    sigprocmask(SIG_SETMASK, &before, NULL);
 }

@@ -4,18 +4,24 @@
  */
 #include "merge.h"
 
+#include "command.h"
+
 #include <inttypes.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { SCHEMA = 1, DIFFERENCES_MAX = 20 };
-static const json_int_t COUNT_MAX = INT64_C(1) << 53; /* what any reader of JSON can hold; a thousand files add up */
+static const json_int_t COUNT_MAX = INT64_C(1) << 53; /* what any reader of JSON can hold; sums stay there too */
 
 struct fuseln_merged fuseln_merge_new(void)
 {
-    return (struct fuseln_merged){json_array(), json_array(), json_array(), json_object(), json_array(), NULL, 0};
+    return (struct fuseln_merged){.files = json_array(),
+                                  .devices = json_array(),
+                                  .sites = json_array(),
+                                  .totals = json_object(),
+                                  .differences = json_array(),
+                                  .index = json_object()};
 }
 
 void fuseln_merge_free(struct fuseln_merged *merged)
@@ -26,29 +32,26 @@ void fuseln_merge_free(struct fuseln_merged *merged)
     json_decref(merged->totals);
     json_decref(merged->differences);
     json_decref(merged->why);
+    json_decref(merged->index);
+    free(merged->error);
 }
 
-/* ---- is it a report? ---- */
+/* ---- is it a report? Each of these is NULL, or what is wrong: to be freed ---- */
 
-static int wrong(char *ret_error, size_t size, const char *format, ...)
+static bool is_count(const json_t *value)
 {
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(ret_error, size, format, arguments);
-    va_end(arguments);
-    for (char *c = ret_error; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = '?';
-    return -1;
+    return json_is_integer(value) && json_integer_value(value) >= 0 && json_integer_value(value) <= COUNT_MAX;
 }
 
-static int is_kind(const json_t *value, char kind)
+static bool is_kind(const json_t *value, char kind)
 {
     switch (kind) {
     case 's':
         return json_is_string(value);
     case 'i':
+    case 'n':
         return json_is_integer(value);
+    case 'c':
     case 'o':
         return json_is_object(value);
     default:
@@ -56,49 +59,41 @@ static int is_kind(const json_t *value, char kind)
     }
 }
 
-/* What stands under key: 's' a text, 'i' a count, 'o' an object of counts, 'a' an array; upper case: or null. */
-static int check_field(const json_t *object, char kind, const char *key, const char *where, char *ret_error,
-                       size_t size)
+/* What stands under key: 's' a text, 'i' a count, 'n' a number that is none, 'c' an object of counts, 'o' an object,
+ * 'a' a list; upper case: or null, or nothing at all. */
+static char *check_field(const json_t *object, char kind, const char *key, const char *where)
 {
-    static const char *const kinds[] = {['s'] = "a text", ['i'] = "a count", ['o'] = "an object", ['a'] = "a list"};
+    static const char *const kinds[] = {['s'] = "a text",    ['i'] = "a count",   ['n'] = "a number",
+                                        ['c'] = "an object", ['o'] = "an object", ['a'] = "a list"};
     const json_t *value = json_object_get(object, key);
-    const int nullable = kind >= 'A' && kind <= 'Z';
-    const char type = nullable ? (char)(kind - 'A' + 'a') : kind;
+    const bool nullable = kind >= 'A' && kind <= 'Z';
+    const char type = nullable ? (char)(kind - 'A' + 'a') : kind, *name;
+    json_t *count;
 
-    if (nullable && json_is_null(value))
-        return 0;
+    if (nullable && (!value || json_is_null(value)))
+        return NULL;
     if (!value || !is_kind(value, type))
-        return wrong(ret_error, size, "%s%s is %s, not %s", where, key, value ? "of another type" : "missing",
-                     kinds[(unsigned char)type]);
-    if (type == 'i' && (json_integer_value(value) < -1 || json_integer_value(value) > COUNT_MAX))
-        return wrong(ret_error, size, "%s%s is %" JSON_INTEGER_FORMAT ", which no count can be", where, key,
-                     json_integer_value(value));
-    return 0;
+        return fuseln_text("%s%s is %s, not %s", where, key, value ? "of another type" : "missing",
+                           kinds[(unsigned char)type]);
+    if (type == 'i' && !is_count(value))
+        return fuseln_text("%s%s is %" JSON_INTEGER_FORMAT ", which no count can be", where, key,
+                           json_integer_value(value));
+    if (type == 'c')
+        json_object_foreach((json_t *)value, name,
+                            count) if (!is_count(count)) return fuseln_text("%s%s.%s is not a count", where, key, name);
+    return NULL;
 }
 
-static int check_fields(const json_t *object, const char *fields, const char *where, char *ret_error, size_t size)
+static char *check_fields(const json_t *object, const char *fields, const char *where)
 {
-    char key[32];
-    int kind_at = 0, used = 0;
-    char kind;
+    char key[32], kind, *wrong = NULL;
+    int used = 0;
 
     if (!json_is_object(object))
-        return wrong(ret_error, size, "%s is not an object", *where ? where : "it");
-    for (; sscanf(fields + kind_at, " %c:%31s%n", &kind, key, &used) == 2; kind_at += used)
-        if (check_field(object, kind, key, where, ret_error, size))
-            return -1;
-    return 0;
-}
-
-static int check_counts(const json_t *object, const char *where, char *ret_error, size_t size)
-{
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)object, key,
-                        value) if (!json_is_integer(value) || json_integer_value(value) < 0 ||
-                                   json_integer_value(value) >
-                                       COUNT_MAX) return wrong(ret_error, size, "%s.%s is not a count", where, key);
-    return 0;
+        return fuseln_text("%s is not an object", *where ? where : "it");
+    for (; !wrong && sscanf(fields, " %c:%31s%n", &kind, key, &used) == 2; fields += used)
+        wrong = check_field(object, kind, key, where);
+    return wrong;
 }
 
 /* "apart": {"max_ulp": ..., "rms_ulp": ...}; a number too large to be one is null. */
@@ -106,82 +101,80 @@ static const char *const distances[] = {"apart", "ours", "original"};
 static const char *const distance_parts[] = {"max_ulp", "rms_ulp"};
 
 /* What a site says of its checks. */
-static int check_verify(const json_t *site, const char *where, char *ret_error, size_t size)
+static char *check_verify(const json_t *verify, const char *where)
 {
-    const json_t *verify = json_object_get(site, "verify");
-    char place[96];
-    if (!verify || json_is_null(verify))
-        return 0;
-    snprintf(place, sizeof place, "%sverify.", where);
-    if (check_fields(verify, "i:launches i:waiting i:elements i:outside i:outside_original i:nan o:unchecked", place,
-                     ret_error, size) ||
-        check_counts(json_object_get(verify, "unchecked"), place, ret_error, size))
-        return -1;
-    if (!json_is_boolean(json_object_get(verify, "failed")))
-        return wrong(ret_error, size, "%sfailed is neither true nor false", place);
+    char *wrong = check_fields(
+        verify, "i:launches i:waiting i:elements i:outside i:outside_original i:nan c:unchecked O:first", where);
+    if (!wrong && !json_is_boolean(json_object_get(verify, "failed")))
+        wrong = fuseln_text("%sfailed is neither true nor false", where);
     for (size_t i = 0; i < sizeof distances / sizeof *distances; i++) {
         const json_t *distance = json_object_get(verify, distances[i]);
-        for (size_t part = 0; part < 2 && distance; part++) {
+        for (size_t part = 0; part < 2 && distance && !wrong; part++) {
             const json_t *value = json_object_get(distance, distance_parts[part]);
             if (!json_is_null(value) && !(json_is_number(value) && json_number_value(value) >= 0))
-                return wrong(ret_error, size, "%s%s.%s is not a distance", place, distances[i], distance_parts[part]);
+                wrong = fuseln_text("%s%s.%s is not a distance", where, distances[i], distance_parts[part]);
         }
     }
-    return 0;
+    return wrong;
 }
 
 /* Only what is added up. */
-static int check_measure(const json_t *site, const char *where, char *ret_error, size_t size)
+static char *check_measure(const json_t *measure, const char *where)
 {
-    const json_t *measure = json_object_get(site, "measure"), *saved = json_object_get(measure, "saved_us");
-    if (!measure || json_is_null(measure))
-        return 0;
+    const json_t *saved = json_object_get(measure, "saved_us");
     if (!json_is_number(saved) || json_number_value(saved) < 0 || json_number_value(saved) > 1e18)
-        return wrong(ret_error, size, "%smeasure.saved_us is not a time", where);
-    return json_is_array(json_object_get(measure, "rows"))
-               ? 0
-               : wrong(ret_error, size, "%smeasure.rows is not a list", where);
+        return fuseln_text("%ssaved_us is not a time", where);
+    return check_fields(measure, "a:rows", where);
 }
 
-static int check_list(const json_t *report, const char *name, const char *fields, char *ret_error, size_t size)
+/* What stands under key, if anything does. */
+static char *check_part(const json_t *item, const char *key, const char *where,
+                        char *(*check_it)(const json_t *part, const char *where))
 {
-    char where[64];
+    const json_t *part = json_object_get(item, key);
+    if (!part || json_is_null(part))
+        return NULL;
+    char *place = fuseln_text("%s%s.", where, key), *wrong = check_it(part, place);
+    free(place);
+    return wrong;
+}
+
+static char *check_list(const json_t *report, const char *name, const char *fields)
+{
+    char where[64], *wrong;
     size_t i;
     json_t *item;
     json_array_foreach(json_object_get(report, name), i, item)
     {
         snprintf(where, sizeof where, "%s[%zu].", name, i);
-        if (check_fields(item, fields, where, ret_error, size))
-            return -1;
-        const json_t *passed = json_object_get(item, "passed_through"), *unpaired = json_object_get(item, "unpaired");
-        if ((passed && check_counts(passed, where, ret_error, size)) ||
-            (unpaired && check_counts(unpaired, where, ret_error, size)) ||
-            check_verify(item, where, ret_error, size) || check_measure(item, where, ret_error, size))
-            return -1;
+        if ((wrong = check_fields(item, fields, where)) || (wrong = check_part(item, "verify", where, check_verify)) ||
+            (wrong = check_part(item, "measure", where, check_measure)))
+            return wrong;
     }
-    return 0;
+    return NULL;
 }
 
-static int check(const json_t *report, char *ret_error, size_t size)
+static char *check(const json_t *report)
 {
-    const json_t *schema = json_object_get(report, "schema"), *process = json_object_get(report, "process");
+    const json_t *schema = json_object_get(report, "schema");
+    char *wrong;
     if (!json_is_object(report) || !json_is_integer(schema))
-        return wrong(ret_error, size, "JSON, but not a report of fuseln: it has no schema");
+        return fuseln_text("JSON, but not a report of fuseln: it has no schema");
     if (json_integer_value(schema) != SCHEMA)
-        return wrong(ret_error, size, "a report of schema %" JSON_INTEGER_FORMAT "; this fuseln reads schema %d",
-                     json_integer_value(schema), SCHEMA);
-    if (check_fields(report, "o:fuseln o:process a:devices o:totals a:sites", "", ret_error, size) ||
-        check_fields(process, "i:pid s:host", "process.", ret_error, size) ||
-        check_fields(json_object_get(report, "fuseln"), "s:version s:mode", "fuseln.", ret_error, size) ||
-        check_fields(json_object_get(report, "totals"),
-                     "i:launches i:recognised i:substituted i:passed_through i:pairs", "totals.", ret_error, size) ||
-        check_list(report, "devices", "i:index s:name s:compute_capability s:driver S:image i:scratch_bytes", ret_error,
-                   size))
-        return -1;
+        return fuseln_text("a report of schema %" JSON_INTEGER_FORMAT "; this fuseln reads schema %d",
+                           json_integer_value(schema), SCHEMA);
+    if ((wrong = check_fields(report, "o:fuseln o:process a:devices o:totals a:sites", "")) ||
+        (wrong = check_fields(json_object_get(report, "process"), "n:pid s:host", "process.")) ||
+        (wrong = check_fields(json_object_get(report, "fuseln"), "s:version s:mode", "fuseln.")) ||
+        (wrong = check_fields(json_object_get(report, "totals"),
+                              "i:launches i:recognised i:substituted i:passed_through i:pairs C:reasons C:unpaired",
+                              "totals.")) ||
+        (wrong = check_list(report, "devices",
+                            "n:index s:name s:compute_capability s:driver S:image S:compiler i:scratch_bytes")))
+        return wrong;
     return check_list(report, "sites",
                       "s:target S:op S:dtype S:library S:build_id S:build I:cols i:rows_min i:rows_max i:launches "
-                      "i:substituted o:passed_through",
-                      ret_error, size);
+                      "i:substituted c:passed_through I:pairs C:unpaired");
 }
 
 /* ---- adding up ---- */
@@ -191,9 +184,11 @@ static json_int_t integer(const json_t *object, const char *key)
     return json_integer_value(json_object_get(object, key));
 }
 
+/* Both are at most COUNT_MAX, and so is the sum. */
 static void add_to(json_t *object, const char *key, json_int_t more)
 {
-    json_object_set_new(object, key, json_integer(integer(object, key) + more));
+    const json_int_t sum = integer(object, key) + more;
+    json_object_set_new(object, key, json_integer(sum < COUNT_MAX ? sum : COUNT_MAX));
 }
 
 /* Add the counts of an object, key by key. */
@@ -206,31 +201,42 @@ static void add_counts(json_t *object, const char *name, const json_t *counts)
     json_object_foreach((json_t *)counts, key, value) add_to(into, key, json_integer_value(value));
 }
 
-static int same(const json_t *a, const json_t *b, const char *const *keys)
+/* What is under these keys, as one text. To be freed. */
+static char *identity_of(const json_t *item, const char *const *keys)
 {
-    for (; *keys; keys++) {
-        const json_t *x = json_object_get(a, *keys), *y = json_object_get(b, *keys);
-        if (!(x ? json_equal((json_t *)x, (json_t *)y) : !y))
-            return 0;
+    char *identity = NULL;
+    size_t size;
+    FILE *text = open_memstream(&identity, &size);
+    for (; text && *keys; keys++) {
+        const json_t *value = json_object_get(item, *keys);
+        if (json_is_string(value))
+            fprintf(text, "\"%zu:%s", json_string_length(value), json_string_value(value));
+        else if (json_is_integer(value))
+            fprintf(text, "%" JSON_INTEGER_FORMAT ",", json_integer_value(value));
+        else if (value)
+            json_dumpf(value, text, JSON_COMPACT | JSON_ENCODE_ANY);
+        else
+            fputc('-', text);
     }
-    return 1;
+    if (text)
+        fclose(text);
+    return identity;
 }
 
-static json_t *find(json_t *list, const json_t *like, const char *const *keys)
+/* That of the list which has the same under all of these keys; a new one with just them if there is none. */
+static json_t *find(struct fuseln_merged *merged, json_t *list, const json_t *like, const char *const *keys)
 {
-    size_t i;
-    json_t *item;
-    json_array_foreach(list, i, item) if (same(item, like, keys)) return item;
-    return NULL;
-}
-
-static json_t *copy_of(json_t *list, const json_t *from, const char *const *keys)
-{
-    json_t *item = json_object();
-    for (; *keys; keys++)
-        if (json_object_get(from, *keys))
-            json_object_set(item, *keys, json_object_get(from, *keys));
-    json_array_append_new(list, item);
+    char *identity = identity_of(like, keys);
+    json_t *item = json_object_get(merged->index, identity);
+    if (!item) {
+        item = json_object();
+        for (; *keys; keys++)
+            if (json_object_get(like, *keys))
+                json_object_set(item, *keys, json_object_get(like, *keys));
+        json_object_set(merged->index, identity, item);
+        json_array_append_new(list, item);
+    }
+    free(identity);
     return item;
 }
 
@@ -288,16 +294,14 @@ static void add_measure(json_t *site, const json_t *more)
     json_array_extend(json_object_get(into, "rows"), json_object_get(more, "rows"));
 }
 
-static void add_site(struct fuseln_merged *merged, const json_t *site, const char *rank)
+static void add_site(struct fuseln_merged *merged, const json_t *site, const json_t *rank)
 {
     static const char *const keys[] = {"target", "symbol", "library", "build_id", "build",        "runtime",
                                        "op",     "dtype",  "rms",     "boundary", "access_bytes", "null_arguments",
                                        "cols",   NULL};
-    json_t *into = find(merged->sites, site, keys);
-    const int is_new = !into;
+    json_t *into = find(merged, merged->sites, site, keys);
 
-    if (is_new) {
-        into = copy_of(merged->sites, site, keys);
+    if (!json_object_get(into, "rows_min")) {
         json_object_set(into, "rows_min", json_object_get(site, "rows_min"));
         json_object_set(into, "rows_max", json_object_get(site, "rows_max"));
     }
@@ -318,15 +322,13 @@ static void add_site(struct fuseln_merged *merged, const json_t *site, const cha
     add_measure(into, json_object_get(site, "measure"));
     if (!json_object_get(into, "by_rank"))
         json_object_set_new(into, "by_rank", json_object());
-    add_to(json_object_get(into, "by_rank"), rank, integer(site, "launches"));
+    add_to(json_object_get(into, "by_rank"), json_string_value(rank), integer(site, "launches"));
 }
 
 static void add_device(struct fuseln_merged *merged, const json_t *device)
 {
     static const char *const keys[] = {"name", "compute_capability", "driver", "image", "compiler", NULL};
-    json_t *into = find(merged->devices, device, keys);
-    if (!into)
-        into = copy_of(merged->devices, device, keys);
+    json_t *into = find(merged, merged->devices, device, keys);
     add_to(into, "count", 1);
     if (integer(device, "scratch_bytes") >= integer(into, "scratch_bytes"))
         json_object_set(into, "scratch_bytes", json_object_get(device, "scratch_bytes"));
@@ -342,62 +344,61 @@ static void add_totals(struct fuseln_merged *merged, const json_t *totals)
 }
 
 /* The rank as a text: a number, a word, or "" where there is none. */
-static const char *rank_of(const json_t *process, char *text, size_t size)
+static json_t *rank_of(const json_t *process)
 {
-    const json_t *rank = json_object_get(process, "rank");
-    text[0] = '\0';
+    json_t *rank = json_object_get(process, "rank");
     if (json_is_integer(rank))
-        snprintf(text, size, "%" JSON_INTEGER_FORMAT, json_integer_value(rank));
-    else if (json_is_string(rank))
-        snprintf(text, size, "%s", json_string_value(rank));
-    return text;
+        return json_sprintf("%" JSON_INTEGER_FORMAT, json_integer_value(rank));
+    return json_is_string(rank) ? json_incref(rank) : json_string("");
 }
 
-static void add_file(struct fuseln_merged *merged, const json_t *report, const char *path, const char *rank)
+static void add_file(struct fuseln_merged *merged, const json_t *report, const char *path, json_t *rank)
 {
-    json_t *process = json_object_get(report, "process"), *file = json_object();
-    json_object_set_new(file, "file", json_string_nocheck(path));
-    json_object_set_new(file, "rank", json_string(rank));
-    json_object_set(file, "pid", json_object_get(process, "pid"));
-    json_object_set(file, "host", json_object_get(process, "host"));
+    const json_t *process = json_object_get(report, "process");
+    json_t *file = json_pack("{s:o, s:O, s:O, s:O, s:O}", "file", fuseln_text_json(path), "rank", rank, "pid",
+                             json_object_get(process, "pid"), "host", json_object_get(process, "host"), "mode",
+                             json_object_get(json_object_get(report, "fuseln"), "mode"));
     if (json_object_get(process, "seconds"))
         json_object_set(file, "seconds", json_object_get(process, "seconds"));
-    json_object_set(file, "mode", json_object_get(json_object_get(report, "fuseln"), "mode"));
     if (json_object_get(report, "final"))
         json_object_set(file, "final", json_object_get(report, "final"));
     json_array_append_new(merged->files, file);
 }
 
-static int read_report(const char *path, json_t **ret_report, char *ret_error, size_t size)
+static char *read_report(const char *path, json_t **ret_report)
 {
     json_error_t error;
     *ret_report = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
-    if (!*ret_report)
-        return error.line > 0
-                   ? wrong(ret_error, size, "not JSON (line %d, column %d: %s)%s", error.line, error.column, error.text,
-                           json_error_code(&error) == json_error_premature_end_of_input ? ": it was cut off" : "")
-                   : wrong(ret_error, size, "%s", error.text);
-    return check(*ret_report, ret_error, size);
+    if (*ret_report)
+        return check(*ret_report);
+    return error.line <= 0
+               ? fuseln_text("%s", error.text)
+               : fuseln_text("not JSON (line %d, column %d: %s)%s", error.line, error.column, error.text,
+                             json_error_code(&error) == json_error_premature_end_of_input ? ": it was cut off" : "");
 }
 
-int fuseln_merge_add(struct fuseln_merged *merged, const char *path, char *ret_error, size_t error_size)
+static void add_report(struct fuseln_merged *merged, const json_t *report, const char *path)
 {
-    json_t *report, *item;
-    char rank[64];
+    json_t *rank = rank_of(json_object_get(report, "process")), *item;
     size_t i;
-    const int rc = read_report(path, &report, ret_error, error_size);
+    add_file(merged, report, path, rank);
+    json_array_foreach(json_object_get(report, "devices"), i, item) add_device(merged, item);
+    json_array_foreach(json_object_get(report, "sites"), i, item) add_site(merged, item, rank);
+    add_totals(merged, json_object_get(report, "totals"));
+    if (!merged->why && json_is_string(json_object_get(report, "why")))
+        merged->why = json_incref(json_object_get(report, "why"));
+    json_decref(rank);
+}
 
-    if (rc == 0) {
-        rank_of(json_object_get(report, "process"), rank, sizeof rank);
-        add_file(merged, report, path, rank);
-        json_array_foreach(json_object_get(report, "devices"), i, item) add_device(merged, item);
-        json_array_foreach(json_object_get(report, "sites"), i, item) add_site(merged, item, rank);
-        add_totals(merged, json_object_get(report, "totals"));
-        if (!merged->why && json_is_string(json_object_get(report, "why")))
-            merged->why = json_incref(json_object_get(report, "why"));
-    }
+bool fuseln_merge_add(struct fuseln_merged *merged, const char *path)
+{
+    json_t *report;
+    free(merged->error);
+    merged->error = read_report(path, &report);
+    if (!merged->error)
+        add_report(merged, report, path);
     json_decref(report);
-    return rc;
+    return !merged->error;
 }
 
 size_t fuseln_merge_failed(const struct fuseln_merged *merged)
@@ -426,17 +427,34 @@ bool fuseln_merge_saved(const struct fuseln_merged *merged, double *ret_us)
 
 /* ---- when all are there ---- */
 
-/* Sorts by insertion: most launches first, else as they came. */
-static void sort_sites(json_t *sites)
+struct place {
+    json_t *site;
+    size_t at;
+};
+
+static int compare_places(const void *left, const void *right)
 {
-    for (size_t i = 1; i < json_array_size(sites); i++) {
-        json_t *site = json_incref(json_array_get(sites, i));
-        size_t at = i;
-        while (at > 0 && integer(json_array_get(sites, at - 1), "launches") < integer(site, "launches"))
-            at--;
-        json_array_remove(sites, i);
-        json_array_insert_new(sites, at, site);
-    }
+    const struct place *a = left, *b = right;
+    const json_int_t more = integer(a->site, "launches"), less = integer(b->site, "launches");
+    return more != less ? (more < less) - (more > less) : (a->at > b->at) - (a->at < b->at);
+}
+
+/* Most launches first, else as they came. */
+static void sort_sites(struct fuseln_merged *merged)
+{
+    const size_t count = json_array_size(merged->sites);
+    struct place *places = calloc(count + 1, sizeof *places);
+    if (!places)
+        return;
+    for (size_t i = 0; i < count; i++)
+        places[i] = (struct place){json_array_get(merged->sites, i), i};
+    qsort(places, count, sizeof *places, compare_places);
+    json_t *sorted = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_array_append(sorted, places[i].site);
+    free(places);
+    json_decref(merged->sites);
+    merged->sites = sorted;
 }
 
 /* The ranks that there are, as keys. */
@@ -477,7 +495,7 @@ void fuseln_merge_finish(struct fuseln_merged *merged)
     json_t *ranks = ranks_of(merged), *site;
     size_t i;
 
-    sort_sites(merged->sites);
+    sort_sites(merged);
     if (json_object_size(ranks) > 1)
         json_array_foreach(merged->sites, i, site) compare_ranks(merged, site, ranks);
     if (integer(merged->totals, "recognised") > 0 && merged->why) {
@@ -500,13 +518,9 @@ static json_t *saved_of(const struct fuseln_merged *merged)
     return saved;
 }
 
-void fuseln_merge_print_json(const struct fuseln_merged *merged, FILE *out)
+void fuseln_merge_print_json(const struct fuseln_merged *merged)
 {
-    json_t *saved = saved_of(merged);
-    json_t *all = json_pack("{s:i, s:O, s:O, s:O, s:O, s:O, s:o*, s:O?}", "schema", SCHEMA, "files", merged->files,
-                            "devices", merged->devices, "totals", merged->totals, "sites", merged->sites, "differences",
-                            merged->differences, "saved", saved, "why", merged->why);
-    json_dumpf(all, out, JSON_INDENT(1));
-    fputc('\n', out);
-    json_decref(all);
+    fuseln_say_json(json_pack("{s:i, s:O, s:O, s:O, s:O, s:O, s:o*, s:O?}", "schema", SCHEMA, "files", merged->files,
+                              "devices", merged->devices, "totals", merged->totals, "sites", merged->sites,
+                              "differences", merged->differences, "saved", saved_of(merged), "why", merged->why));
 }

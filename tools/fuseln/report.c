@@ -4,7 +4,6 @@
 #include "command.h"
 #include "merge.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 
 struct options {
@@ -62,18 +61,17 @@ int fuseln_command_report(int argc, char **argv)
             "added up. Exit code: 0; 2 if a file was not a report; 3 if a layer norm was checked and found wrong.",
     };
     struct options options = {0};
-    char error[400];
     int code = 0;
 
     argp_parse(&argp, argc, argv, 0, NULL, &options);
     struct fuseln_merged merged = fuseln_merge_new();
     for (int i = 0; i < options.count; i++)
-        if (fuseln_merge_add(&merged, options.files[i], error, sizeof error))
-            code = fuseln_command_fail(argv[0], EXIT_USAGE, "%s: %s", options.files[i], error);
+        if (!fuseln_merge_add(&merged, options.files[i]))
+            code = fuseln_command_fail(argv[0], EXIT_USAGE, "%s: %s", options.files[i], merged.error);
     merged.steps = options.steps;
     fuseln_merge_finish(&merged);
     if (options.json)
-        fuseln_merge_print_json(&merged, stdout);
+        fuseln_merge_print_json(&merged);
     else if (json_array_size(merged.files) > 0)
         fuseln_merge_print(&merged, stdout);
     if (!code && fuseln_merge_failed(&merged))

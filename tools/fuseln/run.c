@@ -9,12 +9,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
-#include <limits.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -56,29 +53,23 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     }
 }
 
-/* Ours in front of what is preloaded already. */
 static int set_preload(const char *name)
 {
-    char library[PATH_MAX], *all;
-    const char *before = getenv("LD_PRELOAD");
-
-    if (!fuseln_command_library(library, sizeof library))
+    char library[PATH_MAX];
+    if (!fuseln_command_library(library))
         return fuseln_command_fail(name, 1, "no libfuseln.so beside this command, or in ../lib");
-    if (strpbrk(library, " :"))
-        return fuseln_command_fail(name, 1, "%s: LD_PRELOAD cannot hold a path with a blank or a colon", library);
-    if (asprintf(&all, "%s%s%s", library, before && *before ? ":" : "", before ? before : "") < 0)
-        return fuseln_command_fail(name, 1, "%s", strerror(errno));
-    setenv("LD_PRELOAD", all, 1);
-    free(all);
+    if (!fuseln_command_can_preload(library))
+        return fuseln_command_fail(name, 1, "%s: " FUSELN_CANNOT_PRELOAD, library);
+    fuseln_command_set_preload(library);
     return 0;
 }
 
 /* ---- the program ---- */
 
 /* In the child. The pipe tells the parent why there is no program; it closes by itself when there is one. */
-static void execute(char **program, const sigset_t *mask, int pipe_end)
+static void execute(char **program, int pipe_end)
 {
-    sigprocmask(SIG_SETMASK, mask, NULL);
+    fuseln_command_signals_return();
     execvp(program[0], program);
     const int error = errno;
     if (write(pipe_end, &error, sizeof error) != sizeof error)
@@ -94,19 +85,18 @@ static void hand_on(pid_t program, const siginfo_t *signal)
         kill(program, signal->si_signo);
 }
 
-/* True when the program has ended, with its status. */
+/* True when the program has ended, with its status; where the system cannot tell it, as if by exit code 1. */
 static bool has_ended(pid_t program, int *ret_status)
 {
     int status;
-    while (waitpid(program, &status, WNOHANG | WUNTRACED) == program) {
-        if (!WIFSTOPPED(status)) {
-            *ret_status = status;
-            return true;
-        }
+    pid_t found;
+    while ((found = waitpid(program, &status, WNOHANG | WUNTRACED)) == program && WIFSTOPPED(status)) {
         raise(SIGSTOP); /* until somebody continues us, and with us the program */
         kill(program, SIGCONT);
     }
-    return false;
+    if (found != 0)
+        *ret_status = found == program ? status : W_EXITCODE(1, 0);
+    return found != 0;
 }
 
 static int wait_for(pid_t program, const sigset_t *signals)
@@ -120,42 +110,26 @@ static int wait_for(pid_t program, const sigset_t *signals)
 }
 
 /* 0 with the program's status, or the exit code. */
-static int run(const char *name, char **program, int *ret_status)
+static int run(const char *name, char **program, const sigset_t *blocked, int *ret_status)
 {
-    sigset_t all, before;
     int ends[2], error = 0;
 
-    sigfillset(&all);
     if (pipe2(ends, O_CLOEXEC) != 0)
         return fuseln_command_fail(name, 1, "pipe: %s", strerror(errno));
-    sigprocmask(SIG_SETMASK, &all, &before);
     fflush(NULL);
     const pid_t child = fork();
     if (child == 0)
-        execute(program, &before, ends[1]);
+        execute(program, ends[1]);
     close(ends[1]);
     if (child < 0)
         return fuseln_command_fail(name, 1, "fork: %s", strerror(errno));
     const ssize_t failed = read(ends[0], &error, sizeof error);
     close(ends[0]);
-    *ret_status = wait_for(child, &all);
-    sigprocmask(SIG_SETMASK, &before, NULL);
+    *ret_status = wait_for(child, blocked);
     if (failed == sizeof error)
         return fuseln_command_fail(name, error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE, "%s: %s", program[0],
                                    strerror(error));
     return 0;
-}
-
-/* As the program ended: whoever waits for us sees the same. */
-static int end_as(int status)
-{
-    if (WIFEXITED(status))
-        return WEXITSTATUS(status);
-    const int signal_number = WTERMSIG(status);
-    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* the program has left its own */
-    signal(signal_number, SIG_DFL);
-    raise(signal_number);
-    return 128 + signal_number;
 }
 
 /* ---- its reports ---- */
@@ -181,12 +155,13 @@ static void pattern_of(const char *from, const char *end, char *ret_pattern, siz
     ret_pattern[used] = '\0';
 }
 
-static int is_new(const char *path, const struct timespec *begin)
+/* begin is NULL where all are. */
+static bool is_new(const char *path, const struct timespec *begin)
 {
     struct stat status;
-    return stat(path, &status) == 0 && S_ISREG(status.st_mode) &&
-           (status.st_mtim.tv_sec > begin->tv_sec ||
-            (status.st_mtim.tv_sec == begin->tv_sec && status.st_mtim.tv_nsec >= begin->tv_nsec));
+    return !begin || (stat(path, &status) == 0 && S_ISREG(status.st_mode) &&
+                      (status.st_mtim.tv_sec > begin->tv_sec ||
+                       (status.st_mtim.tv_sec == begin->tv_sec && status.st_mtim.tv_nsec >= begin->tv_nsec)));
 }
 
 /* The files that this template has become since the beginning; NAME.PID.EXT are those of processes that came second. */
@@ -219,30 +194,30 @@ static void find_reports(const char *template, const struct timespec *begin, glo
 static void print_table(const char *name, const glob_t *files)
 {
     struct fuseln_merged merged = fuseln_merge_new();
-    char error[400];
     for (size_t i = 0; i < files->gl_pathc; i++)
-        if (fuseln_merge_add(&merged, files->gl_pathv[i], error, sizeof error))
-            fuseln_command_fail(name, 1, "%s: %s", files->gl_pathv[i], error);
+        if (!fuseln_merge_add(&merged, files->gl_pathv[i]))
+            fuseln_command_fail(name, 1, "%s: %s", files->gl_pathv[i], merged.error);
     fuseln_merge_finish(&merged);
     fuseln_merge_print(&merged, stderr);
     fuseln_merge_free(&merged);
 }
 
-/* Where the program's reports go: to --report, to FUSELN_REPORT as it is set, or to a folder of ours. */
-static const char *set_report(const struct options *options, char *ret_folder, char *ret_template, size_t size)
+/* Where the program's reports go: to --report, to FUSELN_REPORT as it is set, or to a folder of ours. NULL: nowhere. */
+static char *set_report(const struct options *options, char ret_folder[PATH_MAX])
 {
     const char *set = options->report ? options->report : getenv("FUSELN_REPORT");
+    char *template = NULL;
 
-    ret_folder[0] = '\0';
-    if (set && *set) {
-        snprintf(ret_template, size, "%s", set);
-    } else {
-        if (!fuseln_command_folder_make(ret_folder, PATH_MAX / 2))
-            return NULL;
-        snprintf(ret_template, size, "%.*s/%%p.json", PATH_MAX / 2, ret_folder);
-    }
-    setenv("FUSELN_REPORT", ret_template, 1);
-    return ret_template;
+    *ret_folder = '\0';
+    if (set && *set)
+        template = strdup(set);
+    else if (fuseln_command_folder_make(ret_folder))
+        template = fuseln_command_report_in(ret_folder);
+    else
+        *ret_folder = '\0';
+    if (template)
+        setenv("FUSELN_REPORT", template, 1);
+    return template;
 }
 
 static void tell(const char *name, const char *folder, const char *template, const struct timespec *begin)
@@ -250,18 +225,16 @@ static void tell(const char *name, const char *folder, const char *template, con
     glob_t files = {0};
     if (strcmp(template, "stderr") == 0 || strcmp(template, "stdout") == 0)
         return;
-    find_reports(template, begin, &files);
+    find_reports(template, *folder ? NULL : begin, &files);
     if (files.gl_pathc == 0)
-        fprintf(stderr,
-                "%s: no report: no kernel was launched, or LD_PRELOAD did not arrive (fuseln doctor -- PROGRAM)\n",
-                name);
+        fuseln_say(stderr,
+                   "%s: no report: no kernel was launched, or LD_PRELOAD did not arrive (fuseln doctor -- PROGRAM)",
+                   name);
     else if (*folder)
         print_table(name, &files);
     for (size_t i = 0; i < files.gl_pathc && !*folder; i++)
-        fprintf(stderr, "%s: report: %s\n", name, files.gl_pathv[i]);
+        fuseln_say(stderr, "%s: report: %s", name, files.gl_pathv[i]);
     globfree(&files);
-    if (*folder)
-        fuseln_command_folder_remove(folder);
 }
 
 int fuseln_command_run(int argc, char **argv)
@@ -285,8 +258,9 @@ int fuseln_command_run(int argc, char **argv)
             "begin.",
     };
     struct options options = {0};
-    char folder[PATH_MAX], template[PATH_MAX];
+    char folder[PATH_MAX];
     struct timespec begin;
+    sigset_t all;
     int status = 0;
 
     argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &options);
@@ -294,15 +268,22 @@ int fuseln_command_run(int argc, char **argv)
     int code = set_preload(argv[0]);
     if (code)
         return code;
-    const char *report = set_report(&options, folder, template, sizeof template);
+    sigfillset(
+        &all); /* to the end: what is sent from here on is the program's, and the table and the folder are ours */
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    char *report = set_report(&options, folder);
     if (!report)
-        return fuseln_command_fail(argv[0], 1, "%s: %s", folder, strerror(errno));
+        fuseln_say(stderr, "%s: no table at the end: no folder for reports in TMPDIR or /tmp: %s", argv[0],
+                   strerror(errno));
     if (options.mode)
         setenv("FUSELN_MODE", options.mode, 1);
-    code = run(argv[0], options.program, &status);
-    if (code == 0)
+    code = run(argv[0], options.program, &all, &status);
+    if (code == 0 && report)
         tell(argv[0], folder, report, &begin);
-    else if (*folder)
+    if (*folder)
         fuseln_command_folder_remove(folder);
-    return code ? code : end_as(status);
+    free(report);
+    if (code)
+        return code;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : fuseln_command_end_by(WTERMSIG(status));
 }

@@ -1,7 +1,7 @@
 /*
  * Private to `fuseln scan`: scan_elf.c reads one ELF file in memory, scan.c finds the files, scan_wheel.c those inside
  * a wheel, scan_print.c says what was found. Files may be broken or hostile: every access is checked against the file's
- * size, time and memory are bounded by it, and what is printed of a file's own strings is printable.
+ * size, and time and memory are bounded by it.
  */
 #ifndef FUSELN_SCAN_H
 #define FUSELN_SCAN_H
@@ -53,7 +53,5 @@ void scan_print_file(struct scan *scan, const char *path, const struct scan_elf 
 /* A folder or wheel that was named, and how many ELF files in it hold nothing. */
 void scan_print_nothing(struct scan *scan, const char *path, size_t elf_files);
 void scan_print_end(struct scan *scan);
-/* Control characters become '?', and with ascii everything that is not ASCII; the caller frees it. */
-char *scan_printable(const char *text, bool ascii);
 
 #endif

@@ -8,44 +8,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-char *scan_printable(const char *text, bool ascii)
-{
-    char *copy = strdup(text);
-
-    for (unsigned char *at = (unsigned char *)copy; at && *at; at++)
-        if (*at < 0x20 || *at == 0x7f || (ascii && *at > 0x7f))
-            *at = '?';
-    return copy;
-}
-
-/* A path may be no UTF-8, which JSON has no place for. */
-static json_t *json_text(const char *text)
-{
-    char *plain = scan_printable(text, false), *ascii = scan_printable(text, true);
-    json_t *json = plain ? json_string(plain) : NULL;
-
-    if (!json && ascii)
-        json = json_string(ascii);
-    free(plain);
-    free(ascii);
-    return json;
-}
-
 void scan_fail(struct scan *scan, const char *path, const char *format, ...)
 {
-    char message[1024];
-    char *shown = scan_printable(path, false);
+    char *message;
     va_list arguments;
 
     va_start(arguments, format);
-    vsnprintf(message, sizeof message, format, arguments);
+    const int length = vasprintf(&message, format, arguments);
     va_end(arguments);
     scan->failures++;
-    fuseln_command_fail(scan->name, EXIT_USAGE, "%s: %s", shown ? shown : "", message);
-    free(shown);
+    if (length < 0)
+        return;
+    fuseln_command_fail(scan->name, EXIT_USAGE, "%s: %s", path, message);
     if (scan->json)
-        json_array_append_new(scan->errors,
-                              json_pack("{s:o, s:o}", "path", json_text(path), "error", json_text(message)));
+        json_array_append_new(
+            scan->errors, json_pack("{s:o, s:o}", "path", fuseln_text_json(path), "error", fuseln_text_json(message)));
+    free(message);
 }
 
 static const char *runtime_link(const struct scan_elf *elf)
@@ -79,7 +57,7 @@ static json_t *json_group(const struct scan_elf *elf, size_t first, size_t count
     json_t *names = symbols ? json_array() : NULL;
 
     for (size_t i = 0; names && i < count; i++)
-        json_array_append_new(names, json_text(elf->kernels[first + i].symbol));
+        json_array_append_new(names, fuseln_text_json(elf->kernels[first + i].symbol));
     if (names)
         json_object_set_new(group, "symbols", names);
     return group;
@@ -89,7 +67,7 @@ static json_t *json_others(const struct scan_elf *elf)
 {
     json_t *names = json_array();
     for (size_t i = 0; i < elf->others; i++)
-        json_array_append_new(names, json_text(elf->kernels[elf->known + i].symbol));
+        json_array_append_new(names, fuseln_text_json(elf->kernels[elf->known + i].symbol));
     return names;
 }
 
@@ -97,7 +75,7 @@ static void append_file(struct scan *scan, const char *path, const struct scan_e
 {
     json_t *targets = json_array();
     json_t *file =
-        json_pack("{s:o, s:s?, s:b, s:b, s:{s:s, s:s?}, s:I, s:o, s:I}", "path", json_text(path), "build_id",
+        json_pack("{s:o, s:s?, s:b, s:b, s:{s:s, s:s?}, s:I, s:o, s:I}", "path", fuseln_text_json(path), "build_id",
                   elf->build_id[0] ? elf->build_id : NULL, "known_build", elf->known_build, "cubin", elf->cubin,
                   "cuda_runtime", "link", runtime_link(elf), "library", elf->runtime[0] ? elf->runtime : NULL,
                   "kernels", (json_int_t)elf->known, "targets", targets, "unmatched", (json_int_t)elf->others);
@@ -113,115 +91,93 @@ static void append_file(struct scan *scan, const char *path, const struct scan_e
 
 /* ---- text ------------------------------------------------------------------------------------------------------- */
 
-static void print_runtime(const struct scan_elf *elf)
+/* Of at most RUNTIME_MAX bytes. */
+enum { RUNTIME_MAX = sizeof((struct scan_elf *)0)->runtime + 32 };
+static const char *runtime_text(const struct scan_elf *elf, char ret_text[RUNTIME_MAX])
 {
     const bool both = elf->runtime_inside && elf->runtime[0];
 
+    if (elf->cubin)
+        return "none: device code";
     if (elf->runtime_itself)
-        fputs("this file itself", stdout);
-    else
-        printf("%s%s%s", both ? "static, and shared" : runtime_link(elf), elf->runtime[0] ? " " : "", elf->runtime);
-}
-
-static void print_build_id(const struct scan_elf *elf)
-{
-    if (elf->build_id[0])
-        printf("%s (%s)", elf->build_id, elf->known_build ? "known" : "not tested");
-    else
-        fputs("none (not tested)", stdout);
+        return "this file itself";
+    snprintf(ret_text, RUNTIME_MAX, "%s%s%s", both ? "static, and shared" : runtime_link(elf),
+             elf->runtime[0] ? " " : "", elf->runtime);
+    return ret_text;
 }
 
 static void print_symbols(const struct scan_elf *elf, size_t first, size_t count)
 {
-    for (size_t i = first; i < first + count; i++) {
-        char *shown = scan_printable(elf->kernels[i].symbol, true);
-        printf("    %s\n", shown ? shown : "");
-        free(shown);
-    }
+    for (size_t i = first; i < first + count; i++)
+        fuseln_say(stdout, "    %s", elf->kernels[i].symbol);
 }
 
 static void print_table(const struct scan *scan, const struct scan_elf *elf)
 {
-    printf("  %-52s %-10s %-6s %7s\n", "target", "op", "dtype", "kernels");
+    fuseln_say(stdout, "  %-52s %-10s %-6s %7s", "target", "op", "dtype", "kernels");
     for (size_t i = 0, n; i < elf->known; i += n) {
         const struct fuseln_target *target = &elf->kernels[i].target;
         n = group_at(elf, i);
-        printf("  %-52s %-10s %-6s %7zu\n", target->name, fuseln_op_name(target->op), fuseln_dtype_name(target->dtype),
-               n);
+        fuseln_say(stdout, "  %-52s %-10s %-6s %7zu", target->name, fuseln_op_name(target->op),
+                   fuseln_dtype_name(target->dtype), n);
         if (scan->symbols)
             print_symbols(elf, i, n);
     }
 }
 
-static void print_others(const struct scan *scan, const struct scan_elf *elf)
+static void print_nothing_in(const char *path, const struct scan_elf *elf)
 {
+    char runtime[RUNTIME_MAX], others[80] = "";
     if (elf->others)
-        printf("  %zu more of layer_norm_kernel.cu that no target matches\n", elf->others);
-    if (scan->symbols)
-        print_symbols(elf, elf->known, elf->others);
-}
-
-static void print_nothing_in(const struct scan *scan, const char *path, const struct scan_elf *elf)
-{
-    printf("%s: no known kernel", path);
-    if (elf->others)
-        printf("; %zu of layer_norm_kernel.cu that no target matches", elf->others);
-    if (!elf->cubin) {
-        fputs("; CUDA runtime: ", stdout);
-        print_runtime(elf);
-    }
-    fputs("\n", stdout);
-    if (scan->symbols)
-        print_symbols(elf, 0, elf->others);
+        snprintf(others, sizeof others, "; %zu of layer_norm_kernel.cu that no target matches", elf->others);
+    fuseln_say(stdout, "%s: no known kernel%s%s%s", path, others,
+               elf->cubin ? "" : "; CUDA runtime: ", elf->cubin ? "" : runtime_text(elf, runtime));
 }
 
 static void print_block(const struct scan *scan, const char *path, const struct scan_elf *elf)
 {
-    printf("%s\n  build-id      ", path);
-    print_build_id(elf);
-    fputs("\n  CUDA runtime  ", stdout);
-    if (elf->cubin)
-        fputs("none: device code", stdout);
-    else
-        print_runtime(elf);
-    printf("\n  kernels       %zu\n", elf->known);
+    char runtime[RUNTIME_MAX];
+    fuseln_say(stdout, "%s", path);
+    fuseln_say(stdout, "  build-id      %s (%s)", elf->build_id[0] ? elf->build_id : "none",
+               elf->known_build ? "known" : "not tested");
+    fuseln_say(stdout, "  CUDA runtime  %s", runtime_text(elf, runtime));
+    fuseln_say(stdout, "  kernels       %zu", elf->known);
     print_table(scan, elf);
-    print_others(scan, elf);
-    fputs("\n", stdout);
+    if (elf->others)
+        fuseln_say(stdout, "  %zu more of layer_norm_kernel.cu that no target matches", elf->others);
 }
 
 void scan_print_file(struct scan *scan, const char *path, const struct scan_elf *elf)
 {
-    char *shown = scan_printable(path, false);
-
-    if (scan->json)
+    if (scan->json) {
         append_file(scan, path, elf);
+        return;
+    }
+    if (elf->known)
+        print_block(scan, path, elf);
     else
-        (elf->known ? print_block : print_nothing_in)(scan, shown ? shown : "", elf);
-    free(shown);
+        print_nothing_in(path, elf);
+    if (scan->symbols)
+        print_symbols(elf, elf->known, elf->others);
+    if (elf->known)
+        putchar('\n');
     fflush(stdout);
 }
 
 void scan_print_nothing(struct scan *scan, const char *path, size_t elf_files)
 {
-    char *shown = scan_printable(path, false);
-
     if (!scan->json)
-        printf("%s: no known kernel in %zu ELF file%s\n", shown ? shown : "", elf_files, elf_files == 1 ? "" : "s");
-    free(shown);
+        fuseln_say(stdout, "%s: no known kernel in %zu ELF file%s", path, elf_files, elf_files == 1 ? "" : "s");
 }
 
 void scan_print_end(struct scan *scan)
 {
     if (!scan->json) {
-        printf("%zu ELF file%s scanned: %zu known kernel%s in %zu of them\n", scan->elf_files,
-               scan->elf_files == 1 ? "" : "s", scan->kernels, scan->kernels == 1 ? "" : "s", scan->holding);
+        fuseln_say(stdout, "%zu ELF file%s scanned: %zu known kernel%s in %zu of them", scan->elf_files,
+                   scan->elf_files == 1 ? "" : "s", scan->kernels, scan->kernels == 1 ? "" : "s", scan->holding);
         return;
     }
-    json_t *all = json_pack("{s:o, s:o, s:{s:I, s:I, s:I}}", "files", scan->files, "errors", scan->errors, "summary",
-                            "elf_files", (json_int_t)scan->elf_files, "with_known_kernels", (json_int_t)scan->holding,
-                            "known_kernels", (json_int_t)scan->kernels);
-    json_dumpf(all, stdout, JSON_INDENT(2));
-    fputs("\n", stdout);
-    json_decref(all);
+    fuseln_say_json(json_pack("{s:o, s:o, s:{s:I, s:I, s:I}}", "files", scan->files, "errors", scan->errors, "summary",
+                              "elf_files", (json_int_t)scan->elf_files, "with_known_kernels", (json_int_t)scan->holding,
+                              "known_kernels", (json_int_t)scan->kernels));
 }

@@ -3,11 +3,14 @@
  */
 #include "merge.h"
 
+#include "command.h"
 #include "fuseln.h"
+
+#include <stdlib.h>
 
 #include <string.h>
 
-enum { COLUMNS = 100, WHY_MAX = 8, COUNT_MAX = 24 };
+enum { COLUMNS = 100, COUNT_MAX = 24 };
 
 static const char *text(const json_t *object, const char *key)
 {
@@ -20,27 +23,11 @@ static long long number(const json_t *object, const char *key)
     return json_integer_value(json_object_get(object, key));
 }
 
-/* Reports come from anywhere, the terminal is the user's: control characters are shown as '?'. */
-static void print_clean(FILE *out, const char *from, int width)
-{
-    int used = 0;
-    for (; *from && used < width; from++, used++)
-        fputc((unsigned char)*from < ' ' || *from == 0x7f ? '?' : *from, out);
-}
-
-static void print_padded(FILE *out, const char *from, int width)
-{
-    const int length = (int)strlen(from);
-    print_clean(out, from, width - 1);
-    for (int i = length < width - 1 ? length : width - 1; i < width; i++)
-        fputc(' ', out);
-}
-
 /* The reason, where there is one: they are explained below the table. */
-static void write_why(const json_t *counts, char ret_text[WHY_MAX + 1])
+static const char *why_of(const json_t *counts)
 {
     const char *key = json_object_iter_key(json_object_iter((json_t *)counts));
-    snprintf(ret_text, WHY_MAX + 1, "%s", json_object_size(counts) > 1 ? "several" : key ? key : "");
+    return json_object_size(counts) > 1 ? "several" : key ? key : "";
 }
 
 static void print_head(const struct fuseln_merged *merged, FILE *out)
@@ -55,19 +42,18 @@ static void print_head(const struct fuseln_merged *merged, FILE *out)
             mode = "mixed";
         running += json_is_false(json_object_get(file, "final"));
     }
-    fprintf(out, "%zu report%s, mode %.12s: %lld kernel launches, %lld layer norms: %lld replaced, %lld passed on\n",
-            files, files == 1 ? "" : "s", mode, number(merged->totals, "launches"),
-            number(merged->totals, "recognised"), number(merged->totals, "substituted"),
-            number(merged->totals, "passed_through"));
+    fuseln_say(out, "%zu report%s, mode %.12s: %lld kernel launches, %lld layer norms: %lld replaced, %lld passed on",
+               files, files == 1 ? "" : "s", mode, number(merged->totals, "launches"),
+               number(merged->totals, "recognised"), number(merged->totals, "substituted"),
+               number(merged->totals, "passed_through"));
     if (running)
-        fprintf(out, "%zu of them from a process that was still running, or was killed\n", running);
+        fuseln_say(out, "%zu of them from a process that was still running, or was killed", running);
     json_array_foreach(merged->devices, i, file)
     {
         const char *image = text(file, "image");
-        fprintf(out, "device: ");
-        print_clean(out, text(file, "name"), 40);
-        fprintf(out, " (%lld), compute %.6s, driver %.8s, image %.24s\n", number(file, "count"),
-                text(file, "compute_capability"), text(file, "driver"), *image ? image : "none");
+        fuseln_say(out, "device: %.40s (%lld), compute %.6s, driver %.8s, image %.24s", text(file, "name"),
+                   number(file, "count"), text(file, "compute_capability"), text(file, "driver"),
+                   *image ? image : "none");
     }
 }
 
@@ -112,19 +98,20 @@ static const char *saved(const json_t *site, char ret_text[COUNT_MAX])
 
 static void print_saved(const struct fuseln_merged *merged, FILE *out)
 {
-    char text_of[2][COUNT_MAX];
+    char text_of[2][COUNT_MAX], step[80] = "";
     double us;
     if (!fuseln_merge_saved(merged, &us))
         return;
-    fprintf(out, "\nsaved since it was measured: %s", time_of(us, text_of[0]));
     if (merged->steps > 0)
-        fprintf(out, ", %s in each of %lld steps", time_of(us / (double)merged->steps, text_of[1]), merged->steps);
+        snprintf(step, sizeof step, ", %s in each of %lld steps", time_of(us / (double)merged->steps, text_of[1]),
+                 merged->steps);
     fputc('\n', out);
+    fuseln_say(out, "saved since it was measured: %s%s", time_of(us, text_of[0]), step);
 }
 
 static void print_site(const json_t *site, FILE *out)
 {
-    char name[64], rows[2 * COUNT_MAX + 1], cols[24] = "", why[WHY_MAX + 1], text_of[4][COUNT_MAX];
+    char name[40], rows[2 * COUNT_MAX + 1], cols[24] = "", text_of[4][COUNT_MAX];
     const long long least = number(site, "rows_min"), most = number(site, "rows_max");
     const bool unverified = strcmp(text(site, "build"), "unverified") == 0;
 
@@ -132,12 +119,16 @@ static void print_site(const json_t *site, FILE *out)
              short_count(most, text_of[1]));
     if (json_is_integer(json_object_get(site, "cols")))
         snprintf(cols, sizeof cols, "%lld", number(site, "cols"));
-    write_why(json_object_get(site, "passed_through"), why);
     snprintf(name, sizeof name, "%.34s%s", text(site, "target"), unverified ? "*" : "");
-    print_padded(out, name, 37);
-    fprintf(out, "%6s%13s%9s%9s%9s%8s %s\n", cols, rows, short_count(number(site, "launches"), text_of[0]),
-            short_count(number(site, "substituted"), text_of[1]), verified(site, text_of[2]), saved(site, text_of[3]),
-            why);
+    fuseln_say(out, "%-37s%6s%13s%9s%9s%9s%8s %.8s", name, cols, rows,
+               short_count(number(site, "launches"), text_of[0]), short_count(number(site, "substituted"), text_of[1]),
+               verified(site, text_of[2]), saved(site, text_of[3]), why_of(json_object_get(site, "passed_through")));
+}
+
+static void print_heading(FILE *out, const char *heading)
+{
+    fputc('\n', out);
+    fuseln_say(out, "%s", heading);
 }
 
 /* What stands under a heading: "  12  capture   in stream capture, ..." */
@@ -146,13 +137,9 @@ static void print_reasons(FILE *out, const char *heading, const json_t *counts, 
     const char *key;
     json_t *value;
     if (json_object_size(counts) > 0)
-        fprintf(out, "\n%s\n", heading);
+        print_heading(out, heading);
     json_object_foreach((json_t *)counts, key, value)
-    {
-        fprintf(out, "%14lld  ", (long long)json_integer_value(value));
-        print_padded(out, key, 13);
-        fprintf(out, "%s\n", explain(key));
-    }
+        fuseln_say(out, "%14lld  %-12.12s %s", (long long)json_integer_value(value), key, explain(key));
 }
 
 static const char *explain_passed(const char *key)
@@ -171,16 +158,19 @@ static const char *explain_unpaired(const char *key)
     return "a reason that is newer than this fuseln";
 }
 
-/* Lines of at most 100 columns, broken at blanks. */
+/* Lines of at most 100 columns, broken at blanks where there are any. */
 static void print_wrapped(FILE *out, const char *line)
 {
     while (*line) {
         size_t length = strlen(line);
-        if (length > COLUMNS)
-            for (length = COLUMNS; length > 1 && line[length] != ' ';)
+        if (length > COLUMNS) {
+            for (length = COLUMNS; length > 0 && line[length] != ' ';)
                 length--;
-        print_clean(out, line, (int)length);
-        fputc('\n', out);
+            if (length == 0)
+                for (length = COLUMNS; length > 1 && (line[length] & 0xc0) == 0x80;)
+                    length--; /* not inside a character */
+        }
+        fuseln_say(out, "%.*s", (int)length, line);
         line += length;
         line += *line == ' ';
     }
@@ -189,25 +179,25 @@ static void print_wrapped(FILE *out, const char *line)
 /* Each site that a check found wrong, with the numbers. */
 static void print_failed(const struct fuseln_merged *merged, FILE *out)
 {
-    char line[400];
     size_t i;
     json_t *site;
-    if (fuseln_merge_failed(merged) > 0)
-        fputs("\ncompared with the original and found wrong, so not replaced:\n", out);
+    if (fuseln_merge_failed(merged) == 0)
+        return;
+    print_heading(out, "compared with the original and found wrong, so not replaced:");
     json_array_foreach(merged->sites, i, site)
     {
         const json_t *verify = json_object_get(site, "verify"), *apart = json_object_get(verify, "apart"),
                      *first = json_object_get(verify, "first");
         if (!json_is_true(json_object_get(verify, "failed")))
             continue;
-        snprintf(
-            line, sizeof line,
-            "%.60s cols=%lld in %.60s: beyond the bound are %lld of our values and %lld of the original's, NaN in one "
-            "alone %lld; up to %.4g ulp apart; first at row %lld, column %lld",
+        char *line = fuseln_text(
+            "%s cols=%lld in %s: beyond the bound are %lld of our values and %lld of the original's, NaN in one alone "
+            "%lld; up to %.4g ulp apart; first at row %lld, column %lld",
             text(site, "target"), number(site, "cols"), text(site, "library"), number(verify, "outside"),
             number(verify, "outside_original"), number(verify, "nan"),
             json_number_value(json_object_get(apart, "max_ulp")), number(first, "row"), number(first, "col"));
         print_wrapped(out, line);
+        free(line);
     }
 }
 
@@ -219,16 +209,18 @@ void fuseln_merge_print(const struct fuseln_merged *merged, FILE *out)
     json_t *item;
 
     print_head(merged, out);
-    if (json_array_size(merged->sites) > 0)
-        fprintf(out, "\n%-36s%7s%13s%9s%9s%9s%8s %s\n", "layer norm of the program", "cols", "rows", "launches",
-                "replaced", "verified", "saved", "why not");
+    if (json_array_size(merged->sites) > 0) {
+        fputc('\n', out);
+        fuseln_say(out, "%-36s%7s%13s%9s%9s%9s%8s %s", "layer norm of the program", "cols", "rows", "launches",
+                   "replaced", "verified", "saved", "why not");
+    }
     json_array_foreach(merged->sites, i, item)
     {
         print_site(item, out);
         unverified = unverified || strcmp(text(item, "build"), "unverified") == 0;
     }
     if (unverified)
-        fputs("* of a build that was not tested\n", out);
+        fuseln_say(out, "* of a build that was not tested");
     print_reasons(out, "passed on to the original:", json_object_get(merged->totals, "reasons"), explain_passed);
     snprintf(heading, sizeof heading,
              "%lld backwards read dY and X once; others did not:", number(merged->totals, "pairs"));
@@ -236,7 +228,7 @@ void fuseln_merge_print(const struct fuseln_merged *merged, FILE *out)
     print_saved(merged, out);
     print_failed(merged, out);
     if (json_array_size(merged->differences) > 0)
-        fputs("\nranks differ:\n", out);
+        print_heading(out, "ranks differ:");
     json_array_foreach(merged->differences, i, item) print_wrapped(out, json_string_value(item));
     if (merged->why)
         print_wrapped(out, json_string_value(merged->why));

@@ -1,0 +1,157 @@
+/*
+ * Text of the command (command.h). Reports, files and the environment may be made by anybody, and the terminal is the
+ * user's: whatever a line is made of, it goes out as one line in which nothing commands a terminal or changes the order
+ * of what is read.
+ */
+#include "command.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* How long the character at text is; 0: no UTF-8 (longer than need be, or half of a pair, is none). */
+static size_t decode(const unsigned char *text, uint32_t *ret_character)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    const size_t length = *text < 0x80 ? 1 : *text < 0xc2 ? 0 : *text < 0xe0 ? 2 : *text < 0xf0 ? 3 : 4;
+    uint32_t character = length == 1 ? *text : *text & 0x7fu >> length;
+    for (size_t i = 1; i < length; i++) {
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+        character = character << 6 | (text[i] & 0x3f);
+    }
+    if (character < least[length] || character > 0x10ffff || (character >= 0xd800 && character < 0xe000))
+        return 0;
+    *ret_character = character;
+    return length;
+}
+
+/* C0, delete and C1; line ends; marks and overrides of the writing direction. */
+static bool is_command(uint32_t character)
+{
+    static const uint32_t ranges[][2] = {{0, 0x1f},        {0x7f, 0x9f},     {0x61c, 0x61c},
+                                         {0x200e, 0x200f}, {0x2028, 0x202e}, {0x2066, 0x2069}};
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+        if (character >= ranges[i][0] && character <= ranges[i][1])
+            return true;
+    return false;
+}
+
+static void clean(char *text)
+{
+    char *to = text;
+    for (size_t length; *text; text += length ? length : 1) {
+        uint32_t character = 0;
+        length = decode((const unsigned char *)text, &character);
+        if (length && !is_command(character)) {
+            memmove(to, text, length);
+            to += length;
+        } else {
+            *to++ = '?';
+        }
+    }
+    *to = '\0';
+}
+
+static char *text_of(const char *format, va_list arguments)
+{
+    char *text;
+    if (vasprintf(&text, format, arguments) < 0) {
+        fputs("fuseln: out of memory\n", stderr);
+        exit(1);
+    }
+    clean(text);
+    return text;
+}
+
+char *fuseln_text(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    char *text = text_of(format, arguments);
+    va_end(arguments);
+    return text;
+}
+
+json_t *fuseln_text_json(const char *text)
+{
+    char *cleaned = fuseln_text("%s", text);
+    json_t *json = json_string(cleaned);
+    free(cleaned);
+    return json;
+}
+
+void fuseln_say(FILE *out, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    char *line = text_of(format, arguments);
+    va_end(arguments);
+    fprintf(out, "%s\n", line);
+    free(line);
+}
+
+int fuseln_command_fail(const char *name, int code, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    char *message = text_of(format, arguments);
+    va_end(arguments);
+    fflush(stdout);
+    fuseln_say(stderr, "%s: %s", name, message);
+    free(message);
+    return code;
+}
+
+/* jansson leaves one control character as it is: delete. */
+static int write_json(const char *text, size_t size, void *unused)
+{
+    (void)unused;
+    for (size_t i = 0; i < size; i++)
+        if ((text[i] == 0x7f ? fputs("\\u007f", stdout) : putchar(text[i])) == EOF)
+            return -1;
+    return 0;
+}
+
+void fuseln_say_json(json_t *document)
+{
+    if (!document)
+        exit(fuseln_command_fail(program_invocation_name, 1, "out of memory"));
+    json_dump_callback(document, write_json, NULL, JSON_INDENT(1) | JSON_ENSURE_ASCII);
+    putchar('\n');
+    json_decref(document);
+}
+
+static ssize_t write_error(void *unused, const char *text, size_t size)
+{
+    const char *hint = memmem(text, size, "Try `", 5);
+    (void)unused;
+    fwrite(text, 1, hint ? (size_t)(hint - text) : size, stderr);
+    return (ssize_t)size;
+}
+
+FILE *fuseln_command_errors(void)
+{
+    FILE *errors = fopencookie(NULL, "w", (cookie_io_functions_t){.write = write_error});
+    if (errors)
+        setvbuf(errors, NULL, _IOLBF, BUFSIZ);
+    return errors ? errors : stderr;
+}
+
+/* At every exit, --help's too. */
+static void check_output(void)
+{
+    const int failed = fflush(stdout), error = errno;
+    if (!failed && !ferror(stdout))
+        return;
+    fuseln_command_fail(program_invocation_name, 1, "cannot write: %s", failed ? strerror(error) : "output was lost");
+    _exit(1);
+}
+
+void fuseln_say_begin(void)
+{
+    atexit(check_output);
+}
