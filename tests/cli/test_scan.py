@@ -14,6 +14,9 @@ import tempfile
 import time
 import unittest
 import zipfile
+import zlib
+
+from cli import COMMANDS
 
 BUILD = os.environ["TEST_BUILD"]
 SOURCE = pathlib.Path(os.environ["TEST_SOURCE"])
@@ -167,6 +170,23 @@ class Text(Case):
         path = self.write("bad\x1b[31m.so", library(FORWARD))
         self.assertNotIn("\x1b", scan(path).stdout)
         self.assertEqual(self.files(path)[0]["path"], str(path).replace("\x1b", "?"))
+
+    def test_a_name_is_one_line_and_commands_nothing(self):
+        for name in ("a\n1 ELF file scanned: 9 known kernels in 9 of them", "b\x1b]0;title\x07", "c\u009b31m", "d\u202egnp.so",
+                     "e\u2028f", "g\u2066h\u200f"):
+            path = self.write(name, library(FORWARD))
+            for options in ((), ("--json",)):
+                done = scan(*options, path, self.write(f"{name}.bad", b"none"))
+                self.assertEqual(done.returncode, 2)
+                self.assertNotRegex(done.stdout + done.stderr, COMMANDS)
+                self.assertEqual(len(done.stderr.splitlines()), 1)
+            self.assertEqual(len(scan(path).stdout.splitlines()), len(scan(self.write("p", path.read_bytes())).stdout.splitlines()))
+            path.unlink()
+
+    def test_names_of_kernels_command_nothing(self):
+        path = self.write("one.so", library(UNMATCHED + "\x1b[2J\n\x9b\u202e", FORWARD))
+        for options in (("--symbols",), ("--symbols", "--json")):
+            self.assertNotRegex(scan(*options, path).stdout, COMMANDS)
 
     def test_a_path_that_is_no_utf8(self):
         path = os.fsencode(self.folder) + b"/\xff.so"
@@ -451,6 +471,48 @@ class Wheels(Case):
         result = scan(path, env=os.environ | {"TMPDIR": str(self.folder / "missing")})
         self.assertEqual(result.returncode, 2)
         self.assertRegex(result.stderr, r"^fuseln scan: .*one.whl:a.so: cannot unpack it into .*TMPDIR.*\n$")
+
+    def test_names_in_it_command_nothing(self):
+        path = self.wheel("one.whl", {"a\x1b[2J\n\u009b\u202e.so": library(FORWARD), "\x1b\nb.so": library(FORWARD)[:100]})
+        for options in ((), ("--json",)):
+            done = scan(*options, path)
+            self.assertEqual((done.returncode, done.stderr.count("\n")), (2, 1))
+            self.assertNotRegex(done.stdout + done.stderr, COMMANDS)
+
+    def test_one_that_becomes_too_large_is_given_up(self):
+        """A few hundred kilobytes that would fill a disk, in one member or in many; what came before is told."""
+        for members in ({"large.so": b"\x7fELF" + bytes(256 << 20)},
+                        {f"{i}.so": b"\x7fELF\2\1\1" + bytes(3 << 20) for i in range(8)}):
+            path, place = self.wheel("bomb.whl", {"good.so": library(FORWARD)} | members), self.folder / "tmp"
+            self.assertLess(path.stat().st_size, 300000)
+            place.mkdir(exist_ok=True)
+            limited = ["sh", "-c", 'ulimit -f 60000; exec "$0" scan "$1"', FUSELN, path] # 30 MB
+            done = subprocess.run(limited, env=os.environ | {"TMPDIR": str(place)}, capture_output=True, text=True,
+                                  timeout=60)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertRegex(done.stderr.splitlines()[-1], f"{path}:.*.so: .*more than a hundred times its size")
+            self.assertEqual(done.stderr.count("hundred times"), 1)
+            self.assertIn("1 known kernel in 1", done.stdout)
+            self.assertEqual(list(place.iterdir()), [])
+
+    def test_a_member_that_says_it_is_too_large_is_given_up(self):
+        """5 GiB, says its header: it is not unpacked to see."""
+        data, name, extra = library(FORWARD), b"a.so", struct.pack("<HHQ", 1, 8, 5 << 30)
+        deflate = zlib.compressobj(wbits=-15)
+        packed = deflate.compress(data) + deflate.flush()
+        facts = struct.pack("<HHHHIIIHH", 0, 8, 0, 0x21, zlib.crc32(data), len(packed), 2**32 - 1, len(name), len(extra))
+        local = struct.pack("<IH", 0x04034b50, 45) + facts + name + extra + packed
+        central = struct.pack("<IHH", 0x02014b50, 45, 45) + facts + struct.pack("<HHHII", 0, 0, 0, 0, 0) + name + extra
+        end = struct.pack("<IHHHHIIH", 0x06054b50, 0, 0, 1, 1, len(central), len(local), 0)
+        path = self.write("one.whl", local + central + end)
+        self.refused(path, "a.so: not unpacked to its end: it is larger than 4 GiB")
+
+    def test_one_that_compresses_well_is_scanned(self):
+        data = library(FORWARD, extra=[(".data", PROGBITS, SHF_ALLOC, bytes(12 << 20)),
+                                       (".rodata.last", PROGBITS, SHF_ALLOC, strings(*NAMES))])
+        path = self.wheel("small.whl", {"a.so": data})
+        self.assertLess(path.stat().st_size, 50000)
+        self.assertEqual(self.files(path)[0]["kernels"], 120)
 
     def test_a_broken_member_does_not_stop_it(self):
         path = self.wheel("one.whl", {"a.so": library(FORWARD)[:100], "b.so": library(FORWARD)})

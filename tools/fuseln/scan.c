@@ -32,7 +32,8 @@ static const char documentation[] =
     "opened at run time), and how many kernels match each target. A target's name, its op and its dtype are words of "
     "FUSELN_SKIP.\n\n"
     "Names are read where the CUDA runtime gets them from, uncompressed, and from uncompressed cubins. A wheel's "
-    "libraries are unpacked one at a time into TMPDIR (or /tmp).\n\n"
+    "libraries are unpacked one at a time into TMPDIR (or /tmp): no more than 4 GiB each, and in all no more than 100 "
+    "times the wheel's size (but 16 MiB).\n\n"
     "Exit code: 0, also where nothing was found; 2 if a FILE is none of these, is broken or cannot be read, in one "
     "line each, after all the others.";
 
@@ -193,7 +194,5 @@ int fuseln_command_scan(int argc, char **argv)
     for (int i = first; i < argc; i++)
         scan_named(&scan, argv[i]);
     scan_print_end(&scan);
-    if (fflush(stdout) || ferror(stdout))
-        return fuseln_command_fail(argv[0], 1, "cannot write: %s", strerror(errno));
     return scan.failures ? EXIT_USAGE : 0;
 }

@@ -15,9 +15,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { BLOCK_BYTES = 1 << 20 };
+
+/* So much may come out of a wheel: a library is compressed to a third or less, never to a hundredth, and none is of
+ * more than 4 GiB, which is as far as its code could reach. A file made to fill the disk is not unpacked further. */
+enum { UNPACKED_MIN = 16 << 20, UNPACKED_RATIO = 100 };
+static const la_int64_t member_max = (la_int64_t)4 << 30;
 
 static const char *temporary_folder(void)
 {
@@ -55,15 +61,29 @@ static bool write_at(int fd, const char *bytes, size_t size, off_t offset)
     return true;
 }
 
-struct member {
+struct wheel {
     struct archive *archive;
     const char *path;
-    int fd; /* -1 until the first block was seen to be that of an ELF file */
+    la_int64_t left; /* bytes that may still come out of it; below 0: it is given up */
+};
+
+struct member {
+    struct wheel *wheel;
+    const char *path;
+    la_int64_t size; /* as its header says; 0 where it does not */
+    int fd;          /* -1 until the first block was seen to be that of an ELF file */
 };
 
 /* False: said what is wrong. */
 static bool unpack_block(struct scan *scan, struct member *member, const void *block, size_t size, off_t offset)
 {
+    member->wheel->left -= (la_int64_t)size;
+    if (member->wheel->left < 0 || member->size > member_max || offset > member_max - (la_int64_t)size) {
+        scan_fail(scan, member->path, "not unpacked to its end: %s",
+                  member->wheel->left < 0 ? "what is in the wheel is more than a hundred times its size"
+                                          : "it is larger than 4 GiB");
+        return false;
+    }
     if (member->fd < 0)
         member->fd = open_temporary();
     if (member->fd >= 0 && write_at(member->fd, block, size, offset))
@@ -81,7 +101,7 @@ static bool unpack(struct scan *scan, struct member *member)
     la_int64_t offset;
     int result;
 
-    while ((result = archive_read_data_block(member->archive, &block, &size, &offset)) >= ARCHIVE_WARN &&
+    while ((result = archive_read_data_block(member->wheel->archive, &block, &size, &offset)) >= ARCHIVE_WARN &&
            result != ARCHIVE_EOF) {
         if (size == 0)
             continue;
@@ -92,40 +112,49 @@ static bool unpack(struct scan *scan, struct member *member)
     }
     if (result == ARCHIVE_EOF)
         return true;
-    scan_fail(scan, member->path, "cannot be unpacked: %s", archive_error_string(member->archive));
+    scan_fail(scan, member->path, "cannot be unpacked: %s", archive_error_string(member->wheel->archive));
     return false;
 }
 
-static void scan_member(struct scan *scan, struct archive *archive, struct archive_entry *entry, const char *wheel)
+static void scan_member(struct scan *scan, struct wheel *wheel, struct archive_entry *entry)
 {
     const char *name = archive_entry_pathname(entry);
-    char path[2 * PATH_MAX];
-    struct member member = {archive, path, -1};
 
     if (archive_entry_filetype(entry) != AE_IFREG)
         return;
     if (!name)
         name = archive_entry_pathname_utf8(entry);
-    snprintf(path, sizeof path, "%s:%s", wheel, name ? name : "(unnamed)");
+    char *path = fuseln_text("%s:%s", wheel->path, name ? name : "(unnamed)");
+    struct member member = {wheel, path, archive_entry_size(entry), -1};
     if (unpack(scan, &member) && member.fd >= 0)
         scan_descriptor(scan, member.fd, path, false);
     if (member.fd >= 0)
         close(member.fd);
+    free(path);
+}
+
+static la_int64_t unpacked_max(int fd)
+{
+    struct stat status;
+    const la_int64_t size = fstat(fd, &status) == 0 ? status.st_size : 0;
+    return size > UNPACKED_MIN / UNPACKED_RATIO ? size * UNPACKED_RATIO : UNPACKED_MIN;
 }
 
 void scan_wheel(struct scan *scan, int fd, const char *path)
 {
-    struct archive *archive = archive_read_new();
+    struct wheel wheel = {archive_read_new(), path, unpacked_max(fd)};
     struct archive_entry *entry;
     int result = ARCHIVE_FATAL;
 
-    if (archive && archive_read_support_format_zip(archive) == ARCHIVE_OK &&
-        archive_read_open_fd(archive, fd, BLOCK_BYTES) == ARCHIVE_OK)
-        while ((result = archive_read_next_header(archive, &entry)) >= ARCHIVE_WARN && result != ARCHIVE_EOF)
-            scan_member(scan, archive, entry, path);
-    if (result != ARCHIVE_EOF)
-        scan_fail(scan, path, "broken wheel: %s", archive ? archive_error_string(archive) : "out of memory");
-    archive_read_free(archive);
+    if (wheel.archive && archive_read_support_format_zip(wheel.archive) == ARCHIVE_OK &&
+        archive_read_open_fd(wheel.archive, fd, BLOCK_BYTES) == ARCHIVE_OK)
+        while (wheel.left >= 0 && (result = archive_read_next_header(wheel.archive, &entry)) >= ARCHIVE_WARN &&
+               result != ARCHIVE_EOF)
+            scan_member(scan, &wheel, entry);
+    if (wheel.left >= 0 && result != ARCHIVE_EOF)
+        scan_fail(scan, path, "broken wheel: %s",
+                  wheel.archive ? archive_error_string(wheel.archive) : "out of memory");
+    archive_read_free(wheel.archive);
 }
 
 #else
