@@ -321,7 +321,7 @@ class Report(Command):
     def test_many_ranks_take_no_time(self):
         names = []
         for rank in range(40):
-            sites = [SITE | {"cols": i, "build_id": f"{i:040x}", "launches": i} for i in range(1025)]
+            sites = [SITE | {"cols": i, "launches": i} for i in range(1025)]
             report = REPORT | {"process": REPORT["process"] | {"rank": rank}, "sites": sites,
                                "devices": [REPORT["devices"][0] | {"name": f"GPU {i}"} for i in range(64)]}  # fmt: skip
             names.append(self.write(f"{rank}.json", report))

@@ -120,33 +120,34 @@ static void say_devices(struct doctor *doctor, const json_t *report, json_t *sai
     const json_t *devices = json_object_get(report, "devices");
     for (size_t i = 0; i < json_array_size(devices); i++) {
         const json_t *device = json_array_get(devices, i);
-        char line[512];
-        snprintf(line, sizeof line, "device %lld: %s, compute capability %s, driver of CUDA %s, image %s%s%s",
-                 (long long)json_integer_value(json_object_get(device, "index")), text_of(device, "name", "?"),
-                 text_of(device, "compute_capability", "?"), text_of(device, "driver", "?"),
-                 text_of(device, "image", "none"), json_is_string(json_object_get(device, "compiler")) ? " by " : "",
-                 text_of(device, "compiler", ""));
+        char *line = fuseln_text("device %lld: %s, compute capability %s, driver of CUDA %s, image %s%s%s",
+                                 (long long)json_integer_value(json_object_get(device, "index")),
+                                 text_of(device, "name", "?"), text_of(device, "compute_capability", "?"),
+                                 text_of(device, "driver", "?"), text_of(device, "image", "none"),
+                                 json_is_string(json_object_get(device, "compiler")) ? " by " : "",
+                                 text_of(device, "compiler", ""));
         if (is_new(said, line))
             doctor_say(doctor, FINDING_OK, CHECK, NULL, "%s", line);
+        free(line);
     }
 }
 
 static void say_site(struct doctor *doctor, const json_t *site, json_t *said)
 {
     const char *library = text_of(site, "library", NULL), *build = text_of(site, "build_id", "without an id");
-    char line[512], remedy[256];
     if (!library)
         return;
     const bool known = !strcmp(text_of(site, "build", ""), "known");
-    snprintf(line, sizeof line, "%s, build %s, %s CUDA runtime%s", library, build, text_of(site, "runtime", "?"),
-             known ? ""
-             : json_is_null(json_object_get(site, "verify"))
-                 ? ": this build was not tested, it is replaced by name alone"
-                 : ": this build was not tested, it is compared first");
-    snprintf(remedy, sizeof remedy, "FUSELN_MODE=verify compares every launch; FUSELN_SKIP=build=%s leaves it out",
-             build);
+    char *line = fuseln_text("%s, build %s, %s CUDA runtime%s", library, build, text_of(site, "runtime", "?"),
+                             known ? ""
+                             : json_is_null(json_object_get(site, "verify"))
+                                 ? ": this build was not tested, it is replaced by name alone"
+                                 : ": this build was not tested, it is compared first");
+    char *remedy = fuseln_text("FUSELN_MODE=verify compares every launch; FUSELN_SKIP=build=%s leaves it out", build);
     if (is_new(said, line))
         doctor_say(doctor, known ? FINDING_OK : FINDING_NOTE, CHECK, known ? NULL : remedy, "%s", line);
+    free(line);
+    free(remedy);
 }
 
 static void say_failed(struct doctor *doctor, const json_t *site)
