@@ -1,182 +1,249 @@
 /*
- * A driver of no cost, for measuring a matched launch: libcuda.so.1 with the functions that our own launches call
- * (kernels/driver.h). It accepts every image and counts its calls.
+ * A driver of no cost, for measuring a matched launch and for failing: libcuda.so.1 with the functions that our own
+ * launches call (kernels/driver.h). It accepts every image and counts its calls; each may be told to fail (stand_in.h).
  */
-#include "driver.h"
+#include "stand_in.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-unsigned long stand_in_driver_calls; /* all but the launches */
-unsigned long stand_in_driver_launches;
+enum { CUDA_ERROR_INVALID_VALUE = 1, SMEM_WITHOUT_ATTRIBUTE = 48 << 10, LARGE_MAX = 64 };
 
-static CUresult counted(void)
+struct stand_in_fault stand_in_fault;
+struct stand_in_count stand_in_counts[STAND_IN_CALLS];
+unsigned long stand_in_driver_calls;
+unsigned long stand_in_driver_launches;
+void (*stand_in_driver_launched)(const char *kernel, void **params, CUresult result);
+
+static CUresult begin(enum stand_in_call call)
 {
-    stand_in_driver_calls++;
-    return CUDA_SUCCESS;
+    const unsigned long number = __atomic_add_fetch(&stand_in_counts[call].calls, 1, __ATOMIC_RELAXED);
+    if (call != stand_in_fault.call || number < stand_in_fault.from || number > stand_in_fault.until)
+        return CUDA_SUCCESS;
+    __atomic_add_fetch(&stand_in_counts[call].failed, 1, __ATOMIC_RELAXED);
+    return stand_in_fault.error;
+}
+
+/* First in each function. */
+#define QUERY(member)                                                    \
+    do {                                                                 \
+        const CUresult error = begin(STAND_IN_##member);                 \
+        __atomic_add_fetch(&stand_in_driver_calls, 1, __ATOMIC_RELAXED); \
+        if (error)                                                       \
+            return error;                                                \
+    } while (0)
+
+/* Functions that were allowed more shared memory than a launch has without asking. */
+static const char *_Atomic large[LARGE_MAX];
+
+static void allow_large(const char *function)
+{
+    for (int i = 0; i < LARGE_MAX; i++) {
+        const char *none = NULL;
+        if (atomic_load(&large[i]) == function || atomic_compare_exchange_strong(&large[i], &none, function) ||
+            none == function)
+            return;
+    }
+}
+
+static bool is_large(const char *function)
+{
+    for (int i = 0; i < LARGE_MAX && atomic_load(&large[i]); i++)
+        if (atomic_load(&large[i]) == function)
+            return true;
+    return false;
 }
 
 CUresult cuCtxGetId(CUcontext ctx, unsigned long long *id)
 {
+    QUERY(ctx_get_id);
     (void)ctx;
     *id = 1;
-    return counted();
+    return CUDA_SUCCESS;
 }
 
 CUresult cuCtxGetDevice(CUdevice *device)
 {
+    QUERY(ctx_get_device);
     *device = 0;
-    return counted();
+    return CUDA_SUCCESS;
 }
 
 CUresult cuDeviceGetName(char *name, int len, CUdevice device)
 {
+    QUERY(device_get_name);
     (void)device;
     strncpy(name, "stand-in", (size_t)len);
-    return counted();
+    return CUDA_SUCCESS;
 }
 
 CUresult cuDeviceGetAttribute(int *value, int attribute, CUdevice device)
 {
+    QUERY(device_get_attr);
     (void)device;
     *value = attribute == CU_ATTR_MULTIPROCESSOR_COUNT                ? 132
              : attribute == CU_ATTR_COMPUTE_CAPABILITY_MAJOR          ? 9
              : attribute == CU_ATTR_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN ? 232448
                                                                       : 0;
-    return counted();
+    return CUDA_SUCCESS;
 }
 
 CUresult cuDriverGetVersion(int *version)
 {
+    QUERY(driver_get_version);
     *version = 13000;
-    return counted();
+    return CUDA_SUCCESS;
 }
 
 CUresult cuStreamGetId(CUstream stream, unsigned long long *id)
 {
+    QUERY(stream_get_id);
     *id = (unsigned long long)(uintptr_t)stream + 1;
-    return counted();
+    return CUDA_SUCCESS;
 }
 
 CUresult cuStreamGetCtx(CUstream stream, CUcontext *ctx)
 {
+    QUERY(stream_get_ctx);
     (void)stream;
     *ctx = (CUcontext)16;
-    return counted();
+    return CUDA_SUCCESS;
 }
 
 CUresult cuCtxGetCurrent(CUcontext *ctx)
 {
     *ctx = (CUcontext)16;
-    return counted();
+    __atomic_add_fetch(&stand_in_driver_calls, 1, __ATOMIC_RELAXED);
+    return CUDA_SUCCESS;
 }
 
 CUresult cuStreamIsCapturing(CUstream stream, int *status)
 {
+    QUERY(stream_capturing);
     (void)stream;
     *status = 0;
-    return counted();
+    return CUDA_SUCCESS;
 }
 
 CUresult cuThreadExchangeStreamCaptureMode(int *mode)
 {
+    QUERY(exchange_capture);
     *mode = 0;
-    return counted();
+    return CUDA_SUCCESS;
 }
 
 CUresult cuModuleLoadData(CUmodule *module, const void *image)
 {
+    QUERY(module_load_data);
     *module = (CUmodule)(uintptr_t)image;
-    return counted();
+    return CUDA_SUCCESS;
 }
 
 CUresult cuModuleUnload(CUmodule module)
 {
+    QUERY(module_unload);
     (void)module;
-    return counted();
+    return CUDA_SUCCESS;
 }
 
 CUresult cuModuleGetFunction(CUfunction *function, CUmodule module, const char *name)
 {
+    QUERY(module_get_func);
     (void)module;
     *function = (CUfunction)(uintptr_t)name;
-    return counted();
+    return CUDA_SUCCESS;
 }
 
 CUresult cuFuncSetAttribute(CUfunction function, int attribute, int value)
 {
-    (void)function, (void)attribute, (void)value;
-    return counted();
+    QUERY(func_set_attr);
+    (void)value;
+    if (attribute == CU_FUNC_ATTR_MAX_DYNAMIC_SHARED_SIZE_BYTES)
+        allow_large((const char *)function);
+    return CUDA_SUCCESS;
 }
 
 CUresult cuMemAlloc_v2(CUdeviceptr *ptr, size_t bytes)
 {
+    QUERY(mem_alloc);
     *ptr = (CUdeviceptr)(uintptr_t)malloc(bytes);
-    return counted();
+    return CUDA_SUCCESS;
 }
 
 CUresult cuEventCreate(CUevent *event, unsigned flags)
 {
+    QUERY(event_create);
     (void)flags;
     *event = (CUevent)(uintptr_t)1;
-    return counted();
+    return CUDA_SUCCESS;
 }
 
 CUresult cuEventRecord(CUevent event, CUstream stream)
 {
+    QUERY(event_record);
     (void)event;
     (void)stream;
-    return counted();
+    return CUDA_SUCCESS;
 }
 
 CUresult cuEventQuery(CUevent event)
 {
+    QUERY(event_query);
     (void)event;
-    return counted();
+    return CUDA_SUCCESS;
 }
 
 CUresult cuEventElapsedTime(float *ms, CUevent start, CUevent stop)
 {
+    QUERY(event_elapsed);
     (void)start;
     (void)stop;
     *ms = 1;
-    return counted();
+    return CUDA_SUCCESS;
 }
 
 CUresult cuMemHostRegister_v2(void *ptr, size_t bytes, unsigned flags)
 {
+    QUERY(host_register);
     (void)ptr;
     (void)bytes;
     (void)flags;
-    return counted();
+    return CUDA_SUCCESS;
 }
 
 CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr *ptr, void *host, unsigned flags)
 {
+    QUERY(host_get_device);
     (void)flags;
     *ptr = (CUdeviceptr)(uintptr_t)host;
-    return counted();
+    return CUDA_SUCCESS;
 }
 
 CUresult cuMemFree_v2(CUdeviceptr ptr)
 {
+    QUERY(mem_free);
     free((void *)(uintptr_t)ptr);
-    return counted();
+    return CUDA_SUCCESS;
 }
 
 CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
                         unsigned block_y, unsigned block_z, unsigned smem_bytes, CUstream stream, void **params,
                         void **extra)
 {
-    (void)function, (void)grid_x, (void)grid_y, (void)grid_z, (void)block_x, (void)block_y, (void)block_z;
-    (void)smem_bytes, (void)stream, (void)params, (void)extra;
-    stand_in_driver_launches++;
-    return CUDA_SUCCESS;
+    CUresult result = begin(STAND_IN_launch_kernel);
+    (void)grid_x, (void)grid_y, (void)grid_z, (void)block_x, (void)block_y, (void)block_z, (void)stream, (void)extra;
+    if (!result && smem_bytes > SMEM_WITHOUT_ATTRIBUTE && !is_large((const char *)function))
+        result = CUDA_ERROR_INVALID_VALUE;
+    if (!result)
+        __atomic_add_fetch(&stand_in_driver_launches, 1, __ATOMIC_RELAXED);
+    if (stand_in_driver_launched)
+        stand_in_driver_launched((const char *)function, params, result);
+    return result;
 }
 
 CUresult cuLaunchKernelEx(const void *config, CUfunction function, void **params, void **extra)
 {
     (void)config, (void)function, (void)params, (void)extra;
-    stand_in_driver_launches++;
+    __atomic_add_fetch(&stand_in_driver_launches, 1, __ATOMIC_RELAXED);
     return CUDA_SUCCESS;
 }

@@ -1,0 +1,38 @@
+/*
+ * What a program may ask of the stand-in libraries (stand_in_cuda.c, stand_in_cudart.c) that it is linked with: how
+ * often each driver function was called, that calls of one of them fail, and to be told of each launch.
+ */
+#ifndef STAND_IN_H
+#define STAND_IN_H
+
+#include "driver.h"
+
+enum stand_in_call {
+#define X(member, name, params) STAND_IN_##member,
+    FUSELN_DRIVER_FUNCTIONS(X)
+#undef X
+        STAND_IN_CALLS
+};
+
+/* The calls from .. until (the first is 1) of this function fail with this error, and do nothing else. */
+struct stand_in_fault {
+    enum stand_in_call call;
+    unsigned long from, until; /* 0, 0: none */
+    CUresult error;
+};
+extern struct stand_in_fault stand_in_fault;
+
+struct stand_in_count {
+    unsigned long calls, failed;
+};
+extern struct stand_in_count stand_in_counts[STAND_IN_CALLS];
+
+extern unsigned long stand_in_driver_calls; /* all but the launches */
+extern unsigned long stand_in_driver_launches;
+
+/* Called, if set, for each launch at the driver, with what becomes of it; and for each at the runtime, whose result it
+ * returns. A function of the driver's is known by its name. */
+extern void (*stand_in_driver_launched)(const char *kernel, void **params, CUresult result);
+extern int (*stand_in_runtime_launched)(const void *function);
+
+#endif

@@ -1,0 +1,209 @@
+/*
+ * host ROUNDS [FUNCTION FROM UNTIL ERROR]: a program of layer norms on the stand-in libraries, for a driver of which
+ * the calls FROM to UNTIL of one FUNCTION fail. Each launch must come out once, as the original or as one of ours that
+ * writes the program's own output, with the result of whoever came out and with errno untouched; what was refused for
+ * what it is must not be tried again. Prints one JSON object, which sweep.py judges further, and exits with 7, or with
+ * 9 after a line for each launch that was wrong.
+ */
+#include "stand_in.h"
+#include "params.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct dim3 {
+    unsigned x, y, z;
+};
+
+void __cudaRegisterFunction(void **fatbin, const char *host, char *device, const char *name, int threads, void *tid,
+                            void *bid, void *block, void *grid, int *warp);
+int cudaLaunchKernel(const void *function, struct dim3 grid, struct dim3 block, void **args, size_t smem_bytes,
+                     void *stream);
+
+enum {
+    COLS = 1024,
+    WIDE = 12288,
+    ERRNO = 4321,
+    ORIGINAL_ERROR = 719,
+    EVERY = 7,
+    EXIT_FINE = 7,
+    EXIT_WRONG = 9,
+    SAID = 10
+};
+
+#define UNIT       "_ZN2at6native53_GLOBAL__N__4da244e1_20_layer_norm_kernel_cu_9c5ada8a"
+#define FORWARD    UNIT "28vectorized_layer_norm_kernelIffLb0EEEviT0_PKT_S6_S6_PS3_S7_PS4_"
+#define MOMENTS    UNIT "24RowwiseMomentsCUDAKernelIffLb0EEEvllT0_PKT_PS3_S7_"
+#define DX         UNIT "39layer_norm_grad_input_kernel_vectorizedIffLb0EEEvPKT_S5_PKT0_S8_S5_PS3_i"
+#define DGAMMA     UNIT "35GammaBetaBackwardCUDAKernelTemplateIffLj32ELj32ELj256ELb0ELb1ELb0EEEvllPKT_S5_PKT0_S8_PS3_S9_"
+#define DGAMMA_FEW UNIT "35GammaBetaBackwardCUDAKernelTemplateIffLj32ELj1ELj32ELb0ELb0ELb0EEEvllPKT_S5_PKT0_S8_PS3_S9_"
+
+/* Nobody reads or writes these; far enough apart for 4096 rows. */
+#define TENSOR(n) ((void *)((n)*0x100000000000))
+static void *x = TENSOR(1), *y = TENSOR(2), *dy = TENSOR(3), *dx = TENSOR(4), *gamma_ = TENSOR(5), *mean = TENSOR(6),
+            *rstd = TENSOR(7), *dgamma = TENSOR(8), *dbeta = TENSOR(9);
+static int cols = COLS, wide = WIDE;
+static long long few = 1, many = 4096, cols64 = COLS;
+static float eps = 1e-5f;
+
+/* With the geometry that PyTorch gives them. The first dgamma follows a dx and is the other half of it. */
+static struct kernel {
+    const char *what, *name;
+    struct dim3 grid, block;
+    void *args[9];
+} kernels[] = {
+    {"forward", FORWARD, {1, 1, 1}, {32, 4, 1}, {&cols, &eps, &x, &gamma_, &gamma_, &mean, &rstd, &y}},
+    {"forward-wide", FORWARD, {1, 1, 1}, {32, 4, 1}, {&wide, &eps, &x, &gamma_, &gamma_, &mean, &rstd, &y}},
+    {"moments", MOMENTS, {1, 1, 1}, {512, 1, 1}, {&few, &cols64, &eps, &x, &mean, &rstd}},
+    {"dx", DX, {4096, 1, 1}, {128, 1, 1}, {&dy, &x, &mean, &rstd, &gamma_, &dx, &cols}},
+    {"dgamma", DGAMMA, {32, 1, 1}, {32, 32, 1}, {&many, &cols64, &dy, &x, &mean, &rstd, &dgamma, &dbeta}},
+    {"dgamma-alone", DGAMMA, {32, 1, 1}, {32, 32, 1}, {&many, &cols64, &dy, &x, &mean, &rstd, &dgamma, &dbeta}},
+    {"dgamma-few", DGAMMA_FEW, {32, 1, 1}, {32, 1, 1}, {&few, &cols64, &dy, &x, &mean, &rstd, &dgamma, &dbeta}},
+    {"foreign", "_Z7foreignPf", {1, 1, 1}, {1, 1, 1}, {&x}},
+};
+enum { KERNELS = sizeof kernels / sizeof *kernels, FORWARDS = 3 };
+static void *const streams[] = {NULL, (void *)0x1000}; /* the default one, and one that has a context of its own */
+static const char functions[KERNELS];                  /* the program's own, by which it launches */
+static void *handles[KERNELS];
+static struct tally {
+    unsigned long launches, originals, checks;
+    unsigned long last_originals, last_checks; /* of the last quarter of all rounds */
+} tallies[KERNELS];
+
+/* What came out of the launch under way, and what was wrong in all. */
+static unsigned originals, ours, checks, wrong; /* the lines of the first SAID are printed */
+static int original_result;
+static unsigned long replaced;
+
+static int original(const void *function)
+{
+    (void)function;
+    originals++;
+    return original_result;
+}
+
+static int refused_for_good(CUresult result)
+{
+    return result == CUDA_ERROR_NO_BINARY_FOR_GPU || result == CUDA_ERROR_INVALID_IMAGE ||
+           result == CUDA_ERROR_INVALID_PTX || result == CUDA_ERROR_UNSUPPORTED_PTX_VERSION ||
+           result == CUDA_ERROR_NOT_SUPPORTED || result == CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
+}
+
+static void check_not_tried_again(const char *kernel, CUresult result)
+{
+    static const char *refused[64];
+    static unsigned count;
+    for (unsigned i = 0; i < count; i++)
+        if (strcmp(refused[i], kernel) == 0 && wrong++ < SAID)
+            fprintf(stderr, "WRONG: %s was refused for what it is, and tried again\n", kernel);
+    if (refused_for_good(result) && count < sizeof refused / sizeof *refused)
+        refused[count++] = kernel;
+}
+
+/* As the device would: nothing is wrong with what was compared. */
+static void finish_check(const struct fuseln_check_params *params)
+{
+    memset(params->result->field, 0, sizeof params->result->field);
+    params->result->field[FUSELN_CHECK_ELEMENTS] = 100;
+    params->result->field[FUSELN_CHECK_FIRST] = FUSELN_CHECK_NONE;
+    __atomic_store_n(&params->result->ticket, params->ticket, __ATOMIC_RELEASE);
+    checks++;
+}
+
+/* What makes partial sums alone writes nothing of the program's. */
+static int writes_output(const char *kernel, const struct fuseln_ln_params *params)
+{
+    if (strstr(kernel, "_forward_"))
+        return params->y == y || params->mean == mean;
+    if (strstr(kernel, "_reduce_") || strstr(kernel, "_direct_"))
+        return params->dgamma == dgamma;
+    return params->dx == dx;
+}
+
+static void launched(const char *kernel, void **params, CUresult result)
+{
+    check_not_tried_again(kernel, result);
+    if (result != CUDA_SUCCESS)
+        return;
+    if (strcmp(kernel, "fuseln_check_sum") == 0)
+        finish_check(params[0]);
+    else if (strncmp(kernel, "fuseln_check_", 13) != 0)
+        ours += (unsigned)writes_output(kernel, params[0]);
+}
+
+static void launch(int which, long round, int is_last)
+{
+    struct kernel *kernel = &kernels[which];
+    struct tally *tally = &tallies[which];
+    const int if_original = original_result = round % EVERY == EVERY - 1 ? ORIGINAL_ERROR : 0;
+    originals = ours = checks = 0;
+    errno = ERRNO;
+    const int result =
+        cudaLaunchKernel(&functions[which], kernel->grid, kernel->block, kernel->args, 0, streams[which < FORWARDS]);
+    const int error = errno, expected = originals ? if_original : 0;
+    tally->launches++;
+    tally->originals += originals;
+    tally->checks += checks;
+    tally->last_originals += is_last ? originals : 0;
+    tally->last_checks += is_last ? checks : 0;
+    replaced += ours;
+    if ((originals + ours != 1 || result != expected || error != ERRNO) && wrong++ < SAID)
+        fprintf(stderr, "WRONG: round %ld, %s: %u originals, %u of ours, result %d for %d, errno %d for %d\n", round,
+                kernel->what, originals, ours, result, expected, error, ERRNO);
+}
+
+static const char *const call_names[] = {
+#define X(member, name, params) name,
+    FUSELN_DRIVER_FUNCTIONS(X)
+#undef X
+};
+
+static int set_fault(char **argv)
+{
+    for (int i = 0; i < STAND_IN_CALLS; i++) {
+        if (strcmp(call_names[i], argv[0]) != 0)
+            continue;
+        stand_in_fault = (struct stand_in_fault){(enum stand_in_call)i, strtoul(argv[1], NULL, 10),
+                                                 strtoul(argv[2], NULL, 10), atoi(argv[3])};
+        return 1;
+    }
+    return 0;
+}
+
+static void print(const struct stand_in_count *half)
+{
+    printf("{\"wrong\": %u, \"replaced\": %lu, \"calls\": {", wrong, replaced);
+    for (int i = 0; i < STAND_IN_CALLS; i++)
+        printf("%s\"%s\": {\"half\": %lu, \"all\": %lu, \"failed_half\": %lu, \"failed\": %lu}", i ? ", " : "",
+               call_names[i], half[i].calls, stand_in_counts[i].calls, half[i].failed, stand_in_counts[i].failed);
+    printf("}, \"kernels\": {");
+    for (int i = 0; i < KERNELS; i++)
+        printf("%s\"%s\": {\"launches\": %lu, \"originals\": %lu, \"checks\": %lu, \"last_originals\": %lu, "
+               "\"last_checks\": %lu}",
+               i ? ", " : "", kernels[i].what, tallies[i].launches, tallies[i].originals, tallies[i].checks,
+               tallies[i].last_originals, tallies[i].last_checks);
+    printf("}}\n");
+}
+
+int main(int argc, char **argv)
+{
+    const long rounds = argc > 1 ? atol(argv[1]) : 0;
+    struct stand_in_count half[STAND_IN_CALLS];
+
+    if (!(argc == 2 || (argc == 6 && set_fault(argv + 2))))
+        return 2;
+    stand_in_driver_launched = launched;
+    stand_in_runtime_launched = original;
+    for (int i = 0; i < KERNELS; i++)
+        __cudaRegisterFunction(&handles[i], &functions[i], NULL, kernels[i].name, -1, NULL, NULL, NULL, NULL, NULL);
+    for (long round = 0; round < rounds; round++) {
+        if (round == rounds / 2)
+            memcpy(half, stand_in_counts, sizeof half);
+        for (int i = 0; i < KERNELS; i++)
+            launch(i, round, round >= rounds - rounds / 4);
+    }
+    print(half);
+    return wrong ? EXIT_WRONG : EXIT_FINE;
+}
