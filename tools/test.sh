@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # tools/test.sh [--all]: sets up, builds, and runs every test that this machine can run, then the budgets. Prints what
 # was skipped, and fails on any skip but those that need a GPU. --all adds what takes long: more drawn cases and random
-# programs, 2,000 shapes for the checks, the mutants of our kernels and of the rules of pairing, programs of large
+# programs, every call of the driver that may fail, ten minutes of fuzzing, 2,000 shapes for the checks, the mutants of our kernels and of the rules of pairing, programs of large
 # wheels. Last line: the counts.
 set -euo pipefail
 . "$(dirname "$0")/setup.sh"
@@ -13,6 +13,7 @@ case "${1:-}" in
 esac
 
 fuseln_need_packages binutils valgrind libjemalloc2 libmimalloc-dev libzstd1 python3-dev
+fuseln_need_packages clang libclang-rt-dev # the fuzz targets
 fuseln_need_debian11
 fuseln_need_models
 fuseln_need_neighbours

@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+"""libFuzzer on `fuseln scan` or `fuseln report`, with the address and undefined-behaviour sanitizers, for some seconds.
+
+    fuzz.py scan|report SECONDS [--seed N]
+
+Begins with files that the tools make now (a library, a wheel, reports of this very build) and with those of tests/data.
+Fails where an input crashes, leaks, hangs or takes too much memory, keeps that input and says how to run it again."""
+import argparse
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("TEST_BUILD", SOURCE / "build"))
+FOUND = BUILD / "tests/fuzz/found"  # stays: it must be looked at
+OPTIONS = ["-close_fd_mask=3", "-timeout=20", "-rss_limit_mb=2048"]
+
+
+def kernel_names():
+    for path in sorted((SOURCE / "tests/data/symbols").glob("torch-2.1*.txt")):
+        yield from (line for line in path.read_text().split() if line.startswith("_Z") and "norm" in line)
+
+
+def library(path, names):
+    """A shared library with these names where a CUDA program has them, a build-id, and a fat binary of no image."""
+    text = "".join(f'.asciz "{name}"\n' for name in names)
+    text = (f'.section .rodata\n{text}.asciz "CUDA driver version is insufficient for CUDA runtime version"\n'
+            '.section .nv_fatbin,"a"\n.align 8\n.long 0xba55ed50\n.short 1, 16\n.quad 24\n'
+            ".short 2, 0\n.long 16\n.quad 8\n.byte 0x7f\n.ascii \"ELF\"\n.long 0\n"
+            '.section .note.GNU-stack,"",%progbits\n')  # fmt: skip
+    subprocess.run(["gcc", "-shared", "-nostdlib", "-Wl,--build-id", "-x", "assembler", "-", "-o", path], check=True,
+                   input=text, text=True)  # fmt: skip
+
+
+def seeds_scan(folder):
+    names = list(dict.fromkeys(kernel_names()))
+    library(folder / "library", names[:8])
+    library(folder / "empty", [])
+    with zipfile.ZipFile(folder / "wheel", "w", zipfile.ZIP_DEFLATED) as wheel:
+        wheel.write(folder / "library", "torch/lib/libtorch_cuda.so")
+        wheel.writestr("torch/__init__.py", "pass\n")
+    smallest = min((BUILD / "images").glob("*.cubin"), key=lambda path: path.stat().st_size)
+    shutil.copy(smallest, folder / "cubin")
+
+
+def seeds_report(folder):
+    """As the tests' programs write them now: all modes, and a text that is no report."""
+    settings = [{"FUSELN_CHECK": "0"}, {"FUSELN_CHECK": "3"}, {"FUSELN_MODE": "verify"}, {"FUSELN_MODE": "measure"},
+                {"FUSELN_SKIP": "f32"}, {"FUSELN_MODE": "observe", "RANK": "1"}]  # fmt: skip
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")}
+    written = []
+    for i, setting in enumerate(settings):
+        path = folder / f"report{i}.json"
+        env = kept | setting | {"LD_PRELOAD": str(BUILD / "libfuseln.so"), "FUSELN_REPORT": str(path)}
+        subprocess.run([BUILD / "tests/faults/faults_host", "40"], env=env, stdout=subprocess.DEVNULL, check=False)
+        written.append(path.read_bytes())
+    for path in sorted((SOURCE / "tests/data/reports").glob("*.json")):
+        shutil.copy(path, folder)
+        written.append(path.read_bytes())
+    (folder / "ranks").write_bytes(b"\0".join(written[-3:]))
+    (folder / "text").write_text("not a report\n")
+
+
+def dictionary(path, folder):
+    """The words of the seeds, for libFuzzer to put in."""
+    words = set()
+    for seed in folder.iterdir():
+        words |= set(re.findall(rb'"[a-z_]{2,24}":', seed.read_bytes()))
+    words |= {b"\x7fELF", b"PK\x03\x04", b"\x50\xed\x55\xba", b"9007199254740993", b"null", b"-1", b"[]", b"{}"}
+    path.write_text("".join('"%s"\n' % "".join(f"\\x{byte:02x}" for byte in word) for word in sorted(words)))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("word", choices=["scan", "report"])
+    parser.add_argument("seconds", type=int)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    target = BUILD / f"tests/fuzz/fuzz_{options.word}"
+    FOUND.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as work:
+        corpus, seeds, words = (pathlib.Path(work, name) for name in ("corpus", "seeds", "words"))
+        corpus.mkdir(), seeds.mkdir()
+        (seeds_scan if options.word == "scan" else seeds_report)(seeds)
+        dictionary(words, seeds)
+        done = subprocess.run([target, corpus, seeds, f"-seed={options.seed}", f"-max_total_time={options.seconds}",
+                               f"-dict={words}", f"-artifact_prefix={FOUND}/{options.word}-", *OPTIONS], text=True,
+                              env=os.environ | {"TMPDIR": work}, capture_output=True, errors="replace", check=False)  # fmt: skip
+    if done.returncode:
+        print(done.stderr[-8000:])
+        for kept in re.findall(r"Test unit written to (\S+)", done.stderr):
+            print(f"again: {target} {kept}")
+        return 1
+    runs = re.search(r"Done (\d+) runs in (\d+) second", done.stderr)
+    if not runs or int(runs[1]) < 100:
+        print(done.stderr[-8000:])
+        return 1
+    print(f"| inputs to `fuseln {options.word}` by libFuzzer | {int(runs[1]):,} in {runs[2]} s | nothing |")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

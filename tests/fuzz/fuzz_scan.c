@@ -1,0 +1,25 @@
+/*
+ * libFuzzer: one file for `fuseln scan`. An ELF file is read from exactly its bytes, so that a read beyond them is
+ * seen; whatever it is then goes the command's whole way, printing included.
+ */
+#include "fuzz.h"
+#include "scan.h"
+
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+    char path[FUZZ_PATH], name[] = "fuseln scan", json[] = "--json", symbols[] = "--symbols";
+    unsigned char *const copy = malloc(size ? size : 1);
+    struct scan_elf elf = {0};
+
+    memcpy(copy, bytes, size);
+    if (!scan_elf_read(copy, size, &elf))
+        scan_elf_free(&elf);
+    free(copy);
+    const int fd = fuzz_file(bytes, size, path);
+    fuseln_command_scan(3, (char *[]){name, symbols, path, NULL});
+    fuseln_command_scan(3, (char *[]){name, json, path, NULL});
+    close(fd);
+    return 0;
+}

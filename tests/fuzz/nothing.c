@@ -1,0 +1,6 @@
+/* Can this clang make a fuzz target? */
+int LLVMFuzzerTestOneInput(const unsigned char *bytes, unsigned long size);
+int LLVMFuzzerTestOneInput(const unsigned char *bytes, unsigned long size)
+{
+    return (void)bytes, (void)size, 0;
+}
