@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # tools/test.sh [--all]: sets up, builds, and runs every test that this machine can run, then the budgets. Prints what
 # was skipped, and fails on any skip but those that need a GPU. --all adds what takes long: more drawn cases and random
-# programs, every call of the driver that may fail, ten minutes of fuzzing, 2,000 shapes for the checks, the mutants of our kernels and of the rules of pairing, programs of large
-# wheels. Last line: the counts.
+# programs, every call of the driver that may fail, ten minutes of fuzzing, 2,000 shapes for the checks, the mutants of
+# our kernels and of the rules of pairing, programs of large wheels. Last line: the counts.
 set -euo pipefail
 . "$(dirname "$0")/setup.sh"
 

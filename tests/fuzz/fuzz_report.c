@@ -4,7 +4,6 @@
 #include "command.h"
 #include "fuzz.h"
 
-
 enum { FILES_MAX = 4, FIRST = 2 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)

@@ -1,0 +1,51 @@
+#!/usr/bin/env python3
+"""Are there data races? threads.c with the library's sources inside, under ThreadSanitizer: threads that begin, launch and
+end, libraries that come and go, forks, comparisons, reports, in the modes that share most between threads.
+
+    races.py SECONDS    of each mode"""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("TEST_BUILD", SOURCE / "build"))
+PROGRAMS = BUILD / "tests/threads"
+EXIT_FINE = 7
+MODES = {
+    "replace, checked first": {},
+    "replace, traced": {"FUSELN_CHECK": "0", "FUSELN_TRACE": "trace-%p.json"},
+    "verify": {"FUSELN_MODE": "verify"},
+    "measure": {"FUSELN_MODE": "measure", "FUSELN_CHECK": "0", "FUSELN_LOG": "debug:log-%p.txt"},
+}
+
+
+def run(seconds, settings, folder):
+    env = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")}
+    env |= settings | {"FUSELN_REPORT": "%p.json", "FUSELN_REPORT_EVERY": "1",
+                       "TSAN_OPTIONS": "exitcode=66 die_after_fork=0 second_deadlock_stack=1"}  # fmt: skip
+    # Its shadow memory has fixed places, which the kernel's random ones may take.
+    command = ["setarch", "-R", PROGRAMS / "races", str(seconds), PROGRAMS / "threads_client.so",
+               PROGRAMS / "threads_other.so"]  # fmt: skip
+    return subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True, errors="replace",
+                          timeout=seconds + 200, check=False)  # fmt: skip
+
+
+def main():
+    seconds, status = int(sys.argv[1]), 0
+    for mode, settings in MODES.items():
+        with tempfile.TemporaryDirectory() as folder:
+            done = run(seconds, settings, folder)
+        seen = json.loads(done.stdout) if done.stdout.startswith("{") else {}
+        print(f"{mode}: {seen}", flush=True)
+        idle = [what for what in ("launches", "threads", "loads", "forks") if not seen.get(what)]
+        if done.returncode != EXIT_FINE or done.stderr or idle:
+            print(f"exit code {done.returncode}, not done: {idle}\n{done.stderr[:20000]}")
+            status = 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
