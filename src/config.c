@@ -341,8 +341,8 @@ const struct fuseln_config *fuseln_config_read(void)
 
 static void warn_template(const char *name, const char *path_template)
 {
-    char path[FUSELN_PATH_MAX], complaint[FUSELN_COMPLAINT_MAX];
-    if (fuseln_path_expand(path_template, path, complaint))
+    char complaint[FUSELN_COMPLAINT_MAX];
+    if (fuseln_path_expand(path_template, NULL, complaint))
         pr_warn("%s: the path is too long", name);
     else if (*complaint)
         pr_warn("%s=%s: %s", name, path_template, complaint);

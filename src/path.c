@@ -14,7 +14,10 @@
 
 const char *fuseln_path_rank(void)
 {
-    static const char *const names[] = {"RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID"};
+    /* A launcher's own before Slurm's, which the ranks of an mpirun inside of a batch script all inherit as 0. */
+    static const char *const names[] = {"RANK",           "OMPI_COMM_WORLD_RANK", "PMIX_RANK",
+                                        "PMI_RANK",       "MV2_COMM_WORLD_RANK",  "PALS_RANKID",
+                                        "FLUX_TASK_RANK", "SLURM_PROCID"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const char *value = secure_getenv(names[i]);
         if (value && *value)
@@ -32,26 +35,28 @@ void fuseln_path_host(char *ret_host, size_t size)
 
 void fuseln_path_executable(char *ret_name, size_t size)
 {
-    char link[FUSELN_PATH_MAX];
-    ssize_t length = readlink("/proc/self/exe", link, sizeof link - 1);
-    link[length < 0 ? 0 : length] = '\0';
+    char link[1024]; /* not 4 KB: a launch on the smallest stack must do */
+    const ssize_t length = readlink("/proc/self/exe", link, sizeof link);
+    const bool whole = length >= 0 && (size_t)length < sizeof link;
+    link[whole ? length : 0] = '\0';
     const char *slash = strrchr(link, '/');
     snprintf(ret_name, size, "%s", slash ? slash + 1 : program_invocation_short_name);
 }
 
 struct expansion {
     char *path, *complaint;
-    size_t used;
-    bool too_long;
+    size_t used, room; /* used: beyond room where it does not fit */
+    char first;
 };
 
 static void append(struct expansion *to, const char *text, size_t length)
 {
-    if (to->used + length >= FUSELN_PATH_MAX) {
-        to->too_long = true;
+    if (length == 0)
         return;
-    }
-    memcpy(to->path + to->used, text, length);
+    if (to->used == 0)
+        to->first = *text;
+    if (to->used + length <= to->room)
+        memcpy(to->path + to->used, text, length);
     to->used += length;
 }
 
@@ -59,6 +64,22 @@ static void complain(struct expansion *to, const char *format, int length, const
 {
     if (to->complaint && !*to->complaint)
         snprintf(to->complaint, FUSELN_COMPLAINT_MAX, format, length, what);
+}
+
+/* A value is a part of a name: it does not lead into another folder, be it by a slash or by dots. A variable that the
+ * template begins with may be a folder. */
+static void append_value(struct expansion *to, const char *value, const char *what, int what_length)
+{
+    const size_t length = strlen(value);
+    const bool dots = length > 0 && strspn(value, ".") == length;
+    if (to->used == 0 && *what == 'q') {
+        append(to, value, length);
+        return;
+    }
+    for (size_t i = 0; i < length; i++)
+        append(to, value[i] == '/' || dots ? "_" : value + i, 1);
+    if (dots || memchr(value, '/', length))
+        complain(to, "%%%.*s would lead into another folder, _ stands for each / or dot of it", what_length, what);
 }
 
 /* %q{NAME}; text stands behind the %. Returns how much of it was read, 0 if it is not that. */
@@ -73,7 +94,7 @@ static size_t expand_variable(struct expansion *to, const char *text)
     const char *value = secure_getenv(name);
     if (!value)
         complain(to, "the variable %.*s is not set, nothing stands in its place", length, name);
-    append(to, value ? value : "", value ? strlen(value) : 0);
+    append_value(to, value ? value : "", text, length + 3);
     return (size_t)length + 3;
 }
 
@@ -106,30 +127,44 @@ static size_t expand_one(struct expansion *to, const char *text)
         return length;
     }
     }
-    append(to, value, strlen(value));
+    append_value(to, value, text, 1);
     return 1;
 }
 
+static void expand(struct expansion *to, const char *path_template)
+{
+    while (*path_template) {
+        const size_t plain = strcspn(path_template, "%");
+        append(to, path_template, plain);
+        path_template += plain;
+        if (*path_template == '%') {
+            path_template++;
+            path_template += expand_one(to, path_template);
+        }
+    }
+}
+
+/* The length first: what is too long changes nothing, and no second path stands on the stack. */
 int fuseln_path_expand(const char *path_template, char ret_path[FUSELN_PATH_MAX],
                        char ret_complaint[FUSELN_COMPLAINT_MAX])
 {
-    char path[FUSELN_PATH_MAX];
-    struct expansion to = {.path = path, .complaint = ret_complaint};
+    struct expansion length = {.complaint = ret_complaint}, to = {0};
     if (ret_complaint)
         *ret_complaint = '\0';
-    for (const char *text = path_template; *text;) {
-        size_t plain = strcspn(text, "%");
-        append(&to, text, plain);
-        text += plain;
-        if (*text == '%') {
-            text++;
-            text += expand_one(&to, text);
-        }
-    }
-    path[to.used] = '\0';
-    const char *folder = path[0] == '/' ? "" : fuseln_config_get()->folder;
-    if (to.too_long || strlen(folder) + 1 + to.used >= FUSELN_PATH_MAX)
+    expand(&length, path_template);
+    const char *folder = length.first == '/' ? "" : fuseln_config_get()->folder;
+    const size_t before = *folder ? strlen(folder) + 1 : 0;
+    if (before + length.used >= FUSELN_PATH_MAX)
         return -ENAMETOOLONG;
-    snprintf(ret_path, FUSELN_PATH_MAX, "%s%s%.*s", folder, *folder ? "/" : "", (int)to.used, path);
+    if (!ret_path)
+        return 0;
+    if (before)
+        snprintf(ret_path, FUSELN_PATH_MAX, "%s/", folder);
+    to.path = ret_path + before;
+    to.room = length.used;
+    expand(&to, path_template);
+    if (to.used > to.room) /* the environment has changed meanwhile */
+        return -ENAMETOOLONG;
+    to.path[to.used] = '\0';
     return 0;
 }

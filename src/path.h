@@ -11,15 +11,16 @@ enum { FUSELN_PATH_MAX = 4096, FUSELN_COMPLAINT_MAX = 160 };
 
 /*
  * Expand %p (pid), %h (host), %r (rank; 0 where there is none), %e (executable), %q{NAME} (a variable; nothing where
- * it is not set) and %%; any other % stays as it is. A relative path starts in the folder the process had when the
- * settings were read: the report of a program that changes its folder stays where the user asked for it.
- * ret_complaint (may be NULL) says what was not known or not set, or is "".
- * 0 or -ENAMETOOLONG.
+ * it is not set) and %%; any other % stays as it is. No value leads into another folder: each / of it, and each dot
+ * where it has nothing else, becomes _; only a %q{NAME} that the template begins with may name a folder. A relative
+ * path starts in the folder the process had when the settings were read: the report of a program that changes its
+ * folder stays where the user asked for it. ret_path may be NULL. ret_complaint (may be NULL) says what was not known,
+ * not set or changed, or is "". 0 or -ENAMETOOLONG.
  */
 int fuseln_path_expand(const char *path_template, char ret_path[FUSELN_PATH_MAX],
                        char ret_complaint[FUSELN_COMPLAINT_MAX]);
 
-/* RANK, else OMPI_COMM_WORLD_RANK, else SLURM_PROCID: the first one set, as text; NULL if none is. */
+/* The first that is set of RANK and the variables of MPI's launchers (path.c), as text; NULL if none is. */
 const char *fuseln_path_rank(void);
 void fuseln_path_host(char *ret_host, size_t size);
 /* Base name of /proc/self/exe, else of argv[0]. */

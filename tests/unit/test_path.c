@@ -16,8 +16,12 @@ static void check_expansions(void)
         {"/a%%b", "/a%b", ""},
         {"/%r", "/7", ""},
         {"/%e", "/test_path", ""},
-        {"/x-%q{FOO}-%q{EMPTY}.json", "/x-b/r-.json", ""},
-        {"%q{ABS}/x", "/abs/x", ""},
+        {"/x-%q{FOO}-%q{EMPTY}.json", "/x-b_r-.json", "%q{FOO} would lead into another folder"},
+        {"/out/%q{UP}.json", "/out/_.._x.json", "%q{UP} would lead"},
+        {"/out/%q{DOTS}/r.json", "/out/__/r.json", "%q{DOTS} would lead"},
+        {"%q{EMPTY}/out/%q{ABS}", "/out/_abs", "%q{ABS} would lead"},
+        {"/out/%q{VERSION}.json", "/out/v1..2.json", ""},
+        {"%q{ABS}/x", "/abs/x", ""}, /* what a template begins with may be a folder */
         {"/x%q{NONE_SUCH}y", "/xy", "NONE_SUCH is not set"},
         {"/x%z", "/x%z", "%z is not known"},
         {"/x%", "/x%", "is not known"},
@@ -38,8 +42,24 @@ static void check_expansions(void)
 static void templates_expand(void **state)
 {
     (void)state;
-    assert_int_equal(
-        child(check_expansions, "RANK", "7", "OMPI_COMM_WORLD_RANK", "8", "FOO", "b/r", "EMPTY", "", "ABS", "/abs"), 0);
+    assert_int_equal(child(check_expansions, "RANK", "7", "OMPI_COMM_WORLD_RANK", "8", "FOO", "b/r", "EMPTY", "", "ABS",
+                           "/abs", "UP", "/../x", "DOTS", "..", "VERSION", "v1..2"),
+                     0);
+    assert_string_equal(stderr_text, "");
+}
+
+static void check_rank_with_slashes(void)
+{
+    char path[FUSELN_PATH_MAX], complaint[FUSELN_COMPLAINT_MAX];
+    check(!fuseln_path_expand("/out/r%r.json", path, complaint) && !strcmp(path, "/out/r_.._.._etc_x.json"));
+    check(strstr(complaint, "%r would lead into another folder"));
+    check(!fuseln_path_expand("%r.json", path, NULL) && !strstr(path, "../"));
+}
+
+static void a_rank_stays_in_the_folder(void **state)
+{
+    (void)state;
+    assert_int_equal(child(check_rank_with_slashes, "RANK", "/../../etc/x"), 0);
     assert_string_equal(stderr_text, "");
 }
 
@@ -57,6 +77,13 @@ static void the_rank_is_the_first_variable_set_or_0(void **state)
     assert_int_equal(child(exit_with_rank, "RANK", "", "SLURM_PROCID", "5"), 5);
     assert_int_equal(child(exit_with_rank, "OMPI_COMM_WORLD_RANK", "4", "SLURM_PROCID", "5"), 4);
     assert_int_equal(child(exit_with_rank, "RANK", ""), 0);
+    static const char *const names[] = {"PMI_RANK", "PMIX_RANK", "MV2_COMM_WORLD_RANK", "PALS_RANKID",
+                                        "FLUX_TASK_RANK"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        assert_int_equal(child(exit_with_rank, names[i], "6"), 6);
+        assert_int_equal(child(exit_with_rank, names[i], "6", "SLURM_PROCID", "0"), 6); /* mpirun in a batch script */
+        assert_int_equal(child(exit_with_rank, names[i], "6", "RANK", "9"), 9);
+    }
 }
 
 static void check_relative(void)
@@ -98,6 +125,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         test(templates_expand),
+        test(a_rank_stays_in_the_folder),
         test(the_rank_is_the_first_variable_set_or_0),
         test(relative_paths_start_where_the_program_did),
         test(a_path_that_is_too_long_is_refused),
