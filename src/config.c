@@ -18,6 +18,7 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include "file.h"
 #include "log.h"
 #include "path.h"
 #include "registry.h"
@@ -328,6 +329,7 @@ const struct fuseln_config *fuseln_config_read(void)
 {
     const struct fuseln_config *winner = NULL;
     int saved = errno;
+    fuseln_stream_look(); /* nothing of ours runs earlier: what 1 and 2 are now, they mostly were at the start */
     unsigned mine = atomic_fetch_add(&pool_used, 1);
     if (mine < sizeof pool / sizeof *pool) {
         load(&pool[mine]);

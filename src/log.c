@@ -12,8 +12,10 @@
 
 #include "lifecycle.h"
 #include "output.h"
+#include "path.h"
 
-static struct fuseln_sink sink;
+static char sink_path[FUSELN_PATH_MAX];
+static struct fuseln_sink sink = {.path = sink_path, .lost_words = {"fuseln: ", " lines of this log were lost here"}};
 /* Hashes of the lines said; when it is full, lines may repeat. */
 static _Atomic uint64_t said[128];
 
@@ -41,15 +43,28 @@ static void write_line(const char *line, size_t length)
 {
     const char *path = fuseln_config_get()->log_path;
     int error = fuseln_sink_write(&sink, *path ? path : "stderr", line, length);
-    if (!error || !*path)
+    if (!error || error == -EAGAIN || !*path)
         return;
     char why[256];
     int size =
         snprintf(why, sizeof why, "fuseln[%d]: FUSELN_LOG=:%.100s cannot be written: %s, the log goes to stderr\n",
                  (int)getpid(), path, strerror(-error));
     if (!already_said(why))
-        fuseln_write(STDERR_FILENO, why, (size_t)size);
-    fuseln_write(STDERR_FILENO, line, length);
+        fuseln_sink_write(&sink, "stderr", why, (size_t)size);
+    fuseln_sink_write(&sink, "stderr", line, length);
+}
+
+void fuseln_log_end(void)
+{
+    char line[128];
+    const uint64_t lost = fuseln_sink_lost(&sink);
+    if (lost == 0)
+        return;
+    int size = snprintf(line, sizeof line, "fuseln[%d]: FUSELN_LOG: the last %llu lines were lost, nobody read them\n",
+                        (int)getpid(), (unsigned long long)lost);
+    const int fd = fuseln_stream_get(STDERR_FILENO);
+    if (fd >= 0)
+        fuseln_write(fd, line, (size_t)size, FUSELN_WRITE_LINE);
 }
 
 void fuseln_log(enum fuseln_log_level level, const char *format, ...)

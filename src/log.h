@@ -9,6 +9,7 @@
 
 bool fuseln_log_enabled(enum fuseln_log_level level);
 void fuseln_log(enum fuseln_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void fuseln_log_end(void);        /* at exit: how many of the last lines nobody read, on stderr */
 void fuseln_log_after_fork(void); /* the child opens its own file; async-signal-safe */
 
 #define pr_error(...) fuseln_log(FUSELN_LOG_ERROR, __VA_ARGS__)

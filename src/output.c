@@ -1,75 +1,66 @@
 /*
- * Bytes on their way out (output.h). SIGPIPE and SIGXFSZ are blocked in this thread around each write and, when the
- * write raised one, taken from the pending ones: a host must not die of a report that goes into a closed pipe.
+ * Bytes on their way out (output.h). Signals are blocked in this thread around each write, and a SIGPIPE or SIGXFSZ
+ * that the write raised is taken from the pending ones: a host must not die of a report that goes into a closed pipe.
  */
 #include "output.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "path.h"
+#include "shield.h"
 
-static int write_all(int fd, const char *bytes, size_t size)
+/* A pipe that says it is ready takes PIPE_BUF bytes at once. */
+static int write_all(int fd, const char *bytes, size_t size, int patience_ms)
 {
     while (size > 0) {
-        ssize_t written = write(fd, bytes, size);
+        struct pollfd ready = {.fd = fd, .events = POLLOUT};
+        if (patience_ms >= 0 && poll(&ready, 1, patience_ms) == 0)
+            return -EAGAIN;
+        ssize_t written = write(fd, bytes, patience_ms >= 0 && size > PIPE_BUF ? PIPE_BUF : size);
         if (written >= 0) {
             bytes += written;
             size -= (size_t)written;
-        } else if (errno == EAGAIN) {
-            struct pollfd ready = {.fd = fd, .events = POLLOUT};
-            if (poll(&ready, 1, 1000) == 0)
-                return -EAGAIN;
-        } else if (errno != EINTR) {
+        } else if (errno == EAGAIN && patience_ms <= 0) {
+            return -EAGAIN;
+        } else if (errno != EINTR && errno != EAGAIN) {
             return -errno;
         }
     }
     return 0;
 }
 
-int fuseln_write(int fd, const char *bytes, size_t size)
+int fuseln_write(int fd, const char *bytes, size_t size, int patience_ms)
 {
-    sigset_t ours, old, pending;
-    sigemptyset(&ours);
-    sigaddset(&ours, SIGPIPE);
-    sigaddset(&ours, SIGXFSZ);
-    sigpending(&pending);
-    /* Not pthread_sigmask: that was in libpthread before 2.32. On Linux this is the thread's mask all the same. */
-    sigprocmask(SIG_BLOCK, &ours, &old);
-    int error = write_all(fd, bytes, size);
-    int raised = error == -EPIPE ? SIGPIPE : error == -EFBIG ? SIGXFSZ : 0;
-    if (raised && !sigismember(&pending, raised))
-        sigtimedwait(&ours, NULL, &(struct timespec){0});
-    sigprocmask(SIG_SETMASK, &old, NULL);
+    struct fuseln_shield shield;
+    sigset_t before, raised;
+    fuseln_shield_raise(&shield);
+    sigpending(&before);
+    const int error = write_all(fd, bytes, size, patience_ms);
+    const int number = error == -EPIPE ? SIGPIPE : error == -EFBIG ? SIGXFSZ : 0;
+    if (number && !sigismember(&before, number)) { /* what waited before is the program's */
+        sigemptyset(&raised);
+        sigaddset(&raised, number);
+        sigtimedwait(&raised, NULL, &(struct timespec){0});
+    }
+    fuseln_shield_lower(&shield);
     return error;
-}
-
-int fuseln_open(const char *path, int flags)
-{
-    int fd = open(path, flags | O_CLOEXEC | O_NOCTTY, 0666);
-    if (fd < 0)
-        return -errno;
-    if (fd > 2)
-        return fd;
-    int higher = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    int error = errno;
-    close(fd);
-    return higher < 0 ? -error : higher;
 }
 
 static void out_empty(struct fuseln_out *out)
 {
     if (!out->error)
-        out->error = out->fd < 0 ? -ENOSPC : fuseln_write(out->fd, out->buffer, out->used);
+        out->error = out->fd < 0 ? -ENOSPC : fuseln_write(out->fd, out->buffer, out->used, out->patience_ms);
     if (out->fd >= 0)
         out->used = 0;
 }
@@ -127,47 +118,89 @@ int fuseln_out_flush(struct fuseln_out *out)
     return out->error;
 }
 
-static uint64_t inode_of(int fd)
-{
-    struct statx info;
-    return statx(fd, "", AT_EMPTY_PATH, STATX_INO, &info) ? 0 : info.stx_ino;
-}
-
-/* Two threads may open at once: both get the same file, one descriptor stays. */
 static int sink_open(struct fuseln_sink *sink, const char *path_template)
 {
-    char path[FUSELN_PATH_MAX];
-    int error = fuseln_path_expand(path_template, path, NULL);
-    if (error)
-        return error;
-    int fd = fuseln_open(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK);
+    int fd = *sink->path ? 0 : fuseln_path_expand(path_template, sink->path, NULL);
     if (fd < 0)
         return fd;
-    int none = 0;
-    atomic_store(&sink->inode, inode_of(fd));
-    if (atomic_compare_exchange_strong(&sink->fd, &none, fd))
+    const int number = fuseln_file_number(sink->path);
+    fd = number >= 0 ? number : fuseln_file_open(sink->path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0666);
+    if (fd < 0)
         return fd;
-    close(fd);
-    return none;
+    if (number < 0)
+        fcntl(fd, F_SETPIPE_SZ, 1 << 20); /* a reader may be some thousand lines late; fails for what is no pipe */
+    fuseln_descriptor_note(&sink->descriptor, fd);
+    atomic_store(&sink->borrowed, number + 1);
+    return fd;
+}
+
+static int sink_get(const struct fuseln_sink *sink, const char *path_template)
+{
+    const int number = !strcmp(path_template, "stderr")   ? STDERR_FILENO
+                       : !strcmp(path_template, "stdout") ? STDOUT_FILENO
+                                                          : atomic_load(&sink->borrowed) - 1;
+    if (number == STDOUT_FILENO || number == STDERR_FILENO)
+        return fuseln_stream_get(number);
+    return fuseln_descriptor_get(&sink->descriptor);
+}
+
+/* The descriptor to write a line to. One thread opens it; the line of another meanwhile waits a little. */
+static int sink_get_open(struct fuseln_sink *sink, const char *path_template)
+{
+    const bool stream = !strcmp(path_template, "stderr") || !strcmp(path_template, "stdout");
+    for (int tries = 0; tries < 1000; tries++) {
+        int fd = sink_get(sink, path_template);
+        if (fd >= 0 || stream || atomic_load(&sink->borrowed))
+            return fd;
+        if (!atomic_exchange(&sink->opening, true)) {
+            fd = sink_get(sink, path_template);
+            if (fd < 0 && !atomic_load(&sink->borrowed)) /* not closed: its number is someone else's now */
+                fd = sink_open(sink, path_template);
+            atomic_store(&sink->opening, false);
+            return fd;
+        }
+        sched_yield();
+    }
+    return -EAGAIN;
+}
+
+static int write_lost(const struct fuseln_sink *sink, int fd, uint64_t lost)
+{
+    char line[128];
+    const int size = snprintf(line, sizeof line, "%s%" PRIu64 "%s\n", sink->lost_words[0], lost, sink->lost_words[1]);
+    return fuseln_write(fd, line, (size_t)size, FUSELN_WRITE_LINE);
 }
 
 int fuseln_sink_write(struct fuseln_sink *sink, const char *path_template, const char *bytes, size_t size)
 {
-    if (!strcmp(path_template, "stderr") || !strcmp(path_template, "stdout"))
-        return fuseln_write(path_template[3] == 'e' ? STDERR_FILENO : STDOUT_FILENO, bytes, size);
-    int fd = atomic_load(&sink->fd);
-    if (fd > 0 && inode_of(fd) != atomic_load(&sink->inode)) {
-        atomic_compare_exchange_strong(&sink->fd, &fd, 0); /* not closed: the number is someone else's now */
-        fd = 0;
+    struct fuseln_shield shield;
+    fuseln_shield_raise(&shield);
+    uint64_t lost = 0;
+    const int fd = sink_get_open(sink, path_template);
+    int error = fd < 0 ? fd : 0;
+    if (!error && atomic_load(&sink->lost) > 0 && (lost = atomic_exchange(&sink->lost, 0)) > 0) {
+        error = write_lost(sink, fd, lost);
+        lost = error ? lost : 0;
     }
-    if (fd == 0)
-        fd = sink_open(sink, path_template);
-    return fd < 0 ? fd : fuseln_write(fd, bytes, size);
+    if (!error)
+        error = fuseln_write(fd, bytes, size, FUSELN_WRITE_LINE);
+    if (error == -EAGAIN)
+        atomic_fetch_add(&sink->lost, lost + 1);
+    fuseln_shield_lower(&shield);
+    return error;
+}
+
+uint64_t fuseln_sink_lost(const struct fuseln_sink *sink)
+{
+    return atomic_load(&sink->lost);
 }
 
 void fuseln_sink_after_fork(struct fuseln_sink *sink)
 {
-    int fd = atomic_exchange(&sink->fd, 0);
-    if (fd > 0 && inode_of(fd) == atomic_load(&sink->inode))
-        close(fd);
+    atomic_store(&sink->opening, false);
+    atomic_store(&sink->lost, 0);
+    if (atomic_load(&sink->borrowed))
+        return;
+    fuseln_descriptor_drop(&sink->descriptor);
+    sink->path[0] = '\0';
 }

@@ -112,7 +112,7 @@ static void copy_sites(void)
 
 static void copy_command(void)
 {
-    int fd = fuseln_open("/proc/self/cmdline", O_RDONLY);
+    int fd = fuseln_file_open("/proc/self/cmdline", O_RDONLY, 0666);
     ssize_t size = fd < 0 ? -1 : read(fd, snapshot.command, sizeof snapshot.command - 1);
     if (fd >= 0)
         close(fd);

@@ -33,6 +33,7 @@ struct fuseln_trace_event {
 };
 /* One JSON line, one write(2). Nothing where FUSELN_TRACE is unset. */
 void fuseln_trace(const struct fuseln_trace_event *event);
+void fuseln_trace_end(void); /* at exit: how many of the last lines nobody read, as a warning */
 void fuseln_trace_after_fork(void);
 
 #endif

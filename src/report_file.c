@@ -40,7 +40,7 @@ int64_t fuseln_report_process_start(void)
 {
     char text[1024];
     struct timespec wall, boot;
-    int fd = fuseln_open("/proc/self/stat", O_RDONLY);
+    int fd = fuseln_file_open("/proc/self/stat", O_RDONLY, 0666);
     ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
     if (fd >= 0)
         close(fd);
@@ -126,16 +126,16 @@ void fuseln_report_file_after_fork(void)
 
 static int write_to(int fd, const struct fuseln_snapshot *snapshot, bool json)
 {
-    struct fuseln_out out = {.fd = fd, .buffer = buffer, .size = sizeof buffer};
+    struct fuseln_out out = {.fd = fd, .patience_ms = FUSELN_WRITE_REPORT, .buffer = buffer, .size = sizeof buffer};
     (json ? fuseln_report_json : fuseln_report_text)(snapshot, &out);
     return fuseln_out_flush(&out);
 }
 
 static int write_temporary(const struct fuseln_snapshot *snapshot)
 {
-    int flags = O_WRONLY | O_CREAT | O_EXCL, fd = fuseln_open(place.temporary, flags);
+    int flags = O_WRONLY | O_CREAT | O_EXCL, fd = fuseln_file_open(place.temporary, flags, 0666);
     if (fd == -EEXIST && !unlink(place.temporary)) /* of a process that was killed and had our pid */
-        fd = fuseln_open(place.temporary, flags);
+        fd = fuseln_file_open(place.temporary, flags, 0666);
     if (fd < 0)
         return fd;
     int error = write_to(fd, snapshot, place.json);
@@ -151,7 +151,7 @@ static int folder_lock(void)
     char folder[FUSELN_PATH_MAX];
     const char *slash = strrchr(place.path, '/');
     snprintf(folder, sizeof folder, "%.*s", (int)(slash ? slash + 1 - place.path : 0), place.path);
-    int fd = fuseln_open(folder, O_RDONLY | O_DIRECTORY);
+    int fd = fuseln_file_open(folder, O_RDONLY | O_DIRECTORY, 0666);
     for (int tries = 0; fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK && tries < 100; tries++)
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     return fd;
@@ -197,7 +197,7 @@ static int place_temporary(void)
 /* FIFO, device, /dev/stderr, or a folder (which says EISDIR). */
 static int write_in_place(const struct fuseln_snapshot *snapshot)
 {
-    int fd = fuseln_open(place.path, O_WRONLY | O_APPEND | O_NONBLOCK);
+    int fd = fuseln_file_open(place.path, O_WRONLY | O_APPEND | O_NONBLOCK, 0666);
     if (fd < 0)
         return fd;
     int error = write_to(fd, snapshot, place.json);

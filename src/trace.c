@@ -13,8 +13,10 @@
 
 #include "json.h"
 #include "log.h"
+#include "path.h"
 
-static struct fuseln_sink sink;
+static char sink_path[FUSELN_PATH_MAX];
+static struct fuseln_sink sink = {.path = sink_path, .lost_words = {"{\"lost\":", "}"}};
 
 static void write_dim(struct fuseln_json *json, const char *key, const unsigned dim[3])
 {
@@ -61,8 +63,17 @@ void fuseln_trace(const struct fuseln_trace_event *event)
     fuseln_out_text(&out, "\n");
     int error = out.error ? out.error : fuseln_sink_write(&sink, path, line, out.used);
     if (error)
-        pr_warn("FUSELN_TRACE=%s cannot be written: %s; lines of it are lost", path, strerror(-error));
+        pr_warn("FUSELN_TRACE=%s cannot be written: %s; lines of it are lost", path,
+                error == -EAGAIN ? "nobody reads it" : strerror(-error));
     errno = saved;
+}
+
+void fuseln_trace_end(void)
+{
+    const uint64_t lost = fuseln_sink_lost(&sink);
+    if (lost > 0)
+        pr_warn("FUSELN_TRACE=%s: the last %llu lines were lost, nobody read them", fuseln_config_get()->trace,
+                (unsigned long long)lost);
 }
 
 void fuseln_trace_after_fork(void)

@@ -1,0 +1,199 @@
+/*
+ * See file.h. The look at a file is the plain system call: glibc's fstat is younger than 2.28, and old seccomp profiles
+ * answer statx with EPERM.
+ */
+#include "file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+int fuseln_file_look(int folder, const char *path, int flags, struct stat *ret_info)
+{
+    return syscall(SYS_newfstatat, folder, path, ret_info, flags) ? -errno : 0;
+}
+
+static int descriptor_look(int fd, struct stat *ret_info)
+{
+    return fuseln_file_look(fd, "", AT_EMPTY_PATH, ret_info);
+}
+
+int fuseln_file_open(const char *path, int flags, mode_t mode)
+{
+    int fd = open(path, flags | O_CLOEXEC | O_NOCTTY, mode);
+    if (fd < 0)
+        return -errno;
+    if (fd > 2)
+        return fd;
+    int higher = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    int error = errno;
+    close(fd);
+    return higher < 0 ? -error : higher;
+}
+
+static bool is_writable(int fd)
+{
+    const int flags = fcntl(fd, F_GETFL);
+    return flags >= 0 && !(flags & O_PATH) && (flags & O_ACCMODE) != O_RDONLY;
+}
+
+static bool is_as_noted(const struct fuseln_descriptor *descriptor, int fd)
+{
+    struct stat info;
+    return fd > 0 && !descriptor_look(fd, &info) && info.st_dev == atomic_load(&descriptor->device) &&
+           info.st_ino == atomic_load(&descriptor->inode);
+}
+
+int fuseln_descriptor_note(struct fuseln_descriptor *descriptor, int fd)
+{
+    struct stat info = {0};
+    descriptor_look(fd, &info);
+    atomic_store(&descriptor->device, info.st_dev);
+    atomic_store(&descriptor->inode, info.st_ino);
+    return atomic_exchange(&descriptor->fd, fd);
+}
+
+int fuseln_descriptor_get(const struct fuseln_descriptor *descriptor)
+{
+    const int fd = atomic_load(&descriptor->fd);
+    return is_as_noted(descriptor, fd) && is_writable(fd) ? fd : -EBADF;
+}
+
+void fuseln_descriptor_drop(struct fuseln_descriptor *descriptor)
+{
+    const int fd = fuseln_descriptor_get(descriptor);
+    atomic_store(&descriptor->fd, 0);
+    if (fd >= 0)
+        close(fd);
+}
+
+static struct fuseln_descriptor streams[3];
+static _Atomic bool looked;
+
+void fuseln_stream_look(void)
+{
+    struct stat info;
+    if (atomic_exchange(&looked, true))
+        return;
+    for (int number = STDOUT_FILENO; number <= STDERR_FILENO; number++) {
+        /* A file that an exec would close did not come with this program. */
+        const bool inherited = !(fcntl(number, F_GETFD) & FD_CLOEXEC);
+        if (!descriptor_look(number, &info) && (inherited || !S_ISREG(info.st_mode)))
+            fuseln_descriptor_note(&streams[number], number);
+    }
+}
+
+static bool is_stream_by_kind(int number, const struct stat *info)
+{
+    struct stat other;
+    const int other_number = STDOUT_FILENO + STDERR_FILENO - number;
+    if (fcntl(number, F_GETFD) & FD_CLOEXEC)
+        return false;
+    if (S_ISCHR(info->st_mode))
+        return info->st_rdev == makedev(1, 3) || isatty(number); /* /dev/null; not a GPU's device file */
+    if (S_ISREG(info->st_mode) && fcntl(number, F_GETFL) & O_APPEND)
+        return true;
+    return !descriptor_look(other_number, &other) && fuseln_file_equal(info, &other) && is_writable(other_number);
+}
+
+int fuseln_stream_get(int number)
+{
+    struct stat info;
+    fuseln_stream_look();
+    if (descriptor_look(number, &info) || !is_writable(number))
+        return -EBADF;
+    return is_as_noted(&streams[number], number) || is_stream_by_kind(number, &info) ? number : -EBADF;
+}
+
+enum { NAME_MAX_BYTES = 512 }; /* no longer name stands for a descriptor */
+
+static bool is_descriptor_folder(const char *path)
+{
+    struct stat wanted, info;
+    if (!strcmp(path, "/dev/fd") || !strcmp(path, "/proc/self/fd"))
+        return true;
+    /* Held open while the two are compared: a number of an inode in /proc lives as long as it is in use. */
+    const int fd = fuseln_file_open("/proc/self/fd", O_PATH | O_DIRECTORY, 0);
+    const bool same = fd >= 0 && !descriptor_look(fd, &wanted) && !fuseln_file_look(AT_FDCWD, path, 0, &info) &&
+                      fuseln_file_equal(&wanted, &info);
+    if (fd >= 0)
+        close(fd);
+    return same;
+}
+
+/* The number that this very name says, without following it. */
+static int number_of(const char *path)
+{
+    static const char *const names[] = {"/dev/stdin", "/dev/stdout", "/dev/stderr"};
+    char folder[NAME_MAX_BYTES];
+    for (int number = 0; number < 3; number++)
+        if (!strcmp(path, names[number]))
+            return number;
+    const char *slash = strrchr(path, '/');
+    const size_t digits = slash ? strspn(slash + 1, "0123456789") : 0;
+    if (digits == 0 || digits > 9 || slash[1 + digits])
+        return -1;
+    snprintf(folder, sizeof folder, "%.*s", (int)(slash - path), path);
+    return is_descriptor_folder(folder) ? atoi(slash + 1) : -1;
+}
+
+int fuseln_file_number(const char *path)
+{
+    char at[NAME_MAX_BYTES], target[NAME_MAX_BYTES];
+    if (strlen(path) >= sizeof at)
+        return -1;
+    strcpy(at, path);
+    for (int links = 0; links < 8; links++) {
+        const int number = number_of(at);
+        const ssize_t length = number < 0 ? readlink(at, target, sizeof target - 1) : -1;
+        if (length < 0)
+            return number;
+        const char *slash = strrchr(at, '/');
+        const size_t folder = *target != '/' && slash ? (size_t)(slash + 1 - at) : 0;
+        if (folder + (size_t)length >= sizeof at)
+            return -1;
+        memcpy(at + folder, target, (size_t)length);
+        at[folder + (size_t)length] = '\0';
+    }
+    return -1;
+}
+
+bool fuseln_file_is_planted(char *path, const struct stat *info)
+{
+    struct stat folder;
+    char *slash = strrchr(path, '/');
+    if (!slash || info->st_uid == geteuid())
+        return false;
+    const char first = slash[1];
+    slash[1] = '\0';
+    const int error = fuseln_file_look(AT_FDCWD, path, 0, &folder);
+    slash[1] = first;
+    return error || ((folder.st_mode & S_ISVTX) && (folder.st_mode & S_IWOTH) && folder.st_uid != info->st_uid);
+}
+
+int fuseln_file_resolve(char path[], size_t size)
+{
+    struct stat link, behind, there;
+    char name[32];
+    const int error = fuseln_file_look(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &link);
+    if (error)
+        return error == -ENOENT ? 0 : error;
+    if (!S_ISLNK(link.st_mode) || fuseln_file_is_planted(path, &link))
+        return 0;
+    const int fd = fuseln_file_open(path, O_PATH, 0); /* the kernel follows it, or does not */
+    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    static char target[4096];
+    const ssize_t length = fd < 0 ? -1 : readlink(name, target, sizeof target - 1);
+    target[length < 0 ? 0 : length] = '\0';
+    if (length > 0 && (size_t)length < size && !descriptor_look(fd, &behind) &&
+        !fuseln_file_look(AT_FDCWD, target, AT_SYMLINK_NOFOLLOW, &there) && fuseln_file_equal(&behind, &there))
+        strcpy(path, target);
+    if (fd >= 0)
+        close(fd);
+    return 0;
+}

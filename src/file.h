@@ -1,0 +1,59 @@
+/*
+ * Files by what they are and not by their names and numbers: a host closes descriptors and uses their numbers again,
+ * and in a folder where everybody may write, names are laid out by others. Called by output and report. Thread-safe; no
+ * allocation; errors are -errno. A file is told by device and inode together.
+ */
+#ifndef FUSELN_FILE_H
+#define FUSELN_FILE_H
+
+#include <stdatomic.h>
+#include <sys/stat.h>
+
+#include "fuseln.h"
+
+/* fstatat(2). Only -ENOENT means that nothing is there. */
+int fuseln_file_look(int folder, const char *path, int flags, struct stat *ret_info);
+static inline bool fuseln_file_equal(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* open(2) with O_CLOEXEC, never one of the descriptors 0, 1, 2 that the host may have closed. */
+int fuseln_file_open(const char *path, int flags, mode_t mode);
+
+/* A descriptor, and what it was when it was noted. Valid when zeroed: none. */
+struct fuseln_descriptor {
+    _Atomic int fd; /* 0: none */
+    _Atomic uint64_t device, inode;
+};
+/* Returns what was noted before. */
+int fuseln_descriptor_note(struct fuseln_descriptor *descriptor, int fd);
+/* The descriptor, where it is still the file that was noted and may be written to; else -EBADF. */
+int fuseln_descriptor_get(const struct fuseln_descriptor *descriptor);
+/* Closes it where it is still ours, and forgets it. Async-signal-safe. */
+void fuseln_descriptor_drop(struct fuseln_descriptor *descriptor);
+
+/* Remember what stdout and stderr are; the first call counts. */
+void fuseln_stream_look(void);
+/*
+ * The descriptor of stdout (1) or stderr (2), or -EBADF where that number is no longer a stream but data of the
+ * program's. What it was at the first look is one. What was put there later is one where the program can only have
+ * meant it so: a terminal or /dev/null, a regular file in append mode, or the same file as the other of the two; but
+ * nothing that an exec would close. A file that is not in append mode, a pipe or a socket may be data.
+ */
+int fuseln_stream_get(int number);
+
+/* The number N where path stands for an open descriptor of this process (/dev/stderr, /dev/stdout, /dev/fd/N,
+ * /proc/self/fd/N, or a link to one), else -1. */
+int fuseln_file_number(const char *path);
+
+/*
+ * What path leads to, in its place, where it is a symbolic link that the kernel follows and that is not planted;
+ * otherwise it stays. -errno where the system does not say what is there; not for -ENOENT. One caller at a time.
+ */
+int fuseln_file_resolve(char path[], size_t size);
+/* Is it a link or a FIFO that someone else laid into a folder in which everybody may? (What fs.protected_symlinks and
+ * fs.protected_fifos are for, which are off in many containers and do not cover each way of opening.) */
+bool fuseln_file_is_planted(char *path, const struct stat *info);
+
+#endif
