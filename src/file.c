@@ -185,7 +185,9 @@ int fuseln_file_resolve(char path[], size_t size)
         return error == -ENOENT ? 0 : error;
     if (!S_ISLNK(link.st_mode) || fuseln_file_is_planted(path, &link))
         return 0;
-    const int fd = fuseln_file_open(path, O_PATH, 0); /* the kernel follows it, or does not */
+    int fd = fuseln_file_open(path, O_PATH, 0); /* the kernel follows it, or does not */
+    if (fd == -ENOENT)                          /* it dangles: what it is to lead to */
+        fd = fuseln_file_open(path, O_WRONLY | O_CREAT | O_NONBLOCK, 0600);
     snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
     static char target[4096];
     const ssize_t length = fd < 0 ? -1 : readlink(name, target, sizeof target - 1);

@@ -14,7 +14,9 @@
 
 #include "config.h"
 #include "path.h"
+#include "report_owner.h"
 #include "report_snapshot.h"
+#include "shield.h"
 #include "verify.h"
 
 static _Atomic int writer;     /* thread id of the thread that writes; 0: nobody */
@@ -110,15 +112,38 @@ static void copy_sites(void)
     snapshot.launches = fuseln_record_launches();
 }
 
+/* A program that set its title left the rest of its words as NULs: as many of them in a row are one end. */
+static size_t without_padding(char *words, size_t size)
+{
+    enum { EMPTY_WORDS = 4 }; /* so many in a row may have been meant */
+    size_t used = 0;
+    for (size_t i = 0; i < size;) {
+        const size_t word = strlen(words + i) + 1;
+        memmove(words + used, words + i, word);
+        used += word;
+        i += word;
+        size_t empty = 0;
+        while (i + empty < size && !words[i + empty])
+            empty++;
+        i += empty > EMPTY_WORDS ? empty : 0;
+    }
+    return used;
+}
+
 static void copy_command(void)
 {
-    int fd = fuseln_file_open("/proc/self/cmdline", O_RDONLY, 0666);
+    int fd = fuseln_file_open("/proc/self/cmdline", O_RDONLY, 0);
     ssize_t size = fd < 0 ? -1 : read(fd, snapshot.command, sizeof snapshot.command - 1);
     if (fd >= 0)
         close(fd);
     snapshot.command_size = size < 0 ? 0 : (size_t)size;
     if (size > 0 && snapshot.command[size - 1]) /* longer than our copy, or its end was overwritten by the program */
         snapshot.command[snapshot.command_size++] = '\0';
+    snapshot.command_size = without_padding(snapshot.command, snapshot.command_size);
+    if (snapshot.command_size > 1)
+        return;
+    fuseln_path_executable(snapshot.command, sizeof snapshot.command);
+    snapshot.command_size = strlen(snapshot.command) + 1;
 }
 
 static void copy_process(void)
@@ -126,8 +151,9 @@ static void copy_process(void)
     struct timespec wall;
     clock_gettime(CLOCK_REALTIME, &wall);
     snapshot.written_us = (uint64_t)wall.tv_sec * 1000000 + (uint64_t)wall.tv_nsec / 1000;
-    uint64_t start_us = (uint64_t)fuseln_report_process_start() / 1000;
-    snapshot.age_us = snapshot.written_us > start_us ? snapshot.written_us - start_us : 0;
+    snapshot.age_us = fuseln_owner_age_us();
+    snapshot.id = fuseln_owner_id();
+    snapshot.ticks = fuseln_owner_ticks();
     fuseln_path_host(snapshot.host, sizeof snapshot.host);
     snapshot.rank = fuseln_path_rank();
     copy_command();
@@ -213,14 +239,30 @@ static bool is_wanted(void)
 
 void fuseln_report_arm(void)
 {
-    if (is_wanted() && writer_enter(false)) {
+    struct fuseln_shield shield;
+    if (!is_wanted())
+        return;
+    fuseln_shield_raise(&shield);
+    if (writer_enter(false)) {
         fuseln_report_file_arm();
         writer_leave();
     }
+    fuseln_shield_lower(&shield);
+}
+
+static void write_due(bool first, bool substituted, int64_t now)
+{
+    if (exiting || fuseln_report_file_is_inherited() || (!first && now < atomic_load(&due_ms)))
+        return;
+    if (substituted)
+        atomic_store(&substituted_once, true);
+    schedule(now);
+    write_now(false);
 }
 
 void fuseln_report_tick_wanted(bool substituted)
 {
+    struct fuseln_shield shield;
     if (!is_wanted())
         return;
     bool first = substituted && !atomic_load_explicit(&substituted_once, memory_order_relaxed);
@@ -228,30 +270,32 @@ void fuseln_report_tick_wanted(bool substituted)
     if (!first && now < atomic_load_explicit(&due_ms, memory_order_relaxed))
         return;
     int saved = errno;
+    fuseln_shield_raise(&shield);
     if (writer_enter(false)) {
-        if (!exiting && (first || now >= atomic_load(&due_ms))) {
-            if (substituted)
-                atomic_store(&substituted_once, true);
-            schedule(now);
-            write_now(false);
-        }
+        write_due(first, substituted, now);
         writer_leave();
     }
+    fuseln_shield_lower(&shield);
     errno = saved;
 }
 
 void fuseln_report_write(void)
 {
-    if (fuseln_record_launches() == 0 || !is_wanted())
+    struct fuseln_shield shield;
+    if (!is_wanted() || fuseln_report_file_is_inherited())
         return;
     int saved = errno;
-    atomic_store(&exiting, true);
-    if (writer_enter(true)) {
-        if (!final_done)
-            write_now(true);
-        final_done = true;
-        writer_leave();
+    fuseln_shield_raise(&shield);
+    if (fuseln_record_launches() > 0) {
+        atomic_store(&exiting, true);
+        if (writer_enter(true)) {
+            if (!final_done)
+                write_now(true);
+            final_done = true;
+            writer_leave();
+        }
     }
+    fuseln_shield_lower(&shield);
     errno = saved;
 }
 

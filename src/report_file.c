@@ -1,7 +1,9 @@
 /*
  * Where the report goes. A regular file is written beside itself and renamed over, so that it is complete at every
- * moment; where another process wrote since this one started, ours goes to NAME.PID.EXT. What is no regular file (a
- * FIFO, a device, stderr) gets the report once, at exit.
+ * moment; whose file that is, report_owner.c says. What is no regular file (a FIFO, a device, a descriptor of the
+ * program's) gets the report once, at exit. The file that is not complete yet has no name (O_TMPFILE), so that a
+ * process which is killed leaves nothing; where the file system knows no such files it is .fuseln-RANDOM.tmp, made anew
+ * each time and taken away by nobody else.
  */
 #include "report_snapshot.h"
 
@@ -10,230 +12,245 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "config.h"
 #include "log.h"
 #include "path.h"
+#include "report_owner.h"
 
-enum { CANDIDATES = 3 }; /* names that the report may take */
-
-struct file_id {
-    uint64_t inode;
-    int64_t written_ns;
-};
+/* CANDIDATES: names that the report may take. REPORT_MODE: it holds the command line, tokens and all. */
+enum { CANDIDATES = 3, LONGER = FUSELN_PATH_MAX + 64, REPORT_MODE = 0600 };
 
 static struct place {
-    int state; /* 0, or armed: 1, or too long a path: -ENAMETOOLONG */
-    char path[FUSELN_PATH_MAX], temporary[FUSELN_PATH_MAX + 128];
-    bool json;          /* by the name that the user gave, also where it is a link */
-    int candidate;      /* 0: path, 1: with the pid, 2: with host and pid */
-    struct file_id own; /* the file that we wrote last */
-    int64_t start_ns;   /* when this process, or the one that it was forked from, began */
+    int state; /* 0, or armed: 1, or why there is no path: -errno */
+    char path[FUSELN_PATH_MAX], temporary[LONGER], candidate_path[LONGER];
+    bool json;    /* by the name that the user gave, also where it is a link */
+    bool unnamed; /* files without a name can be had there */
+    int number;   /* path stands for this descriptor of the program's; else -1 */
+    struct fuseln_descriptor descriptor;
+    int candidate; /* 0: path, 1: with the pid, 2: with more */
+    struct fuseln_owner_seen seen[CANDIDATES];
 } place;
 static char buffer[1 << 16];
 
-int64_t fuseln_report_process_start(void)
+static bool is_stream(const char *where)
 {
-    char text[1024];
-    struct timespec wall, boot;
-    int fd = fuseln_file_open("/proc/self/stat", O_RDONLY, 0666);
-    ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    if (fd >= 0)
-        close(fd);
-    text[size < 0 ? 0 : size] = '\0';
-    const char *field = strrchr(text, ')'); /* the name in brackets may hold anything */
-    for (int i = 2; field && i < 22; i++)
-        if ((field = strchr(field, ' ')))
-            field++;
-    clock_gettime(CLOCK_REALTIME, &wall);
-    clock_gettime(CLOCK_BOOTTIME, &boot);
-    int64_t now_ns = wall.tv_sec * INT64_C(1000000000) + wall.tv_nsec;
-    if (!field)
-        return now_ns;
-    /* Rounded up to a tick: a file that an earlier process left just before we began is not one of a rival. */
-    int64_t tick_ns = INT64_C(1000000000) / sysconf(_SC_CLK_TCK);
-    return now_ns - (boot.tv_sec * INT64_C(1000000000) + boot.tv_nsec) + (strtoll(field, NULL, 10) + 1) * tick_ns;
+    return !strcmp(where, "stderr") || !strcmp(where, "stdout");
 }
 
-/* The mode of a file, 0 if there is none; *ret_id what identifies its content. */
-static unsigned file_look(const char *path, struct file_id *ret_id)
+static const char *candidate_path(void)
 {
-    struct statx info;
-    *ret_id = (struct file_id){0};
-    if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &info))
-        return 0;
-    ret_id->inode = info.stx_ino;
-    ret_id->written_ns = info.stx_mtime.tv_sec * INT64_C(1000000000) + info.stx_mtime.tv_nsec;
-    return info.stx_mode;
-}
-
-static bool same_file(const struct file_id *a, const struct file_id *b)
-{
-    return a->inode == b->inode && a->written_ns == b->written_ns;
-}
-
-static void candidate_path(int candidate, char ret_path[FUSELN_PATH_MAX + 128])
-{
-    char host[72] = "";
     const char *slash = strrchr(place.path, '/'), *dot = strrchr(place.path, '.');
+    if (place.candidate == 0)
+        return place.path;
     if (!dot || (slash && dot < slash + 2))
         dot = place.path + strlen(place.path);
-    if (candidate == 2)
-        fuseln_path_host(host, sizeof host);
-    if (candidate == 0)
-        snprintf(ret_path, FUSELN_PATH_MAX + 128, "%s", place.path);
-    else
-        snprintf(ret_path, FUSELN_PATH_MAX + 128, "%.*s.%s%s%d%s", (int)(dot - place.path), place.path, host,
-                 *host ? "-" : "", (int)getpid(), dot);
+    snprintf(place.candidate_path, LONGER, "%.*s.%d%s%.*s%s", (int)(dot - place.path), place.path, (int)getpid(),
+             place.candidate > 1 ? "-" : "", place.candidate > 1 ? 8 : 0, fuseln_owner_id(), dot);
+    return place.candidate_path;
+}
+
+static int arm_path(void)
+{
+    const char *where = fuseln_config_get()->report;
+    const size_t length = strlen(where);
+    int error = fuseln_path_expand(where, place.candidate_path, NULL);
+    if (error)
+        return error;
+    place.json = length >= 5 && !strcmp(where + length - 5, ".json");
+    place.number = fuseln_file_number(place.candidate_path);
+    if (place.number >= 0) {
+        fuseln_descriptor_note(&place.descriptor, place.number);
+        return 0;
+    }
+    error = fuseln_file_resolve(place.candidate_path, FUSELN_PATH_MAX);
+    if (!error && strcmp(place.path, place.candidate_path)) { /* the parent of a forked child looked at it already */
+        strcpy(place.path, place.candidate_path);
+        fuseln_owner_look(place.path, &place.seen[0]);
+    }
+    return error;
 }
 
 void fuseln_report_file_arm(void)
 {
-    char path[FUSELN_PATH_MAX], host[72];
     if (place.state)
         return;
-    place.state = fuseln_path_expand(fuseln_config_get()->report, path, NULL);
-    if (place.state)
-        return;
-    place.state = 1;
-    if (!place.start_ns)
-        place.start_ns = fuseln_report_process_start();
-    /* A symbolic link stays one: what it points to is replaced. In /dev and /proc it stands for an open file. */
-    struct file_id id;
-    bool link = S_ISLNK(file_look(path, &id)) && strncmp(path, "/dev/", 5) && strncmp(path, "/proc/", 6);
-    if (!link || !realpath(path, place.path))
-        memcpy(place.path, path, sizeof path);
-    size_t length = strlen(path);
-    place.json = length >= 5 && !strcmp(path + length - 5, ".json");
-    fuseln_path_host(host, sizeof host);
-    const char *slash = strrchr(place.path, '/');
-    snprintf(place.temporary, sizeof place.temporary, "%.*s.fuseln-%s-%d.tmp",
-             (int)(slash ? slash + 1 - place.path : 0), place.path, host, (int)getpid());
+    fuseln_owner_begin();
+    place.number = -1;
+    place.unnamed = true;
+    const int error = is_stream(fuseln_config_get()->report) ? 0 : arm_path();
+    place.state = error ? error : 1;
 }
 
 void fuseln_report_file_after_fork(void)
 {
+    fuseln_owner_after_fork();
     place.state = 0;
     place.candidate = 0;
-    place.own = (struct file_id){0};
-    /* All that the parent ever wrote is a rival's: its start was rounded up, and file times lag by up to a tick. */
-    place.start_ns -= 20000000;
+    for (int i = 1; i < CANDIDATES; i++)
+        place.seen[i].looked = false;
 }
 
-static int write_to(int fd, const struct fuseln_snapshot *snapshot, bool json)
+static int write_to(int fd, const struct fuseln_snapshot *snapshot, bool json, bool file)
 {
-    struct fuseln_out out = {.fd = fd, .patience_ms = FUSELN_WRITE_REPORT, .buffer = buffer, .size = sizeof buffer};
+    struct fuseln_out out = {.fd = fd, .buffer = buffer, .size = sizeof buffer};
+    if (fd < 0)
+        return fd;
+    out.patience_ms = file ? FUSELN_WRITE_FILE : FUSELN_WRITE_REPORT;
     (json ? fuseln_report_json : fuseln_report_text)(snapshot, &out);
+    if (file && !json)
+        fuseln_out_format(&out, "id %s at %llu\n", snapshot->id, (unsigned long long)snapshot->ticks);
     return fuseln_out_flush(&out);
+}
+
+/* A name beside the report that nobody else has. */
+static void make_temporary(void)
+{
+    char random[FUSELN_OWNER_RANDOM + 1];
+    const char *slash = strrchr(place.path, '/');
+    fuseln_owner_random(random);
+    snprintf(place.temporary, LONGER, "%.*s.fuseln-%s.tmp", (int)(slash ? slash + 1 - place.path : 0), place.path,
+             random);
+}
+
+static int open_temporary(void)
+{
+    const char *slash = strrchr(place.path, '/');
+    int fd = -EOPNOTSUPP;
+    if (place.unnamed) {
+        snprintf(place.temporary, LONGER, "%.*s.", (int)(slash ? slash + 1 - place.path : 0), place.path);
+        fd = fuseln_file_open(place.temporary, O_WRONLY | O_TMPFILE, REPORT_MODE);
+        place.unnamed = fd >= 0;
+    }
+    for (int tries = 0; !place.unnamed && tries < 8 && (fd == -EEXIST || tries == 0); tries++) {
+        make_temporary();
+        fd = fuseln_file_open(place.temporary, O_WRONLY | O_CREAT | O_EXCL, REPORT_MODE);
+    }
+    return fd;
+}
+
+static int name_temporary(int fd)
+{
+    char name[32];
+    int error = 0;
+    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    for (int tries = 0; tries < 8 && (error == -EEXIST || tries == 0); tries++) {
+        make_temporary();
+        error = linkat(AT_FDCWD, name, AT_FDCWD, place.temporary, AT_SYMLINK_FOLLOW) ? -errno : 0;
+    }
+    return error;
+}
+
+/* What a network file system has not said yet of the writes, it says when a descriptor is closed. */
+static int settle(int fd)
+{
+    const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    return copy >= 0 && close(copy) ? -errno : 0;
 }
 
 static int write_temporary(const struct fuseln_snapshot *snapshot)
 {
-    int flags = O_WRONLY | O_CREAT | O_EXCL, fd = fuseln_file_open(place.temporary, flags, 0666);
-    if (fd == -EEXIST && !unlink(place.temporary)) /* of a process that was killed and had our pid */
-        fd = fuseln_file_open(place.temporary, flags, 0666);
+    const int fd = open_temporary();
     if (fd < 0)
         return fd;
-    int error = write_to(fd, snapshot, place.json);
-    if (close(fd) && !error)
-        error = -errno;
+    fuseln_owner_take(fd);
+    int error = write_to(fd, snapshot, place.json, true);
+    if (!error)
+        error = settle(fd);
+    if (error && !place.unnamed)
+        unlink(place.temporary);
+    if (!error && place.unnamed && name_temporary(fd)) { /* no /proc */
+        place.unnamed = false;
+        fuseln_owner_drop();
+        return write_temporary(snapshot);
+    }
+    if (error)
+        fuseln_owner_drop();
     return error;
-}
-
-/* Processes that share the folder look and rename one after the other. A folder that cannot be locked (NFS), or is
- * locked for longer than 0.1 s, does not hold the report up. */
-static int folder_lock(void)
-{
-    char folder[FUSELN_PATH_MAX];
-    const char *slash = strrchr(place.path, '/');
-    snprintf(folder, sizeof folder, "%.*s", (int)(slash ? slash + 1 - place.path : 0), place.path);
-    int fd = fuseln_file_open(folder, O_RDONLY | O_DIRECTORY, 0666);
-    for (int tries = 0; fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK && tries < 100; tries++)
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-    return fd;
-}
-
-static void folder_unlock(int fd)
-{
-    if (fd < 0)
-        return;
-    flock(fd, LOCK_UN); /* close alone would leave it to a child that another thread forked just now */
-    close(fd);
-}
-
-/* Nothing is there, or what we wrote, or what was there before this process began. */
-static bool is_ours_to_write(const char *path)
-{
-    struct file_id there;
-    unsigned mode = file_look(path, &there);
-    return !mode || (S_ISREG(mode) && (there.written_ns <= place.start_ns || same_file(&there, &place.own)));
 }
 
 static int place_temporary(void)
 {
-    char path[FUSELN_PATH_MAX + 128];
-    int lock = folder_lock(), error = -EEXIST, candidate = place.candidate;
-    for (; candidate < CANDIDATES; candidate++) {
-        candidate_path(candidate, path);
-        if (!is_ours_to_write(path))
-            continue;
-        error = rename(place.temporary, path) ? -errno : 0;
-        file_look(path, &place.own);
-        break;
+    const int before = place.candidate;
+    int error = -EEXIST;
+    const char *path = place.path;
+    for (; place.candidate < CANDIDATES; place.candidate++) {
+        struct fuseln_owner_seen *seen = &place.seen[place.candidate];
+        path = candidate_path();
+        if (!seen->looked)
+            fuseln_owner_look(path, seen);
+        error = fuseln_owner_place(place.temporary, path, seen);
+        if (error != -EEXIST)
+            break;
     }
-    folder_unlock(lock);
-    if (!error && candidate > place.candidate) {
-        pr_warn("another process wrote %.900s since this one started; the report of this one goes to %.900s",
-                place.path, path);
-        place.candidate = candidate;
+    if (error) {
+        place.candidate = before;
+        unlink(place.temporary);
+        fuseln_owner_drop();
+    } else if (place.candidate > before) {
+        pr_warn("another process wrote %.900s; the report of this one goes to %.900s", place.path, path);
     }
     return error;
 }
 
-/* FIFO, device, /dev/stderr, or a folder (which says EISDIR). */
+/* FIFO, device, or a folder (which says EISDIR). */
 static int write_in_place(const struct fuseln_snapshot *snapshot)
 {
-    int fd = fuseln_file_open(place.path, O_WRONLY | O_APPEND | O_NONBLOCK, 0666);
+    struct stat info;
+    const int fd = fuseln_file_open(place.path, O_WRONLY | O_APPEND | O_NONBLOCK, 0);
     if (fd < 0)
         return fd;
-    int error = write_to(fd, snapshot, place.json);
+    int error = fuseln_file_look(fd, "", AT_EMPTY_PATH, &info);
+    if (!error && (S_ISREG(info.st_mode) || (S_ISFIFO(info.st_mode) && fuseln_file_is_planted(place.path, &info))))
+        error = -EACCES;
+    if (!error)
+        error = write_to(fd, snapshot, place.json, false);
     close(fd);
     return error;
 }
 
+static int write_descriptor(int number, const struct fuseln_snapshot *snapshot, bool json)
+{
+    const bool stream = number == STDOUT_FILENO || number == STDERR_FILENO;
+    return write_to(stream ? fuseln_stream_get(number) : fuseln_descriptor_get(&place.descriptor), snapshot, json,
+                    false);
+}
+
 static int write_file(const struct fuseln_snapshot *snapshot)
 {
-    struct file_id id;
-    unsigned mode = file_look(place.path, &id);
+    const char *where = fuseln_config_get()->report;
+    struct stat info;
     if (place.state < 0)
         return place.state;
-    if (mode && !S_ISREG(mode))
-        return snapshot->final || S_ISDIR(mode) ? write_in_place(snapshot) : 0;
-    int error = write_temporary(snapshot);
-    if (!error)
-        error = place_temporary();
-    if (error)
-        unlink(place.temporary);
-    return error;
+    if (is_stream(where))
+        return snapshot->final ? write_descriptor(where[3] == 'e' ? STDERR_FILENO : STDOUT_FILENO, snapshot, false) : 0;
+    if (place.number >= 0)
+        return snapshot->final ? write_descriptor(place.number, snapshot, place.json) : 0;
+    int error = fuseln_file_look(AT_FDCWD, place.path, AT_SYMLINK_NOFOLLOW, &info);
+    if (error && error != -ENOENT)
+        return error;
+    if (!error && !S_ISREG(info.st_mode) && !S_ISLNK(info.st_mode))
+        return snapshot->final || S_ISDIR(info.st_mode) ? write_in_place(snapshot) : 0;
+    error = write_temporary(snapshot);
+    return error ? error : place_temporary();
 }
 
 int fuseln_report_file_write(const struct fuseln_snapshot *snapshot)
 {
     const char *where = fuseln_config_get()->report;
-    if (!strcmp(where, "stderr") || !strcmp(where, "stdout")) {
-        int fd = where[3] == 'e' ? STDERR_FILENO : STDOUT_FILENO;
-        return snapshot->final ? write_to(fd, snapshot, false) : 0;
-    }
-    int error = write_file(snapshot);
+    const int error = write_file(snapshot);
     if (error) {
         pr_warn("FUSELN_REPORT: %.1000s cannot be written: %s; if that stays so, the report goes to stderr at exit",
-                place.state < 0 ? where : place.path, strerror(-error));
+                *place.path ? place.path : where, strerror(-error));
         if (snapshot->final)
-            write_to(STDERR_FILENO, snapshot, false);
+            write_descriptor(STDERR_FILENO, snapshot, false);
     }
     return error;
+}
+
+bool fuseln_report_file_is_inherited(void)
+{
+    return place.state != 0 && !fuseln_owner_is_self();
 }

@@ -40,6 +40,8 @@ static void write_process(struct fuseln_json *json, const struct fuseln_snapshot
 {
     fuseln_json_line(json);
     fuseln_json_open(json, "process", '{');
+    fuseln_json_string(json, "id", snapshot->id); /* these two first: report_owner.c looks for them */
+    fuseln_json_integer(json, "written_ticks", (int64_t)snapshot->ticks);
     fuseln_json_integer(json, "pid", getpid());
     fuseln_json_string(json, "host", snapshot->host);
     char *end = NULL;

@@ -29,6 +29,8 @@ struct fuseln_site_view {
 struct fuseln_snapshot {
     bool final;                   /* written at exit */
     uint64_t written_us, age_us;  /* wall clock; age of the process */
+    const char *id;               /* of the process, report_owner.c */
+    uint64_t ticks;               /* since boot, now */
     char host[72], command[4096]; /* command: arguments, each ended by a NUL */
     size_t command_size;
     const char *rank;       /* NULL where there is none */
@@ -56,10 +58,10 @@ void fuseln_report_text(const struct fuseln_snapshot *snapshot, struct fuseln_ou
 /* Write to where FUSELN_REPORT says; a descriptor (stderr, a FIFO, a device) only when final. 0 or -errno: then a
  * line has said why. One caller at a time. */
 int fuseln_report_file_write(const struct fuseln_snapshot *snapshot);
-/* Expand the template; once, until fork. */
+/* Expand the template, and look at what is there; once, until fork. */
 void fuseln_report_file_arm(void);
+/* Is this a child that no fork handler told of (clone(2))? All that it has is its parent's. */
+bool fuseln_report_file_is_inherited(void);
 void fuseln_report_file_after_fork(void);
-/* Wall clock in ns when this process began, rounded up to a clock tick; the present where /proc does not say. */
-int64_t fuseln_report_process_start(void);
 
 #endif

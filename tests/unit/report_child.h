@@ -22,21 +22,44 @@
 static _Atomic int64_t clock_ms; /* added to the coarse clock, by which snapshots are due */
 
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
+/* SHIFT: what a preload library does that shifts the time of day, seconds. */
 int clock_gettime(clockid_t clock, struct timespec *ret_time)
 {
     long error = syscall(SYS_clock_gettime, clock, ret_time);
     if (clock == CLOCK_MONOTONIC_COARSE)
         ret_time->tv_sec += clock_ms / 1000;
+    else if (getenv("SHIFT"))
+        ret_time->tv_sec += atoi(getenv("SHIFT"));
     return (int)error;
 }
 
-/* Makes the moment between the look at a path and the rename longer. */
-int statx(int folder_fd, const char *path, int flags, unsigned mask, struct statx *ret_info)
+/* SLOW: the moment between the look at a path and the rename is longer. SKEW: how many seconds the clock of the file
+ * server is ahead. */
+static inline int rename_slowly(const char *from, const char *to, unsigned flags)
 {
-    long error = syscall(SYS_statx, folder_fd, path, flags, mask, ret_info);
+    struct timespec times[2];
     if (getenv("SLOW"))
         usleep(500);
-    return (int)error;
+    if (flags ? syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, flags)
+              : syscall(SYS_renameat, AT_FDCWD, from, AT_FDCWD, to))
+        return -1;
+    syscall(SYS_clock_gettime, CLOCK_REALTIME, &times[0]);
+    times[0].tv_sec += getenv("SKEW") ? atoi(getenv("SKEW")) : 0;
+    times[1] = times[0];
+    if (getenv("SKEW"))
+        utimensat(AT_FDCWD, to, times, 0);
+    return 0;
+}
+
+int rename(const char *from, const char *to)
+{
+    return rename_slowly(from, to, 0);
+}
+
+int renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags)
+{
+    (void)from_folder, (void)to_folder;
+    return rename_slowly(from, to, flags);
 }
 
 static const struct fuseln_library known = {.name = "libknown.so", .build_id = "ab12", .known = true};
@@ -119,6 +142,31 @@ static inline int64_t check_sums(const json_t *report)
     assert_int_equal(number(report, "totals.recognised"), substituted + passed);
     assert_true(number(report, "totals.launches") >= substituted + passed);
     return number(report, "totals.launches");
+}
+
+/* All reports of the folder: how many, from how many processes, how many launches; whether another file lies there. */
+struct found {
+    size_t reports, strangers;
+    int64_t launches;
+};
+static inline struct found find_reports(void)
+{
+    struct found found = {0};
+    char command[128], name[256];
+    snprintf(command, sizeof command, "ls -A %s", folder);
+    FILE *names = popen(command, "r");
+    while (fgets(name, sizeof name, names)) {
+        name[strcspn(name, "\n")] = '\0';
+        if (!strcmp(name, "stderr"))
+            continue;
+        json_t *report = strstr(name, ".json") ? load(in_folder(name)) : NULL;
+        found.strangers += !report;
+        found.reports += report != NULL;
+        found.launches += report ? check_sums(report) : 0;
+        json_decref(report);
+    }
+    pclose(names);
+    return found;
 }
 
 static inline void launch_and_be_killed(void)

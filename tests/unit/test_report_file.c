@@ -3,31 +3,6 @@
  */
 #include "report_child.h"
 
-/* All reports of the folder: how many, from how many processes, how many launches; whether another file lies there. */
-struct found {
-    size_t reports, strangers;
-    int64_t launches;
-};
-static struct found find_reports(void)
-{
-    struct found found = {0};
-    char command[128], name[256];
-    snprintf(command, sizeof command, "ls -A %s", folder);
-    FILE *names = popen(command, "r");
-    while (fgets(name, sizeof name, names)) {
-        name[strcspn(name, "\n")] = '\0';
-        if (!strcmp(name, "stderr"))
-            continue;
-        json_t *report = strstr(name, ".json") ? load(in_folder(name)) : NULL;
-        found.strangers += !report;
-        found.reports += report != NULL;
-        found.launches += report ? check_sums(report) : 0;
-        json_decref(report);
-    }
-    pclose(names);
-    return found;
-}
-
 static void fork_children(void)
 {
     launch_some();

@@ -1,0 +1,427 @@
+/*
+ * Lines into a program's own descriptors and pipes: what is a stream and what is data, names that stand for an open
+ * descriptor, readers that stall, signals that wait, cancellation.
+ */
+#include "report_child.h"
+
+#include <sys/mount.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include "log.h"
+
+/* ---- what stands at 2 ---- */
+static int put_at_2(int fd)
+{
+    check(fd >= 0 && dup2(fd, 2) == 2);
+    if (fd != 2)
+        close(fd);
+    return 2;
+}
+
+static void warn_beside_data(void)
+{
+    const int flags = atoi(getenv("FLAGS"));
+    fuseln_config_get();
+    close(2);
+    check(open(in_folder("data"), flags | O_CREAT, 0600) == 2);
+    check(write(2, "43 bytes", 8) == 8);
+    pr_warn("not into data");
+    launch_some();
+    fuseln_report_write();
+    _exit(0);
+}
+
+static void data_at_a_standard_number_stays_clean(void **state)
+{
+    static const int flags[] = {O_RDWR, O_WRONLY | O_TRUNC, O_WRONLY | O_APPEND | O_CLOEXEC};
+    static const char *const reports[] = {"stderr", "/dev/stderr", "/proc/self/fd/2", ""};
+    char text[4096], value[16];
+    (void)state;
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+        for (size_t j = 0; j < sizeof reports / sizeof *reports; j++) {
+            unlink(in_folder("data"));
+            snprintf(value, sizeof value, "%d", flags[i]);
+            assert_int_equal(child(warn_beside_data, "FUSELN_REPORT", reports[j], "FLAGS", value), 0);
+            assert_string_equal(read_file(in_folder("data"), text, sizeof text), "43 bytes");
+        }
+}
+
+/* Already when fuseln first looks; an inherited descriptor is never closed by exec. */
+static void warn_beside_earlier_data(void)
+{
+    close(2);
+    check(open(in_folder("data"), O_RDWR | O_CREAT | O_CLOEXEC, 0600) == 2);
+    check(write(2, "mine", 4) == 4);
+    pr_warn("not into data");
+}
+
+static void data_from_before_the_first_look_stays_clean_where_an_exec_would_close_it(void **state)
+{
+    char text[256];
+    (void)state;
+    assert_int_equal(child(warn_beside_earlier_data, "FUSELN_REPORT", "stderr"), 0);
+    assert_string_equal(read_file(in_folder("data"), text, sizeof text), "mine");
+}
+
+static void warn_beside_a_connection(void)
+{
+    int ends[2];
+    char text[8];
+    fuseln_config_get();
+    if (getenv("SOCKET"))
+        check(!socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
+    else
+        check(!pipe(ends));
+    put_at_2(ends[1]);
+    pr_warn("not into a connection");
+    check(fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0 && read(ends[0], text, sizeof text) < 0);
+}
+
+static void a_connection_at_a_standard_number_stays_clean(void **state)
+{
+    (void)state;
+    assert_int_equal(child(warn_beside_a_connection, "SOCKET", "1"), 0);
+    assert_int_equal(child(warn_beside_a_connection, "FUSELN_LOG", "warn"), 0);
+}
+
+static void warn_into_a_log_of_the_program(void)
+{
+    fuseln_config_get();
+    const int saved = dup(2);
+    put_at_2(open(in_folder("log"), O_WRONLY | O_CREAT | O_APPEND, 0600));
+    pr_warn("one");
+    const int both = open(in_folder("both"), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    check(dup2(both, 1) == 1);
+    put_at_2(both);
+    pr_warn("two");
+    put_at_2(open("/dev/null", O_WRONLY));
+    pr_warn("three");
+    put_at_2(saved);
+    pr_warn("four");
+}
+
+static void a_stream_that_the_program_redirects_is_followed(void **state)
+{
+    char text[4096];
+    (void)state;
+    assert_int_equal(child(warn_into_a_log_of_the_program, "FUSELN_LOG", "warn"), 0);
+    assert_int_equal(occurrences(read_file(in_folder("log"), text, sizeof text), "one\n"), 1);
+    assert_int_equal(occurrences(read_file(in_folder("both"), text, sizeof text), "two\n"), 1);
+    assert_int_equal(occurrences(stderr_text, "four\n"), 1);
+    assert_int_equal(occurrences(stderr_text, "\n"), 1);
+}
+
+/* As in (program; echo more) >log 2>&1. */
+static void log_and_write_more(void)
+{
+    char value[600];
+    put_at_2(open(in_folder("log"), O_WRONLY | O_CREAT | O_TRUNC, 0600));
+    snprintf(value, sizeof value, "warn:%s", getenv("NAME"));
+    if (strstr(value, "%d"))
+        snprintf(value, sizeof value, "warn:/proc/%d/fd/2", (int)getpid());
+    setenv("FUSELN_LOG", value, 1);
+    pr_warn("first");
+    check(write(2, "more\n", 5) == 5);
+    pr_warn("second");
+    check(write(2, "most\n", 5) == 5);
+}
+
+static void a_path_that_names_an_open_descriptor_means_it(void **state)
+{
+    char text[4096], names[2][600];
+    (void)state;
+    snprintf(names[0], sizeof names[0], "%s/link", folder);
+    snprintf(names[1], sizeof names[1], "%s/fds/2", folder);
+    const char *const all[] = {"/dev/stderr", "/dev/fd/2", "/proc/self/fd/2", "/proc/%d/fd/2", names[0], names[1]};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        folder_remove(NULL), folder_make(NULL);
+        memcpy(names[0], folder, strlen(folder)), memcpy(names[1], folder, strlen(folder));
+        assert_int_equal(symlink("second", in_folder("link")), 0); /* a link to a link */
+        assert_int_equal(symlink("/dev/stderr", in_folder("second")), 0);
+        assert_int_equal(symlink("/proc/self/fd", in_folder("fds")), 0);
+        assert_int_equal(child(log_and_write_more, "NAME", all[i]), 0);
+        read_file(in_folder("log"), text, sizeof text);
+        if (occurrences(text, "\n") != 4 || !strstr(text, "first\nmore\n") || !strstr(text, "second\nmost\n"))
+            fail_msg("%s: %s", all[i], text);
+    }
+}
+
+static void use_another_descriptor(void)
+{
+    char value[64], text[256];
+    const int fd = open(in_folder("mine"), O_RDWR | O_CREAT | O_TRUNC, 0600);
+    snprintf(value, sizeof value, "warn:/dev/fd/%d", fd);
+    setenv("FUSELN_LOG", value, 1);
+    pr_warn("one");
+    check(write(fd, "more\n", 5) == 5);
+    check(occurrences(read_file(in_folder("mine"), text, sizeof text), "one\nmore\n") == 1);
+    close(fd);
+    check(open(in_folder("data"), O_RDWR | O_CREAT, 0600) == fd);
+    pr_warn("two");
+    check(!*read_file(in_folder("data"), text, sizeof text));
+}
+
+static void a_named_descriptor_that_became_another_file_is_left_alone(void **state)
+{
+    (void)state;
+    assert_int_equal(child(use_another_descriptor, "RANK", "0"), 0);
+    assert_int_equal(occurrences(stderr_text, "two\n"), 1);
+}
+
+/* ---- files with one number on two file systems ---- */
+static void log_beside_a_twin(void)
+{
+    char log[300], twin[300], text[256];
+    struct stat a, b;
+    snprintf(log, sizeof log, "%s/a/log", folder);
+    snprintf(twin, sizeof twin, "%s/b/data", folder);
+    mkdir(in_folder("a"), 0700), mkdir(in_folder("b"), 0700);
+    if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL))
+        _exit(5); /* not allowed here */
+    check(!mount("none", in_folder("a"), "tmpfs", 0, NULL) && !mount("none", in_folder("b"), "tmpfs", 0, NULL));
+    pr_warn("one");
+    for (int fd = 3; fd < 64; fd++)
+        close(fd);
+    for (int fd = 3; fd < 64; fd++)
+        check(open(twin, O_RDWR | O_CREAT | O_APPEND, 0600) == fd);
+    check(!stat(log, &a) && !stat(twin, &b) && a.st_ino == b.st_ino && a.st_dev != b.st_dev);
+    pr_warn("two");
+    check(!*read_file(twin, text, sizeof text));
+    check(occurrences(read_file(log, text, sizeof text), "\n") == 2);
+}
+
+static void a_file_of_the_same_number_elsewhere_is_not_taken_for_the_log(void **state)
+{
+    char value[256];
+    struct fuseln_descriptor descriptor = {0};
+    (void)state;
+    snprintf(value, sizeof value, "warn:%s/a/log", folder);
+    const int status = child(log_beside_a_twin, "FUSELN_LOG", value);
+    assert_true(status == 0 || status == 5);
+    const int fd = open(in_folder("file"), O_RDWR | O_CREAT, 0600);
+    fuseln_descriptor_note(&descriptor, fd);
+    assert_int_equal(fuseln_descriptor_get(&descriptor), fd);
+    descriptor.device++;
+    assert_true(fuseln_descriptor_get(&descriptor) < 0);
+    fuseln_descriptor_drop(&descriptor);
+    assert_int_equal(close(fd), 0); /* it was not ours to close */
+}
+
+/* ---- readers that stall ---- */
+static void trace_one(void)
+{
+    bool is_new;
+    const struct fuseln_site_key key = {.target = &forward, .cols = 12};
+    fuseln_trace(&(struct fuseln_trace_event){.site = fuseln_site_get(&key, &is_new), .rows = 1, .kernel = "ours"});
+}
+
+static double now(void)
+{
+    struct timespec time;
+    syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static char piped[4 << 20];
+/* All that is in the pipe now. */
+static char *drain(int fd)
+{
+    size_t used = 0;
+    for (ssize_t part; (part = read(fd, piped + used, sizeof piped - 1 - used)) > 0;)
+        used += (size_t)part;
+    piped[used] = '\0';
+    return piped;
+}
+
+static void trace_to_a_stalled_reader(void)
+{
+    enum { LINES = 20000 };
+    const int fd = open(in_folder("fifo"), O_RDONLY | O_NONBLOCK);
+    alarm(20);
+    const double start = now();
+    for (int i = 0; i < LINES; i++)
+        trace_one();
+    check(now() - start < 5); /* 0.1 s; a wait for each lost line would be hours */
+    size_t there = occurrences(drain(fd), "\"rows\":1");
+    check(there > 1000 && there < LINES && !strstr(piped, "\"lost\""));
+    trace_one();
+    check(occurrences(drain(fd), "\n") == 2);
+    json_t *line = json_loads(piped, JSON_DISABLE_EOF_CHECK, NULL);
+    check(number(line, "lost") == (json_int_t)(LINES - there));
+    check(occurrences(piped, "\"rows\":1") == 1);
+}
+
+static void a_stalled_reader_of_the_trace_costs_lines_and_no_time(void **state)
+{
+    (void)state;
+    mkfifo(in_folder("fifo"), 0600);
+    assert_int_equal(child(trace_to_a_stalled_reader, "FUSELN_TRACE", in_folder("fifo")), 0);
+    assert_int_equal(occurrences(stderr_text, "nobody reads it"), 1);
+    assert_int_equal(occurrences(stderr_text, "\n"), 1);
+}
+
+static void trace_and_end(void)
+{
+    alarm(20);
+    open(in_folder("fifo"), O_RDONLY | O_NONBLOCK);
+    for (int i = 0; i < 20000; i++)
+        trace_one();
+}
+
+static void lines_that_nobody_read_until_the_end_are_told(void **state)
+{
+    (void)state;
+    mkfifo(in_folder("fifo"), 0600);
+    assert_int_equal(child(trace_and_end, "FUSELN_TRACE", in_folder("fifo")), 0);
+    assert_non_null(strstr(stderr_text, " lines were lost, nobody read them\n"));
+}
+
+static void log_to_a_stalled_reader(void)
+{
+    int ends[2];
+    alarm(20);
+    check(!pipe(ends) && fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0);
+    put_at_2(ends[1]); /* which would block whoever writes to it */
+    for (int i = 0; i < 10000; i++)
+        pr_debug("line %d", i);
+    const size_t there = occurrences(drain(ends[0]), "line ");
+    check(there > 100 && there < 10000);
+    pr_debug("line again");
+    drain(ends[0]);
+    check(strtoul(piped + strlen("fuseln: "), NULL, 10) == 10000 - there && strstr(piped, "lost here\nfuseln["));
+}
+
+static void a_stalled_reader_of_stderr_costs_lines_and_no_time(void **state)
+{
+    (void)state;
+    assert_int_equal(child(log_to_a_stalled_reader, "FUSELN_LOG", "debug"), 0);
+}
+
+/* ---- signals and cancellation ---- */
+static void log_with_a_pending_signal(void)
+{
+    int ends[2];
+    const bool broken_pipe = getenv("PIPE");
+    const int pending_number = broken_pipe ? SIGXFSZ : SIGPIPE;
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, pending_number);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    raise(pending_number);
+    if (broken_pipe) {
+        check(!pipe(ends) && !close(ends[0]));
+        put_at_2(ends[1]);
+    } else {
+        setrlimit(RLIMIT_FSIZE, &(struct rlimit){.rlim_cur = 4, .rlim_max = 4});
+        put_at_2(open(in_folder("limited"), O_WRONLY | O_CREAT | O_APPEND, 0600));
+    }
+    for (int i = 0; i < 3; i++)
+        pr_debug("which raises a signal");
+    sigpending(&set);
+    _exit(sigismember(&set, pending_number) ? 3 : 4);
+}
+
+static void only_a_signal_of_ours_is_taken_away(void **state)
+{
+    (void)state;
+    assert_int_equal(child(log_with_a_pending_signal, "FUSELN_LOG", "debug"), 3);
+    assert_int_equal(child(log_with_a_pending_signal, "FUSELN_LOG", "debug", "PIPE", "1"), 3);
+}
+
+static _Atomic int reached;
+static void *launch_cancelled(void *unused)
+{
+    pthread_cancel(pthread_self());
+    launch(&forward, 1024, 1, FUSELN_VERDICT_OK);
+    reached = 1;
+    trace_one();
+    reached = 2;
+    pr_debug("line");
+    reached = 3;
+    pthread_testcancel();
+    return unused;
+}
+
+static void cancel_a_launch(void)
+{
+    pthread_t thread;
+    void *ret;
+    pthread_create(&thread, NULL, launch_cancelled, NULL);
+    pthread_join(thread, &ret);
+    check(reached == 3 && ret == PTHREAD_CANCELED);
+    clock_ms = 5000;
+    launch(&forward, 1024, 1, FUSELN_VERDICT_OK); /* the writer's place is free */
+    json_t *report = load(in_folder("r.json"));
+    check(number(report, "totals.substituted") == 2);
+}
+
+static void a_cancelled_thread_leaves_no_launch_half_done(void **state)
+{
+    char log[256];
+    (void)state;
+    snprintf(log, sizeof log, "debug:%s/log", folder);
+    assert_int_equal(child(cancel_a_launch, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_TRACE", in_folder("trace"),
+                           "FUSELN_LOG", log),
+                     0);
+}
+
+static sigjmp_buf away;
+static void jump(int signal)
+{
+    (void)signal;
+    siglongjmp(away, 1);
+}
+
+static void jump_out_of_launches(void)
+{
+    static volatile int jumps;
+    signal(SIGALRM, jump);
+    if (sigsetjmp(away, 1))
+        jumps++;
+    while (jumps < 300) {
+        setitimer(ITIMER_REAL, &(struct itimerval){.it_value = {0, 200}}, NULL);
+        for (int i = 0; i < 3000; i++) {
+            clock_ms += 1000; /* each launch writes */
+            launch(&forward, 1024, 1, FUSELN_VERDICT_OK);
+            trace_one();
+        }
+    }
+    signal(SIGALRM, SIG_IGN);
+    clock_ms += 40000;
+    launch(&gradient, 7, 7, FUSELN_VERDICT_CAPTURE);
+    json_t *report = load(in_folder("r.json"));
+    check(number(report, "totals.reasons.capture") == 1);
+}
+
+static void a_jump_out_of_a_handler_leaves_the_report_alive(void **state)
+{
+    (void)state;
+    assert_int_equal(child(jump_out_of_launches, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_REPORT_EVERY", "1",
+                           "FUSELN_TRACE", "/dev/null"),
+                     0);
+    json_t *report = load(in_folder("r.json"));
+    assert_true(json_is_true(json_object_get(report, "final")));
+    json_decref(report);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        test(data_at_a_standard_number_stays_clean),
+        test(data_from_before_the_first_look_stays_clean_where_an_exec_would_close_it),
+        test(a_connection_at_a_standard_number_stays_clean),
+        test(a_stream_that_the_program_redirects_is_followed),
+        test(a_path_that_names_an_open_descriptor_means_it),
+        test(a_named_descriptor_that_became_another_file_is_left_alone),
+        test(a_file_of_the_same_number_elsewhere_is_not_taken_for_the_log),
+        test(a_stalled_reader_of_the_trace_costs_lines_and_no_time),
+        test(lines_that_nobody_read_until_the_end_are_told),
+        test(a_stalled_reader_of_stderr_costs_lines_and_no_time),
+        test(only_a_signal_of_ours_is_taken_away),
+        test(a_cancelled_thread_leaves_no_launch_half_done),
+        test(a_jump_out_of_a_handler_leaves_the_report_alive),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,508 @@
+/*
+ * Whose report it is: clocks that are wrong, processes that are alike, that exec, fork or clone, folders where others
+ * lay out names, systems that do not answer.
+ */
+#include "report_child.h"
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+
+/* NO_LOCKS: as on a network file system without them. */
+int flock(int fd, int operation)
+{
+    if (getenv("NO_LOCKS"))
+        return errno = ENOLCK, -1;
+    return (int)syscall(SYS_flock, fd, operation);
+}
+
+/* KILL: dies half-way through its report. */
+ssize_t write(int fd, const void *bytes, size_t size)
+{
+    if (getenv("KILL") && fd > 2) {
+        syscall(SYS_write, fd, bytes, size / 2);
+        raise(SIGKILL);
+    }
+    return syscall(SYS_write, fd, bytes, size);
+}
+
+/* ---- clocks ---- */
+static int gate[2], all_launched[2];
+
+/* Ranks overlap: none ends before each has launched. They take a report a second meanwhile. */
+static void run_as_rank(void)
+{
+    char byte;
+    check(read(gate[0], &byte, 1) == 1);
+    for (int i = 0; i < 3; i++) {
+        clock_ms += 1000;
+        launch_some();
+        usleep(1000);
+    }
+    close(all_launched[1]);
+    check(read(all_launched[0], &byte, 1) == 0);
+}
+
+/* How many reports there are afterwards. Each must have all its launches. */
+static void assert_ranks_keep_their_reports(size_t ranks, size_t others, const char *const *environment)
+{
+    pid_t pids[8];
+    assert_true(!pipe(gate) && !pipe(all_launched));
+    for (size_t i = 0; i < ranks; i++)
+        pids[i] = child_start(run_as_rank, environment);
+    close(all_launched[1]);
+    usleep(30000);
+    assert_int_equal(write(gate[1], "xxxxxxxx", ranks), ranks);
+    for (size_t i = 0; i < ranks; i++)
+        assert_int_equal(child_end(pids[i]), 0);
+    close(gate[0]), close(gate[1]), close(all_launched[0]);
+    struct found found = find_reports();
+    assert_int_equal(found.reports, ranks + others);
+    assert_int_equal(found.launches, ranks * 27 + others * 9);
+    assert_int_equal(found.strangers, 0);
+    assert_int_equal(occurrences(stderr_text, "another process wrote"), ranks - 1);
+    assert_int_equal(access(in_folder("r.json"), F_OK), 0);
+}
+
+static void ranks_keep_their_reports_by_any_clock(void **state)
+{
+    static const char *const clocks[][2] = {
+        {"SKEW", "60"}, {"SKEW", "-60"}, {"SHIFT", "86400"}, {"SHIFT", "-86400"}, {"RANK", "0"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof clocks / sizeof *clocks; i++)
+        for (int stale = 0; stale < 2; stale++) {
+            folder_remove(NULL), folder_make(NULL);
+            if (stale) {
+                assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json")), 0);
+                usleep(30000);
+            }
+            assert_ranks_keep_their_reports(4, 0,
+                                            (const char *const[]){"FUSELN_REPORT", in_folder("r.json"), clocks[i][0],
+                                                                  clocks[i][1], "SLOW", "1", NULL});
+        }
+}
+
+static void ranks_keep_their_reports_without_locks(void **state)
+{
+    (void)state;
+    assert_ranks_keep_their_reports(3, 0,
+                                    (const char *const[]){"FUSELN_REPORT", in_folder("r.json"), "NO_LOCKS", "1", NULL});
+}
+
+static void a_report_of_an_earlier_run_is_replaced_by_any_clock(void **state)
+{
+    static const char *const clocks[][2] = {{"SKEW", "60"}, {"SKEW", "-60"}, {"SHIFT", "-86400"}, {"SHIFT", "86400"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof clocks / sizeof *clocks; i++) {
+        for (int run = 0; run < 3; run++) {
+            assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json"), clocks[i][0], clocks[i][1]), 0);
+            assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.txt"), clocks[i][0], clocks[i][1]), 0);
+        }
+        assert_int_equal(find_reports().reports, 1);
+        assert_int_equal(find_reports().strangers, 1);
+        assert_string_equal(stderr_text, "");
+    }
+}
+
+/* Of an older fuseln, of another program, cut short, or huge: none has an id. */
+static void a_file_without_an_id_from_before_is_replaced(void **state)
+{
+    static const char *const texts[] = {"", "{\"schema\":1,\"process\":{\"pid\":1}}", "\nid ",
+                                        "{\"process\":{\"id\":\"ab",
+                                        "\nid 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff00112233"
+                                        "445566778899aabbccddeeff00112233445566778899aabbccddeeff0011223344556677"};
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        FILE *file = fopen(in_folder("r.json"), "w");
+        fputs(texts[i], file);
+        fclose(file);
+        if (i == 0)
+            assert_int_equal(truncate(in_folder("r.json"), 5l << 30), 0);
+        assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json")), 0);
+        assert_int_equal(find_reports().reports, 1);
+        assert_string_equal(stderr_text, "");
+    }
+}
+
+static void touch_between(void)
+{
+    launch_some();
+    for (int i = 0; i < 4; i++) { /* object stores settle a file's times after the rename */
+        utimensat(AT_FDCWD, in_folder("r.json"), (struct timespec[]){{.tv_sec = 2000000000}, {2000000000 + i, 0}}, 0);
+        clock_ms += 1000 << i;
+        launch_some();
+    }
+}
+
+static void a_file_whose_time_settles_later_stays_ours(void **state)
+{
+    (void)state;
+    assert_int_equal(child(touch_between, "FUSELN_REPORT", in_folder("r.json")), 0);
+    assert_int_equal(find_reports().reports, 1);
+    assert_string_equal(stderr_text, "");
+}
+
+/* ---- exec, clone, alike ---- */
+static void exec_again(void)
+{
+    execl("/proc/self/exe", "again", "--again", "4", NULL);
+}
+
+static void a_program_that_execs_itself_has_one_report(void **state)
+{
+    static const char *const names[] = {"r.json", "r.txt"};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(child(exec_again, "FUSELN_REPORT", in_folder(names[i])), 0);
+        assert_string_equal(stderr_text, "");
+    }
+    struct found found = find_reports();
+    assert_int_equal(found.reports, 1);
+    assert_int_equal(found.launches, 9);
+    assert_int_equal(found.strangers, 1);
+}
+
+static void clone_a_child(void)
+{
+    launch_some();
+    const pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+    if (pid == 0) { /* no handler of fork ran here */
+        clock_ms = 100000;
+        if (getenv("LAUNCH"))
+            launch_some();
+        exit(0);
+    }
+    waitpid(pid, NULL, 0);
+    json_t *report = load(in_folder("r.json"));
+    check(number(report, "process.pid") == getpid() && json_is_false(json_object_get(report, "final")));
+    launch_some();
+}
+
+static void a_cloned_child_leaves_its_parents_report_alone(void **state)
+{
+    (void)state;
+    assert_int_equal(child(clone_a_child, "FUSELN_REPORT", in_folder("r.json")), 0);
+    assert_int_equal(child(clone_a_child, "FUSELN_REPORT", in_folder("r.json"), "LAUNCH", "1"), 0);
+    struct found found = find_reports();
+    assert_int_equal(found.reports, 1);
+    assert_int_equal(found.launches, 18);
+    assert_string_equal(stderr_text, "");
+}
+
+static void outlive_the_parent(void)
+{
+    launch_some();
+    if (fork() == 0) {
+        close(2);
+        while (getppid() != 1 && access(in_folder("go"), F_OK))
+            usleep(1000);
+        while (access(in_folder("go"), F_OK))
+            usleep(1000);
+        if (getenv("LAUNCH"))
+            launch_some();
+        exit(0);
+    }
+}
+
+static void a_forked_child_that_outlives_its_parent_holds_nothing_up(void **state)
+{
+    (void)state;
+    assert_int_equal(child(outlive_the_parent, "FUSELN_REPORT", in_folder("r.json")), 0);
+    assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json")), 0); /* an earlier run's: replaced */
+    assert_string_equal(stderr_text, "");
+    assert_int_equal(find_reports().reports, 1);
+    assert_int_equal(close(open(in_folder("go"), O_CREAT, 0600)), 0);
+}
+
+/* The parent's last report is not one of an earlier run, for the child. */
+static void a_child_that_launches_after_its_parent_has_ended_does_not_replace_it(void **state)
+{
+    (void)state;
+    assert_int_equal(child(outlive_the_parent, "FUSELN_REPORT", in_folder("r.json"), "LAUNCH", "1"), 0);
+    close(open(in_folder("go"), O_CREAT, 0600));
+    for (int i = 0; i < 500 && find_reports().reports < 2; i++)
+        usleep(10000);
+    unlink(in_folder("go"));
+    assert_int_equal(find_reports().reports, 2);
+    json_t *report = load(in_folder("r.json"));
+    assert_int_equal(check_sums(report), 9);
+    assert_true(json_is_true(json_object_get(report, "final")));
+    json_decref(report);
+}
+
+/* As in two containers with one host name: each process is number 1. */
+static void run_as_number_1(void)
+{
+    if (unshare(CLONE_NEWPID))
+        _exit(5); /* not allowed here */
+    const pid_t pid = fork();
+    if (pid == 0) {
+        check(getpid() == 1);
+        run_as_rank();
+        exit(0);
+    }
+    close(all_launched[1]);
+    int status = -1;
+    waitpid(pid, &status, 0);
+    _exit(status ? 9 : 0);
+}
+
+static void processes_of_one_number_keep_their_reports(void **state)
+{
+    pid_t pids[3];
+    (void)state;
+    for (int round = 0; round < 10; round++) {
+        folder_remove(NULL), folder_make(NULL);
+        assert_true(!pipe(gate) && !pipe(all_launched));
+        for (int i = 0; i < 3; i++)
+            pids[i] = child_start(run_as_number_1,
+                                  (const char *const[]){"FUSELN_REPORT", in_folder("r.json"), "SLOW", "1", NULL});
+        close(all_launched[1]);
+        assert_int_equal(write(gate[1], "xxx", 3), 3);
+        bool allowed = true;
+        for (int i = 0; i < 3; i++) {
+            const int status = child_end(pids[i]);
+            allowed &= status != 5;
+            assert_true(status == 0 || status == 5);
+        }
+        close(gate[0]), close(gate[1]), close(all_launched[0]);
+        if (!allowed)
+            return;
+        struct found found = find_reports();
+        assert_int_equal(found.reports, 3);
+        assert_int_equal(found.launches, 3 * 27);
+        assert_int_equal(found.strangers, 0);
+    }
+}
+
+static void run_without_proc(void)
+{
+    char pid[32];
+    if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL))
+        _exit(5);
+    check(!mount("none", "/proc", "tmpfs", 0, NULL));
+    launch_some();
+    snprintf(pid, sizeof pid, "%d", (int)getpid());
+    for (int i = 0; i < 2; i++) {
+        if (fork() == 0) {
+            launch_some();
+            exit(0);
+        }
+        wait(NULL);
+    }
+    launch_some();
+}
+
+static void reports_survive_without_proc(void **state)
+{
+    (void)state;
+    const int status = child(run_without_proc, "FUSELN_REPORT", in_folder("r.json"));
+    if (status == 5)
+        return;
+    assert_int_equal(status, 0);
+    struct found found = find_reports();
+    assert_int_equal(found.reports, 3);
+    assert_int_equal(found.launches, 9 + 9 + 18);
+    assert_int_equal(found.strangers, 0);
+    assert_int_equal(child(run_without_proc, "FUSELN_REPORT", in_folder("r.json")), 0);
+    json_t *report = load(in_folder("r.json")),
+           *command = json_object_get(json_object_get(report, "process"), "command");
+    assert_int_equal(json_array_size(command), 1); /* the short name of the program */
+    json_decref(report);
+}
+
+/* ---- folders, files, systems ---- */
+static void a_process_killed_while_it_writes_leaves_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json"), "KILL", "1"), 256 + SIGKILL);
+    assert_int_equal(find_reports().strangers, 0);
+    assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json")), 0);
+    assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json"), "KILL", "1"), 256 + SIGKILL);
+    assert_int_equal(find_reports().strangers, 0);
+    assert_int_equal(find_reports().reports, 1); /* the one before is whole */
+}
+
+static void launch_with_open_mask(void)
+{
+    umask(022);
+    launch_some();
+}
+
+static void launch_with_strict_mask(void)
+{
+    umask(0277);
+    launch_some();
+}
+
+static void a_report_is_its_owners_alone(void **state)
+{
+    static const char *const names[] = {"r.json", "r.txt"};
+    struct stat info;
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(child(launch_with_open_mask, "FUSELN_REPORT", in_folder(names[i])), 0);
+        assert_true(!stat(in_folder(names[i]), &info) && (info.st_mode & 07777) == 0600);
+        assert_int_equal(child(launch_with_strict_mask, "FUSELN_REPORT", in_folder(names[i])), 0);
+        assert_true(!stat(in_folder(names[i]), &info) && (info.st_mode & 07777) == 0400);
+    }
+}
+
+static const char *lay_out(const char *name)
+{
+    static char path[300];
+    snprintf(path, sizeof path, "%s/open/%s", folder, name);
+    return path;
+}
+
+/* A folder like /tmp, in which somebody else made a link and a FIFO; a folder of ours, in which nobody did. */
+static void what_others_laid_out_is_not_followed(void **state)
+{
+    char text[4096];
+    struct stat info;
+    (void)state;
+    if (geteuid() != 0)
+        return; /* nobody else's name can be had */
+    assert_true(!mkdir(in_folder("open"), 0700) && !chmod(in_folder("open"), 01777));
+    for (int dangling = 0; dangling < 2; dangling++) {
+        if (!dangling)
+            fclose(fopen(in_folder("victim.json"), "w"));
+        assert_true(!symlink("../victim.json", lay_out("r.json")) && !lchown(lay_out("r.json"), 65534, 65534));
+        assert_int_equal(child(launch_some, "FUSELN_REPORT", lay_out("r.json")), 0);
+        assert_string_equal(read_file(in_folder("victim.json"), text, sizeof text), "");
+        assert_true(!lstat(lay_out("r.json"), &info) && S_ISREG(info.st_mode));
+        unlink(lay_out("r.json")), unlink(in_folder("victim.json"));
+    }
+    assert_true(!mkfifo(lay_out("fifo"), 0666) && !chown(lay_out("fifo"), 65534, 65534));
+    const int reader = open(lay_out("fifo"), O_RDONLY | O_NONBLOCK);
+    assert_int_equal(child(launch_some, "FUSELN_REPORT", lay_out("fifo")), 0);
+    assert_int_equal(read(reader, text, sizeof text), 0);
+    assert_non_null(strstr(stderr_text, "Permission denied"));
+    assert_true(!lchown(lay_out("fifo"), 0, 0)); /* ours now */
+    assert_int_equal(child(launch_some, "FUSELN_REPORT", lay_out("fifo")), 0);
+    close(reader);
+}
+
+static void a_link_of_ours_is_followed_also_where_it_dangles(void **state)
+{
+    struct stat info;
+    (void)state;
+    assert_int_equal(mkdir(in_folder("runs"), 0700), 0);
+    assert_int_equal(symlink("runs/latest.json", in_folder("r.json")), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json")), 0);
+        assert_string_equal(stderr_text, "");
+        assert_true(!lstat(in_folder("r.json"), &info) && S_ISLNK(info.st_mode));
+        assert_true(!lstat(in_folder("runs/latest.json"), &info) && S_ISREG(info.st_mode) && info.st_size > 0);
+    }
+}
+
+/* NUMBER: this system call answers EPERM, as old seccomp profiles do. */
+static void launch_where_a_call_is_refused(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)atoi(getenv("NUMBER")), 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
+    check(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) && !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
+    launch_some();
+}
+
+static void what_the_system_does_not_tell_is_not_taken_for_nothing(void **state)
+{
+    static const int numbers[] = {SYS_statx, SYS_newfstatat, SYS_flock, SYS_getrandom, SYS_linkat, SYS_renameat2};
+    char number[16];
+    struct stat info;
+    (void)state;
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        folder_remove(NULL), folder_make(NULL);
+        mkfifo(in_folder("fifo"), 0600);
+        snprintf(number, sizeof number, "%d", numbers[i]);
+        assert_int_equal(child(launch_where_a_call_is_refused, "FUSELN_REPORT", in_folder("fifo"), "NUMBER", number),
+                         0);
+        assert_true(!lstat(in_folder("fifo"), &info) && S_ISFIFO(info.st_mode));
+        const bool told = numbers[i] != SYS_newfstatat; /* without that, nor is it known what stderr is */
+        assert_int_equal(occurrences(stderr_text, "3 replaced"), told); /* nobody reads the FIFO */
+        assert_int_equal(child(launch_where_a_call_is_refused, "FUSELN_REPORT", in_folder("r.json"), "NUMBER", number),
+                         0);
+        assert_int_equal(find_reports().reports, told);
+        assert_int_equal(find_reports().strangers, 1);
+    }
+}
+
+/* ---- the words of a program that set its title ---- */
+static void exec_with_a_title(void)
+{
+    char *words[364] = {"title", "--title", getenv("TITLE")};
+    for (int i = 3; i < 363; i++)
+        words[i] = "word";
+    execv("/proc/self/exe", words);
+}
+
+static void a_process_title_is_one_word(void **state)
+{
+    static const char *const titles[][2] = {
+        {"ray::train", "ray::train"}, {"", "test_report_owner"}, {"worker: 3 of 4", "worker: 3 of 4"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof titles / sizeof *titles; i++) {
+        assert_int_equal(child(exec_with_a_title, "FUSELN_REPORT", in_folder("r.json"), "TITLE", titles[i][0]), 0);
+        json_t *report = load(in_folder("r.json")),
+               *command = json_object_get(json_object_get(report, "process"), "command");
+        assert_int_equal(json_array_size(command), 1);
+        assert_string_equal(json_string_value(json_array_get(command, 0)), titles[i][1]);
+        json_decref(report);
+    }
+}
+
+static int launch_with_title(int argc, char **argv)
+{
+    char title[64];
+    snprintf(title, sizeof title, "%s", argv[2]);
+    memset(argv[0], 0, (size_t)(argv[argc - 1] + strlen(argv[argc - 1]) - argv[0]));
+    strcpy(argv[0], title);
+    launch_some();
+    return 0;
+}
+
+static int launch_and_exec(char **argv)
+{
+    char left[2] = {(char)(argv[2][0] - 1), '\0'};
+    launch_some();
+    if (*left > '0')
+        execl("/proc/self/exe", "again", "--again", left, NULL);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        test(ranks_keep_their_reports_by_any_clock),
+        test(ranks_keep_their_reports_without_locks),
+        test(a_report_of_an_earlier_run_is_replaced_by_any_clock),
+        test(a_file_without_an_id_from_before_is_replaced),
+        test(a_file_whose_time_settles_later_stays_ours),
+        test(a_program_that_execs_itself_has_one_report),
+        test(a_cloned_child_leaves_its_parents_report_alone),
+        test(a_forked_child_that_outlives_its_parent_holds_nothing_up),
+        test(a_child_that_launches_after_its_parent_has_ended_does_not_replace_it),
+        test(processes_of_one_number_keep_their_reports),
+        test(reports_survive_without_proc),
+        test(a_process_killed_while_it_writes_leaves_nothing),
+        test(a_report_is_its_owners_alone),
+        test(what_others_laid_out_is_not_followed),
+        test(a_link_of_ours_is_followed_also_where_it_dangles),
+        test(what_the_system_does_not_tell_is_not_taken_for_nothing),
+        test(a_process_title_is_one_word),
+    };
+    if (argc > 2 && !strcmp(argv[1], "--title"))
+        return launch_with_title(argc, argv);
+    if (argc > 2 && !strcmp(argv[1], "--again"))
+        return launch_and_exec(argv);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
