@@ -110,7 +110,7 @@ int fuseln_stream_get(int number)
     return is_as_noted(&streams[number], number) || is_stream_by_kind(number, &info) ? number : -EBADF;
 }
 
-enum { NAME_MAX_BYTES = 512 }; /* no longer name stands for a descriptor */
+enum { NAME_BYTES = 256 }; /* no longer name stands for a descriptor */
 
 static bool is_descriptor_folder(const char *path)
 {
@@ -127,24 +127,25 @@ static bool is_descriptor_folder(const char *path)
 }
 
 /* The number that this very name says, without following it. */
-static int number_of(const char *path)
+static int number_of(char *path)
 {
     static const char *const names[] = {"/dev/stdin", "/dev/stdout", "/dev/stderr"};
-    char folder[NAME_MAX_BYTES];
     for (int number = 0; number < 3; number++)
         if (!strcmp(path, names[number]))
             return number;
-    const char *slash = strrchr(path, '/');
+    char *slash = strrchr(path, '/');
     const size_t digits = slash ? strspn(slash + 1, "0123456789") : 0;
     if (digits == 0 || digits > 9 || slash[1 + digits])
         return -1;
-    snprintf(folder, sizeof folder, "%.*s", (int)(slash - path), path);
-    return is_descriptor_folder(folder) ? atoi(slash + 1) : -1;
+    *slash = '\0';
+    const bool named = is_descriptor_folder(path);
+    *slash = '/';
+    return named ? atoi(slash + 1) : -1;
 }
 
 int fuseln_file_number(const char *path)
 {
-    char at[NAME_MAX_BYTES], target[NAME_MAX_BYTES];
+    char at[NAME_BYTES], target[NAME_BYTES];
     if (strlen(path) >= sizeof at)
         return -1;
     strcpy(at, path);

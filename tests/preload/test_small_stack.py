@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""The first launches of a process by a thread on the smallest stack (PTHREAD_STACK_MIN, 16 KB): they live, also where
+report, trace and log cannot be written, and all of ours together takes at most 8 KB of it. Then files as a shell hands
+them to a program: what stands in them stays."""
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+from test_hooks import BUILD, HERE, gcc
+
+SETTINGS = {
+    "nothing asked for": {},
+    "all asked for": {"FUSELN_REPORT": "r.json", "FUSELN_TRACE": "trace", "FUSELN_LOG": "debug:log"},
+    "nothing can be written": {
+        "FUSELN_REPORT": "missing/r.json", "FUSELN_TRACE": "missing/trace", "FUSELN_LOG": "debug:missing/log",
+    },
+    "long paths": {
+        "FUSELN_REPORT": "%q{LONG}/r.json", "FUSELN_TRACE": "%q{LONG}/trace", "FUSELN_LOG": "debug:%q{LONG}/log",
+    },
+    "streams": {"FUSELN_REPORT": "/dev/stdout", "FUSELN_TRACE": "/proc/self/fd/2", "FUSELN_LOG": "debug:/dev/stderr"},
+    "values that are wrong": {"FUSELN_MODE": "wrong" * 30, "FUSELN_REPORT": "%z", "FUSELN_SKIP": "wrong " * 100},
+}  # fmt: skip
+
+
+class SmallStack(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.dir = pathlib.Path(cls.folder.name)
+        cls.program = cls.dir / "small_stack"
+        libraries = f"-L{BUILD}/tests/budgets", "-Wl,--no-as-needed", "-l:libcudart.so.13", "-l:libcuda.so.1"
+        gcc(HERE / "small_stack.c", *libraries, "-lpthread", "-o", cls.program)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def environment(self, settings, preload=True):
+        env = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")}
+        env |= {"LD_LIBRARY_PATH": f"{BUILD}/tests/budgets", "FUSELN_CHECK": "0", "LONG": "x" * 3500} | settings
+        return env | ({"LD_PRELOAD": f"{BUILD}/libfuseln.so"} if preload else {})
+
+    def run_in(self, folder, settings, *arguments, preload=True):
+        done = subprocess.run([self.program, *arguments], env=self.environment(settings, preload), cwd=folder,
+                              capture_output=True, text=True, timeout=60)  # fmt: skip
+        self.assertEqual(done.returncode, 0, (settings, done.stderr))
+        return done.stdout
+
+    def test_launches_live_and_take_little(self):
+        for name, settings in SETTINGS.items():
+            with self.subTest(name), tempfile.TemporaryDirectory() as folder:
+                self.run_in(folder, settings)
+                self.assertTrue(name != "all asked for" or len(os.listdir(folder)) == 3)
+                used = int(self.run_in(folder, settings, "painted").splitlines()[-1])
+                self.assertLessEqual(used, 8192)
+                self.assertGreater(used, 1000)
+
+    def test_a_shells_file_keeps_every_line(self):
+        streams = {"FUSELN_REPORT": "/dev/stderr", "FUSELN_TRACE": "/dev/stderr", "FUSELN_LOG": "info:/dev/stderr"}
+        with tempfile.TemporaryDirectory() as folder:
+            command = f"(echo before; {self.program}; echo more; {self.program}; echo most) >log 2>&1"
+            subprocess.run(["bash", "-c", command], env=self.environment(streams), cwd=folder, check=True, timeout=60)
+            lines = pathlib.Path(folder, "log").read_text().splitlines()
+        self.assertEqual([line for line in lines if line in ("before", "more", "most")], ["before", "more", "most"])
+        self.assertEqual(sum(line.startswith('{"time"') for line in lines), 6)
+        self.assertEqual(sum("kernel launches" in line for line in lines), 2)
+        self.assertEqual(sum("sees the first kernel launch" in line for line in lines), 2)
+
+    def test_two_runs_in_one_file_and_one_report(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for _ in range(3):
+                self.run_in(folder, SETTINGS["all asked for"])
+            self.assertEqual(sorted(os.listdir(folder)), ["log", "r.json", "trace"])
+            report = json.loads(pathlib.Path(folder, "r.json").read_text())
+            self.assertEqual(report["totals"]["substituted"], 3)
+            self.assertRegex(report["process"]["id"], r"^[0-9a-f]{32}\.[0-9a-f-]+-\d+-\d+$")
+            self.assertEqual(len(pathlib.Path(folder, "trace").read_text().splitlines()), 9)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
