@@ -9,7 +9,7 @@
 #include "dlsym.h"
 #include "launch.h"
 #include "library.h"
-#include "log.h"
+#include "lifecycle.h"
 #include "pairing.h"
 #include "pipeline.h"
 #include "record.h"
@@ -43,6 +43,9 @@ static void register_function(void **fatbin, const char *host_function, const ch
         target.library = fuseln_library_of(host_function, fuseln_targets_known_build);
         if (target.library)
             fuseln_registry_add(host_function, fatbin, &target);
+        else
+            fuseln_registry_leave_out();
+        fuseln_lifecycle_left_out();
     }
     errno = saved_errno;
 }

@@ -11,6 +11,7 @@
 #include "config.h"
 #include "launch.h"
 #include "library.h"
+#include "lifecycle.h"
 #include "notice_names.h"
 #include "pairing.h"
 #include "pipeline.h"
@@ -227,14 +228,17 @@ static inline __attribute__((always_inline)) int launch_cooperative(cooperative_
 
 /* ---- which handle is which kernel ---- */
 
-/* Modules that belong to a CUlibrary, and are unloaded with it. Where the table is full a module stands for itself. */
+/* Modules that belong to a CUlibrary, and are unloaded with it. Where the table is full a module stands for itself, and
+ * is forgotten when there is no room (registry.h). */
 static struct {
     _Atomic(void *) module, library;
-} library_modules[64];
+} library_modules[1024];
+static atomic_size_t library_module_count; /* places ever taken */
 
 static void *owner_of(void *module)
 {
-    for (size_t i = 0; i < sizeof library_modules / sizeof library_modules[0]; i++) {
+    const size_t count = atomic_load(&library_module_count);
+    for (size_t i = 0; i < count; i++) {
         void *library = atomic_load(&library_modules[i].library);
         if (library && atomic_load(&library_modules[i].module) == module)
             return library;
@@ -251,6 +255,8 @@ static void add_module(void *module, void *library)
         if (!atomic_compare_exchange_strong(&library_modules[i].module, &none, module))
             continue;
         atomic_store(&library_modules[i].library, library);
+        for (size_t count = atomic_load(&library_module_count); count <= i;)
+            atomic_compare_exchange_weak(&library_module_count, &count, i + 1);
         return;
     }
 }
@@ -259,7 +265,8 @@ static void add_module(void *module, void *library)
 static void forget_owner(void *owner)
 {
     fuseln_registry_forget(owner);
-    for (size_t i = 0; i < sizeof library_modules / sizeof library_modules[0]; i++) {
+    const size_t count = atomic_load(&library_module_count);
+    for (size_t i = 0; i < count; i++) {
         if (atomic_load(&library_modules[i].library) != owner)
             continue;
         atomic_store(&library_modules[i].library, NULL);
@@ -270,7 +277,7 @@ static void forget_owner(void *owner)
 /* Libraries with a CUDA runtime inside: it asks for the driver's private tables, as nobody else does. */
 static struct {
     _Atomic uintptr_t begin, end;
-} runtimes[32];
+} runtimes[256];
 
 static bool has_runtime(const void *address)
 {
@@ -305,11 +312,15 @@ static void learn(const void *handle, void *owner, const char *name, const void 
         fuseln_library_forget(caller); /* no registration tells us when it was unloaded */
         target.library = fuseln_library_of(caller, fuseln_targets_known_build);
         known = target.library != NULL;
+        if (!known)
+            fuseln_registry_leave_out();
         target.runtime = fuseln_real_is_runtime(caller) ? FUSELN_RUNTIME_SHARED
                          : has_runtime(caller)          ? FUSELN_RUNTIME_STATIC
                                                         : FUSELN_RUNTIME_NONE;
     }
     fuseln_registry_learn(handle, owner, known ? &target : NULL);
+    if (name && fuseln_registry_left_out())
+        fuseln_lifecycle_left_out();
     errno = saved_errno;
 }
 

@@ -5,6 +5,7 @@
 #include "library.h"
 
 #include "lifecycle.h"
+#include "shield.h"
 
 #include <errno.h>
 #include <link.h>
@@ -13,7 +14,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { LIBRARIES_MAX = 64, BUILD_ID_BYTES_MAX = 20, PAUSE_NS = 50000, PAUSES_MAX = 2000 };
+enum { LIBRARIES_MAX = 1024, BUILD_ID_BYTES_MAX = 20, PAUSE_NS = 50000, PAUSES_MAX = 2000 };
 
 struct entry {
     struct fuseln_library library;
@@ -175,6 +176,8 @@ const struct fuseln_library *fuseln_library_of(const void *address, bool (*is_kn
         return NULL;
     search.library.known = search.library.build_id[0] && is_known(search.library.build_id);
 
+    struct fuseln_shield before;
+    fuseln_shield_raise(&before);
     pthread_mutex_lock(&lock);
     struct entry *entry = entry_of(&search.library);
     if (entry) {
@@ -182,6 +185,7 @@ const struct fuseln_library *fuseln_library_of(const void *address, bool (*is_kn
         atomic_store(&entry->end, search.end);
     }
     pthread_mutex_unlock(&lock);
+    fuseln_shield_lower(&before);
     return entry ? &entry->library : NULL;
 }
 

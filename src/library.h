@@ -8,7 +8,7 @@
 #include "registry.h"
 
 /*
- * The library that holds this address, or NULL where none does or the table (64) is full. is_known tells whether a
+ * The library that holds this address, or NULL where none does or the table (1,024) is full. is_known tells whether a
  * build-id (hex) is one that was tested; asked once per library. Thread-safe; walks the loader's list without a lock
  * of ours, only for an address outside of the libraries already seen.
  */

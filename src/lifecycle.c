@@ -56,13 +56,24 @@ void fuseln_lifecycle_handle_fork(void)
     errno = saved;
 }
 
+static _Atomic bool launched;
+
+void fuseln_lifecycle_left_out(void)
+{
+    if (atomic_load(&launched) && fuseln_registry_left_out() > 0)
+        pr_warn("this process registered more layer-norm kernels than fuseln has room for; some stay with their "
+                "originals");
+}
+
 void fuseln_lifecycle_first_launch(void)
 {
     char executable[256];
     int saved = errno;
     if (fuseln_config_get()->mode == FUSELN_MODE_OFF)
         return;
+    atomic_store(&launched, true);
     fuseln_config_warn();
+    fuseln_lifecycle_left_out();
     fuseln_report_arm();
     if (fuseln_log_enabled(FUSELN_LOG_INFO)) {
         fuseln_path_executable(executable, sizeof executable);

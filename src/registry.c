@@ -1,9 +1,12 @@
 /*
  * See registry.h. Open addressing with linear probing over a table that stays far from full: one PyTorch registers
  * 24 to 184 host functions that we know, and each adds at most one kernel handle. A slot's target is written before
- * its address is published; a forgotten slot keeps a mark, so that probing goes on past it.
+ * its address is published; a forgotten slot keeps a mark, so that probing goes on past it, while one behind it is
+ * taken. Owners may die unseen (a module with its context), so where there is no room the oldest owner makes some.
  */
 #include "registry.h"
+
+#include "shield.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -11,7 +14,7 @@
 #include <string.h>
 
 enum { SLOTS = 1 << FUSELN_SLOT_BITS, SLOTS_USED_MAX = SLOTS / 2 };
-enum { TARGETS_MAX = 1024, SYMBOL_BYTES = 256 * 1024, FATBINS_MAX = 64 };
+enum { TARGETS_MAX = 4096, SYMBOL_BYTES = 1 << 20, OWNERS_MAX = 1024 };
 
 #define FORGOTTEN ((const void *)1)
 
@@ -21,9 +24,25 @@ static struct fuseln_target targets[TARGETS_MAX];
 static atomic_size_t target_count;
 static char symbols[SYMBOL_BYTES];
 static size_t symbol_bytes;
-/* The few fat binaries that hold a kernel we know: unregistering each of the others (476 in PyTorch) costs nothing. */
-static const void *_Atomic fatbins[FATBINS_MAX];
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+/* The few fat binaries, modules and libraries that hold a kernel we know: unregistering each of the others (476 fat
+ * binaries in PyTorch) costs nothing. */
+static const void *_Atomic owners[OWNERS_MAX];
+static atomic_size_t owner_count; /* places ever taken */
+static size_t oldest;             /* the next that makes room */
+static atomic_uint left_out;
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static void lock(struct fuseln_shield *ret_before)
+{
+    fuseln_shield_raise(ret_before);
+    pthread_mutex_lock(&mutex);
+}
+
+static void unlock(const struct fuseln_shield *before)
+{
+    pthread_mutex_unlock(&mutex);
+    fuseln_shield_lower(before);
+}
 
 static struct fuseln_slot *find_slot(const void *address)
 {
@@ -86,34 +105,94 @@ static const struct fuseln_target *keep(const struct fuseln_target *target)
     return &targets[count];
 }
 
-/* Index of a fat binary in fatbins, FATBINS_MAX if it is not there. fatbin NULL finds a free place. */
-static size_t find_fatbin(const void *fatbin)
+/* Under the lock. The marks at the end of a run of slots are not needed: nobody probes past them to anything. */
+static void drop(size_t i)
 {
-    size_t i = 0;
-
-    while (i < FATBINS_MAX && atomic_load_explicit(&fatbins[i], memory_order_relaxed) != fatbin)
-        i++;
-    return i;
+    atomic_store_explicit(&fuseln_slots[i].target, NULL, memory_order_relaxed);
+    atomic_store_explicit(&fuseln_slots[i].fatbin, NULL, memory_order_relaxed);
+    atomic_store_explicit(&fuseln_slots[i].address, FORGOTTEN, memory_order_release);
+    if (atomic_load_explicit(&fuseln_slots[(i + 1) % SLOTS].address, memory_order_relaxed))
+        return;
+    for (; atomic_load_explicit(&fuseln_slots[i].address, memory_order_relaxed) == FORGOTTEN;
+         i = (i + SLOTS - 1) % SLOTS) {
+        atomic_store_explicit(&fuseln_slots[i].address, NULL, memory_order_release);
+        slots_used--;
+    }
 }
 
-/* Under the lock. False when the list is full. */
-static bool keep_fatbin(const void *fatbin)
+static size_t find_owner(const void *owner)
 {
-    if (find_fatbin(fatbin) < FATBINS_MAX)
-        return true;
-    size_t i = find_fatbin(NULL);
-    if (i == FATBINS_MAX)
-        return false;
-    atomic_store_explicit(&fatbins[i], fatbin, memory_order_relaxed);
-    return true;
+    const size_t count = atomic_load_explicit(&owner_count, memory_order_acquire);
+    size_t i = 0;
+
+    while (i < count && atomic_load_explicit(&owners[i], memory_order_relaxed) != owner)
+        i++;
+    return i < count ? i : OWNERS_MAX;
+}
+
+/* Under the lock. */
+static void forget(size_t i)
+{
+    const void *owner = atomic_load_explicit(&owners[i], memory_order_relaxed);
+
+    for (size_t slot = 0; slot < SLOTS; slot++)
+        if (owner && atomic_load_explicit(&fuseln_slots[slot].fatbin, memory_order_relaxed) == owner)
+            drop(slot);
+    atomic_store_explicit(&owners[i], NULL, memory_order_relaxed);
+}
+
+static void forget_oldest(void)
+{
+    forget(oldest);
+    oldest = (oldest + 1) % OWNERS_MAX;
+    atomic_fetch_add(&left_out, 1);
+}
+
+/* Under the lock. A place that is free, or made so. */
+static void keep_owner(const void *owner)
+{
+    if (find_owner(owner) < OWNERS_MAX)
+        return;
+    size_t i = find_owner(NULL), count = atomic_load_explicit(&owner_count, memory_order_relaxed);
+    if (i == OWNERS_MAX && count < OWNERS_MAX) {
+        i = count;
+        atomic_store_explicit(&owner_count, count + 1, memory_order_release);
+    } else if (i == OWNERS_MAX) {
+        i = oldest;
+        forget_oldest();
+    }
+    atomic_store_explicit(&owners[i], owner, memory_order_relaxed);
+}
+
+/* Under the lock. */
+static int put_somehow(const void *address, const void *owner, const struct fuseln_target *target)
+{
+    int rc = put(address, owner, target);
+    for (size_t tries = atomic_load(&owner_count); rc == -ENOMEM && tries > 0; tries--) {
+        if (atomic_load_explicit(&owners[oldest], memory_order_relaxed) == owner) {
+            oldest = (oldest + 1) % OWNERS_MAX;
+            continue;
+        }
+        forget_oldest();
+        rc = put(address, owner, target);
+    }
+    return rc;
 }
 
 int fuseln_registry_add(const void *host_function, const void *fatbin, const struct fuseln_target *target)
 {
-    pthread_mutex_lock(&lock);
+    struct fuseln_shield before;
+    int rc = -ENOMEM;
+
+    lock(&before);
     const struct fuseln_target *kept = keep(target);
-    int rc = kept && keep_fatbin(fatbin) ? put(host_function, fatbin, kept) : -ENOMEM;
-    pthread_mutex_unlock(&lock);
+    if (kept) {
+        keep_owner(fatbin);
+        rc = put_somehow(host_function, fatbin, kept);
+    }
+    unlock(&before);
+    if (rc)
+        fuseln_registry_leave_out();
     return rc;
 }
 
@@ -121,51 +200,55 @@ void fuseln_registry_alias(const void *handle, const void *host_function)
 {
     const struct fuseln_target *target = fuseln_registry_find(host_function);
     struct fuseln_slot *slot = handle && target ? find_slot(host_function) : NULL;
+    struct fuseln_shield before;
 
     if (!slot || fuseln_registry_find(handle) == target)
         return;
-    pthread_mutex_lock(&lock);
-    put(handle, atomic_load(&slot->fatbin), atomic_load(&slot->target));
-    pthread_mutex_unlock(&lock);
-}
-
-/* Under the lock. */
-static void drop(struct fuseln_slot *slot)
-{
-    atomic_store_explicit(&slot->target, NULL, memory_order_relaxed);
-    atomic_store_explicit(&slot->fatbin, NULL, memory_order_relaxed);
-    atomic_store_explicit(&slot->address, FORGOTTEN, memory_order_release);
+    lock(&before);
+    const int rc = put_somehow(handle, atomic_load(&slot->fatbin), atomic_load(&slot->target));
+    unlock(&before);
+    if (rc)
+        fuseln_registry_leave_out();
 }
 
 void fuseln_registry_learn(const void *handle, const void *owner, const struct fuseln_target *target)
 {
     const struct fuseln_target *known = fuseln_registry_find(handle);
+    struct fuseln_shield before;
 
     if (target && !(known && strcmp(known->symbol, target->symbol) == 0))
         fuseln_registry_add(handle, owner, target);
     if (target || !known)
         return;
-    pthread_mutex_lock(&lock);
+    lock(&before);
     struct fuseln_slot *slot = find_slot(handle);
     if (slot)
-        drop(slot);
-    pthread_mutex_unlock(&lock);
+        drop((size_t)(slot - fuseln_slots));
+    unlock(&before);
 }
 
 bool fuseln_registry_forget(const void *fatbin)
 {
-    if (!fatbin || find_fatbin(fatbin) == FATBINS_MAX)
+    struct fuseln_shield before;
+
+    if (!fatbin || find_owner(fatbin) == OWNERS_MAX)
         return false;
-    pthread_mutex_lock(&lock);
-    for (size_t i = 0; i < SLOTS; i++) {
-        if (atomic_load_explicit(&fuseln_slots[i].fatbin, memory_order_relaxed) == fatbin)
-            drop(&fuseln_slots[i]);
-    }
-    size_t i = find_fatbin(fatbin);
-    if (i < FATBINS_MAX)
-        atomic_store_explicit(&fatbins[i], NULL, memory_order_relaxed);
-    pthread_mutex_unlock(&lock);
+    lock(&before);
+    const size_t i = find_owner(fatbin);
+    if (i < OWNERS_MAX)
+        forget(i);
+    unlock(&before);
     return true;
+}
+
+void fuseln_registry_leave_out(void)
+{
+    atomic_fetch_add(&left_out, 1);
+}
+
+unsigned fuseln_registry_left_out(void)
+{
+    return atomic_load(&left_out);
 }
 
 size_t fuseln_registry_targets(void)
@@ -175,5 +258,5 @@ size_t fuseln_registry_targets(void)
 
 void fuseln_registry_after_fork(void)
 {
-    lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 }

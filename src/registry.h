@@ -62,7 +62,7 @@ struct fuseln_target {
     enum fuseln_runtime runtime; /* of that library, as the hook that saw the kernel could tell; SHARED by default */
 };
 
-enum { FUSELN_SLOT_BITS = 12 };
+enum { FUSELN_SLOT_BITS = 14 };
 struct fuseln_slot {
     const void *_Atomic address;
     const struct fuseln_target *_Atomic target;
@@ -95,7 +95,8 @@ static inline const struct fuseln_target *fuseln_registry_find(const void *addre
 
 /*
  * Add a host function of a fat binary (handle from __cudaRegisterFatBinary). The target is copied, its symbol too.
- * 0, or -ENOMEM when a static table is full (the kernel then passes as a foreign one).
+ * Room for more than 8,192 addresses or 1,024 owners is made by forgetting the oldest owner, which may be gone. 0, or
+ * -ENOMEM when the table of targets is full (the kernel then passes as a foreign one).
  */
 int fuseln_registry_add(const void *host_function, const void *fatbin, const struct fuseln_target *target);
 /* A kernel handle (cudaKernel_t, CUfunction) is another address of what host_function is; nothing if that one is
@@ -110,6 +111,9 @@ void fuseln_registry_learn(const void *handle, const void *owner, const struct f
 /* This fat binary, CUmodule or CUlibrary is being unregistered or unloaded: forget its addresses. False if nothing of
  * it was known. */
 bool fuseln_registry_forget(const void *fatbin);
+/* How often a kernel that we know, or a whole owner, was left out because a table is full; and one more. */
+unsigned fuseln_registry_left_out(void);
+void fuseln_registry_leave_out(void);
 size_t fuseln_registry_targets(void);  /* how many targets were ever registered */
 void fuseln_registry_after_fork(void); /* in the child: the lock is free again */
 

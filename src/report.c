@@ -110,6 +110,7 @@ static void copy_sites(void)
          fuseln_measure_at(snapshot.measure_count, &snapshot.measures[snapshot.measure_count]);)
         snapshot.measure_count++;
     snapshot.launches = fuseln_record_launches();
+    snapshot.left_out = fuseln_registry_left_out();
 }
 
 /* A program that set its title left the rest of its words as NULs: as many of them in a row are one end. */

@@ -84,6 +84,7 @@ static void write_totals(struct fuseln_json *json, const struct fuseln_snapshot 
     fuseln_json_integer(json, "substituted", (int64_t)snapshot->substituted);
     fuseln_json_integer(json, "passed_through", (int64_t)(snapshot->recognised - snapshot->substituted));
     fuseln_json_integer(json, "pairs", (int64_t)snapshot->sums[FUSELN_PAIRING_PAIRED]);
+    fuseln_json_integer(json, "left_out", snapshot->left_out);
     write_reasons(json, "reasons", snapshot->passed);
     write_unpaired(json, snapshot->sums);
     fuseln_json_close(json, '}');

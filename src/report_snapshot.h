@@ -36,6 +36,7 @@ struct fuseln_snapshot {
     const char *rank;       /* NULL where there is none */
     const char *mode, *why; /* why nothing was recognised; NULL if something was */
     uint64_t launches, recognised, substituted, passed[FUSELN_VERDICT_COUNT], sums[FUSELN_PAIRING_COUNT];
+    unsigned left_out; /* registrations that found no room (registry.h) */
     size_t site_count, device_count;
     struct fuseln_device_report devices[FUSELN_REPORT_DEVICES];
     struct fuseln_site_view sites[FUSELN_SITES_MAX + 1]; /* most launches first */

@@ -242,6 +242,9 @@ void fuseln_report_text(const struct fuseln_snapshot *snapshot, struct fuseln_ou
     write_pairs(out, snapshot);
     write_checks(out, snapshot);
     write_measures(out, snapshot);
+    if (snapshot->left_out)
+        fuseln_out_format(out, "\n%u registrations of layer-norm kernels found no room and stay with their originals\n",
+                          snapshot->left_out);
     if (snapshot->why)
         write_wrapped(out, snapshot->why);
 }

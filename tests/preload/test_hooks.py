@@ -5,6 +5,7 @@ libcuda is loaded here, so that every recognised launch is passed on, with that 
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import tempfile
 import unittest
@@ -117,6 +118,13 @@ class Hooks(Clients):
         report = self.check("l:anonymous13", "l:client13", runs=4)
         builds = {site["library"]: (len(site["build_id"] or ""), site["build"]) for site in report["sites"]}
         self.assertEqual(builds, {"anonymous13.so": (0, "unverified"), "client13.so": (40, "unverified")})
+
+    def test_more_libraries_than_there_once_was_room_for(self):
+        for i in range(70):
+            shutil.copy(self.dir / "client13.so", self.dir / f"many{i}.so")
+        report = self.check(*(f"c:many{i}" for i in range(70)), runs=70)
+        self.assertEqual({site["library"] for site in report["sites"]}, {f"many{i}.so" for i in range(70)})
+        self.assertEqual(report["totals"]["left_out"], 0)
 
     def test_two_majors_in_one_process_do_not_cross(self):
         for modes in ("ll", "gg", "lg", "gl"):

@@ -147,14 +147,54 @@ static void a_full_table_says_so_and_keeps_what_it_has(void **state)
     int rc = 0;
 
     (void)state;
+    const unsigned left_out = fuseln_registry_left_out();
     for (; i < 8000 && rc == 0; i++) {
         snprintf(symbol, sizeof(symbol), "symbol %zu", i);
         rc = add(i, 5, symbol);
     }
     assert_int_equal(rc, -ENOMEM);
     assert_true(i > 1500);
+    assert_int_equal(fuseln_registry_left_out(), left_out + 1);
     assert_string_equal(fuseln_registry_find(addresses[1000])->symbol, "symbol 1000");
     assert_null(fuseln_registry_find(addresses[7999]));
+}
+
+/* As modules that die with their context, which nobody tells us of: their handles are elsewhere each time. */
+static void owners_that_die_unseen_make_room(void **state)
+{
+    enum { OWNERS = 5000, HANDLES = 8 };
+    const struct fuseln_target target = {.symbol = "of a module", .library = &library};
+    const unsigned left_out = fuseln_registry_left_out();
+
+    (void)state;
+    for (uintptr_t owner = 0; owner < OWNERS; owner++) {
+        for (uintptr_t i = 0; i < HANDLES; i++)
+            fuseln_registry_learn((void *)(1 << 30 | (owner * HANDLES + i) << 4), (void *)(2 << 30 | owner << 4),
+                                  &target);
+        for (uintptr_t i = 0; i < HANDLES; i++)
+            assert_non_null(fuseln_registry_find((void *)(1 << 30 | (owner * HANDLES + i) << 4)));
+    }
+    assert_true(fuseln_registry_left_out() >= left_out + OWNERS - 1024);
+    assert_null(fuseln_registry_find((void *)(1 << 30)));
+    for (uintptr_t owner = 0; owner < OWNERS; owner++)
+        fuseln_registry_forget((void *)(2 << 30 | owner << 4));
+}
+
+static void new_addresses_for_ever_take_no_room(void **state)
+{
+    const struct fuseln_target target = {.symbol = "again", .library = &library};
+    const unsigned left_out = fuseln_registry_left_out();
+
+    (void)state;
+    for (uintptr_t i = 1; i < 200000; i++) {
+        assert_int_equal(fuseln_registry_add((void *)(i * 4096), &fatbins[7], &target), 0);
+        if (i > 100)
+            fuseln_registry_learn((void *)((i - 100) * 4096), NULL, NULL);
+        assert_non_null(fuseln_registry_find((void *)(i * 4096)));
+        assert_true(i < 50 || fuseln_registry_find((void *)((i - 49) * 4096)));
+    }
+    assert_int_equal(fuseln_registry_left_out(), left_out);
+    fuseln_registry_forget(&fatbins[7]);
 }
 
 static bool known_by_length(const char *build_id)
@@ -188,6 +228,8 @@ int main(void)
         cmocka_unit_test(a_handle_is_what_it_was_looked_up_as_last),
         cmocka_unit_test(load_and_unload_for_ever_takes_no_room),
         cmocka_unit_test(look_ups_race_with_registrations),
+        cmocka_unit_test(new_addresses_for_ever_take_no_room),
+        cmocka_unit_test(owners_that_die_unseen_make_room),
         cmocka_unit_test(a_full_table_says_so_and_keeps_what_it_has),
         cmocka_unit_test(a_library_is_known_by_name_and_build_id),
     };
