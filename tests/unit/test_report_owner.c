@@ -127,6 +127,37 @@ static void a_file_without_an_id_from_before_is_replaced(void **state)
     }
 }
 
+static void launch_and_wait(void)
+{
+    fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME); /* the first look */
+    check(!close(open(in_folder("looked"), O_CREAT, 0600)));
+    for (int i = 0; i < 5000 && access(in_folder("go"), F_OK); i++)
+        usleep(1000);
+    launch_some();
+}
+
+/* Of another machine: nothing but its lock says that it is not one of an earlier run. */
+static void a_report_that_was_locked_at_the_first_look_stays_its_owners(void **state)
+{
+    static const char other[] = "{\"schema\":1,\"process\":{\"id\":\"00112233445566778899aabbccddeeff\"}}";
+    char text[8192];
+    (void)state;
+    for (int locked = 0; locked < 2; locked++) {
+        folder_remove(NULL), folder_make(NULL);
+        const int fd = open(in_folder("r.json"), O_RDWR | O_CREAT, 0600);
+        assert_int_equal(write(fd, other, sizeof other - 1), sizeof other - 1);
+        assert_true(!locked || !flock(fd, LOCK_EX));
+        pid_t pid = child_start(launch_and_wait, (const char *const[]){"FUSELN_REPORT", in_folder("r.json"), NULL});
+        for (int i = 0; i < 5000 && access(in_folder("looked"), F_OK); i++)
+            usleep(1000);
+        assert_true(!flock(fd, LOCK_UN) && !close(fd)); /* the child has a copy of it */
+        close(open(in_folder("go"), O_CREAT, 0600));
+        assert_int_equal(child_end(pid), 0);
+        assert_int_equal(!strcmp(read_file(in_folder("r.json"), text, sizeof text), other), locked);
+        assert_int_equal(occurrences(stderr_text, "another process wrote"), locked);
+    }
+}
+
 static void touch_between(void)
 {
     launch_some();
@@ -178,6 +209,7 @@ static void clone_a_child(void)
     waitpid(pid, NULL, 0);
     json_t *report = load(in_folder("r.json"));
     check(number(report, "process.pid") == getpid() && json_is_false(json_object_get(report, "final")));
+    json_decref(report);
     launch_some();
 }
 
@@ -196,24 +228,27 @@ static void outlive_the_parent(void)
 {
     launch_some();
     if (fork() == 0) {
-        close(2);
-        while (getppid() != 1 && access(in_folder("go"), F_OK))
-            usleep(1000);
-        while (access(in_folder("go"), F_OK))
+        for (int i = 0; i < 5000 && access(in_folder("go"), F_OK); i++)
             usleep(1000);
         if (getenv("LAUNCH"))
             launch_some();
         exit(0);
     }
+    if (getenv("DIE"))
+        raise(SIGKILL); /* with the file that the child inherited as its last */
 }
 
 static void a_forked_child_that_outlives_its_parent_holds_nothing_up(void **state)
 {
     (void)state;
-    assert_int_equal(child(outlive_the_parent, "FUSELN_REPORT", in_folder("r.json")), 0);
-    assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json")), 0); /* an earlier run's: replaced */
-    assert_string_equal(stderr_text, "");
-    assert_int_equal(find_reports().reports, 1);
+    for (int dies = 0; dies < 2; dies++) {
+        assert_int_equal(child(outlive_the_parent, "FUSELN_REPORT", in_folder("r.json"), dies ? "DIE" : "RANK", "1"),
+                         dies ? 256 + SIGKILL : 0);
+        usleep(20000);
+        assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json")), 0); /* an earlier run's: replaced */
+        assert_string_equal(stderr_text, "");
+        assert_int_equal(find_reports().reports, 1);
+    }
     assert_int_equal(close(open(in_folder("go"), O_CREAT, 0600)), 0);
 }
 
@@ -448,14 +483,15 @@ static void exec_with_a_title(void)
 static void a_process_title_is_one_word(void **state)
 {
     static const char *const titles[][2] = {
-        {"ray::train", "ray::train"}, {"", "test_report_owner"}, {"worker: 3 of 4", "worker: 3 of 4"}};
+        {"ray::train", "ray::train"}, {"", NULL}, {"worker: 3 of 4", "worker: 3 of 4"}};
     (void)state;
     for (size_t i = 0; i < sizeof titles / sizeof *titles; i++) {
         assert_int_equal(child(exec_with_a_title, "FUSELN_REPORT", in_folder("r.json"), "TITLE", titles[i][0]), 0);
         json_t *report = load(in_folder("r.json")),
                *command = json_object_get(json_object_get(report, "process"), "command");
         assert_int_equal(json_array_size(command), 1);
-        assert_string_equal(json_string_value(json_array_get(command, 0)), titles[i][1]);
+        assert_string_equal(json_string_value(json_array_get(command, 0)),
+                            titles[i][1] ? titles[i][1] : program_invocation_short_name);
         json_decref(report);
     }
 }
@@ -473,6 +509,7 @@ static int launch_with_title(int argc, char **argv)
 static int launch_and_exec(char **argv)
 {
     char left[2] = {(char)(argv[2][0] - 1), '\0'};
+    usleep(20000); /* more than a tick */
     launch_some();
     if (*left > '0')
         execl("/proc/self/exe", "again", "--again", left, NULL);
@@ -486,6 +523,7 @@ int main(int argc, char **argv)
         test(ranks_keep_their_reports_without_locks),
         test(a_report_of_an_earlier_run_is_replaced_by_any_clock),
         test(a_file_without_an_id_from_before_is_replaced),
+        test(a_report_that_was_locked_at_the_first_look_stays_its_owners),
         test(a_file_whose_time_settles_later_stays_ours),
         test(a_program_that_execs_itself_has_one_report),
         test(a_cloned_child_leaves_its_parents_report_alone),
