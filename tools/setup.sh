@@ -145,11 +145,12 @@ fuseln_unpack_debian11() {
     dpkg-deb -x "$into"/apt/libc6_*.deb "$into" && rm -rf "$into/apt"
 }
 
-# fuseln_cmake BUILD-DIRECTORY [CMAKE-OPTION...]: configure (quiet unless it fails) and build everything.
+# fuseln_cmake BUILD-DIRECTORY [CMAKE-OPTION...]: configure (quiet unless it fails) and build everything, or the targets
+# in $fuseln_targets.
 fuseln_cmake() {
     local build=$1
     shift
     cmake -S "$fuseln_root" -B "$build" -G "${fuseln_generator:-Ninja}" -DFUSELN_CUDA=nvrtc \
         -DFUSELN_NVRTC_FLOOR="$fuseln_cache/nvrtc-12.0" -DFUSELN_NVRTC_NEW="$fuseln_cache/nvrtc-12.8" "$@" &&
-        cmake --build "$build"
+        cmake --build "$build" ${fuseln_targets:+--target $fuseln_targets}
 }

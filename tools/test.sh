@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # tools/test.sh [--all]: sets up, builds, and runs every test that this machine can run, then the budgets. Prints what
 # was skipped, and fails on any skip but those that need a GPU. --all adds what takes long: more drawn cases and random
-# programs, every call of the driver that may fail, ten minutes of fuzzing, 2,000 shapes for the checks, the mutants of
-# our kernels and of the rules of pairing, programs of large wheels. Last line: the counts.
+# programs, every driver call that may fail, fuzzing and soaking for minutes, the lines that all this covers, 2,000 shapes
+# for the checks, the mutants of our kernels and of the rules of pairing, programs of large wheels. Last line: the counts.
 set -euo pipefail
 . "$(dirname "$0")/setup.sh"
 
@@ -48,6 +48,8 @@ also() { # also COMMAND...: one more test
 }
 also "$fuseln_root/tools/budgets.sh"
 if [ "${1:-}" = --all ]; then
+    also "$fuseln_root/tools/faults.sh"
+    also "$fuseln_root/tools/coverage.sh"
     also tests/accuracy/test_check 2000
     also python3 "$fuseln_root/tests/mutants/mutants.py" "$fuseln_root/build"
     also "$fuseln_cache/torch-$fuseln_torch/bin/python" "$fuseln_root/tests/mutants/rules.py" "$fuseln_root/build"

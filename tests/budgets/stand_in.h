@@ -14,7 +14,8 @@ enum stand_in_call {
         STAND_IN_CALLS
 };
 
-/* The calls from .. until (the first is 1) of this function fail with this error, and do nothing else. */
+/* The calls from .. until (the first is 1) of this function fail with this error, and do nothing else; launches only
+ * where they are told of. */
 struct stand_in_fault {
     enum stand_in_call call;
     unsigned long from, until; /* 0, 0: none */
@@ -22,6 +23,7 @@ struct stand_in_fault {
 };
 extern struct stand_in_fault stand_in_fault;
 
+/* Of one thread; of several roughly, so that counting costs nothing. */
 struct stand_in_count {
     unsigned long calls, failed;
 };

@@ -17,20 +17,20 @@ void (*stand_in_driver_launched)(const char *kernel, void **params, CUresult res
 
 static CUresult begin(enum stand_in_call call)
 {
-    const unsigned long number = __atomic_add_fetch(&stand_in_counts[call].calls, 1, __ATOMIC_RELAXED);
+    const unsigned long number = ++stand_in_counts[call].calls;
     if (call != stand_in_fault.call || number < stand_in_fault.from || number > stand_in_fault.until)
         return CUDA_SUCCESS;
-    __atomic_add_fetch(&stand_in_counts[call].failed, 1, __ATOMIC_RELAXED);
+    stand_in_counts[call].failed++;
     return stand_in_fault.error;
 }
 
 /* First in each function. */
-#define QUERY(member)                                                    \
-    do {                                                                 \
-        const CUresult error = begin(STAND_IN_##member);                 \
-        __atomic_add_fetch(&stand_in_driver_calls, 1, __ATOMIC_RELAXED); \
-        if (error)                                                       \
-            return error;                                                \
+#define QUERY(member)                                    \
+    do {                                                 \
+        const CUresult error = begin(STAND_IN_##member); \
+        stand_in_driver_calls++;                         \
+        if (error)                                       \
+            return error;                                \
     } while (0)
 
 /* Functions that were allowed more shared memory than a launch has without asking. */
@@ -113,7 +113,7 @@ CUresult cuStreamGetCtx(CUstream stream, CUcontext *ctx)
 CUresult cuCtxGetCurrent(CUcontext *ctx)
 {
     *ctx = (CUcontext)16;
-    __atomic_add_fetch(&stand_in_driver_calls, 1, __ATOMIC_RELAXED);
+    stand_in_driver_calls++;
     return CUDA_SUCCESS;
 }
 
@@ -226,24 +226,27 @@ CUresult cuMemFree_v2(CUdeviceptr ptr)
     return CUDA_SUCCESS;
 }
 
+static __attribute__((noinline)) CUresult launch_and_tell(const char *function, unsigned smem_bytes, void **params)
+{
+    CUresult result = begin(STAND_IN_launch_kernel);
+    if (!result && smem_bytes > SMEM_WITHOUT_ATTRIBUTE && !is_large(function))
+        result = CUDA_ERROR_INVALID_VALUE;
+    stand_in_driver_launched(function, params, result);
+    return result;
+}
+
 CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
                         unsigned block_y, unsigned block_z, unsigned smem_bytes, CUstream stream, void **params,
                         void **extra)
 {
-    CUresult result = begin(STAND_IN_launch_kernel);
     (void)grid_x, (void)grid_y, (void)grid_z, (void)block_x, (void)block_y, (void)block_z, (void)stream, (void)extra;
-    if (!result && smem_bytes > SMEM_WITHOUT_ATTRIBUTE && !is_large((const char *)function))
-        result = CUDA_ERROR_INVALID_VALUE;
-    if (!result)
-        __atomic_add_fetch(&stand_in_driver_launches, 1, __ATOMIC_RELAXED);
-    if (stand_in_driver_launched)
-        stand_in_driver_launched((const char *)function, params, result);
-    return result;
+    stand_in_driver_launches++;
+    return stand_in_driver_launched ? launch_and_tell((const char *)function, smem_bytes, params) : CUDA_SUCCESS;
 }
 
 CUresult cuLaunchKernelEx(const void *config, CUfunction function, void **params, void **extra)
 {
     (void)config, (void)function, (void)params, (void)extra;
-    __atomic_add_fetch(&stand_in_driver_launches, 1, __ATOMIC_RELAXED);
+    stand_in_driver_launches++;
     return CUDA_SUCCESS;
 }

@@ -3,17 +3,15 @@
 of which call N of one function fails: once, for a while, or from then on; every function that fuseln calls
 (kernels/driver.h), in every mode, on a known build and on another.
 
-    sweep.py [--all] [--seed N] [--record FILE]
+    sweep.py [--all] [--seed N]
 
 By default each function's first call in each mode and each way, and a drawn sample of the rest; --all: everything, some
 minutes. In each run: every launch comes out once, result and errno are right (host.c sees to that), the exit code is the
-program's, and the report's counts are what the program saw. Errors that pass disable nothing: once they have passed all is
-replaced (or compared, or measured) again; a kernel refused for what it is is not tried again. --record writes what was
-injected and what was lost as lines of `README.md`'s table (tools/readme.sh)."""
+program's, and the report's counts are what the program saw. An error that passed disables nothing: all is replaced (or
+compared) again; a kernel that was refused for what it is is not tried again."""
 import argparse
 import collections
 import concurrent.futures
-import datetime
 import json
 import os
 import pathlib
@@ -176,23 +174,17 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--record")
     options = parser.parse_args()
     results = sweep(options.all, options.seed)
-    rows = []
     for way in WAYS:
         of_way = [(failed, lost) for case, failed, _, lost in results if case.way == way]
         lost = sum(1 for _, lost in of_way if lost)
-        rows.append(f"| driver calls that fail {way} | {len(of_way):,} runs, {sum(f for f, _ in of_way):,} failed calls | "
-                    f"{lost or 'nothing'} |")  # fmt: skip
-    print("\n".join(rows))
+        print(f"| a driver call that fails {way} | {len(of_way):,} runs, {sum(f for f, _ in of_way):,} failed calls | "
+              f"{lost or 'nothing'} |")  # fmt: skip
     for case, _, _, lost in results:
         if lost:
             print(f"LOST: {case.function}, call {case.first}, {case.way}, {case.error}, {case.mode.name}: {lost}\n"
                   f"  again: {as_command(case)}")  # fmt: skip
-    if options.record:
-        what = "sweep.py" + (" --all" if options.all else "") + f" --seed {options.seed}"
-        pathlib.Path(options.record).write_text(f"# {datetime.date.today()}, {what}\n" + "\n".join(rows) + "\n")
     return any(lost for *_, lost in results)
 
 

@@ -95,12 +95,13 @@ def main():
         print(done.stderr[-8000:])
         for kept in re.findall(r"Test unit written to (\S+)", done.stderr):
             print(f"again: {target} {kept}")
+        print(f"| broken files for `fuseln {options.word}` (libFuzzer) | until the first | 1 |")
         return 1
     runs = re.search(r"Done (\d+) runs in (\d+) second", done.stderr)
     if not runs or int(runs[1]) < 100:
         print(done.stderr[-8000:])
         return 1
-    print(f"| inputs to `fuseln {options.word}` by libFuzzer | {int(runs[1]):,} in {runs[2]} s | nothing |")
+    print(f"| broken files for `fuseln {options.word}` (libFuzzer) | {int(runs[1]):,} in {runs[2]} s | nothing |")
     return 0
 
 

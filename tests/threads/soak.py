@@ -106,7 +106,7 @@ def main():
           f"{len(reports)} reports, {len(children)} of children")  # fmt: skip
     lost = list(judge(seconds, seen, samples, reports, children))
     print("\n".join(lost))
-    print(f"| launches by threads, beside forks and libraries that come and go | {seen['launches']:,} in {seconds} s, "
+    print(f"| threads that come and go, beside forks and libraries that do | {seen['launches']:,} launches in {seconds} s, "
           f"{seen['forks']:,} forks, {seen['loads']:,} loads | {len(lost) or 'nothing'} |")  # fmt: skip
     return bool(lost)
 

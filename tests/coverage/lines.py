@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""Which lines of the library ran (tools/coverage.sh): those of src, hooks and the host code of kernels.
+
+    lines.py BUILD [--list]
+
+Fails below 95 %, and where a line that did not run has no reason in not_covered.txt, or a reason no line. --list prints
+the lines without a reason as they would stand there."""
+import collections
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+REASONS = pathlib.Path(__file__).with_name("not_covered.txt")
+FOLDERS = ("src", "hooks", "kernels")
+LEAST = 95
+
+
+def gcov(path):
+    """The notes' files: what ran is beside them, or nothing did."""
+    done = subprocess.run(["gcov", "--json-format", "--stdout", path.name], cwd=path.parent, check=True, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)  # fmt: skip
+    for text in done.stdout.splitlines():
+        yield from json.loads(text)["files"]
+
+
+def read(build):
+    """{file: {line: (function, did it run)}}: a line may be in several objects, or in several functions of one."""
+    files = collections.defaultdict(dict)
+    for notes in sorted(build.rglob("*.gcno")):
+        for file in gcov(notes):
+            path = os.path.relpath(os.path.join(notes.parent, file["file"]), SOURCE)
+            if not path.startswith(FOLDERS):
+                continue
+            for line in file["lines"]:
+                _, ran = files[path].get(line["line_number"], ("", False))
+                files[path][line["line_number"]] = line.get("function_name", ""), ran or line["count"] > 0
+    return files
+
+
+def read_reasons():
+    """{(file, function, or None): {text of a line, or "*" for all: reason}}, of lines FILE FUNCTION: TEXT: REASON."""
+    reasons = {}
+    for number, line in enumerate(REASONS.read_text().splitlines(), 1):
+        if not line or line.startswith("#"):
+            continue
+        parts = [part.strip() for part in line.split(" | ")]
+        if len(parts) != 3 or not all(parts):
+            sys.exit(f"{REASONS.name}:{number}: not FILE | LINE or FUNCTION() | REASON")
+        reasons[parts[0], parts[1]] = parts[2]
+    return reasons
+
+
+def main():
+    build, as_list = pathlib.Path(sys.argv[1]).resolve(), "--list" in sys.argv[2:]
+    files, reasons, used = read(build), read_reasons(), set()
+    without, total, ran = [], 0, 0
+    for path in sorted(files):
+        texts = (SOURCE / path).read_text().splitlines()
+        lines = files[path]
+        missed = sorted(number for number, (_, did) in lines.items() if not did)
+        total, ran = total + len(lines), ran + len(lines) - len(missed)
+        if not as_list:
+            print(f"{path:<28} {len(lines) - len(missed):>5} of {len(lines):>5} lines")
+        for number in missed:
+            text, function = texts[number - 1].strip(), lines[number][0]
+            key = next((key for key in ((path, text), (path, f"{function}()")) if key in reasons), None)
+            used.add(key)
+            if not key:
+                without.append((path, number, function, text))
+    if as_list:
+        print("\n".join(f"{path} | {text} | ? ({function}, line {number})" for path, number, function, text in without))
+        return 0
+    percent = 100 * ran / total if total else 0
+    print(f"{ran} of {total} lines ran: {percent:.1f} % (at least {LEAST}); {total - ran} did not")
+    for path, number, function, text in without:
+        print(f"no reason: {path}:{number}: {function}: {text}")
+    stale = sorted(set(reasons) - used)
+    for path, text in stale:
+        print(f"a reason for what ran, or is no longer there: {path} | {text}")
+    return bool(without or stale or percent < LEAST)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

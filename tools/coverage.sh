@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# tools/coverage.sh [--list]: which lines of the library run in the tests. Builds it with gcc's counters into
+# build-coverage/, runs the tests that drive it (what is not the library is taken from build/), and prints the lines that
+# ran of src, hooks and the host code of kernels. Fails below 95 % and where a line that did not run has no reason in
+# tests/coverage/not_covered.txt; --list prints those as they would stand there. Some minutes.
+# Whether a test passes is not judged here: one that looks at the library itself (its sections, stack, instructions,
+# callers, files) may fail of the counters, and says so.
+set -euo pipefail
+. "$(dirname "$0")/setup.sh"
+cd "$fuseln_root"
+case "${1:-}" in
+"" | --list) ;;
+*) fuseln_die "usage: tools/coverage.sh [--list]" ;;
+esac
+
+tools/build.sh >/dev/null
+build=$fuseln_root/build-coverage
+mkdir -p "$build"
+cp -a --update build/images "$build/"
+export CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}
+fuseln_generator="Unix Makefiles" fuseln_targets="fuseln fuseln_command unit_tests" fuseln_cmake "$build" \
+    -DCMAKE_BUILD_TYPE=Debug -DFUSELN_COVERAGE=ON -DFUSELN_TESTS=ON >/dev/null
+find "$build" -name '*.gcda' -delete
+
+# A build folder of everything else, with this library and command.
+rm -rf "$build/run"
+mkdir "$build/run"
+ln -s "$fuseln_root"/build/* "$build/run/"
+ln -f "$build/libfuseln.so" "$build/fuseln" "$build/run/"
+
+ran() { # ran COMMAND...: lasts as long as it lasts; prints how it ended
+    local begin=$SECONDS status=0
+    "$@" >"$build/last.txt" 2>&1 || status=$?
+    printf '%4d s  %s%s\n' $((SECONDS - begin)) "${*: -1}" "$([ $status = 0 ] || echo "  (exit code $status)")" >&2
+}
+for program in "$build"/tests/unit/test_*; do
+    ran "$program"
+done
+export TEST_BUILD=$build/run TEST_SOURCE=$fuseln_root TEST_VENV=$fuseln_cache/torch-$fuseln_torch
+for script in tests/preload/test_*.py tests/cli/test_*.py tests/faults/sweep.py; do
+    case $script in */test_quiet.py) continue ;; esac # compares what processes write
+    ran python3 "$script"
+done
+ran python3 tests/threads/soak.py 5
+for script in tests/torch/test_*.py; do
+    ran "$TEST_VENV/bin/python" -m pytest -q -p no:cacheprovider "$script"
+done
+python3 tests/coverage/lines.py "$build" "$@"
