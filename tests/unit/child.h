@@ -52,6 +52,10 @@ __attribute__((weak)) size_t fuseln_registry_targets(void)
 {
     return registered_targets;
 }
+__attribute__((weak)) unsigned fuseln_registry_left_out(void)
+{
+    return 0;
+}
 __attribute__((weak)) void fuseln_registry_after_fork(void) {}
 __attribute__((weak)) void fuseln_pipeline_after_fork(void) {}
 __attribute__((weak)) void fuseln_pairing_after_fork(void) {}
