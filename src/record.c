@@ -10,6 +10,7 @@
 
 #include "config.h"
 #include "lifecycle.h"
+#include "shield.h"
 
 struct thread_node {
     struct thread_node *next, **link; /* link: what points at this node; NULL when not in the list */
@@ -18,16 +19,29 @@ struct thread_node {
 
 _Thread_local struct fuseln_thread_counter fuseln_thread_counter __attribute__((tls_model("initial-exec")));
 static _Thread_local struct thread_node this_thread __attribute__((tls_model("initial-exec")));
-static pthread_mutex_t threads_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t threads_mutex = PTHREAD_MUTEX_INITIALIZER; /* held under the shield */
 static struct thread_node *threads;
 static uint64_t ended_launches[FUSELN_BOUNDARY_COUNT]; /* of threads that have ended */
 static _Atomic bool launched;
+
+static void threads_lock(struct fuseln_shield *ret_before)
+{
+    fuseln_shield_raise(ret_before);
+    pthread_mutex_lock(&threads_mutex);
+}
+
+static void threads_unlock(const struct fuseln_shield *before)
+{
+    pthread_mutex_unlock(&threads_mutex);
+    fuseln_shield_lower(before);
+}
 
 /* Runs once more for a thread that launches after it (another destructor's launch joins again). */
 static void thread_end(void *node_address)
 {
     struct thread_node *node = node_address;
-    pthread_mutex_lock(&threads_mutex);
+    struct fuseln_shield before;
+    threads_lock(&before);
     if (node->link) {
         for (int i = 0; i < FUSELN_BOUNDARY_COUNT; i++)
             ended_launches[i] += node->counter->launches[i];
@@ -38,12 +52,15 @@ static void thread_end(void *node_address)
         memset(node->counter->launches, 0, sizeof node->counter->launches);
         node->counter->joined = false;
     }
-    pthread_mutex_unlock(&threads_mutex);
+    threads_unlock(&before);
 }
 
+/* Under the shield as a whole: a handler that leaves it half done would leave it so for good. */
 void fuseln_record_join(void)
 {
     struct thread_node *node = &this_thread;
+    struct fuseln_shield before;
+    fuseln_shield_raise(&before);
     fuseln_lifecycle_handle_fork();
     fuseln_lifecycle_at_thread_exit(thread_end, node);
     pthread_mutex_lock(&threads_mutex);
@@ -57,13 +74,15 @@ void fuseln_record_join(void)
     pthread_mutex_unlock(&threads_mutex);
     if (!atomic_exchange(&launched, true))
         fuseln_lifecycle_first_launch();
+    fuseln_shield_lower(&before);
 }
 
 uint64_t fuseln_record_launches(void)
 {
     const unsigned hooked = fuseln_config_get()->hooks;
+    struct fuseln_shield before;
     uint64_t sum = 0;
-    pthread_mutex_lock(&threads_mutex);
+    threads_lock(&before);
     for (int i = 0; i < FUSELN_BOUNDARY_COUNT; i++) {
         if (!(hooked & 1u << i))
             continue;
@@ -71,7 +90,7 @@ uint64_t fuseln_record_launches(void)
         for (const struct thread_node *node = threads; node; node = node->next)
             sum += __atomic_load_n(&node->counter->launches[i], __ATOMIC_RELAXED);
     }
-    pthread_mutex_unlock(&threads_mutex);
+    threads_unlock(&before);
     return sum;
 }
 

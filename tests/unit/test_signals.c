@@ -1,0 +1,124 @@
+/*
+ * No signal handler of the host runs while a mutex of ours is held: it could call exit(), which takes them again, or
+ * leave by siglongjmp. Each mutex raises a signal as soon as it is locked here, which is delivered after it is
+ * unlocked.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "library.h"
+#include "record.h"
+#include "registry.h"
+
+static volatile int held, delivered, delivered_while_held;
+static volatile bool watching;
+
+static void on_signal(int signal)
+{
+    (void)signal;
+    delivered++;
+    delivered_while_held += held > 0;
+}
+
+/* These take the place of the C library's for all that is linked into this program. */
+int pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+    int (*lock)(pthread_mutex_t *);
+    *(void **)&lock = dlsym(RTLD_NEXT, "pthread_mutex_lock");
+    const int rc = lock(mutex);
+    if (watching) {
+        held++;
+        raise(SIGUSR1);
+    }
+    return rc;
+}
+
+int pthread_mutex_unlock(pthread_mutex_t *mutex)
+{
+    int (*unlock)(pthread_mutex_t *);
+    *(void **)&unlock = dlsym(RTLD_NEXT, "pthread_mutex_unlock");
+    held -= watching;
+    return unlock(mutex);
+}
+
+static bool is_known(const char *build_id)
+{
+    (void)build_id;
+    return false;
+}
+
+static void *launch(void *unused)
+{
+    fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME); /* this thread's first; its end takes the mutex, too */
+    return unused;
+}
+
+static void join_and_end(void)
+{
+    pthread_t thread;
+    pthread_create(&thread, NULL, launch, NULL);
+    pthread_join(thread, NULL);
+}
+
+static void count(void)
+{
+    fuseln_record_launches();
+}
+
+static void find_library(void)
+{
+    fuseln_library_of((const void *)is_known, is_known);
+}
+
+static const struct fuseln_target target = {.symbol = "kernel"};
+static const char function, handle, owner;
+
+static void add(void)
+{
+    fuseln_registry_add(&function, &owner, &target);
+}
+
+static void alias(void)
+{
+    fuseln_registry_alias(&handle, &function);
+}
+
+static void learn(void)
+{
+    fuseln_registry_learn(&handle, NULL, NULL);
+}
+
+static void forget(void)
+{
+    fuseln_registry_forget(&owner);
+}
+
+static void no_handler_runs_while_a_mutex_is_held(void **state)
+{
+    static void (*const functions[])(void) = {join_and_end, count, find_library, add, alias, learn, forget};
+    (void)state;
+    signal(SIGUSR1, on_signal);
+    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
+        delivered = 0;
+        watching = true;
+        functions[i]();
+        watching = false;
+        assert_int_equal(held, 0);
+        assert_int_equal(delivered_while_held, 0);
+        assert_true(delivered > 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(no_handler_runs_while_a_mutex_is_held)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
