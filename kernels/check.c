@@ -7,6 +7,8 @@
  */
 #include "check.h"
 
+#include "shield.h"
+
 #include <string.h>
 #include <sys/mman.h>
 
@@ -17,8 +19,8 @@ struct fuseln_check_region {
     struct fuseln_check_result results[SLOTS]; /* the device writes here, nobody else */
     struct {
         _Atomic unsigned state;
-        unsigned long long ticket;
-        void *owner;
+        _Atomic unsigned long long ticket;
+        _Atomic(void *) owner;
     } slots[SLOTS];
 };
 enum { REGISTERED = sizeof(struct fuseln_check_result) * SLOTS, PAGE = 4096 };
@@ -27,7 +29,7 @@ _Static_assert((int)FUSELN_CHECK_F32 == FUSELN_DTYPE_F32 && (int)FUSELN_CHECK_F1
                    (int)FUSELN_CHECK_BF16 == FUSELN_DTYPE_BF16 && (int)FUSELN_CHECK_F64 == FUSELN_DTYPE_F64,
                "one numbering of the types");
 
-static struct fuseln_check_region *const no_region = (struct fuseln_check_region *)1; /* tried, and it cannot be had */
+enum { PAUSE = 255 }; /* launches that go without a check after a region could not be had */
 static _Atomic(struct fuseln_check_region *) regions[FUSELN_CONTEXTS_MAX];
 static atomic_uint region_count, waiting;
 static _Atomic unsigned long long tickets;
@@ -39,7 +41,7 @@ static struct fuseln_check_region *region_make(const struct fuseln_driver *drive
         mmap(NULL, sizeof(struct fuseln_check_region), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     int mode = CU_STREAM_CAPTURE_MODE_RELAXED;
     if (memory == MAP_FAILED)
-        return no_region;
+        return NULL;
     madvise(memory, sizeof(struct fuseln_check_region),
             MADV_DONTFORK); /* a child's write would part it from the device */
     CUresult result = driver->exchange_capture(&mode);
@@ -53,23 +55,29 @@ static struct fuseln_check_region *region_make(const struct fuseln_driver *drive
     if (result == CUDA_SUCCESS)
         return memory;
     munmap(memory, sizeof(struct fuseln_check_region)); /* never pinned, or unpinned with its pages */
-    return no_region;
+    return NULL;
 }
 
-/* Of this context, made now unless another thread was first. */
+/* Of this context, made now unless another thread was first; NULL where it cannot be had now. */
 static struct fuseln_check_region *region_get(struct fuseln_context *context)
 {
     struct fuseln_check_region *region = atomic_load_explicit(&context->check_region, memory_order_acquire);
     CUdeviceptr device = 0;
     if (region)
         return region;
-    region = region_make(fuseln_driver_get(), &device);
-    if (region != no_region) {
-        atomic_store(&context->check_device, device);
-        const unsigned index = atomic_fetch_add(&region_count, 1);
-        if (index < FUSELN_CONTEXTS_MAX)
-            atomic_store_explicit(&regions[index], region, memory_order_release);
+    if (atomic_load(&context->check_pause) > 0) {
+        atomic_fetch_sub(&context->check_pause, 1);
+        return NULL;
     }
+    region = region_make(fuseln_driver_get(), &device);
+    if (!region) {
+        atomic_store(&context->check_pause, PAUSE);
+        return NULL;
+    }
+    atomic_store(&context->check_device, device);
+    const unsigned index = atomic_fetch_add(&region_count, 1);
+    if (index < FUSELN_CONTEXTS_MAX)
+        atomic_store_explicit(&regions[index], region, memory_order_release);
     atomic_store_explicit(&context->check_region, region, memory_order_release);
     return region;
 }
@@ -80,19 +88,23 @@ static enum fuseln_verdict slot_take(struct fuseln_context *context, void *owner
 {
     struct fuseln_check_region *region = atomic_load_explicit(&context->check_region, memory_order_acquire);
     if (!region) {
-        if (atomic_flag_test_and_set(&making))
-            return FUSELN_VERDICT_BUSY;
-        region = region_get(context);
-        atomic_flag_clear(&making);
+        struct fuseln_shield before;
+        fuseln_shield_raise(&before);
+        const bool first = !atomic_flag_test_and_set(&making);
+        if (first) {
+            region = region_get(context);
+            atomic_flag_clear(&making);
+        }
+        fuseln_shield_lower(&before);
+        if (!region)
+            return first ? FUSELN_VERDICT_REFUSED : FUSELN_VERDICT_BUSY;
     }
-    if (region == no_region)
-        return FUSELN_VERDICT_REFUSED;
     for (size_t i = 0; i < SLOTS; i++) {
         unsigned state = FREE;
         if (!atomic_compare_exchange_strong(&region->slots[i].state, &state, COLLECTED))
             continue;
-        region->slots[i].owner = owner;
-        region->slots[i].ticket = atomic_fetch_add(&tickets, 1) + 1;
+        atomic_store_explicit(&region->slots[i].owner, owner, memory_order_relaxed);
+        atomic_store_explicit(&region->slots[i].ticket, atomic_fetch_add(&tickets, 1) + 1, memory_order_relaxed);
         *ret_region = region;
         *ret_slot = i;
         return FUSELN_VERDICT_OK;
@@ -107,6 +119,26 @@ static void slot_end(struct fuseln_check_region *region, size_t slot, bool issue
     atomic_store_explicit(&region->slots[slot].state, issued ? TAKEN : FREE, memory_order_release);
 }
 
+/* Has the device answered the check that this slot is taken for? */
+static bool is_answered(struct fuseln_check_region *region, size_t slot)
+{
+    return __atomic_load_n(&region->results[slot].ticket, __ATOMIC_ACQUIRE) ==
+           atomic_load_explicit(&region->slots[slot].ticket, memory_order_relaxed);
+}
+
+/* Asked again once the slot is ours: another thread may have collected it in between, and a third have taken it. */
+static bool slot_collect(struct fuseln_check_region *region, size_t slot)
+{
+    unsigned state = TAKEN;
+    if (atomic_load_explicit(&region->slots[slot].state, memory_order_acquire) != TAKEN || !is_answered(region, slot) ||
+        !atomic_compare_exchange_strong(&region->slots[slot].state, &state, COLLECTED))
+        return false;
+    if (is_answered(region, slot))
+        return true;
+    atomic_store_explicit(&region->slots[slot].state, TAKEN, memory_order_release);
+    return false;
+}
+
 void *fuseln_check_collect(struct fuseln_check_result *ret_result)
 {
     if (!atomic_load_explicit(&waiting, memory_order_relaxed))
@@ -115,14 +147,9 @@ void *fuseln_check_collect(struct fuseln_check_result *ret_result)
     for (unsigned r = 0; r < count && r < FUSELN_CONTEXTS_MAX; r++) {
         struct fuseln_check_region *region = atomic_load_explicit(&regions[r], memory_order_acquire);
         for (size_t i = 0; region && i < SLOTS; i++) {
-            const volatile struct fuseln_check_result *result = &region->results[i];
-            unsigned state = TAKEN;
-            if (atomic_load_explicit(&region->slots[i].state, memory_order_acquire) != TAKEN ||
-                result->ticket != region->slots[i].ticket ||
-                !atomic_compare_exchange_strong(&region->slots[i].state, &state, COLLECTED))
+            if (!slot_collect(region, i))
                 continue;
-            atomic_thread_fence(memory_order_acquire);
-            void *owner = region->slots[i].owner;
+            void *owner = atomic_load_explicit(&region->slots[i].owner, memory_order_relaxed);
             memcpy(ret_result, &region->results[i], sizeof *ret_result);
             atomic_fetch_sub(&waiting, 1);
             atomic_store_explicit(&region->slots[i].state, FREE, memory_order_release);

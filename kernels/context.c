@@ -9,9 +9,8 @@
 
 static struct fuseln_context contexts[FUSELN_CONTEXTS_MAX];
 
-/* Records are filled in private and then published by ordinal; a thread that lost the race wastes its record. */
+/* Records are filled in private and then published by ordinal; who cannot, or lost the race, gives his back. */
 static struct fuseln_device_record records[2 * FUSELN_DEVICES_MAX];
-static atomic_uint records_used;
 static _Atomic(struct fuseln_device_record *) by_ordinal[FUSELN_DEVICES_MAX];
 
 static bool read_facts(const struct fuseln_driver *driver, CUdevice ordinal, struct fuseln_device_record *record)
@@ -33,6 +32,14 @@ static bool read_facts(const struct fuseln_driver *driver, CUdevice ordinal, str
            driver->driver_get_version(&record->driver_version) == CUDA_SUCCESS;
 }
 
+static struct fuseln_device_record *record_take(void)
+{
+    for (size_t i = 0; i < sizeof records / sizeof records[0]; i++)
+        if (!atomic_exchange(&records[i].taken, true))
+            return &records[i];
+    return NULL;
+}
+
 static struct fuseln_device_record *record_get(const struct fuseln_driver *driver)
 {
     CUdevice ordinal;
@@ -42,10 +49,10 @@ static struct fuseln_device_record *record_get(const struct fuseln_driver *drive
                                 *none = NULL;
     if (record)
         return record;
-    const unsigned slot = atomic_fetch_add(&records_used, 1);
-    if (slot >= sizeof records / sizeof records[0] || !read_facts(driver, ordinal, &records[slot]))
-        return atomic_load_explicit(&by_ordinal[ordinal], memory_order_acquire);
-    atomic_compare_exchange_strong(&by_ordinal[ordinal], &none, &records[slot]);
+    record = record_take();
+    if (record &&
+        (!read_facts(driver, ordinal, record) || !atomic_compare_exchange_strong(&by_ordinal[ordinal], &none, record)))
+        atomic_store(&record->taken, false);
     return atomic_load_explicit(&by_ordinal[ordinal], memory_order_acquire);
 }
 
@@ -114,7 +121,6 @@ void fuseln_kernels_after_fork(void)
             memset(&contexts[i], 0, sizeof contexts[i]);
     memset(records, 0, sizeof records);
     memset(by_ordinal, 0, sizeof by_ordinal);
-    atomic_store(&records_used, 0);
     fuseln_scratch_after_fork();
     fuseln_check_after_fork();
     fuseln_timer_after_fork();

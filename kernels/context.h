@@ -12,9 +12,10 @@
 #include "image.h"
 #include "params.h"
 
-enum { FUSELN_CONTEXTS_MAX = 256, FUSELN_DEVICES_MAX = 64 };
+enum { FUSELN_CONTEXTS_MAX = 1024, FUSELN_DEVICES_MAX = 64 };
 
 struct fuseln_device_record {
+    atomic_bool taken;
     struct fuseln_device device;
     char name[96];
     int driver_version;
@@ -32,6 +33,7 @@ struct fuseln_context {
     _Atomic uintptr_t functions[FUSELN_VARIANT_COUNT];  /* known once the variant was launched outside of capture */
     atomic_int scratch_pause;                           /* launches that shall not ask for a new slab */
     _Atomic(struct fuseln_check_region *) check_region; /* check.c; NULL while none was made */
+    atomic_int check_pause;                             /* launches that shall not ask for one */
     _Atomic CUdeviceptr check_device;                   /* where the device sees it */
 };
 
