@@ -497,7 +497,8 @@ class Wheels(Case):
 
     def test_a_member_that_says_it_is_too_large_is_given_up(self):
         """5 GiB, says its header: it is not unpacked to see."""
-        data, name, extra = library(FORWARD), b"a.so", struct.pack("<HHQ", 1, 8, 5 << 30)
+        data = library(FORWARD, extra=[(".data", PROGBITS, SHF_ALLOC, random.Random(1).randbytes(2 << 20))])
+        name, extra = b"a.so", struct.pack("<HHQ", 1, 8, 5 << 30)
         deflate = zlib.compressobj(wbits=-15)
         packed = deflate.compress(data) + deflate.flush()
         facts = struct.pack("<HHHHIIIHH", 0, 8, 0, 0x21, zlib.crc32(data), len(packed), 2**32 - 1, len(name), len(extra))
