@@ -150,7 +150,8 @@ static int settle(int fd)
     return copy >= 0 && close(copy) ? -errno : 0;
 }
 
-static int write_temporary(const struct fuseln_snapshot *snapshot)
+/* -EAGAIN: a file without a name could not be given one (no /proc); next time it has one from the start. */
+static int write_temporary_once(const struct fuseln_snapshot *snapshot)
 {
     const int fd = open_temporary();
     if (fd < 0)
@@ -161,14 +162,19 @@ static int write_temporary(const struct fuseln_snapshot *snapshot)
         error = settle(fd);
     if (error && !place.unnamed)
         unlink(place.temporary);
-    if (!error && place.unnamed && name_temporary(fd)) { /* no /proc */
+    if (!error && place.unnamed && name_temporary(fd)) {
         place.unnamed = false;
-        fuseln_owner_drop();
-        return write_temporary(snapshot);
+        error = -EAGAIN;
     }
     if (error)
         fuseln_owner_drop();
     return error;
+}
+
+static int write_temporary(const struct fuseln_snapshot *snapshot)
+{
+    const int error = write_temporary_once(snapshot);
+    return error == -EAGAIN ? write_temporary_once(snapshot) : error;
 }
 
 static int place_temporary(void)
