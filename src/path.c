@@ -55,7 +55,7 @@ static void append(struct expansion *to, const char *text, size_t length)
         return;
     if (to->used == 0)
         to->first = *text;
-    if (to->used + length <= to->room)
+    if (to->path && to->used + length <= to->room)
         memcpy(to->path + to->used, text, length);
     to->used += length;
 }
