@@ -16,14 +16,18 @@
  *            root mean square once in 10^13 rows).
  *   dgamma, dbeta: two roundings of xhat and one for each addition on the longest chain, u sum|terms| each; k terms
  *            other than zero are k additions at most.
- * For double the reference errs as much: u is doubled. A last rounding to a shorter type adds half an ulp. Where float
- * sums could overflow, or vanish beside eps, only which elements are NaN is compared. Errors are told in ulp of the
- * type at the largest term, or at the row's average one.
+ * For double the reference errs as much: u is doubled. A last rounding to a shorter type adds half an ulp. Errors are
+ * told in ulp of the type at the largest term, or at the row's average one.
+ * Of what follows from an Inf or a NaN only the pattern is judged: a value must be finite, NaN, Inf or -Inf as the
+ * formula has it, or as the original wrote it; the original, and all statistics and sums, finite where it is: in which
+ * order an Inf is added decides whether NaN comes of it. Where all is finite and float sums could overflow or vanish
+ * nothing is judged, as either may have an Inf or a NaN on the way.
  */
 #include "chunk.cuh"
 
 enum { OURS, THEIRS };
 enum { BLOCK_WARPS = FUSELN_CHECK_THREADS / 32 };
+#define TINY 0x1p-125 /* u times it is half of the least float */
 
 static __device__ __forceinline__ double load(const void *base, long long i, int dtype)
 {
@@ -81,11 +85,41 @@ static __device__ __forceinline__ double sum_warp(double v)
     return v;
 }
 
+/* How something is judged: by value, by its pattern (LOOSE: finite or not), or not at all. */
+enum manner { VALUE, PATTERN, LOOSE, UNJUDGED };
+
 /* What an element is held against: its true value given what else was written, how far it may lie from it, an ulp. */
 struct judgement {
     double truth[2], bound[2], unit;
-    bool regular;
+    manner by;
+    bool counts; /* among the elements */
 };
+
+static __device__ __forceinline__ bool is_finite(double v)
+{
+    return fabs(v) <= 0x1.fffffffffffffp+1023;
+}
+static __device__ __forceinline__ double size_if_finite(double v)
+{
+    return is_finite(v) ? fabs(v) : 0.0;
+}
+/* Of the sizes of what is finite in a sum, and what it comes to. */
+static __device__ __forceinline__ manner manner_of(double size, double sum)
+{
+    return !(size < 0x1p60) ? UNJUDGED : is_finite(sum) ? VALUE : PATTERN;
+}
+/* An rstd of Inf, or one that vanishes, is what becomes of a variance beyond a float. */
+static __device__ __forceinline__ manner manner_by_rstd(double size, double sum, double rstd)
+{
+    const manner by = manner_of(size, sum);
+    return rstd >= 0x1p60 || (by == VALUE && !(rstd > 0x1p-60)) ? UNJUDGED : by;
+}
+
+/* Finite, NaN, Inf and -Inf alike? */
+static __device__ __forceinline__ bool same_pattern(double a, double b)
+{
+    return is_finite(a) ? is_finite(b) : a != a ? b != b : a == b;
+}
 
 struct tally {
     double field[FUSELN_CHECK_FIELDS];
@@ -96,65 +130,74 @@ struct tally {
         for (int i = 0; i < FUSELN_CHECK_FIELDS; i++)
             field[i] = i < FUSELN_CHECK_SUMS ? 0.0 : FUSELN_CHECK_NONE;
     }
+    static __device__ __forceinline__ double both(int i, double a, double b)
+    {
+        return i < FUSELN_CHECK_SUMS ? a + b : b > a ? b : a;
+    }
     __device__ __forceinline__ void add(int i, double v)
     {
-        field[i] = i < FUSELN_CHECK_SUMS ? field[i] + v : v > field[i] ? v : field[i];
+        field[i] = both(i, field[i], v);
     }
-    __device__ __forceinline__ void outside(int who, double index)
+    __device__ __forceinline__ void outside(bool ours, bool theirs, double index)
     {
-        add(FUSELN_CHECK_OUTSIDE_OURS, who == OURS ? 1 : 0); /* no index that is known only when it runs */
-        add(FUSELN_CHECK_OUTSIDE_THEIRS, who == OURS ? 0 : 1);
-        add(FUSELN_CHECK_FIRST, -index);
+        add(FUSELN_CHECK_OUTSIDE_OURS, ours ? 1 : 0);
+        add(FUSELN_CHECK_OUTSIDE_THEIRS, theirs ? 1 : 0);
+        add(FUSELN_CHECK_FIRST, ours || theirs ? -index : FUSELN_CHECK_NONE);
     }
     /* The same element of both. */
     __device__ __forceinline__ void judge(const number_type &type, double ours, double theirs, const judgement &by,
                                           double index)
     {
-        const bool lost = (ours != ours) != (theirs != theirs);
-        add(FUSELN_CHECK_ELEMENTS, 1);
-        if (lost) {
+        bool wrong = false, they_wrong = false;
+        if (by.by == PATTERN) {
+            wrong = !same_pattern(ours, by.truth[OURS]) && !same_pattern(ours, theirs);
+            they_wrong = is_finite(theirs) != is_finite(by.truth[THEIRS]);
+        } else if (by.by == LOOSE) { /* no finite value but the true one */
+            wrong = is_finite(ours) && ours != by.truth[OURS];
+            they_wrong = is_finite(theirs) && theirs != by.truth[THEIRS];
+        } else if (by.by == VALUE && ours == ours && theirs == theirs) {
+            ours = type.limited(ours);
+            theirs = type.limited(theirs);
+            const double per = type.inverse(by.unit), apart = fabs(ours - theirs) * per;
+            const double error_ours = fabs(ours - type.limited(by.truth[OURS]));
+            const double error_theirs = fabs(theirs - type.limited(by.truth[THEIRS]));
+            const double far_ours = error_ours * per, far_theirs = error_theirs * per;
+            wrong = !(error_ours <= by.bound[OURS]);
+            they_wrong = !(error_theirs <= by.bound[THEIRS]);
+            add(FUSELN_CHECK_ELEMENTS, by.counts ? 1 : 0);
+            add(FUSELN_CHECK_SQUARES, apart * apart);
+            add(FUSELN_CHECK_SQUARES_OURS, far_ours * far_ours);
+            add(FUSELN_CHECK_SQUARES_THEIRS, far_theirs * far_theirs);
+            add(FUSELN_CHECK_MAX, apart);
+            add(FUSELN_CHECK_MAX_OURS, far_ours);
+            add(FUSELN_CHECK_MAX_THEIRS, far_theirs);
+        } else if (by.by == VALUE && (ours == ours || theirs == theirs)) {
             add(FUSELN_CHECK_NAN, 1);
             add(FUSELN_CHECK_FIRST, -index);
         }
-        if (!by.regular || ours != ours || theirs != theirs)
-            return;
-        ours = type.limited(ours);
-        theirs = type.limited(theirs);
-        const double per = type.inverse(by.unit), apart = fabs(ours - theirs) * per;
-        const double error_ours = fabs(ours - type.limited(by.truth[OURS]));
-        const double error_theirs = fabs(theirs - type.limited(by.truth[THEIRS]));
-        const double far_ours = error_ours * per, far_theirs = error_theirs * per;
-        if (!(error_ours <= by.bound[OURS]))
-            outside(OURS, index);
-        if (!(error_theirs <= by.bound[THEIRS]))
-            outside(THEIRS, index);
-        add(FUSELN_CHECK_SQUARES, apart * apart);
-        add(FUSELN_CHECK_SQUARES_OURS, far_ours * far_ours);
-        add(FUSELN_CHECK_SQUARES_THEIRS, far_theirs * far_theirs);
-        add(FUSELN_CHECK_MAX, apart);
-        add(FUSELN_CHECK_MAX_OURS, far_ours);
-        add(FUSELN_CHECK_MAX_THEIRS, far_theirs);
+        outside(wrong, they_wrong, index);
     }
-    /* All lanes of the warp: theirs in this one's. */
-    __device__ __forceinline__ void gather()
+    /* Field i of all lanes of the warp. One text for all fields: no index into registers that is known only when it
+     * runs. */
+    __device__ __forceinline__ double gather(int i) const
     {
+        double v = 0;
 #pragma unroll
-        for (int i = 0; i < FUSELN_CHECK_FIELDS; i++)
+        for (int k = 0; k < FUSELN_CHECK_FIELDS; k++)
+            v = k == i ? field[k] : v;
 #pragma unroll 1
-            for (int distance = 16; distance > 0; distance /= 2)
-                add(i, __shfl_xor_sync(0xffffffffu, field[i], distance));
+        for (int distance = 16; distance > 0; distance /= 2)
+            v = both(i, v, __shfl_xor_sync(0xffffffffu, v, distance));
+        return v;
     }
     /* What the slices of one launch found before this one stands there. */
-    __device__ __forceinline__ void keep(double *record, bool more)
+    __device__ __forceinline__ void keep(double *record, bool more) const
     {
-        gather();
-        if (threadIdx.x % 32)
-            return;
-#pragma unroll
+#pragma unroll 1
         for (int i = 0; i < FUSELN_CHECK_FIELDS; i++) {
-            if (more)
-                add(i, record[i]);
-            record[i] = field[i];
+            const double v = gather(i);
+            if (threadIdx.x % 32 == 0)
+                record[i] = more ? both(i, v, record[i]) : v;
         }
     }
 };
@@ -176,7 +219,7 @@ struct fit {
 /* What a row's sums tell of its elements. */
 struct row_facts {
     statistics given[2]; /* ours, theirs */
-    bool regular;
+    manner by;
     /* FORWARD, MOMENTS: the true statistics, and between what rstd may lie. */
     double mean, mean_bound, rstd, low, high;
     double size; /* average of |x|; DX: of |rstd gamma dy| */
@@ -200,34 +243,39 @@ static __device__ __forceinline__ void statistics_facts(const fuseln_check_param
                 squares += d * d;
             } else {
                 row.mean += d;
-                size += fabs(d);
+                size += size_if_finite(d);
             }
         }
-        if (!pass)
-            sum = p.rms ? 0.0 : sum_warp(row.mean) / n;
+        if (!pass) {
+            row.mean = sum_warp(row.mean) / n;
+            sum = p.rms ? 0.0 : row.mean;
+        }
     }
     const double variance = sum_warp(squares) / n, whole = variance + p.host.eps;
     const double spread = sqrt(variance + sum * sum);
-    row.mean = sum;
     row.size = sum_warp(size) / n;
-    row.mean_bound = chain * row.size;
+    row.mean_bound = chain * row.size + 0x1p-126; /* denormals lose their low digits in each product */
     const double slack =
         chain * (variance + sqrt(variance) * spread) + row.mean_bound * row.mean_bound + type.u * whole;
     row.rstd = rsqrt(whole);
     row.low = rsqrt(whole + slack) * (1 - 8 * type.u);
     row.high = whole > slack ? rsqrt(whole - slack) * (1 + 8 * type.u) : type.max;
-    row.regular = spread < 0x1p60 && whole > 0x1p-100;
+    row.by = manner_of(row.size, row.mean);
+    if (row.by == VALUE && !(n * spread * spread < 0x1p120 && whole > 0x1p-100))
+        row.by = UNJUDGED;
 }
 
 /* One element of dx, in float64. */
 struct gradient {
     double g, xhat, second, truth; /* rstd gamma dy; xhat; what the second sum takes off; dx */
+    double tiny;                   /* what rounds to a float on the way errs by u times this at least */
 };
 static __device__ __forceinline__ gradient gradient_of(const fuseln_check_params &p, const number_type &type,
                                                        long long from, long long i, const row_facts &row)
 {
     const double gamma = p.host.gamma ? load(p.host.gamma, i, type.dtype) : 1.0;
     gradient e;
+    e.tiny = 8 * TINY * (1 + row.given[OURS].rstd) * (1 + fabs(gamma));
     e.xhat = (load(p.host.x, from + i, type.dtype) - row.given[OURS].mean) * row.given[OURS].rstd;
     e.g = row.given[OURS].rstd * (gamma * load(p.host.dy, from + i, type.dtype));
     e.second = e.xhat * row.second;
@@ -237,9 +285,8 @@ static __device__ __forceinline__ gradient gradient_of(const fuseln_check_params
 static __device__ __forceinline__ double gradient_bound(const number_type &type, const gradient &e, double first,
                                                         bool ours)
 {
-    const double error = type.u * (ours ? fabs(e.g) + fabs(e.g - first) + fabs(e.truth) + 2 * fabs(e.second)
-                                        : 7 * fabs(e.g) + 5 * fabs(first) + 8 * fabs(e.second)) +
-                         0x1p-146;
+    const double error = type.u * (ours ? fabs(e.g) + fabs(e.g - first) + fabs(e.truth) + 2 * fabs(e.second) + e.tiny
+                                        : 7 * fabs(e.g) + 5 * fabs(first) + 8 * fabs(e.second) + e.tiny);
     return error + type.rounding(fabs(e.truth), error);
 }
 
@@ -266,10 +313,10 @@ static __device__ __forceinline__ void gradient_facts(const fuseln_check_params 
                 sums[2] += bound * bound;
                 sums[3] += bound * bound * e.xhat * e.xhat;
             } else {
-                sums[2] += fabs(d);
-                sums[3] += fabs(d * e.xhat);
+                sums[2] += size_if_finite(d);
+                sums[3] += size_if_finite(d * e.xhat);
                 sums[4] += e.xhat;
-                sums[5] += e.xhat * e.xhat;
+                sums[5] += size_if_finite(e.xhat * e.xhat);
             }
             sums[0] += d;
             sums[1] += d * e.xhat;
@@ -277,6 +324,7 @@ static __device__ __forceinline__ void gradient_facts(const fuseln_check_params 
 #pragma unroll
         for (int i = 0; i < 6; i++)
             sums[i] = sum_warp(sums[i]) * inverse_n;
+        const double any = sums[0] + sums[1] + sums[4];
         if (p.rms)
             sums[0] = sums[4] = 0;
         if (!pass) {
@@ -286,8 +334,9 @@ static __device__ __forceinline__ void gradient_facts(const fuseln_check_params 
             size2 = sums[3];
             xhats = sums[4];
             squares = sums[5];
-            row.regular = row.size < 0x1p60 && size2 < 0x1p60 && squares < 0x1p60 && row.given[OURS].rstd < 0x1p60 &&
-                          row.given[OURS].rstd > 0x1p-60;
+            row.by = manner_by_rstd(row.size + size2 + squares, any, row.given[OURS].rstd);
+            if (row.by != VALUE)
+                return;
             continue;
         }
         const double determinant = squares - xhats * xhats;
@@ -296,10 +345,9 @@ static __device__ __forceinline__ void gradient_facts(const fuseln_check_params 
         const double slope = (sums[1] - xhats * sums[0]) * inverse, constant = sums[0] - xhats * slope;
         const double noise = share * sqrt(sums[2]) * (solvable ? squares * inverse : 1.0);
         const double noise_slope = share * sqrt(sums[3]) * inverse;
-        if (threadIdx.x % 32 == 0 && row.regular &&
-            !(fabs(constant) <= reach * (row.size + fabs(row.second * xhats)) + noise &&
-              fabs(slope) <= reach * size2 + noise_slope))
-            found.outside(pass - 1, index);
+        if (threadIdx.x % 32 == 0 && !(fabs(constant) <= reach * (row.size + fabs(row.second * xhats)) + noise &&
+                                       fabs(slope) <= reach * size2 + noise_slope))
+            found.outside(pass == 1, pass == 2, index);
         if (pass == 1) { /* the second time they are theirs */
             ours = {constant, slope, noise, noise_slope};
         } else {
@@ -332,18 +380,20 @@ static __device__ __forceinline__ void judge_output(const fuseln_check_params &p
     const double gamma = p.host.gamma ? load(p.host.gamma, i, type.dtype) : 1.0;
     const double beta = p.host.beta && !p.rms ? load(p.host.beta, i, type.dtype) : 0.0;
     double largest = fabs(beta) > fabs(gamma) ? fabs(beta) : fabs(gamma); /* xhat is 1 on the average */
-    by.regular = by.regular && fabs(x) < 0x1p60;
 #pragma unroll
     for (int who = OURS; who <= THEIRS; who++) {
         const statistics &s = row.given[who];
         const double scaled = gamma * ((x - s.mean) * s.rstd), truth = scaled + beta;
+        const double size = size_if_finite(x) + size_if_finite(s.mean) + size_if_finite(gamma) + size_if_finite(beta);
         /* Theirs may have had the statistics unrounded. */
         const double least = 2 * fabs(scaled) + fabs(truth), more = 2 * fabs(scaled) + fabs(gamma * s.mean * s.rstd);
-        const double bound = type.u * (who == OURS ? least : least + more) + (1 + fabs(gamma)) * 0x1p-149;
+        const double bound = type.u * ((who == OURS ? least : least + more) + TINY * (1 + fabs(gamma)) * (1 + s.rstd));
         by.truth[who] = truth;
         by.bound[who] = bound + type.rounding(fabs(truth), bound);
         largest = largest > fabs(scaled) ? largest : fabs(scaled);
-        by.regular = by.regular && fabs(s.mean) < 0x1p60 && s.rstd < 0x1p60 && s.rstd > 0x1p-60;
+        const manner own = manner_by_rstd(size, truth, s.rstd);
+        if (by.by == VALUE || own == UNJUDGED)
+            by.by = own;
     }
     largest = largest > fabs(by.truth[THEIRS]) ? largest : fabs(by.truth[THEIRS]);
     by.unit = type.ulp(largest, type.dtype);
@@ -353,6 +403,7 @@ static __device__ __forceinline__ void judge_statistic(const number_type &type, 
                                                        judgement &by)
 {
     by.unit = type.ulp(rstd ? row.rstd : row.size, type.acc);
+    by.by = row.by == PATTERN ? LOOSE : row.by;
 #pragma unroll
     for (int who = OURS; who <= THEIRS; who++) {
         by.truth[who] = rstd ? row.rstd : row.mean;
@@ -370,7 +421,7 @@ static __device__ __forceinline__ void check_row(const fuseln_check_params &p, c
     const void *mean = p.rms ? nullptr : p.host.mean;
     row_facts row = {};
     row.given[THEIRS] = row.given[OURS] = load_statistics(mean, p.host.rstd, at, type);
-    row.regular = true;
+    row.by = VALUE;
     if (p.rstd) {
         row.given[OURS] = load_statistics(p.rms ? nullptr : p.mean, p.rstd, at, type);
         statistics_facts(p, type, from, row);
@@ -385,7 +436,8 @@ static __device__ __forceinline__ void check_row(const fuseln_check_params &p, c
         const bool rstd = i == elements;
         judgement by;
         double ours, theirs;
-        by.regular = row.regular;
+        by.by = row.by;
+        by.counts = true;
         if (i < elements) {
             ours = load(p.out, from + i, type.dtype);
             theirs = load(theirs_out, from + i, type.dtype);
@@ -414,11 +466,11 @@ extern "C" __global__ void __launch_bounds__(FUSELN_CHECK_THREADS, 1)
     found.keep(p.records + warp * FUSELN_CHECK_FIELDS, p.more);
 }
 
-/* One gradient of a column from what its threads added up: the sum of its terms, of their sizes, and how many are not
- * zero. */
-static __device__ __forceinline__ void check_column(const fuseln_check_params &p, const number_type &type,
+/* One gradient of a column from what its threads added up: the sum of its terms, of the sizes of those that are finite,
+ * and how many are not zero. Is it judged by value? A dbeta counts where its dgamma is. */
+static __device__ __forceinline__ bool check_column(const fuseln_check_params &p, const number_type &type,
                                                     long long col, const void *mine, const void *theirs, double sum,
-                                                    double size, double terms, tally &found)
+                                                    double size, double terms, bool counts, tally &found)
 {
     const double rows = static_cast<double>(p.host.rows),
                  longest = rows / 8 + 512; /* PyTorch to 2.7: 511 in one thread */
@@ -439,8 +491,10 @@ static __device__ __forceinline__ void check_column(const fuseln_check_params &p
     }
     const double usual = size * rsqrt(rows); /* of a sum whose terms have any sign */
     by.unit = type.ulp(fabs(sum) > usual ? fabs(sum) : usual, type.dtype);
-    by.regular = size < 0x1p60;
+    by.by = manner_of(size, sum) == PATTERN ? LOOSE : manner_of(size, sum);
+    by.counts = counts;
     found.judge(type, load(mine, col, type.dtype), value, by, static_cast<double>(col));
+    return by.by == VALUE;
 }
 
 extern "C" __global__ void __launch_bounds__(FUSELN_CHECK_THREADS, 1)
@@ -462,10 +516,10 @@ extern "C" __global__ void __launch_bounds__(FUSELN_CHECK_THREADS, 1)
             const double dy = load(p.host.dy, row * cols + col, type.dtype);
             const double term = dy * ((load(p.host.x, row * cols + col, type.dtype) - s.mean) * s.rstd);
             sums[0] += term;
-            sums[1] += fabs(term);
+            sums[1] += size_if_finite(term) + TINY * (1 + size_if_finite(s.rstd));
             sums[2] += term != 0 ? 1 : 0;
             sums[3] += dy;
-            sums[4] += fabs(dy);
+            sums[4] += size_if_finite(dy);
             sums[5] += dy != 0 ? 1 : 0;
         }
 #pragma unroll
@@ -478,12 +532,13 @@ extern "C" __global__ void __launch_bounds__(FUSELN_CHECK_THREADS, 1)
             for (int w = 0; w < BLOCK_WARPS; w++)
                 sums[i] += parts[w][lane];
         }
+        bool counts = true;
 #pragma unroll 1
         for (int beta = 0; beta < 2 && warp == 0 && col < cols; beta++) {
             const void *theirs = beta ? p.rms ? nullptr : p.host.dbeta : p.host.dgamma;
             if (theirs)
-                check_column(p, type, col, beta ? p.dbeta : p.out, theirs, beta ? sums[3] : sums[0],
-                             beta ? sums[4] : sums[1], beta ? sums[5] : sums[2], found);
+                counts = check_column(p, type, col, beta ? p.dbeta : p.out, theirs, beta ? sums[3] : sums[0],
+                                      beta ? sums[4] : sums[1], beta ? sums[5] : sums[2], counts, found);
         }
     }
     found.keep(p.records + (static_cast<long long>(blockIdx.x) * BLOCK_WARPS + warp) * FUSELN_CHECK_FIELDS, false);
@@ -498,12 +553,9 @@ extern "C" __global__ void __launch_bounds__(32) fuseln_check_sum(const struct f
 #pragma unroll
         for (int i = 0; i < FUSELN_CHECK_FIELDS; i++)
             found.add(i, p.records[static_cast<long long>(r) * FUSELN_CHECK_FIELDS + i]);
-    found.gather();
+    found.keep(p.result->field, false);
     if (threadIdx.x)
         return;
-#pragma unroll
-    for (int i = 0; i < FUSELN_CHECK_FIELDS; i++)
-        p.result->field[i] = found.field[i];
     __threadfence_system();
     *const_cast<volatile unsigned long long *>(&p.result->ticket) = p.ticket;
 }

@@ -66,6 +66,7 @@ static void copy_site(const struct fuseln_site *site, struct fuseln_site_view *v
         view->sums[what] = atomic_load(&site->sums[what]);
     view->checked.compared = atomic_load(&site->checked.compared);
     view->checked.issued = atomic_load(&site->checked.issued);
+    view->checked.inconclusive = atomic_load(&site->checked.inconclusive);
     view->checked.failed = atomic_load(&site->checked.failed);
     for (int verdict = 0; verdict < FUSELN_VERDICT_COUNT; verdict++)
         view->checked.unchecked[verdict] = atomic_load(&site->checked.unchecked[verdict]);
@@ -162,7 +163,7 @@ static void copy_process(void)
 
 bool fuseln_report_is_checked(const struct fuseln_check_view *checked)
 {
-    uint64_t sum = checked->issued;
+    uint64_t sum = checked->issued + checked->inconclusive;
     for (int verdict = 0; verdict < FUSELN_VERDICT_COUNT; verdict++)
         sum += checked->unchecked[verdict];
     return sum > 0;

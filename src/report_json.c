@@ -145,6 +145,7 @@ static void write_verify(struct fuseln_json *json, const struct fuseln_site_view
     fuseln_json_open(json, "verify", '{');
     fuseln_json_integer(json, "launches", (int64_t)checked->compared);
     fuseln_json_integer(json, "waiting", (int64_t)(checked->issued - checked->compared));
+    fuseln_json_integer(json, "inconclusive", (int64_t)checked->inconclusive);
     fuseln_json_bool(json, "failed", checked->failed);
     fuseln_json_integer(json, "elements", (int64_t)elements);
     fuseln_json_integer(json, "outside", (int64_t)field[FUSELN_CHECK_OUTSIDE_OURS]);

@@ -11,7 +11,7 @@
 #include "output.h"
 #include "record.h"
 
-enum { FUSELN_REPORT_DEVICES = 16 };
+enum { FUSELN_REPORT_DEVICES = 16, FUSELN_REPORT_INCONCLUSIVE = 100 /* checks of a site, until it is called so */ };
 
 struct fuseln_site_view {
     const struct fuseln_site_key *key; /* key->target is NULL in the site `other` */
@@ -21,7 +21,7 @@ struct fuseln_site_view {
     const char *kernel;
     struct fuseln_check_view { /* struct fuseln_checked */
         bool failed;
-        uint64_t issued, compared, unchecked[FUSELN_VERDICT_COUNT];
+        uint64_t issued, compared, inconclusive, unchecked[FUSELN_VERDICT_COUNT];
         double field[FUSELN_CHECK_FIELDS];
     } checked;
 };

@@ -151,7 +151,7 @@ static void write_pairs(struct fuseln_out *out, const struct fuseln_snapshot *sn
 static void write_checks(struct fuseln_out *out, const struct fuseln_snapshot *snapshot)
 {
     char count[NUMBER_MAX], apart[FUSELN_REAL_MAX], ours[FUSELN_REAL_MAX], theirs[FUSELN_REAL_MAX];
-    uint64_t unchecked[FUSELN_VERDICT_COUNT] = {0};
+    uint64_t unchecked[FUSELN_VERDICT_COUNT] = {0}, inconclusive = 0;
     bool head = false;
     for (size_t i = 0; i < snapshot->site_count; i++) {
         const struct fuseln_site_view *site = &snapshot->sites[i];
@@ -169,15 +169,20 @@ static void write_checks(struct fuseln_out *out, const struct fuseln_snapshot *s
         fuseln_out_format(out, "%-36.55s%7" PRId64 "%10s %-9s%9.6s %9.6s %9.6s\n",
                           site->key->target ? site->key->target->name : "other", site->key->cols,
                           grouped(checked->compared, count),
-                          checked->failed     ? "WRONG"
-                          : checked->compared ? "right"
-                                              : "waiting",
+                          checked->failed                                       ? "WRONG"
+                          : checked->compared                                   ? "right"
+                          : checked->inconclusive >= FUSELN_REPORT_INCONCLUSIVE ? "unclear"
+                                                                                : "waiting",
                           apart, ours, theirs);
+        inconclusive += checked->inconclusive;
         for (int verdict = 0; verdict < FUSELN_VERDICT_COUNT; verdict++)
             unchecked[verdict] += checked->unchecked[verdict];
     }
     if (head)
         fuseln_out_text(out, "(off: root mean square of the errors against float64, in ulp)\n");
+    if (inconclusive)
+        fuseln_out_format(out, "%14s  unclear: Inf, NaN or what is too large for a float in every row\n",
+                          grouped(inconclusive, count));
     for (int verdict = 0; verdict < FUSELN_VERDICT_COUNT; verdict++)
         if (unchecked[verdict])
             fuseln_out_format(out, "%14s  not compared, %s: %s\n", grouped(unchecked[verdict], count),

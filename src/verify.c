@@ -1,6 +1,7 @@
 /*
  * See verify.h. A site's results are added up field by field, then `failed` is set if need be, then `compared` is
- * counted: who reads `compared` first knows of every failure among them.
+ * counted: who reads `compared` first knows of every failure among them. A check in which nothing was held against its
+ * value makes room for another.
  */
 #include "verify.h"
 
@@ -105,9 +106,15 @@ static void fold(struct fuseln_site *site, const struct fuseln_check_result *res
         raise_to(&checked->field[i], field[i]);
     if (field[FUSELN_CHECK_FIRST] > FUSELN_CHECK_NONE)
         lower_to(&checked->field[FUSELN_CHECK_FIRST], 1 - field[FUSELN_CHECK_FIRST]);
-    if (field[FUSELN_CHECK_OUTSIDE_OURS] + field[FUSELN_CHECK_OUTSIDE_THEIRS] + field[FUSELN_CHECK_NAN] > 0 &&
-        !atomic_exchange(&checked->failed, true))
+    const bool wrong =
+        field[FUSELN_CHECK_OUTSIDE_OURS] + field[FUSELN_CHECK_OUTSIDE_THEIRS] + field[FUSELN_CHECK_NAN] > 0;
+    if (wrong && !atomic_exchange(&checked->failed, true))
         say_failed(site, result);
+    if (!wrong && field[FUSELN_CHECK_ELEMENTS] == 0) { /* an Inf, a NaN or what is too large in every row: no proof */
+        atomic_fetch_add_explicit(&checked->inconclusive, 1, memory_order_relaxed);
+        atomic_fetch_sub(&checked->issued, 1);
+        return;
+    }
     atomic_fetch_add_explicit(&checked->compared, 1, memory_order_release);
 }
 

@@ -210,3 +210,47 @@ def test_results_that_come_late_are_waited_for_by_nobody(run, tmp_path):
             assert site["passed_through"].keys() == {"check"}
             assert site["passed_through"]["check"] >= 3 and not site["verify"]["failed"]
             assert site["substituted"] == 0 or site["verify"]["launches"] == 3
+
+
+ODD = """
+import sys, torch
+x = torch.randn(30, 256).half()
+y = x.clone()
+y[::int(sys.argv[1]), 100] = torch.inf
+norm = torch.nn.LayerNorm(256).half().cuda()
+for i in range(int(sys.argv[2])):
+    for p in norm.parameters():
+        p.grad = None
+    z = (y if i < int(sys.argv[3]) else x).cuda().requires_grad_()
+    norm(z).backward(torch.where(z.detach().cpu() > 9, torch.inf, x).cuda())
+    torch.cuda.synchronize()
+"""
+
+
+def odd(run, *args, env):
+    done = run(["-c", ODD, *map(str, args)], cpu_ops=True, env=env)
+    assert done.stderr == ""
+    report = run.report()
+    check_sums(report)
+    return {site["op"]: site for site in report["sites"]}
+
+
+def test_an_inf_keeps_no_site_from_being_replaced(run, tmp_path):
+    """One of ten rows in the first launch of a build that is not known."""
+    sites = odd(run, 10, 6, 1, env=unknown(tmp_path))
+    assert {op: site["substituted"] for op, site in sites.items()} == {"forward": 3, "dx": 3, "dgamma": 2}
+    assert sites["dgamma"]["verify"]["inconclusive"] == 1  # an Inf reaches each column
+    assert sites["forward"]["verify"]["inconclusive"] == 0
+
+
+def test_rows_with_nothing_but_inf_prove_nothing(run, tmp_path):
+    sites = odd(run, 1, 105, 101, env=unknown(tmp_path))
+    for site in sites.values():
+        assert (site["substituted"], site["verify"]["inconclusive"], site["verify"]["launches"]) == (1, 101, 3)
+
+
+def test_the_report_says_that_checks_proved_nothing(run):
+    env = ONE_SM | {"FUSELN_MODE": "verify", "FUSELN_REPORT": "stdout"}
+    done = run(["-c", ODD, "1", "101", "101"], cpu_ops=True, env=env)
+    assert re.search(r"(?m)^pytorch/forward\S* +256 +0 unclear ", done.stdout)
+    assert re.search(r"(?m)^ +303  unclear: Inf", done.stdout)

@@ -22,6 +22,7 @@ static struct {
     enum fuseln_verdict verdict; /* of the next check */
     int slice, started, done;
     double outside, nan;
+    bool odd; /* nothing could be judged by value */
 } fake;
 static void *owners[64];
 
@@ -42,7 +43,7 @@ void *fuseln_check_collect(struct fuseln_check_result *ret_result)
     if (fake.done >= fake.started)
         return NULL;
     memset(ret_result, 0, sizeof *ret_result);
-    ret_result->field[FUSELN_CHECK_ELEMENTS] = 10;
+    ret_result->field[FUSELN_CHECK_ELEMENTS] = fake.odd ? 0 : 10;
     ret_result->field[FUSELN_CHECK_OUTSIDE_OURS] = fake.outside;
     ret_result->field[FUSELN_CHECK_NAN] = fake.nan;
     ret_result->field[FUSELN_CHECK_MAX] = 3;
@@ -116,6 +117,28 @@ static void a_wrong_one_is_never_replaced(void **state)
         assert_true(atomic_load(&site.checked.failed));
     }
     assert_true(atomic_load(&site.checked.field[FUSELN_CHECK_FIRST]) == 0);
+}
+
+static void a_check_that_proves_nothing_is_not_counted(void **state)
+{
+    (void)state;
+    fake.odd = true;
+    for (int i = 0; i < 150; i++)
+        assert_int_equal(launch(&three), FUSELN_VERDICT_CHECK);
+    assert_int_equal(fake.started, 150);
+    fuseln_verify_collect();
+    assert_int_equal(atomic_load(&site.checked.inconclusive), 150);
+    assert_int_equal(atomic_load(&site.checked.compared), 0);
+    assert_int_equal(atomic_load(&site.checked.issued), 0);
+    fake.odd = false;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(launch(&three), FUSELN_VERDICT_CHECK);
+    assert_int_equal(launch(&three), FUSELN_VERDICT_OK);
+    fake.started = fake.done = 0;
+    reset(state);
+    fake.odd = true, fake.outside = 1; /* a wrong pattern is a failure all the same */
+    launch(&three);
+    assert_int_equal(launch(&three), FUSELN_VERDICT_FAILED);
 }
 
 static void what_cannot_be_checked_stays_with_the_original(void **state)
@@ -201,6 +224,7 @@ int main(void)
         cmocka_unit_test_setup(right_ones_are_replaced_after_the_checks, reset),
         cmocka_unit_test_setup(while_results_are_missing_the_original_is_launched, reset),
         cmocka_unit_test_setup(a_wrong_one_is_never_replaced, reset),
+        cmocka_unit_test_setup(a_check_that_proves_nothing_is_not_counted, reset),
         cmocka_unit_test_setup(what_cannot_be_checked_stays_with_the_original, reset),
         cmocka_unit_test_setup(known_builds_and_zero_are_replaced_at_once, reset),
         cmocka_unit_test_setup(verify_replaces_nothing_and_checks_all, reset),
