@@ -18,6 +18,7 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include "clean.h"
 #include "file.h"
 #include "log.h"
 #include "path.h"
@@ -254,10 +255,8 @@ static void add_warning(struct fuseln_config *config, const char *format, ...)
         *line = '\0';
         return;
     }
-    for (char *c = line; *c; c++)
-        if ((unsigned char)*c < ' ')
-            *c = '?';
-    strcpy(line + length, "\n");
+    fuseln_clean(line);
+    strcat(line, "\n");
 }
 
 static void load_variable(struct fuseln_config *config, const struct variable *variable)

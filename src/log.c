@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "clean.h"
 #include "lifecycle.h"
 #include "output.h"
 #include "path.h"
@@ -78,9 +79,7 @@ void fuseln_log(enum fuseln_log_level level, const char *format, ...)
     va_start(arguments, format);
     int length = vsnprintf(line + used, sizeof line - used - 1, format, arguments);
     va_end(arguments);
-    for (char *c = line + used; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = '?'; /* one line, and no escape sequence out of a path */
+    fuseln_clean(line + used); /* one line, and no escape sequence out of a path */
     if (length >= 0 && (level > FUSELN_LOG_WARN || !already_said(line))) {
         used = strlen(line);
         line[used++] = '\n';

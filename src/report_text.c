@@ -4,7 +4,10 @@
  */
 #include "report_snapshot.h"
 
+#include "clean.h"
+
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,35 +29,46 @@ static const char *grouped(uint64_t value, char ret_text[NUMBER_MAX])
     return text;
 }
 
-/* The command on one line, shortened, without control characters: it may go to a terminal. */
-static void write_command(struct fuseln_out *out, const struct fuseln_snapshot *snapshot, size_t room)
+/* A line of up to 255 bytes with words of others in it. */
+static void write_line(struct fuseln_out *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void write_line(struct fuseln_out *out, const char *format, ...)
 {
-    char line[COLUMNS + 1];
-    size_t size = snapshot->command_size ? snapshot->command_size - 1 : 0;
+    char line[256];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    fuseln_clean(line);
+    fuseln_out_text(out, line);
+    fuseln_out_text(out, "\n");
+}
+
+/* The command, shortened to so many bytes. */
+static void copy_command(const struct fuseln_snapshot *snapshot, size_t room, char ret_line[COLUMNS + 1])
+{
+    const size_t size = snapshot->command_size ? snapshot->command_size - 1 : 0;
     size_t shown = size < room ? size : room - 3;
-    for (size_t i = 0; i < shown; i++) {
-        unsigned char c = (unsigned char)snapshot->command[i];
-        line[i] = c == '\0' ? ' ' : c < ' ' || c == 0x7f ? '?' : (char)c;
-    }
     while (shown < size && shown > 0 && (snapshot->command[shown] & 0xc0) == 0x80)
         shown--; /* not in the middle of a UTF-8 sequence */
-    fuseln_out_bytes(out, line, shown);
-    fuseln_out_text(out, shown < size ? "..." : "");
+    for (size_t i = 0; i < shown; i++)
+        ret_line[i] = snapshot->command[i] ? snapshot->command[i] : ' ';
+    strcpy(ret_line + shown, shown < size ? "..." : "");
 }
 
 static void write_head(struct fuseln_out *out, const struct fuseln_snapshot *snapshot)
 {
     char launches[NUMBER_MAX], recognised[NUMBER_MAX], substituted[NUMBER_MAX], passed[NUMBER_MAX], tail[160];
+    char command[COLUMNS + 1];
     uint64_t seconds = snapshot->age_us / 1000000, tenths = snapshot->age_us / 100000 % 10;
     fuseln_out_format(
         out, "fuseln " FUSELN_VERSION ", mode %s: %s kernel launches, %s layer norms: %s replaced, %s passed on\n",
         snapshot->mode, grouped(snapshot->launches, launches), grouped(snapshot->recognised, recognised),
         grouped(snapshot->substituted, substituted), grouped(snapshot->recognised - snapshot->substituted, passed));
-    int used = snprintf(tail, sizeof tail, " (pid %d on %.40s%s%.8s, %" PRIu64 ".%" PRIu64 " s%s)\n", (int)getpid(),
+    int used = snprintf(tail, sizeof tail, " (pid %d on %.40s%s%.8s, %" PRIu64 ".%" PRIu64 " s%s)", (int)getpid(),
                         snapshot->host, snapshot->rank ? ", rank " : "", snapshot->rank ? snapshot->rank : "", seconds,
                         tenths, snapshot->final ? "" : ", still running");
-    write_command(out, snapshot, (size_t)(COLUMNS + 1 - used));
-    fuseln_out_text(out, tail);
+    copy_command(snapshot, (size_t)(COLUMNS - used), command);
+    write_line(out, "%s%s", command, tail);
 }
 
 static void write_devices(struct fuseln_out *out, const struct fuseln_snapshot *snapshot)
@@ -63,10 +77,9 @@ static void write_devices(struct fuseln_out *out, const struct fuseln_snapshot *
         const struct fuseln_device_report *device = &snapshot->devices[i];
         char scratch[NUMBER_MAX];
         bool image = device->image[0] != '\0';
-        fuseln_out_format(out, "device %d: %.36s, compute %s, driver %d.%d, image %s%s%.20s\n", device->index,
-                          device->name, device->compute_capability, device->driver_version / 1000,
-                          device->driver_version % 1000 / 10, image ? device->image : "none", image ? " by " : "",
-                          image ? device->compiler : "");
+        write_line(out, "device %d: %.36s, compute %s, driver %d.%d, image %s%s%.20s", device->index, device->name,
+                   device->compute_capability, device->driver_version / 1000, device->driver_version % 1000 / 10,
+                   image ? device->image : "none", image ? " by " : "", image ? device->compiler : "");
         if (device->scratch_bytes)
             fuseln_out_format(out, "          %s bytes of scratch\n", grouped(device->scratch_bytes, scratch));
     }
@@ -86,9 +99,9 @@ static void write_libraries(struct fuseln_out *out, const struct fuseln_snapshot
         if (!library)
             continue;
         said[count++] = library;
-        fuseln_out_format(out, "library %.36s, build %s: %s\n", library->name,
-                          library->build_id[0] ? library->build_id : "id missing",
-                          library->known ? "known" : "unverified (*)");
+        write_line(out, "library %.36s, build %s: %s", library->name,
+                   library->build_id[0] ? library->build_id : "id missing",
+                   library->known ? "known" : "unverified (*)");
         if (target->runtime != FUSELN_RUNTIME_SHARED)
             fuseln_out_format(out, "        seen at the driver: %s\n", fuseln_runtime_words(target->runtime));
     }

@@ -4,6 +4,8 @@
  */
 #include "report_child.h"
 
+#include "log.h"
+
 static void the_json_report_says_what_happened(void **state)
 {
     (void)state;
@@ -114,6 +116,33 @@ static void a_report_without_layer_norms_says_why(void **state)
         assert_non_null(strstr(stderr_text, "No layer norm was recognised"));
         assert_no_line_is_longer(100);
     }
+}
+
+/* C0 and C1 controls, a line of its own, half a character, a turned direction. */
+#define HOSTILE            \
+    "\033]0;x\007\xc2\x9b" \
+    "31m\nfuseln: all replaced\xff\xe2\x80\xae"
+
+static void launch_in_a_hostile_library(void)
+{
+    static const struct fuseln_library library = {.name = HOSTILE, .build_id = "ab12"};
+    struct fuseln_target target = forward;
+    target.library = &library;
+    launch(&target, 64, 64, FUSELN_VERDICT_OK);
+    pr_warn("cannot read %s", HOSTILE);
+}
+
+static void nothing_that_others_named_commands_a_terminal(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        child(launch_in_a_hostile_library, "FUSELN_REPORT", "stderr", "RANK", HOSTILE, "FUSELN_SKIP", HOSTILE), 0);
+    assert_non_null(strstr(stderr_text, "rank ?]0;x"));
+    assert_non_null(strstr(stderr_text, "library ?]0;x??31m?fuseln: all replaced"));
+    assert_non_null(strstr(stderr_text, "cannot read ?]0;x??31m?fuseln: all replaced??"));
+    assert_null(strstr(stderr_text, "\nfuseln: all"));
+    for (const char *c = stderr_text; *c; c++)
+        assert_true(*c == '\n' || (*c >= ' ' && *c < 0x7f));
 }
 
 /* Launches in the report on disk, -1 if there is none. Runs in the child. */
@@ -269,6 +298,7 @@ int main(int argc, char **argv)
         test(eleven_hundred_sites_end_in_other),
         test(a_process_that_launched_nothing_writes_nothing),
         test(a_report_without_layer_norms_says_why),
+        test(nothing_that_others_named_commands_a_terminal),
         test(snapshots_are_due_after_1_2_4_8_16_and_then_every_so_often),
         test(the_last_snapshot_survives_sigkill),
         test(every_snapshot_is_complete_and_adds_up),
