@@ -112,6 +112,17 @@ class Report(Command):
         self.assertEqual((site["measure"]["saved_us"], len(site["measure"]["rows"])), (3001.0, 2))
         self.assertIsNone(self.merged(REPORT)["sites"][0].get("verify"))
 
+    def test_what_proved_nothing_and_what_found_no_room_is_said(self):
+        odd = copy.deepcopy(REPORT)
+        odd["totals"]["left_out"] = 3
+        odd["sites"][1]["verify"] |= {"launches": 0, "inconclusive": 120}
+        merged = self.merged(odd, odd)
+        self.assertEqual(merged["totals"]["left_out"], 6)
+        self.assertEqual(next(site for site in merged["sites"] if site.get("verify"))["verify"]["inconclusive"], 240)
+        table = self.fuseln("report", self.write("odd.json", odd)).stdout
+        self.assertIn(" unclear ", table)
+        self.assertIn("3 registrations of layer-norm kernels found no room", table)
+
     def test_saved_time_is_told_for_each_step(self):
         files = [self.write(f"{i}.json", REPORT) for i in range(2)]
         saved = json.loads(self.fuseln("report", "--json", *files).stdout)["saved"]

@@ -104,7 +104,8 @@ static const char *const distance_parts[] = {"max_ulp", "rms_ulp"};
 static char *check_verify(const json_t *verify, const char *where)
 {
     char *wrong = check_fields(
-        verify, "i:launches i:waiting i:elements i:outside i:outside_original i:nan c:unchecked O:first", where);
+        verify, "i:launches i:waiting i:elements i:outside i:outside_original i:nan I:inconclusive c:unchecked O:first",
+        where);
     if (!wrong && !json_is_boolean(json_object_get(verify, "failed")))
         wrong = fuseln_text("%sfailed is neither true nor false", where);
     for (size_t i = 0; i < sizeof distances / sizeof *distances; i++) {
@@ -261,7 +262,8 @@ static void add_distance(json_t *into, const char *name, const json_t *more, dou
 
 static void add_verify(json_t *site, const json_t *more)
 {
-    static const char *const counts[] = {"launches", "waiting", "elements", "outside", "outside_original", "nan"};
+    static const char *const counts[] = {"launches",         "waiting", "elements",    "outside",
+                                         "outside_original", "nan",     "inconclusive"};
     json_t *into = json_object_get(site, "verify");
     if (!json_is_object(more))
         return;
@@ -336,7 +338,8 @@ static void add_device(struct fuseln_merged *merged, const json_t *device)
 
 static void add_totals(struct fuseln_merged *merged, const json_t *totals)
 {
-    static const char *const counts[] = {"launches", "recognised", "substituted", "passed_through", "pairs"};
+    static const char *const counts[] = {"launches",       "recognised", "substituted",
+                                         "passed_through", "pairs",      "left_out"};
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
         add_to(merged->totals, counts[i], integer(totals, counts[i]));
     add_counts(merged->totals, "reasons", json_object_get(totals, "reasons"));

@@ -68,14 +68,18 @@ static const char *short_count(long long count, char ret_text[COUNT_MAX])
     return ret_text;
 }
 
-/* How many launches were compared and right; WRONG if one was not. */
+/* How many launches were compared and right; WRONG if one was not. unclear: in all of them was an Inf or a NaN in every
+ * row. */
 static const char *verified(const json_t *site, char ret_text[COUNT_MAX])
 {
     const json_t *verify = json_object_get(site, "verify");
     if (!verify)
         return "-";
-    return json_is_true(json_object_get(verify, "failed")) ? "WRONG"
-                                                           : short_count(number(verify, "launches"), ret_text);
+    if (json_is_true(json_object_get(verify, "failed")))
+        return "WRONG";
+    if (number(verify, "launches") == 0 && number(verify, "inconclusive") > 0)
+        return "unclear";
+    return short_count(number(verify, "launches"), ret_text);
 }
 
 static const char *time_of(double us, char ret_text[COUNT_MAX])
@@ -225,6 +229,9 @@ void fuseln_merge_print(const struct fuseln_merged *merged, FILE *out)
     snprintf(heading, sizeof heading,
              "%lld backwards read dY and X once; others did not:", number(merged->totals, "pairs"));
     print_reasons(out, heading, json_object_get(merged->totals, "unpaired"), explain_unpaired);
+    if (number(merged->totals, "left_out") > 0)
+        fuseln_say(out, "%lld registrations of layer-norm kernels found no room and stay with their originals",
+                   number(merged->totals, "left_out"));
     print_saved(merged, out);
     print_failed(merged, out);
     if (json_array_size(merged->differences) > 0)
