@@ -35,7 +35,7 @@ table=$(
     echo "|---|---|---|"
     printf '%s' "$rows" | sed '/^$/d'
     echo
-    echo "(\`tools/faults.sh $seconds\`, $(date +%F), $(nproc) cores, commit $(git -C "$root" rev-parse --short HEAD))"
+    echo "(\`tools/faults.sh $seconds\`, $(date +%F), $(nproc) cores)"
 )
 printf '%s\n' "$table"
 [ -z "$record" ] || printf '%s\n' "$table" >"$root/tests/faults/results.md"
