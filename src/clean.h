@@ -5,8 +5,8 @@
 #ifndef FUSELN_CLEAN_H
 #define FUSELN_CLEAN_H
 
-/* In place, no longer than before: every byte that is no UTF-8, and every character that commands a terminal, ends a line
- * or turns the direction of writing, becomes '?'. Thread-safe; no allocation. */
+/* In place, no longer than before: every byte that is no UTF-8, and every character that commands a terminal, ends a
+ * line or turns the direction of writing, becomes '?'. Thread-safe; no allocation. */
 void fuseln_clean(char *text);
 
 #endif
