@@ -74,6 +74,16 @@ static void launched(const char *kernel, void **params, CUresult result)
         ours += (unsigned)writes_output(kernel, params[0]);
 }
 
+/* One of the kernels by the function that takes attributes. */
+static int launch_by(int which, void *stream)
+{
+    const struct kernel *kernel = &kernels[which];
+    const struct launch_config config = {.grid = kernel->grid, .block = kernel->block, .stream = stream};
+    return strcmp(kernel->what, "moments") == 0
+               ? cudaLaunchKernelExC(&config, &functions[which], (void **)kernel->args)
+               : cudaLaunchKernel(&functions[which], kernel->grid, kernel->block, (void **)kernel->args, 0, stream);
+}
+
 static void launch(int which, long round, int is_last)
 {
     const struct kernel *kernel = &kernels[which];
@@ -81,8 +91,7 @@ static void launch(int which, long round, int is_last)
     const int if_original = original_result = round % EVERY == EVERY - 1 ? ORIGINAL_ERROR : 0;
     originals = ours = checks = 0;
     errno = ERRNO;
-    const int result = cudaLaunchKernel(&functions[which], kernel->grid, kernel->block, (void **)kernel->args, 0,
-                                        streams[which < FORWARDS]);
+    const int result = launch_by(which, streams[which < FORWARDS]);
     const int error = errno, expected = originals ? if_original : 0;
     tally->launches++;
     tally->originals += originals;

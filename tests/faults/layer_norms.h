@@ -20,6 +20,13 @@ void __cudaRegisterFunction(void **fatbin, const char *host, char *device, const
                             void *bid, void *block, void *grid, int *warp);
 int cudaLaunchKernel(const void *function, struct dim3 grid, struct dim3 block, void **args, size_t smem_bytes,
                      void *stream);
+struct launch_config { /* cudaLaunchConfig_t */
+    struct dim3 grid, block;
+    size_t smem_bytes;
+    void *stream, *attributes;
+    unsigned attribute_count;
+};
+int cudaLaunchKernelExC(const struct launch_config *config, const void *function, void **args);
 
 enum { COLS = 1024, WIDE = 12288 };
 

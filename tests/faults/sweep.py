@@ -56,16 +56,28 @@ def functions():
     return re.findall(r'^\s*X\(\w+,\s*"(\w+)"', text, re.M)
 
 
-def run(mode, *fault):
-    """What the program printed, its exit code and messages, and the report's counts."""
+def run(mode, *fault, end="json"):
+    """What the program printed, its exit code and messages, and the report."""
     with tempfile.TemporaryDirectory() as folder:
-        report = pathlib.Path(folder, "report.json")
+        report = pathlib.Path(folder, f"report.{end}")
         env = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")}
         env |= mode.settings | {"LD_PRELOAD": LIBRARY, "FUSELN_REPORT": str(report)}
         done = subprocess.run([BUILD / "tests/faults" / mode.program, str(ROUNDS), *map(str, fault)], env=env, text=True,
                               capture_output=True, timeout=120, check=False)  # fmt: skip
         seen = json.loads(done.stdout) if done.stdout else None
-        return seen, done.returncode, done.stderr, json.loads(report.read_text()) if report.exists() else None
+        text = report.read_text() if report.exists() else None
+        return seen, done.returncode, done.stderr, json.loads(text) if text and end == "json" else text
+
+
+def text_lacks(mode):
+    """What a report as text should say in this mode, and does not."""
+    wanted = [] if mode.name == "observe" else ["replaced by fuseln_ln_"]
+    if mode.name == "verify" or "checked first" in mode.name:
+        wanted.append("compared with the originals")
+    if mode.name.startswith("measure"):
+        wanted += ["measured, us", "saved since: "]
+    text = run(mode, end="txt")[3] or ""
+    return [words for words in wanted if words not in text]
 
 
 def counts_differ(seen, report):
@@ -88,16 +100,15 @@ def disabled(case, seen):
     calls = seen["calls"][case.function]
     if (case.error in FOR_GOOD and case.function in OF_A_KERNEL) or not calls["failed_half"]:
         return None
-    last = {name: seen["kernels"][name] for name in LAYER_NORMS}
-    late = []
-    if case.mode.replaces:
-        late = [name for name in last if last[name]["last_originals"]]
-    elif case.mode.name == "verify":
-        late = [name for name in last if not last[name]["last_checks"]]
     passed = case.way == "once" or case.first + WAYS[case.way] <= calls["half"]
-    given_up = calls["all"] == calls["half"] and case.function not in TIMES
-    if late and (passed or given_up):
-        return f"{calls['failed']} errors {'passed' if passed else 'and it was not called again'}; in the end as before: {late}"
+    if not passed:
+        given_up = calls["all"] == calls["half"] and case.function not in TIMES
+        return f"{case.function} was not called again after {calls['failed']} errors" if given_up else None
+    last = {name: seen["kernels"][name] for name in LAYER_NORMS}
+    if case.mode.replaces and (late := [name for name in last if last[name]["last_originals"]]):
+        return f"still not replaced in the end: {late}"
+    if case.mode.name == "verify" and (late := [name for name in last if not last[name]["last_checks"]]):
+        return f"not compared any more in the end: {late}"
     return None
 
 
@@ -161,6 +172,8 @@ def sweep(everything, seed):
         seen, code, errors, report = run(mode)
         if lost := judge(None, seen, code, errors, report):
             sys.exit(f"without a fault, in mode {mode.name}: {lost}")
+        if lacking := text_lacks(mode):
+            sys.exit(f"the report as text, in mode {mode.name}, does not say {lacking}")
         reached |= {name for name, of in seen["calls"].items() if of["all"]}
         cases += cases_of(mode, seen["calls"], everything, draw)
     if unknown := set(seen["calls"]) ^ set(functions()):
