@@ -25,8 +25,8 @@ also() { # also COMMAND...: prints what it says, keeps its lines of the table
 }
 cd "$root/tests"
 also faults/sweep.py --all
-also threads/races.py $((seconds / 10))
 also threads/soak.py "$seconds"
+also threads/races.py $((seconds / 10))
 also fuzz/fuzz.py scan "$seconds"
 also fuzz/fuzz.py report "$seconds"
 
