@@ -42,15 +42,16 @@ def read(build):
 
 
 def read_reasons():
-    """{(file, text of a line or "function()"): reason}"""
+    """{(file, function, text of a line or "*" for all): reason}"""
     reasons = {}
     for number, line in enumerate(REASONS.read_text().splitlines(), 1):
         if not line or line.startswith("#"):
             continue
-        parts = [part.strip() for part in line.split(" | ")]
-        if len(parts) != 3 or not all(parts):
-            sys.exit(f"{REASONS.name}:{number}: not FILE | LINE or FUNCTION() | REASON")
-        reasons[parts[0], parts[1]] = parts[2]
+        head, _, reason = line.rpartition(" | ")
+        parts = head.split(" | ", 2)  # C has such bars too
+        if len(parts) != 3 or not reason:
+            sys.exit(f"{REASONS.name}:{number}: not FILE | FUNCTION | LINE or * | REASON")
+        reasons[tuple(parts)] = reason
     return reasons
 
 
@@ -63,24 +64,24 @@ def main():
         lines = files[path]
         missed = sorted(number for number, (_, did) in lines.items() if not did)
         total, ran = total + len(lines), ran + len(lines) - len(missed)
-        there |= {(path, texts[number - 1].strip()) for number in lines}
-        there |= {(path, f"{function}()") for function, _ in lines.values()}
+        there |= {(path, of[0], texts[number - 1].strip()) for number, of in lines.items()}
+        there |= {(path, function, "*") for function, _ in lines.values()}
         if not as_list:
             print(f"{path:<28} {len(lines) - len(missed):>5} of {len(lines):>5} lines")
         for number in missed:
             text, function = texts[number - 1].strip(), lines[number][0]
-            if (path, text) not in reasons and (path, f"{function}()") not in reasons:
+            if (path, function, text) not in reasons and (path, function, "*") not in reasons:
                 without.append((path, number, function, text))
     if as_list:
-        print("\n".join(f"{path} | {text} | ? ({function}, line {number})" for path, number, function, text in without))
+        print("\n".join(f"{path} | {function} | {text} | ? (line {number})" for path, number, function, text in without))
         return 0
     percent = 100 * ran / total if total else 0
     print(f"{ran} of {total} lines ran: {percent:.1f} % (at least {LEAST}); {total - ran} did not")
     for path, number, function, text in without:
         print(f"no reason: {path}:{number}: {function}: {text}")
     stale = sorted(set(reasons) - there)
-    for path, text in stale:
-        print(f"a reason for what is no longer there: {path} | {text}")
+    for place in stale:
+        print(f"a reason for what is no longer there: {' | '.join(place)}")
     return bool(without or stale or percent < LEAST)
 
 
