@@ -94,6 +94,39 @@ static struct caller *add_caller(enum fuseln_node node, uintptr_t address, bool 
     return NULL;
 }
 
+/* A handle of the library that holds this address. NULL where there is none. */
+static void *open_holder(const void *address)
+{
+    Dl_info info;
+    struct link_map *map = NULL;
+
+    if (!dladdr1(address, &info, (void **)&map, RTLD_DL_LINKMAP) || !map)
+        return NULL;
+    return dlopen(map->l_name[0] ? map->l_name : NULL, RTLD_LAZY | RTLD_NOLOAD);
+}
+
+/* What that library's own definition of the name stands for: the function itself also where it is an IFUNC. */
+static void *resolve_in_holder(void *definition, const char *name)
+{
+    fuseln_library_ask_begin();
+    void *handle = definition ? open_holder(definition) : NULL;
+    void *function = handle ? fuseln_driver_own_dlsym()(handle, name) : NULL;
+    if (handle)
+        dlclose(handle);
+    fuseln_library_ask_end();
+    return function;
+}
+
+/* The loader keeps what a library is bound to for as long as that library; whoever is bound to us is not bound to what
+ * stands behind us. So this handle is never closed. (RTLD_NODELETE will not do: set while a library is being closed, by
+ * a look-up from its destructor, it fails an assertion of glibc's.) */
+static void keep_holder(const void *function)
+{
+    fuseln_library_ask_begin();
+    open_holder(function);
+    fuseln_library_ask_end();
+}
+
 /* What a reference in this scope binds to. Where we call a runtime ourselves nobody else's function will do. */
 static void *look_up_in(void *scope, enum fuseln_node node, enum fuseln_real which)
 {
@@ -106,23 +139,19 @@ static void *look_up_in(void *scope, enum fuseln_node node, enum fuseln_real whi
     if (!version)
         return any;
     if (any && !fuseln_scope_binds(any, name, version)) /* a runtime of another node */
-        any = scope == RTLD_NEXT ? fuseln_scope_between(any, exact, name) : NULL;
+        any = scope == RTLD_NEXT ? resolve_in_holder(fuseln_scope_between(any, exact, name), name) : NULL;
     if (!any || !exact)
         return any ? any : exact;
-    return any == exact ? any : fuseln_scope_first(any, exact);
+    return any == exact ? any : fuseln_scope_first(any, exact, name, version);
 }
 
 /* Through the dependencies of the library at this address, as its own references were bound. */
 static void *look_up_in_scope_of(const void *address, enum fuseln_node node, enum fuseln_real which)
 {
-    Dl_info info;
-    struct link_map *map = NULL;
     void *function = NULL;
 
     fuseln_library_ask_begin();
-    void *handle = NULL;
-    if (dladdr1(address, &info, (void **)&map, RTLD_DL_LINKMAP) && map)
-        handle = dlopen(map->l_name[0] ? map->l_name : NULL, RTLD_LAZY | RTLD_NOLOAD);
+    void *handle = open_holder(address);
     if (handle) {
         function = look_up_in(handle, node, which);
         dlclose(handle);
@@ -137,6 +166,9 @@ static void *look_up(enum fuseln_node node, enum fuseln_real which, const void *
     bool local = caller && atomic_load(&caller->local);
     void *function = local ? NULL : look_up_in(RTLD_NEXT, node, which);
 
+    if (function)
+        keep_holder(function);
+    dlerror(); /* the host must not find there what we did not find */
     if (function && !atomic_load(&by_caller[node])) {
         atomic_store_explicit(&fuseln_real_next[node][which], function, memory_order_release);
         return function;
@@ -144,8 +176,8 @@ static void *look_up(enum fuseln_node node, enum fuseln_real which, const void *
     if (!function) {
         function = look_up_in_scope_of(address, node, which);
         local = true;
+        dlerror();
     }
-    dlerror(); /* the host must not find there what we did not find */
     if (!function)
         return NULL;
     atomic_store(&by_caller[node], true);

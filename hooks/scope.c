@@ -10,7 +10,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/auxv.h>
 
 enum { HIDDEN = 0x8000, INDEX = 0x7fff };
 
@@ -51,13 +50,23 @@ static const ElfW(Dyn) * entry_of(const struct object *object, ElfW(Sxword) tag)
     return NULL;
 }
 
-/* glibc adds the base in place, but not in a dynamic section that cannot be written. */
+/* glibc adds the base in place, but not in a dynamic section that cannot be written. The base of what was linked for a
+ * high address (old kernels' vDSO) is less than nothing. */
 static const void *table_of(const struct object *object, ElfW(Sxword) tag)
 {
     const ElfW(Dyn) *entry = entry_of(object, tag);
     if (!entry)
         return NULL;
-    return (const void *)(entry->d_un.d_ptr < object->base ? object->base + entry->d_un.d_ptr : entry->d_un.d_ptr);
+    const bool added = holds(object, (const void *)entry->d_un.d_ptr);
+    return (const void *)(added ? entry->d_un.d_ptr : object->base + entry->d_un.d_ptr);
+}
+
+/* "": none */
+static const char *soname_of(const struct object *object)
+{
+    const ElfW(Dyn) *entry = entry_of(object, DT_SONAME);
+    const char *strings = table_of(object, DT_STRTAB);
+    return entry && strings ? strings + entry->d_un.d_val : "";
 }
 
 static const char *version_name(const struct object *object, ElfW(Half) version)
@@ -103,6 +112,18 @@ static bool is_default(const struct object *object, ElfW(Half) version, const ch
     return !(version & HIDDEN);
 }
 
+/* What a look-up without a version stops at where it is what a reference to this version binds to. */
+static bool is_wanted_default(const struct object *object, ElfW(Half) version, const char *wanted)
+{
+    return is_default(object, version, NULL) && is_wanted(object, version, wanted);
+}
+
+static bool is_any(const struct object *object, ElfW(Half) version, const char *wanted)
+{
+    (void)object, (void)version, (void)wanted;
+    return true;
+}
+
 struct search {
     const char *name, *wanted;
     version_test *test;
@@ -113,7 +134,7 @@ static uintptr_t address_of(const struct object *object, uint32_t i, const struc
 {
     const ElfW(Sym) *symbol = (const ElfW(Sym) *)table_of(object, DT_SYMTAB) + i;
     const ElfW(Half) *versions = table_of(object, DT_VERSYM);
-    const bool found = symbol->st_shndx != SHN_UNDEF && symbol->st_value &&
+    const bool found = symbol->st_value && /* also a program's own stub of a function that it needs, as for dlsym */
                        strcmp((const char *)table_of(object, DT_STRTAB) + symbol->st_name, search->name) == 0 &&
                        search->test(object, versions ? versions[i] : VER_NDX_GLOBAL, search->wanted);
 
@@ -182,7 +203,7 @@ struct question {
     const void *address, *other;
     const char *name, *version;
     struct object object;
-    bool passed_us, begun;
+    bool passed_us, passed_loader, begun;
     struct fuseln_library_kind kind;
     uintptr_t answer;
 };
@@ -196,11 +217,16 @@ static int visit_holder(struct dl_phdr_info *info, size_t size, void *data)
     return holds(&question->object, question->address);
 }
 
+static const char *file_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
 static bool is_called_libcuda(const char *path)
 {
     static const char called[] = "libcuda.so";
-    const char *slash = strrchr(path, '/');
-    return strncmp(slash ? slash + 1 : path, called, sizeof called - 1) == 0;
+    return strncmp(file_name(path), called, sizeof called - 1) == 0;
 }
 
 static int visit_kind(struct dl_phdr_info *info, size_t size, void *data)
@@ -208,9 +234,7 @@ static int visit_kind(struct dl_phdr_info *info, size_t size, void *data)
     struct question *question = data;
     if (!visit_holder(info, size, data))
         return 0;
-    const ElfW(Dyn) *entry = entry_of(&question->object, DT_SONAME);
-    const char *strings = table_of(&question->object, DT_STRTAB);
-    const char *soname = entry && strings ? strings + entry->d_un.d_val : "";
+    const char *soname = soname_of(&question->object);
     question->kind.driver = strcmp(soname, "libcuda.so.1") == 0;
     question->kind.stands_in = is_called_libcuda(soname) || is_called_libcuda(question->object.path);
     question->kind.before = !question->passed_us;
@@ -248,7 +272,8 @@ static int visit_binds(struct dl_phdr_info *info, size_t size, void *data)
     struct question *question = data;
     if (!visit_holder(info, size, data))
         return 0;
-    question->answer = find(&question->object, question->name, binds, question->version);
+    question->answer = find(&question->object, question->name, binds, question->version) ||
+                       !find(&question->object, question->name, is_any, NULL);
     return 1;
 }
 
@@ -263,16 +288,20 @@ static int visit_first(struct dl_phdr_info *info, size_t size, void *data)
     struct question *question = data;
     (void)size;
     const struct object object = object_of(info);
-    question->answer = (uintptr_t)(holds(&object, question->address) ? question->address
-                                   : holds(&object, question->other) ? question->other
-                                                                     : NULL);
-    return question->answer != 0;
+    if (!question->answer && holds(&object, question->address))
+        question->answer = (uintptr_t)question->address;
+    if (!holds(&object, question->other))
+        return 0;
+    if (!question->answer && !find(&object, question->name, is_wanted_default, question->version))
+        question->answer = (uintptr_t)question->other;
+    return 1;
 }
 
-void *fuseln_scope_first(void *a, void *b)
+void *fuseln_scope_first(void *any, void *exact, const char *name, const char *version)
 {
-    struct question question = {.address = a, .other = b};
-    return each(visit_first, &question) ? (void *)question.answer : a;
+    struct question question = {.address = any, .other = exact, .name = name, .version = version};
+    each(visit_first, &question);
+    return question.answer ? (void *)question.answer : any;
 }
 
 static int visit_before_us(struct dl_phdr_info *info, size_t size, void *data)
@@ -309,13 +338,36 @@ void *fuseln_scope_ours(const char *name, const char *version)
     return each(visit_ours, &question) ? (void *)question.answer : NULL;
 }
 
-/* The loader itself, which its last library needs, stands behind all that the program began with. */
+/* ---- the libraries that the program began with ---- */
+
+/* question->other: the dynamic section of a library; is it needed by one in front of it? */
+static int visit_needs(struct dl_phdr_info *info, size_t size, void *data)
+{
+    struct question *question = data;
+    (void)size;
+    const struct object object = object_of(info);
+    const char *strings = table_of(&object, DT_STRTAB);
+    if (object.dynamic == question->other)
+        return 1;
+    for (const ElfW(Dyn) *entry = object.dynamic; strings && entry && entry->d_tag != DT_NULL; entry++)
+        question->answer |=
+            entry->d_tag == DT_NEEDED && !strcmp(file_name(strings + entry->d_un.d_val), question->name);
+    return question->answer != 0;
+}
+
+/* Those up to the loader itself; of those behind it, what one in front of them needs. (What was opened later, and was
+ * needed by these, was there already.) */
 static int visit_between(struct dl_phdr_info *info, size_t size, void *data)
 {
     struct question *question = data;
     (void)size;
     const struct object object = object_of(info);
-    if (object.base == getauxval(AT_BASE) || holds(&object, question->other))
+    struct question needed = {.other = object.dynamic, .name = file_name(object.path)};
+    const bool is_loader = strncmp(soname_of(&object), "ld-linux", 8) == 0;
+    question->passed_loader |= is_loader;
+    if (question->passed_loader && !is_loader && (dl_iterate_phdr(visit_needs, &needed), !needed.answer))
+        return 1;
+    if (holds(&object, question->other))
         return 1;
     if (question->begun)
         question->answer = find(&object, question->name, is_plain, NULL);

@@ -20,18 +20,19 @@ struct fuseln_library_kind fuseln_scope_kind(const void *address);
 bool fuseln_scope_has_version(const void *address, const char *version);
 
 /* Does the library that holds this function define the name so that a reference to that version of it binds to it:
- * with the version, or with none? */
+ * with the version, or with none? (True where it does not define the name at all: an IFUNC may lie anywhere.) */
 bool fuseln_scope_binds(const void *function, const char *name, const char *version);
 
 /*
  * Behind the library of `any`, which defines the name with another version, and before that of `exact` (NULL: none):
  * the first definition without a version among the libraries that the program began with; NULL where there is none.
- * (Where a library was opened later, only the loader knows in which scopes it is.)
+ * (Where a library was opened later, only the loader knows in which scopes it is.) Of an IFUNC, its resolver.
  */
 void *fuseln_scope_between(const void *any, const void *exact, const char *name);
 
-/* Of two functions, the one whose library was loaded first. */
-void *fuseln_scope_first(void *a, void *b);
+/* What a look-up of the name without a version found, and what one with it: the one that comes first. The former where
+ * it would have stopped at the latter as well; else the one whose library was loaded first. */
+void *fuseln_scope_first(void *any, void *exact, const char *name, const char *version);
 
 /* Does a library in front of us define the name, so that a look-up without a version stops there? Where caller is not
  * NULL only libraries behind the caller's count, as for RTLD_NEXT. */

@@ -10,6 +10,7 @@ import os
 import pathlib
 import re
 import subprocess
+import tempfile
 import unittest
 
 import test_hooks
@@ -226,6 +227,82 @@ int main(int argc, char **argv)
                 with self.subTest(driver=name, order=order):
                     command = [self.dir / f"linked{name}"]
                     self.assertEqual(self.answers(*order, command=command), self.answers(driver, command=command))
+
+
+class Order(unittest.TestCase):
+    """Which library is reached, where the loader's order is not what it mostly is."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.dir = pathlib.Path(cls.folder.name)
+        for tag, node in NODES.items():
+            (cls.dir / f"{tag}.map").write_text(f"{node} {{ global: *; }};\n")
+            cls.make(node, "-shared", "-fPIC", "-DRUNTIME", f"-Wl,--version-script={cls.dir}/{tag}.map,-soname,{node}")
+        cls.make("plain.so", "-shared", "-fPIC", "-DPLAIN")
+        cls.make("ifunc.so", "-shared", "-fPIC", "-DIFUNC")
+        cls.make("asks.so", "-shared", "-fPIC", "-DASKS")
+        cls.make("calls.so", "-shared", "-fPIC", "-DCALLS", cls.dir / NODES["13"])
+        # As an old kernel's vDSO, which was linked for an address that it is never at.
+        cls.make("high.so", "-shared", "-fPIC", "-Wl,-Ttext-segment=0xffffffffff700000")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    @classmethod
+    def make(cls, name, *options):
+        gcc("-w", "-D_GNU_SOURCE", f'-DWHO="{name}"', HERE / "order.c", "-Wl,--no-as-needed", *options, "-ldl",
+            f"-Wl,-rpath,{cls.dir}", "-o", cls.dir / name)  # fmt: skip
+
+    def linked(self, name, interposer, *options):
+        runtime = self.dir / NODES["12"]
+        self.make(name, *options, runtime, self.dir / interposer, self.dir / "calls.so")
+
+    def check(self, said, *command, before=(), behind=()):
+        """With fuseln as without it."""
+        for fuseln in ((), (BUILD / "libfuseln.so",)):
+            preload = {"LD_PRELOAD": ":".join(map(str, (*before, *fuseln, *behind))), "LD_LIBRARY_PATH": str(self.dir)}
+            done = subprocess.run(list(map(str, command)), env=os.environ | preload, capture_output=True, text=True, timeout=60)
+            self.assertEqual((done.returncode, done.stdout.split(), done.stderr), (0, said.split(), ""), (fuseln, command))
+
+    def test_behind_a_runtime_of_another_node(self):
+        loader = pathlib.Path("/lib64/ld-linux-x86-64.so.2")
+        for position in ("-pie", "-no-pie"):
+            self.linked("behind", "plain.so", "-DLINKED", position)
+            self.check("plain.so", self.dir / "behind")
+            if loader.exists():
+                self.check("plain.so", loader, self.dir / "behind")
+        self.linked("behind", "ifunc.so", "-DLINKED")
+        self.check("ifunc.so", self.dir / "behind")
+
+    def test_deep_down(self):
+        """Where the loader itself is searched before them."""
+        self.linked("inner.so", "plain.so", "-shared", "-fPIC")
+        self.make("outer.so", "-shared", "-fPIC", self.dir / "inner.so")
+        self.make("deep", "-DOPENS", self.dir / "outer.so")
+        self.check("plain.so", self.dir / "deep", f"+{self.dir}/calls.so", "!")
+
+    def test_what_was_opened_later_is_not_searched(self):
+        self.make("program", "-DOPENS", self.dir / NODES["12"])
+        for interposer in ("plain.so", "ifunc.so"):
+            self.check(NODES["13"], self.dir / "program", f"-{self.dir}/{interposer}", f"-{self.dir}/calls.so", "!")
+
+    def test_libraries_that_come_and_go(self):
+        self.make("opens", "-DOPENS")
+        plain, calls, runtime = (self.dir / name for name in ("plain.so", "calls.so", NODES["13"]))
+        self.check("plain.so " * 2, self.dir / "opens", f"+{plain}", f"+{calls}", "!", f"~{plain}", "^", "!")
+        self.check(f"{runtime.name} " * 2, self.dir / "opens", f"+{calls}", "!", f"~{calls}", "^", f"+{calls}", "!")
+        self.check("plain.so", self.dir / "opens", f"-{runtime}", f"+{plain}", f"+{runtime}", f"+{calls}", "!")
+
+    def test_an_address_of_the_programs_own(self):
+        for options in (("-pie", "-fPIE"), ("-no-pie", "-fno-pic")):
+            self.make("pointer", "-DPOINTER", *options, self.dir / NODES["13"])
+            self.check(f"same {NODES['13']}", self.dir / "pointer")
+
+    def test_a_library_below_address_0(self):
+        self.make("caller", "-DLINKED", self.dir / "calls.so")
+        self.check(f"found {NODES['13']}", self.dir / "caller", before=(self.dir / "asks.so", self.dir / "high.so"))
 
 
 if __name__ == "__main__":
