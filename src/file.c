@@ -6,11 +6,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 int fuseln_file_look(int folder, const char *path, int flags, struct stat *ret_info)
@@ -42,11 +45,32 @@ static bool is_writable(int fd)
     return flags >= 0 && !(flags & O_PATH) && (flags & O_ACCMODE) != O_RDONLY;
 }
 
+/* The number of a file that was deleted is given to the next one at once (ext4, XFS), and so is a descriptor's. But
+ * what the host opens itself has no signal set for input and output; ours has this one, which nothing ever sends. */
+enum { MARK = SIGWINCH };
+
 static bool is_as_noted(const struct fuseln_descriptor *descriptor, int fd)
 {
     struct stat info;
     return fd > 0 && !descriptor_look(fd, &info) && info.st_dev == atomic_load(&descriptor->device) &&
-           info.st_ino == atomic_load(&descriptor->inode);
+           info.st_ino == atomic_load(&descriptor->inode) &&
+           (!atomic_load(&descriptor->marked) || fcntl(fd, F_GETSIG) == MARK);
+}
+
+int fuseln_descriptor_own(struct fuseln_descriptor *descriptor, int fd)
+{
+    const bool marked = !fcntl(fd, F_SETSIG, MARK) && fcntl(fd, F_GETSIG) == MARK;
+    const int before = fuseln_descriptor_note(descriptor, fd);
+    atomic_store(&descriptor->marked, marked);
+    return before;
+}
+
+void fuseln_descriptor_move(struct fuseln_descriptor *to, struct fuseln_descriptor *from)
+{
+    atomic_store(&to->device, atomic_load(&from->device));
+    atomic_store(&to->inode, atomic_load(&from->inode));
+    atomic_store(&to->marked, atomic_load(&from->marked));
+    atomic_store(&to->fd, atomic_exchange(&from->fd, 0));
 }
 
 int fuseln_descriptor_note(struct fuseln_descriptor *descriptor, int fd)
@@ -55,6 +79,7 @@ int fuseln_descriptor_note(struct fuseln_descriptor *descriptor, int fd)
     descriptor_look(fd, &info);
     atomic_store(&descriptor->device, info.st_dev);
     atomic_store(&descriptor->inode, info.st_ino);
+    atomic_store(&descriptor->marked, false);
     return atomic_exchange(&descriptor->fd, fd);
 }
 
@@ -177,26 +202,51 @@ bool fuseln_file_is_planted(char *path, const struct stat *info)
     return error || ((folder.st_mode & S_ISVTX) && (folder.st_mode & S_IWOTH) && folder.st_uid != info->st_uid);
 }
 
-int fuseln_file_resolve(char path[], size_t size)
+/* On procfs a link is not what its text says: it stands for a file that some process has open. */
+static bool is_open_file(char *path)
 {
-    struct stat link, behind, there;
-    char name[32];
-    const int error = fuseln_file_look(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &link);
-    if (error)
-        return error == -ENOENT ? 0 : error;
-    if (!S_ISLNK(link.st_mode) || fuseln_file_is_planted(path, &link))
-        return 0;
-    int fd = fuseln_file_open(path, O_PATH, 0); /* the kernel follows it, or does not */
-    if (fd == -ENOENT)                          /* it dangles: what it is to lead to */
-        fd = fuseln_file_open(path, O_WRONLY | O_CREAT | O_NONBLOCK, 0600);
-    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    struct statfs system;
+    char *slash = strrchr(path, '/');
+    const char first = slash ? slash[1] : '\0';
+    if (!slash)
+        return false;
+    slash[1] = '\0';
+    const bool known = !statfs(path, &system);
+    slash[1] = first;
+    return known && system.f_type == PROC_SUPER_MAGIC;
+}
+
+/* The text of the link at path in its place. 0; 1 where there is none that is to be followed; -errno. */
+static int follow(char path[], size_t size, bool *ret_open_file)
+{
     static char target[4096];
-    const ssize_t length = fd < 0 ? -1 : readlink(name, target, sizeof target - 1);
-    target[length < 0 ? 0 : length] = '\0';
-    if (length > 0 && (size_t)length < size && !descriptor_look(fd, &behind) &&
-        !fuseln_file_look(AT_FDCWD, target, AT_SYMLINK_NOFOLLOW, &there) && fuseln_file_equal(&behind, &there))
-        strcpy(path, target);
-    if (fd >= 0)
-        close(fd);
+    struct stat info;
+    int fd = fuseln_file_open(path, O_PATH | O_NOFOLLOW, 0);
+    if (fd < 0)
+        return fd == -ENOENT ? 1 : fd;
+    int error = descriptor_look(fd, &info);
+    ssize_t length = error || !S_ISLNK(info.st_mode) ? 0 : readlinkat(fd, "", target, sizeof target);
+    error = length < 0 ? -errno : error;
+    close(fd);
+    if (error || length == 0 || fuseln_file_is_planted(path, &info))
+        return error ? error : 1;
+    if ((*ret_open_file = is_open_file(path)))
+        return 1;
+    const char *slash = strrchr(path, '/');
+    const size_t folder = *target != '/' && slash ? (size_t)(slash + 1 - path) : 0;
+    if (folder + (size_t)length >= size || length == sizeof target)
+        return -ENAMETOOLONG;
+    memcpy(path + folder, target, (size_t)length);
+    path[folder + (size_t)length] = '\0';
     return 0;
+}
+
+int fuseln_file_resolve(char path[], size_t size, bool *ret_open_file)
+{
+    enum { LINKS_MAX = 40 }; /* as the kernel has it */
+    int error = 0;
+    *ret_open_file = false;
+    for (int links = 0; !error; links++)
+        error = links > LINKS_MAX ? -ELOOP : follow(path, size, ret_open_file);
+    return error < 0 ? error : 0;
 }

@@ -25,9 +25,13 @@ int fuseln_file_open(const char *path, int flags, mode_t mode);
 struct fuseln_descriptor {
     _Atomic int fd; /* 0: none */
     _Atomic uint64_t device, inode;
+    atomic_bool marked;
 };
-/* Returns what was noted before. */
+/* One of the host's. Returns what was noted before. */
 int fuseln_descriptor_note(struct fuseln_descriptor *descriptor, int fd);
+/* The same of one that we opened just now: it is told from any that the host will have in its place. */
+int fuseln_descriptor_own(struct fuseln_descriptor *descriptor, int fd);
+void fuseln_descriptor_move(struct fuseln_descriptor *to, struct fuseln_descriptor *from);
 /* The descriptor, where it is still the file that was noted and may be written to; else -EBADF. */
 int fuseln_descriptor_get(const struct fuseln_descriptor *descriptor);
 /* Closes it where it is still ours, and forgets it. Async-signal-safe. */
@@ -48,10 +52,12 @@ int fuseln_stream_get(int number);
 int fuseln_file_number(const char *path);
 
 /*
- * What path leads to, in its place, where it is a symbolic link that the kernel follows and that is not planted;
- * otherwise it stays. -errno where the system does not say what is there; not for -ENOENT. One caller at a time.
+ * What path leads to, in its place: each symbolic link is followed, also where it dangles, but not a planted one, which
+ * stays. So does one that stands for a file that some process has open (/proc/1/fd/1): true in *ret_open_file, and the
+ * file can only be written to by that name. -errno where the system does not say what is there; not for -ENOENT. One
+ * caller at a time.
  */
-int fuseln_file_resolve(char path[], size_t size);
+int fuseln_file_resolve(char path[], size_t size, bool *ret_open_file);
 /* Is it a link or a FIFO that someone else laid into a folder in which everybody may? (What fs.protected_symlinks and
  * fs.protected_fifos are for, which are off in many containers and do not cover each way of opening.) */
 bool fuseln_file_is_planted(char *path, const struct stat *info);

@@ -129,7 +129,7 @@ static int sink_open(struct fuseln_sink *sink, const char *path_template)
         return fd;
     if (number < 0)
         fcntl(fd, F_SETPIPE_SZ, 1 << 20); /* a reader may be some thousand lines late; fails for what is no pipe */
-    fuseln_descriptor_note(&sink->descriptor, fd);
+    (number < 0 ? fuseln_descriptor_own : fuseln_descriptor_note)(&sink->descriptor, fd);
     atomic_store(&sink->borrowed, number + 1);
     return fd;
 }

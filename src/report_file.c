@@ -26,9 +26,10 @@ enum { CANDIDATES = 3, LONGER = FUSELN_PATH_MAX + 64, REPORT_MODE = 0600 };
 static struct place {
     int state; /* 0, or armed: 1, or why there is no path: -errno */
     char path[FUSELN_PATH_MAX], temporary[LONGER], candidate_path[LONGER];
-    bool json;    /* by the name that the user gave, also where it is a link */
-    bool unnamed; /* files without a name can be had there */
-    int number;   /* path stands for this descriptor of the program's; else -1 */
+    bool json;      /* by the name that the user gave, also where it is a link */
+    bool unnamed;   /* files without a name can be had there */
+    int number;     /* path stands for this descriptor of the program's; else -1 */
+    bool open_file; /* path stands for a file that another process has open */
     struct fuseln_descriptor descriptor;
     int candidate; /* 0: path, 1: with the pid, 2: with more */
     struct fuseln_owner_seen seen[CANDIDATES];
@@ -65,7 +66,7 @@ static int arm_path(void)
         fuseln_descriptor_note(&place.descriptor, place.number);
         return 0;
     }
-    error = fuseln_file_resolve(place.candidate_path, FUSELN_PATH_MAX);
+    error = fuseln_file_resolve(place.candidate_path, FUSELN_PATH_MAX, &place.open_file);
     if (!error && strcmp(place.path, place.candidate_path)) { /* the parent of a forked child looked at it already */
         strcpy(place.path, place.candidate_path);
         fuseln_owner_look(place.path, &place.seen[0]);
@@ -201,7 +202,7 @@ static int place_temporary(void)
     return error;
 }
 
-/* FIFO, device, or a folder (which says EISDIR). */
+/* FIFO, device, a file that is open elsewhere, or a folder (which says EISDIR). */
 static int write_in_place(const struct fuseln_snapshot *snapshot)
 {
     struct stat info;
@@ -209,7 +210,8 @@ static int write_in_place(const struct fuseln_snapshot *snapshot)
     if (fd < 0)
         return fd;
     int error = fuseln_file_look(fd, "", AT_EMPTY_PATH, &info);
-    if (!error && (S_ISREG(info.st_mode) || (S_ISFIFO(info.st_mode) && fuseln_file_is_planted(place.path, &info))))
+    if (!error && ((S_ISREG(info.st_mode) && !place.open_file) ||
+                   (S_ISFIFO(info.st_mode) && fuseln_file_is_planted(place.path, &info))))
         error = -EACCES;
     if (!error)
         error = write_to(fd, snapshot, place.json, false);
@@ -234,6 +236,8 @@ static int write_file(const struct fuseln_snapshot *snapshot)
         return snapshot->final ? write_descriptor(where[3] == 'e' ? STDERR_FILENO : STDOUT_FILENO, snapshot, false) : 0;
     if (place.number >= 0)
         return snapshot->final ? write_descriptor(place.number, snapshot, place.json) : 0;
+    if (place.open_file)
+        return snapshot->final ? write_in_place(snapshot) : 0;
     int error = fuseln_file_look(AT_FDCWD, place.path, AT_SYMLINK_NOFOLLOW, &info);
     if (error && error != -ENOENT)
         return error;

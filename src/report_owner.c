@@ -250,7 +250,7 @@ static int place_new(const char *temporary, const char *path)
 
 void fuseln_owner_take(int fd)
 {
-    fuseln_descriptor_note(&self.next, fd);
+    fuseln_descriptor_own(&self.next, fd);
     flock(fd, LOCK_EX | LOCK_NB); /* nobody else knows it */
 }
 
@@ -273,6 +273,6 @@ int fuseln_owner_place(const char *temporary, const char *path, const struct fus
     if (error)
         return error;
     fuseln_descriptor_drop(&self.kept);
-    fuseln_descriptor_note(&self.kept, atomic_exchange(&self.next.fd, 0));
+    fuseln_descriptor_move(&self.kept, &self.next);
     return 0;
 }

@@ -437,6 +437,73 @@ static void a_link_of_ours_is_followed_also_where_it_dangles(void **state)
     }
 }
 
+static void a_link_that_leads_nowhere_stays_and_is_said(void **state)
+{
+    static const char *const targets[] = {"missing/r.json", "r.json"};
+    struct stat info;
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(symlink(targets[i], in_folder("r.json")), 0);
+        assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json")), 0);
+        assert_int_equal(occurrences(stderr_text, "cannot be written"), (int)i + 1);
+        assert_int_equal(occurrences(stderr_text, "3 replaced"), (int)i + 1);
+        assert_true(!lstat(in_folder("r.json"), &info) && S_ISLNK(info.st_mode));
+        unlink(in_folder("r.json"));
+    }
+}
+
+/* As /proc/1/fd/1, the output of a container; itself, and through a link. */
+static void what_another_process_has_open_is_written_to_once_and_not_replaced(void **state)
+{
+    char name[64], text[8192];
+    int ends[2];
+    (void)state;
+    for (int kind = 0; kind < 4; kind++) {
+        const bool is_pipe = kind % 2, through_a_link = kind / 2;
+        const int file = open(in_folder("log"), O_RDWR | O_CREAT | O_TRUNC | O_APPEND, 0600);
+        assert_true(file >= 0 && !pipe(ends) && write(file, "before\n", 7) == 7);
+        snprintf(name, sizeof name, "/proc/%d/fd/%d", (int)getpid(), is_pipe ? ends[1] : file);
+        unlink(in_folder("link"));
+        assert_int_equal(symlink(name, in_folder("link")), 0);
+        assert_int_equal(child(launch_some, "FUSELN_REPORT", through_a_link ? in_folder("link") : name), 0);
+        assert_string_equal(stderr_text, "");
+        assert_int_equal(write(file, "after\n", 6), 6);
+        close(ends[1]);
+        const ssize_t length = is_pipe ? read(ends[0], text, sizeof text - 1) : pread(file, text, sizeof text - 1, 0);
+        text[length < 0 ? 0 : length] = '\0';
+        assert_int_equal(occurrences(text, "kernel launches"), 1);
+        assert_true(is_pipe || (!strncmp(text, "before\n", 7) && strstr(text, "\nafter\n")));
+        assert_true(!strcmp(read_file(in_folder("log"), text, sizeof text), "before\nafter\n") == is_pipe);
+        close(ends[0]), close(file);
+    }
+}
+
+/* A file's number, too, may be that of ours, where ours was deleted. */
+static void close_ours_and_open_one(void)
+{
+    struct stat ours, info;
+    launch_some();
+    check(!stat(getenv("FUSELN_REPORT"), &ours));
+    int number = 3;
+    while (number < 64 && (fstat(number, &info) || info.st_dev != ours.st_dev || info.st_ino != ours.st_ino))
+        number++;
+    check(number < 64);
+    close(number);
+    const int file = open(getenv("FUSELN_REPORT"), O_RDWR);
+    check(dup2(file, number) == number);
+    clock_ms += 5000;
+    launch_some();
+    check(!fstat(number, &info) && info.st_ino == ours.st_ino);
+}
+
+static void a_descriptor_of_the_hosts_is_not_taken_for_ours(void **state)
+{
+    (void)state;
+    assert_int_equal(child(close_ours_and_open_one, "FUSELN_REPORT", in_folder("r.json")), 0);
+    assert_string_equal(stderr_text, "");
+    assert_int_equal(find_reports().reports, 1);
+}
+
 /* NUMBER: this system call answers EPERM, as old seccomp profiles do. */
 static void launch_where_a_call_is_refused(void)
 {
@@ -537,6 +604,9 @@ int main(int argc, char **argv)
         test(a_report_is_its_owners_alone),
         test(what_others_laid_out_is_not_followed),
         test(a_link_of_ours_is_followed_also_where_it_dangles),
+        test(a_link_that_leads_nowhere_stays_and_is_said),
+        test(what_another_process_has_open_is_written_to_once_and_not_replaced),
+        test(a_descriptor_of_the_hosts_is_not_taken_for_ours),
         test(what_the_system_does_not_tell_is_not_taken_for_nothing),
         test(a_process_title_is_one_word),
     };
