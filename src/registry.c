@@ -58,7 +58,7 @@ static struct fuseln_slot *find_slot(const void *address)
 const struct fuseln_target *fuseln_registry_probe(const void *address)
 {
     struct fuseln_slot *slot = find_slot(address);
-    return slot ? atomic_load_explicit(&slot->target, memory_order_relaxed) : NULL;
+    return slot ? fuseln_slot_target(slot, address) : NULL;
 }
 
 /* Under the lock. */
@@ -81,7 +81,7 @@ static int put(const void *address, const void *fatbin, const struct fuseln_targ
         }
         slot = &fuseln_slots[i];
     }
-    atomic_store_explicit(&slot->target, target, memory_order_relaxed);
+    atomic_store_explicit(&slot->target, target, memory_order_release); /* who sees it sees who was here before gone */
     atomic_store_explicit(&slot->fatbin, fatbin, memory_order_relaxed);
     atomic_store_explicit(&slot->address, address, memory_order_release);
     return 0;
@@ -199,13 +199,13 @@ int fuseln_registry_add(const void *host_function, const void *fatbin, const str
 void fuseln_registry_alias(const void *handle, const void *host_function)
 {
     const struct fuseln_target *target = fuseln_registry_find(host_function);
-    struct fuseln_slot *slot = handle && target ? find_slot(host_function) : NULL;
     struct fuseln_shield before;
 
-    if (!slot || fuseln_registry_find(handle) == target)
+    if (!handle || !target || fuseln_registry_find(handle) == target)
         return;
     lock(&before);
-    const int rc = put_somehow(handle, atomic_load(&slot->fatbin), atomic_load(&slot->target));
+    const struct fuseln_slot *slot = find_slot(host_function); /* unless it was forgotten meanwhile */
+    const int rc = slot ? put_somehow(handle, atomic_load(&slot->fatbin), atomic_load(&slot->target)) : 0;
     unlock(&before);
     if (rc)
         fuseln_registry_leave_out();

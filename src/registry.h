@@ -76,6 +76,13 @@ static inline size_t fuseln_registry_first_slot(const void *address)
     return (size_t)((uint64_t)(uintptr_t)address * 0x9e3779b97f4a7c15u >> (64 - FUSELN_SLOT_BITS));
 }
 
+/* The target of a slot that held this address; NULL where it was given to another one meanwhile. */
+static inline const struct fuseln_target *fuseln_slot_target(const struct fuseln_slot *slot, const void *address)
+{
+    const struct fuseln_target *target = atomic_load_explicit(&slot->target, memory_order_acquire);
+    return atomic_load_explicit(&slot->address, memory_order_relaxed) == address ? target : NULL;
+}
+
 /* May this address be in the table? False for nearly all that are not. */
 static inline bool fuseln_registry_may_hold(const void *address)
 {
@@ -90,7 +97,7 @@ static inline const struct fuseln_target *fuseln_registry_find(const void *addre
     const void *here = atomic_load_explicit(&slot->address, memory_order_acquire);
     if (__builtin_expect(!here, 1))
         return NULL;
-    return here == address ? atomic_load_explicit(&slot->target, memory_order_relaxed) : fuseln_registry_probe(address);
+    return here == address ? fuseln_slot_target(slot, address) : fuseln_registry_probe(address);
 }
 
 /*

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <gnu/libc-version.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -197,6 +198,51 @@ static void new_addresses_for_ever_take_no_room(void **state)
     fuseln_registry_forget(&fatbins[7]);
 }
 
+#ifdef __x86_64__
+/* Two addresses that begin at one slot. Between any two instructions of a look-up of the first, it is forgotten, and
+ * the slot is the second's. */
+static char neighbours[1 << 16];
+static size_t second;
+static volatile sig_atomic_t steps, swap_at;
+
+static void put_neighbour(size_t which, const char *symbol)
+{
+    const struct fuseln_target target = {.symbol = symbol, .library = &library};
+    assert_int_equal(fuseln_registry_add(&neighbours[which], &neighbours[which], &target), 0);
+}
+
+static void step(int number)
+{
+    (void)number;
+    if (++steps != swap_at)
+        return;
+    fuseln_registry_forget(&neighbours[0]);
+    put_neighbour(second, "second");
+}
+
+static void a_look_up_never_finds_what_took_the_place(void **state)
+{
+    unsigned swapped = 0;
+    (void)state;
+    while (fuseln_registry_first_slot(&neighbours[++second]) != fuseln_registry_first_slot(&neighbours[0]))
+        assert_true(second + 1 < sizeof neighbours);
+    signal(SIGTRAP, step);
+    for (swap_at = 1; swapped + 1 >= (unsigned)swap_at && swap_at < 1000; swap_at++) {
+        put_neighbour(0, "first");
+        steps = 0;
+        __asm__ volatile("pushfq; orq $0x100, (%%rsp); popfq" ::: "memory", "cc");
+        const struct fuseln_target *found = fuseln_registry_find(&neighbours[0]);
+        __asm__ volatile("pushfq; andq $~0x100, (%%rsp); popfq" ::: "memory", "cc");
+        swapped += steps >= swap_at;
+        assert_true(!found || strcmp(found->symbol, "first") == 0);
+        fuseln_registry_forget(&neighbours[0]);
+        fuseln_registry_forget(&neighbours[second]);
+    }
+    signal(SIGTRAP, SIG_DFL);
+    assert_true(swapped > 5);
+}
+#endif
+
 static bool known_by_length(const char *build_id)
 {
     return strlen(build_id) == 40;
@@ -229,6 +275,9 @@ int main(void)
         cmocka_unit_test(load_and_unload_for_ever_takes_no_room),
         cmocka_unit_test(look_ups_race_with_registrations),
         cmocka_unit_test(new_addresses_for_ever_take_no_room),
+#ifdef __x86_64__
+        cmocka_unit_test(a_look_up_never_finds_what_took_the_place),
+#endif
         cmocka_unit_test(owners_that_die_unseen_make_room),
         cmocka_unit_test(a_full_table_says_so_and_keeps_what_it_has),
         cmocka_unit_test(a_library_is_known_by_name_and_build_id),
