@@ -598,7 +598,8 @@ bool fuseln_driver_without_us(void *handle, const char *name, const void *caller
     if (!kind.stands_in || (next && !kind.before) || fuseln_scope_stops_before_us(name, next ? caller : NULL))
         return false;
     const size_t which = i < HOOKS ? hooks[i].id : FUSELN_REAL_DRIVER_NOTICED + (i - HOOKS);
-    *ret_function = next ? fuseln_driver_own_dlsym()(RTLD_NEXT, name)
-                         : fuseln_real(FUSELN_NODE_DRIVER, (enum fuseln_real)which, caller);
+    *ret_function = next ? NULL : fuseln_real(FUSELN_NODE_DRIVER, (enum fuseln_real)which, caller);
+    if (!*ret_function)
+        *ret_function = fuseln_driver_own_dlsym()(RTLD_NEXT, name); /* or an error for dlerror */
     return true;
 }

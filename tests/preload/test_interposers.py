@@ -74,9 +74,10 @@ class Interposers(test_hooks.Preload):
         cls.asking = HERE / "asking.c"
         for tag in ("13", "driver"):
             cls.asker(tag, "-DASK=ask", output=f"asks{tag}.so")
-        for name, soname in (("named", ["-Wl,-soname,libcuda.so.1"]), ("unnamed", [])):
+        soname = "-Wl,-soname,libcuda.so.1"
+        for name, options in (("named", [soname]), ("unnamed", []), ("poor", [soname, "-DPOOR"])):
             (cls.dir / name).mkdir()
-            cls.asker("driver", "-DDRIVER", *soname, output=f"{name}/libcuda.so.1")
+            cls.asker("driver", "-DDRIVER", *options, output=f"{name}/libcuda.so.1")
         cls.asker("driver", "-DDRIVER", output="libcuda.so.1.1")
         (cls.dir / "shim").mkdir()
         cls.asker("driver", "-DDRIVER", f'-DINNER="{cls.dir}/libcuda.so.1.1"', "-Wl,-soname,libcuda.so.1", output="shim/libcuda.so.1")
@@ -85,7 +86,7 @@ class Interposers(test_hooks.Preload):
         for tag in ("13", "driver"):
             gcc("-w", "-D_GNU_SOURCE", "-DPROGRAM", cls.asking, "-Wl,--no-as-needed", cls.dir / f"asks{tag}.so", cls.dir / NODES["13"],
                 f"-Wl,-rpath,{cls.dir}", "-ldl", "-o", cls.dir / f"linked{tag}")  # fmt: skip
-        for name in ("named", "unnamed", "shim"):
+        for name in ("named", "unnamed", "poor", "shim"):
             gcc("-w", "-D_GNU_SOURCE", "-DPROGRAM", cls.asking, "-Wl,--no-as-needed", cls.dir / name / "libcuda.so.1",
                 f"-Wl,-rpath,{cls.dir}/{name}", "-ldl", "-o", cls.dir / f"linked{name}")  # fmt: skip
 
@@ -218,7 +219,7 @@ int main(int argc, char **argv)
 
     def test_a_driver_finds_what_it_finds_without_fuseln(self):
         fuseln = BUILD / "libfuseln.so"
-        for name in ("named", "unnamed", "shim"):
+        for name in ("named", "unnamed", "poor", "shim"):
             driver = self.dir / name / "libcuda.so.1"
             for command in ([self.dir / f"linked{name}"], [self.dir / "opens", "g", driver], [self.dir / "opens", "l", driver]):
                 with self.subTest(driver=name, command=command):

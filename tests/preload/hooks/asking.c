@@ -2,8 +2,8 @@
  * What a library's own look-ups find: for each name of NAMES (names.h), by RTLD_NEXT, RTLD_DEFAULT, dlvsym and its own
  * handle, the file that the answer lies in. -DASK=function: int function(void) says all answers, in lines of
  * "function way name file", and is called by main (-DPROGRAM, with -DLOAD="library" after it was opened), or by a
- * driver's cuInit. -DDRIVER: libcuda.so.1 with all of NAMES; with -DINNER="file" a shim that asks that library for
- * each of them.
+ * driver's cuInit. -DDRIVER: libcuda.so.1 with all of NAMES, with -DPOOR none; with -DINNER="file" a shim that asks
+ * that library for each of them.
  */
 #include <dlfcn.h>
 #include <stdio.h>
@@ -34,6 +34,7 @@ static const char *file_of(void *function)
 }
 
 #ifdef DRIVER
+#ifndef POOR
 #define X(name)    \
     int name(void) \
     {              \
@@ -41,6 +42,7 @@ static const char *file_of(void *function)
     }
 NAMES(X)
 #undef X
+#endif
 #define ASK ask_driver
 #endif
 
