@@ -113,6 +113,15 @@ void fuseln_stream_look(void)
     }
 }
 
+/* It was handed down, then, and is back where a program had something else there for a while (a test that captures). */
+static bool is_the_parents(int number, const struct stat *info)
+{
+    char name[48];
+    struct stat other;
+    snprintf(name, sizeof name, "/proc/%d/fd/%d", (int)getppid(), number);
+    return !fuseln_file_look(AT_FDCWD, name, 0, &other) && fuseln_file_equal(info, &other);
+}
+
 static bool is_stream_by_kind(int number, const struct stat *info)
 {
     struct stat other;
@@ -123,7 +132,9 @@ static bool is_stream_by_kind(int number, const struct stat *info)
         return info->st_rdev == makedev(1, 3) || isatty(number); /* /dev/null; not a GPU's device file */
     if (S_ISREG(info->st_mode) && fcntl(number, F_GETFL) & O_APPEND)
         return true;
-    return !descriptor_look(other_number, &other) && fuseln_file_equal(info, &other) && is_writable(other_number);
+    if (!descriptor_look(other_number, &other) && fuseln_file_equal(info, &other) && is_writable(other_number))
+        return true;
+    return is_the_parents(number, info);
 }
 
 int fuseln_stream_get(int number)

@@ -42,8 +42,9 @@ void fuseln_stream_look(void);
 /*
  * The descriptor of stdout (1) or stderr (2), or -EBADF where that number is no longer a stream but data of the
  * program's. What it was at the first look is one. What was put there later is one where the program can only have
- * meant it so: a terminal or /dev/null, a regular file in append mode, or the same file as the other of the two; but
- * nothing that an exec would close. A file that is not in append mode, a pipe or a socket may be data.
+ * meant it so: a terminal or /dev/null, a regular file in append mode, the same file as the other of the two, or as the
+ * parent's of that number; but nothing that an exec would close. A file that is not in append mode, a pipe or a socket
+ * may be data.
  */
 int fuseln_stream_get(int number);
 

@@ -113,6 +113,30 @@ static void a_stream_that_the_program_redirects_is_followed(void **state)
     assert_int_equal(occurrences(stderr_text, "\n"), 1);
 }
 
+static void put_back_what_was_inherited(void)
+{
+    int ends[2], status;
+    char text[256] = "";
+    check(!pipe(ends));
+    put_at_2(ends[1]);
+    if (fork() == 0) {
+        const int saved = dup(2);
+        put_at_2(open(in_folder("data"), O_RDWR | O_CREAT, 0600));
+        fuseln_config_get(); /* looks for the first time */
+        check(dup2(saved, 2) == 2);
+        pr_warn("back");
+        _exit(0);
+    }
+    check(wait(&status) > 0 && status == 0 && !fcntl(ends[0], F_SETFL, O_NONBLOCK));
+    check(read(ends[0], text, sizeof text - 1) > 0 && strstr(text, "back\n"));
+}
+
+static void what_was_inherited_is_a_stream_again(void **state)
+{
+    (void)state;
+    assert_int_equal(child(put_back_what_was_inherited, "FUSELN_LOG", "warn"), 0);
+}
+
 /* As in (program; echo more) >log 2>&1. */
 static void log_and_write_more(void)
 {
@@ -415,6 +439,7 @@ int main(void)
         test(data_from_before_the_first_look_stays_clean_where_an_exec_would_close_it),
         test(a_connection_at_a_standard_number_stays_clean),
         test(a_stream_that_the_program_redirects_is_followed),
+        test(what_was_inherited_is_a_stream_again),
         test(a_path_that_names_an_open_descriptor_means_it),
         test(a_named_descriptor_that_became_another_file_is_left_alone),
         test(a_file_of_the_same_number_elsewhere_is_not_taken_for_the_log),
