@@ -126,6 +126,16 @@ class Hooks(Clients):
         self.assertEqual({site["library"] for site in report["sites"]}, {f"many{i}.so" for i in range(70)})
         self.assertEqual(report["totals"]["left_out"], 0)
 
+    def test_more_owners_than_there_is_room_for(self):
+        for owners, recognised in ((1000, 3), (1100, 2)):  # of 1,100 the first 76 were forgotten
+            gcc("-w", f"-DOWNERS={owners}", f'-DSYMBOL="{SYMBOL}"', HERE / "owners.c", "-L", self.dir / "13", "-lruntime",
+                f"-Wl,-rpath,{self.dir}/13", "-o", self.dir / "owners")  # fmt: skip
+            _, errors, report = self.run_host([self.dir / "owners"], True)
+            self.assertEqual((report["totals"]["recognised"], report["totals"]["launches"]), (recognised, 3))
+            self.assertEqual(report["totals"]["left_out"], max(0, owners - 1024))
+            self.assertEqual(errors.count("more layer-norm kernels than fuseln has room for"), int(owners > 1024), errors)
+            self.assertEqual(errors.count("\n"), int(owners > 1024), errors)
+
     def test_two_majors_in_one_process_do_not_cross(self):
         for modes in ("ll", "gg", "lg", "gl"):
             with self.subTest(modes=modes):

@@ -55,11 +55,12 @@ class Interposers(test_hooks.Preload):
         for tag, node in NODES.items():
             (cls.dir / tag / "map").write_text(f"{node} {{ global: *; }};\n")
             version = f"-Wl,--version-script={cls.dir / tag}/map"
-            cls.library(tag, "-DLIBRARY", f"-DEXTRA={VERSIONS[tag]}", version,
+            table = f"-Wl,--hash-style={'sysv' if tag == '11' else 'gnu'}"  # as linkers wrote it before 2006
+            cls.library(tag, "-DLIBRARY", f"-DEXTRA={VERSIONS[tag]}", version, table,
                         f"-Wl,-soname,{node}", output=node)  # fmt: skip
             cls.library(tag, "-DINTERPOSER", f'-DNODE="{node}"', version, output=f"versioned{tag}.so")
             cls.library(tag, "-DINTERPOSER", f'-DNODE="{node}"', "-DHIDDEN", version, output=f"hidden{tag}.so")
-            cls.library(tag, "-DINTERPOSER", output=f"plain{tag}.so")
+            cls.library(tag, "-DINTERPOSER", table, output=f"plain{tag}.so")
             cls.library(tag, f"-DCALLER=call_{tag}", cls.dir / node, output=f"calls{tag}.so")
         cls.library("driver", "-DINTERPOSER", output="plaindriver.so")
         cls.library("driver", "-DCALLER=call_driver", cls.dir / "libcuda.so.1", output="callsdriver.so")
