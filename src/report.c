@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "log.h"
 #include "path.h"
 #include "report_owner.h"
 #include "report_snapshot.h"
@@ -295,6 +296,9 @@ void fuseln_report_write(void)
                 write_now(true);
             final_done = true;
             writer_leave();
+        } else {
+            pr_warn("FUSELN_REPORT=%.900s: the last report is not written: another thread is still writing one",
+                    fuseln_config_get()->report);
         }
     }
     fuseln_shield_lower(&shield);

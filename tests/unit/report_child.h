@@ -33,13 +33,15 @@ int clock_gettime(clockid_t clock, struct timespec *ret_time)
     return (int)error;
 }
 
-/* SLOW: the moment between the look at a path and the rename is longer. SKEW: how many seconds the clock of the file
- * server is ahead. */
+/* SLOW: the moment between the look at a path and the rename is longer; STALL: so many seconds. SKEW: how many seconds
+ * the clock of the file server is ahead. */
 static inline int rename_slowly(const char *from, const char *to, unsigned flags)
 {
     struct timespec times[2];
     if (getenv("SLOW"))
         usleep(500);
+    if (getenv("STALL"))
+        sleep((unsigned)atoi(getenv("STALL")));
     if (flags ? syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, flags)
               : syscall(SYS_renameat, AT_FDCWD, from, AT_FDCWD, to))
         return -1;

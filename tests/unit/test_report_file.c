@@ -133,6 +133,26 @@ static void a_device_or_a_link_stays_what_it_is(void **state)
     assert_non_null(strstr(read_file(in_folder("behind.txt"), text_read, sizeof text_read), "\"final\":false"));
 }
 
+static void *launch_in_thread(void *unused)
+{
+    launch_some();
+    return unused;
+}
+
+static void exit_while_a_thread_writes(void)
+{
+    pthread_t thread;
+    check(!pthread_create(&thread, NULL, launch_in_thread, NULL));
+    usleep(200000);
+}
+
+static void a_last_report_that_waits_in_vain_is_missed_aloud(void **state)
+{
+    (void)state;
+    assert_int_equal(child(exit_while_a_thread_writes, "FUSELN_REPORT", in_folder("r.json"), "STALL", "5"), 0);
+    assert_int_equal(occurrences(stderr_text, "the last report is not written"), 1);
+}
+
 static void launch_into_closed_pipe(void)
 {
     int ends[2];
@@ -179,6 +199,7 @@ int main(void)
         test(one_after_the_other_replaces_the_report),
         test(what_cannot_be_written_goes_to_stderr_with_one_line),
         test(a_device_or_a_link_stays_what_it_is),
+        test(a_last_report_that_waits_in_vain_is_missed_aloud),
         test(a_closed_pipe_does_not_kill_the_host),
         test(the_path_is_the_one_of_the_first_launch),
     };
