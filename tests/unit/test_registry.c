@@ -265,6 +265,27 @@ static void a_library_is_known_by_name_and_build_id(void **state)
     assert_ptr_equal(fuseln_library_of((const void *)gnu_get_libc_version, known_by_length), libc);
 }
 
+static void *ask_when_cancelled(void *unused)
+{
+    (void)unused;
+    pthread_cancel(pthread_self());
+    fuseln_library_ask_begin();
+    fuseln_library_ask_end();
+    return &library;
+}
+
+static void a_thread_is_not_cancelled_while_it_waits_for_a_fork(void **state)
+{
+    pthread_t thread;
+    void *result = NULL;
+    (void)state;
+    fuseln_library_before_fork();
+    assert_int_equal(pthread_create(&thread, NULL, ask_when_cancelled, NULL), 0);
+    assert_int_equal(pthread_join(thread, &result), 0);
+    fuseln_library_after_fork_in_parent();
+    assert_ptr_equal(result, &library);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -281,6 +302,7 @@ int main(void)
         cmocka_unit_test(owners_that_die_unseen_make_room),
         cmocka_unit_test(a_full_table_says_so_and_keeps_what_it_has),
         cmocka_unit_test(a_library_is_known_by_name_and_build_id),
+        cmocka_unit_test(a_thread_is_not_cancelled_while_it_waits_for_a_fork),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
