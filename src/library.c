@@ -180,15 +180,13 @@ const struct fuseln_library *fuseln_library_of(const void *address, bool (*is_kn
     search.library.known = search.library.build_id[0] && is_known(search.library.build_id);
 
     struct fuseln_shield before;
-    fuseln_shield_raise(&before);
-    pthread_mutex_lock(&lock);
+    fuseln_shield_lock(&before, &lock);
     struct entry *entry = entry_of(&search.library);
     if (entry) {
         atomic_store(&entry->begin, search.begin);
         atomic_store(&entry->end, search.end);
     }
-    pthread_mutex_unlock(&lock);
-    fuseln_shield_lower(&before);
+    fuseln_shield_unlock(&before, &lock);
     return entry ? &entry->library : NULL;
 }
 

@@ -24,24 +24,12 @@ static struct thread_node *threads;
 static uint64_t ended_launches[FUSELN_BOUNDARY_COUNT]; /* of threads that have ended */
 static _Atomic bool launched;
 
-static void threads_lock(struct fuseln_shield *ret_before)
-{
-    fuseln_shield_raise(ret_before);
-    pthread_mutex_lock(&threads_mutex);
-}
-
-static void threads_unlock(const struct fuseln_shield *before)
-{
-    pthread_mutex_unlock(&threads_mutex);
-    fuseln_shield_lower(before);
-}
-
 /* Runs once more for a thread that launches after it (another destructor's launch joins again). */
 static void thread_end(void *node_address)
 {
     struct thread_node *node = node_address;
     struct fuseln_shield before;
-    threads_lock(&before);
+    fuseln_shield_lock(&before, &threads_mutex);
     if (node->link) {
         for (int i = 0; i < FUSELN_BOUNDARY_COUNT; i++)
             ended_launches[i] += node->counter->launches[i];
@@ -52,7 +40,7 @@ static void thread_end(void *node_address)
         memset(node->counter->launches, 0, sizeof node->counter->launches);
         node->counter->joined = false;
     }
-    threads_unlock(&before);
+    fuseln_shield_unlock(&before, &threads_mutex);
 }
 
 /* Under the shield as a whole: a handler that leaves it half done would leave it so for good. */
@@ -82,7 +70,7 @@ uint64_t fuseln_record_launches(void)
     const unsigned hooked = fuseln_config_get()->hooks;
     struct fuseln_shield before;
     uint64_t sum = 0;
-    threads_lock(&before);
+    fuseln_shield_lock(&before, &threads_mutex);
     for (int i = 0; i < FUSELN_BOUNDARY_COUNT; i++) {
         if (!(hooked & 1u << i))
             continue;
@@ -90,7 +78,7 @@ uint64_t fuseln_record_launches(void)
         for (const struct thread_node *node = threads; node; node = node->next)
             sum += __atomic_load_n(&node->counter->launches[i], __ATOMIC_RELAXED);
     }
-    threads_unlock(&before);
+    fuseln_shield_unlock(&before, &threads_mutex);
     return sum;
 }
 

@@ -32,18 +32,6 @@ static size_t oldest;             /* the next that makes room */
 static atomic_uint left_out;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
-static void lock(struct fuseln_shield *ret_before)
-{
-    fuseln_shield_raise(ret_before);
-    pthread_mutex_lock(&mutex);
-}
-
-static void unlock(const struct fuseln_shield *before)
-{
-    pthread_mutex_unlock(&mutex);
-    fuseln_shield_lower(before);
-}
-
 static struct fuseln_slot *find_slot(const void *address)
 {
     for (size_t i = fuseln_registry_first_slot(address);; i = (i + 1) % SLOTS) {
@@ -184,13 +172,13 @@ int fuseln_registry_add(const void *host_function, const void *fatbin, const str
     struct fuseln_shield before;
     int rc = -ENOMEM;
 
-    lock(&before);
+    fuseln_shield_lock(&before, &mutex);
     const struct fuseln_target *kept = keep(target);
     if (kept) {
         keep_owner(fatbin);
         rc = put_somehow(host_function, fatbin, kept);
     }
-    unlock(&before);
+    fuseln_shield_unlock(&before, &mutex);
     if (rc)
         fuseln_registry_leave_out();
     return rc;
@@ -203,10 +191,10 @@ void fuseln_registry_alias(const void *handle, const void *host_function)
 
     if (!handle || !target || fuseln_registry_find(handle) == target)
         return;
-    lock(&before);
+    fuseln_shield_lock(&before, &mutex);
     const struct fuseln_slot *slot = find_slot(host_function); /* unless it was forgotten meanwhile */
     const int rc = slot ? put_somehow(handle, atomic_load(&slot->fatbin), atomic_load(&slot->target)) : 0;
-    unlock(&before);
+    fuseln_shield_unlock(&before, &mutex);
     if (rc)
         fuseln_registry_leave_out();
 }
@@ -220,11 +208,11 @@ void fuseln_registry_learn(const void *handle, const void *owner, const struct f
         fuseln_registry_add(handle, owner, target);
     if (target || !known)
         return;
-    lock(&before);
+    fuseln_shield_lock(&before, &mutex);
     struct fuseln_slot *slot = find_slot(handle);
     if (slot)
         drop((size_t)(slot - fuseln_slots));
-    unlock(&before);
+    fuseln_shield_unlock(&before, &mutex);
 }
 
 bool fuseln_registry_forget(const void *fatbin)
@@ -233,11 +221,11 @@ bool fuseln_registry_forget(const void *fatbin)
 
     if (!fatbin || find_owner(fatbin) == OWNERS_MAX)
         return false;
-    lock(&before);
+    fuseln_shield_lock(&before, &mutex);
     const size_t i = find_owner(fatbin);
     if (i < OWNERS_MAX)
         forget(i);
-    unlock(&before);
+    fuseln_shield_unlock(&before, &mutex);
     return true;
 }
 

@@ -1,7 +1,6 @@
 #include "shield.h"
 
 #include <errno.h>
-#include <pthread.h>
 
 void fuseln_shield_raise(struct fuseln_shield *ret_before)
 {
@@ -26,4 +25,16 @@ void fuseln_shield_lower(const struct fuseln_shield *before)
     sigprocmask(SIG_SETMASK, &before->signals, NULL);
     pthread_setcancelstate(before->cancel_state, NULL);
     errno = saved_errno;
+}
+
+void fuseln_shield_lock(struct fuseln_shield *ret_before, pthread_mutex_t *mutex)
+{
+    fuseln_shield_raise(ret_before);
+    pthread_mutex_lock(mutex);
+}
+
+void fuseln_shield_unlock(const struct fuseln_shield *before, pthread_mutex_t *mutex)
+{
+    pthread_mutex_unlock(mutex);
+    fuseln_shield_lower(before);
 }

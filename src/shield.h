@@ -6,6 +6,7 @@
 #ifndef FUSELN_SHIELD_H
 #define FUSELN_SHIELD_H
 
+#include <pthread.h>
 #include <signal.h>
 
 struct fuseln_shield {
@@ -18,5 +19,9 @@ struct fuseln_shield {
 void fuseln_shield_raise(struct fuseln_shield *ret_before);
 /* As it was before. Signals that came in between are delivered here. */
 void fuseln_shield_lower(const struct fuseln_shield *before);
+
+/* A mutex of ours is only ever held so. */
+void fuseln_shield_lock(struct fuseln_shield *ret_before, pthread_mutex_t *mutex);
+void fuseln_shield_unlock(const struct fuseln_shield *before, pthread_mutex_t *mutex);
 
 #endif
