@@ -244,10 +244,7 @@ void *fuseln_real_find(enum fuseln_node node, enum fuseln_real which, const void
 
 bool fuseln_real_is_runtime(const void *address)
 {
-    for (int node = 0; node < FUSELN_NODE_DRIVER; node++)
-        if (fuseln_scope_has_version(address, node_names[node]))
-            return true;
-    return false;
+    return fuseln_scope_has_version(address, node_names, FUSELN_NODE_DRIVER);
 }
 
 void *fuseln_real_hook(const char *name, const void *caller)

@@ -201,7 +201,8 @@ static bool each(int (*visit)(struct dl_phdr_info *info, size_t size, void *data
 static const char us;
 struct question {
     const void *address, *other;
-    const char *name, *version;
+    const char *name, *version, *const *versions;
+    size_t version_count;
     struct object object;
     bool passed_us, passed_loader, begun;
     struct fuseln_library_kind kind;
@@ -253,17 +254,18 @@ static int visit_version(struct dl_phdr_info *info, size_t size, void *data)
     struct question *question = data;
     if (!visit_holder(info, size, data))
         return 0;
-    const ElfW(Dyn) *count = entry_of(&question->object, DT_VERDEFNUM);
-    for (ElfW(Half) i = 1; count && i <= count->d_un.d_val; i++) {
+    const ElfW(Dyn) *defined = entry_of(&question->object, DT_VERDEFNUM);
+    for (ElfW(Half) i = 1; defined && i <= defined->d_un.d_val; i++) {
         const char *name = version_name(&question->object, i);
-        question->answer |= name && strcmp(name, question->version) == 0;
+        for (size_t k = 0; name && k < question->version_count; k++)
+            question->answer |= strcmp(name, question->versions[k]) == 0;
     }
     return 1;
 }
 
-bool fuseln_scope_has_version(const void *address, const char *version)
+bool fuseln_scope_has_version(const void *address, const char *const versions[], size_t count)
 {
-    struct question question = {.address = address, .version = version};
+    struct question question = {.address = address, .versions = versions, .version_count = count};
     return each(visit_version, &question) && question.answer;
 }
 

@@ -7,6 +7,7 @@
 #define FUSELN_SCOPE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* The library that holds this address, as far as it matters here; all false where none does. */
 struct fuseln_library_kind {
@@ -16,8 +17,8 @@ struct fuseln_library_kind {
 };
 struct fuseln_library_kind fuseln_scope_kind(const void *address);
 
-/* Does the library that holds this address define that version, as a CUDA runtime defines its node? */
-bool fuseln_scope_has_version(const void *address, const char *version);
+/* Does the library that holds this address define one of these versions, as a CUDA runtime defines its node? */
+bool fuseln_scope_has_version(const void *address, const char *const versions[], size_t count);
 
 /* Does the library that holds this function define the name so that a reference to that version of it binds to it:
  * with the version, or with none? (True where it does not define the name at all: an IFUNC may lie anywhere.) */
