@@ -319,8 +319,7 @@ static void learn(const void *handle, void *owner, const char *name, const void 
                                                         : FUSELN_RUNTIME_NONE;
     }
     fuseln_registry_learn(handle, owner, known ? &target : NULL);
-    if (name && fuseln_registry_left_out())
-        fuseln_lifecycle_left_out();
+    fuseln_lifecycle_left_out();
     errno = saved_errno;
 }
 
