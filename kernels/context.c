@@ -9,7 +9,8 @@
 
 static struct fuseln_context contexts[FUSELN_CONTEXTS_MAX];
 
-/* Records are filled in private and then published by ordinal; who cannot, or lost the race, gives his back. */
+/* Records are filled in private and then published by ordinal; a thread that cannot, or that lost the race, gives
+ * its record back. */
 static struct fuseln_device_record records[2 * FUSELN_DEVICES_MAX];
 static _Atomic(struct fuseln_device_record *) by_ordinal[FUSELN_DEVICES_MAX];
 

@@ -37,8 +37,7 @@ static void pause_while(atomic_int *count)
     const struct timespec pause = {0, PAUSE_NS};
     const int saved_errno = errno;
     for (int i = 0; i < PAUSES_MAX && atomic_load(count) > 0; i++)
-        syscall(SYS_nanosleep, &pause,
-                NULL); /* the function is a place to cancel a thread; what it stands in is none */
+        syscall(SYS_nanosleep, &pause, NULL); /* nanosleep() is a cancellation point; dlsym and launches are not */
     errno = saved_errno;
 }
 
