@@ -9,11 +9,11 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -144,7 +144,8 @@ static int sink_get(const struct fuseln_sink *sink, const char *path_template)
     return fuseln_descriptor_get(&sink->descriptor);
 }
 
-/* The descriptor to write a line to. One thread opens it; the line of another meanwhile waits a little. */
+/* The descriptor to write a line to. One thread opens it; the line of another meanwhile waits for it, a tenth of a
+ * second or so at most. */
 static int sink_get_open(struct fuseln_sink *sink, const char *path_template)
 {
     const bool stream = !strcmp(path_template, "stderr") || !strcmp(path_template, "stdout");
@@ -159,7 +160,7 @@ static int sink_get_open(struct fuseln_sink *sink, const char *path_template)
             atomic_store(&sink->opening, false);
             return fd;
         }
-        sched_yield();
+        syscall(SYS_nanosleep, &(struct timespec){.tv_nsec = 50000}, NULL);
     }
     return -EAGAIN;
 }
