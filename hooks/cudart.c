@@ -1,19 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The runtime boundary: what we export in cudart's place, once for each version node (hooks/real.h), and nothing else.
+ * The runtime boundary: what we export in cudart's place, once for each version node (hooks/names.h), and nothing else.
  * Each hook hands what it saw to the registry or the pipeline and then calls the real function of its caller. All are
  * valid before any constructor ran, in any thread. Types are written by hand after driver_types.h and
  * crt/host_runtime.h (CUDA 11 to 13: these signatures did not change).
  */
-#include "real.h"
+#include "hooks/real.h"
 
-#include "dlsym.h"
-#include "launch.h"
-#include "library.h"
-#include "lifecycle.h"
-#include "pairing.h"
-#include "pipeline.h"
-#include "record.h"
-#include "targets.h"
+#include "core/library.h"
+#include "core/pairing.h"
+#include "core/pipeline.h"
+#include "core/record.h"
+#include "hooks/dlsym.h"
+#include "hooks/launch.h"
+#include "hooks/process.h"
+#include "hooks/targets/match.h"
 
 #include <errno.h>
 #include <string.h>
@@ -40,12 +41,13 @@ static void register_function(void **fatbin, const char *host_function, const ch
     struct fuseln_target target;
 
     if (device_name && fuseln_targets_match(device_name, &target) && fuseln_config_hooks(FUSELN_BOUNDARY_RUNTIME)) {
+        fuseln_process_handle_fork();
         target.library = fuseln_library_of(host_function, fuseln_targets_known_build);
         if (target.library)
             fuseln_registry_add(host_function, fatbin, &target);
         else
             fuseln_registry_leave_out();
-        fuseln_lifecycle_left_out();
+        fuseln_process_left_out();
     }
     errno = saved_errno;
 }
@@ -128,7 +130,7 @@ static inline __attribute__((always_inline)) int look_closer(enum fuseln_node no
     seen.last = last;
     __asm__("" ::"r"(&seen) : "memory"); /* stored by now: else they wait in registers, which are saved for it */
     seen.launch.target = fuseln_registry_find(function);
-    fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME);
+    fuseln_process_launch(FUSELN_BOUNDARY_RUNTIME);
     if (__builtin_expect(!seen.launch.target, 0)) {
         fuseln_pairing_foreign(seen.launch.stream);
         return launch_original(&seen, FUSELN_ORIGINAL, node, which);
@@ -144,7 +146,7 @@ static __attribute__((noinline)) int launch_ex(enum fuseln_node node, enum fusel
     const struct fuseln_target *target = fuseln_registry_find(function);
     launch_ex_function *real = (launch_ex_function *)fuseln_real(node, which, caller);
 
-    fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME);
+    fuseln_process_launch(FUSELN_BOUNDARY_RUNTIME);
     if (__builtin_expect(target != NULL, 0) && config) {
         struct fuseln_launch launch = {
             .target = target,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The dlsym hook. A program that brings its own CUDA runtime, or calls the driver API, asks dlsym for the driver's
  * functions; it gets ours where hooks/driver.c has one. A preload in front of us that goes on by dlsym(RTLD_NEXT, ...)
@@ -5,13 +6,13 @@
  * true caller and RTLD_NEXT and RTLD_DEFAULT keep their meaning. No lock of ours, no memory, no state but the real
  * function's address; valid before any constructor ran.
  */
-#include "dlsym.h"
+#include "hooks/dlsym.h"
 
-#include "config.h"
-#include "notice_names.h"
-#include "pairing.h"
-#include "real.h"
-#include "scope.h"
+#include "base/config.h"
+#include "core/pairing.h"
+#include "hooks/names.h"
+#include "hooks/real.h"
+#include "hooks/scope.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -95,7 +96,7 @@ fuseln_dlsym_function *fuseln_dlsym_real(void)
     fuseln_dlsym_function *real = atomic_load_explicit(&fuseln_dlsym_next, memory_order_acquire);
 
     if (real == fuseln_dlsym_first) {
-        real = fuseln_driver_dlsym();
+        real = fuseln_next_dlsym();
         atomic_store_explicit(&fuseln_dlsym_next, real, memory_order_release);
     }
     return real;
@@ -146,7 +147,7 @@ struct answer fuseln_dlsym_answer(void *handle, const char *name, const void *ca
 
 fuseln_dlsym_function *fuseln_dlsym_real(void)
 {
-    return fuseln_driver_dlsym();
+    return fuseln_next_dlsym();
 }
 
 #endif

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Where the dlsym hook (dlsym.c) and the driver boundary (driver.c) meet: programs that reach libcuda by dlopen, dlsym
  * and cuGetProcAddress (static CUDA runtimes, Triton, users of NVRTC) are given driver.c's functions.
@@ -5,7 +6,9 @@
 #ifndef FUSELN_DLSYM_H
 #define FUSELN_DLSYM_H
 
-#include "driver.h"
+#include "base/real_dlsym.h"
+
+#include <stdbool.h>
 
 /* The dlsym that the host would have reached without us. Lock-free; never NULL on glibc. */
 fuseln_dlsym_function *fuseln_dlsym_real(void);

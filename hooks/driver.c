@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The driver boundary: launches and the look-ups that give a kernel its handle, as programs make them that carry their
  * own CUDA runtime or use the driver API. Each function stands here twice: exported, for programs that link to libcuda,
@@ -6,19 +7,19 @@
  * that nobody knows yet too. Types are written by hand after cuda.h (these signatures did not change from CUDA 11 to
  * 13).
  */
-#include "dlsym.h"
+#include "hooks/dlsym.h"
 
-#include "config.h"
-#include "launch.h"
-#include "library.h"
-#include "lifecycle.h"
-#include "notice_names.h"
-#include "pairing.h"
-#include "pipeline.h"
-#include "real.h"
-#include "record.h"
-#include "scope.h"
-#include "targets.h"
+#include "base/config.h"
+#include "core/library.h"
+#include "core/pairing.h"
+#include "core/pipeline.h"
+#include "core/record.h"
+#include "hooks/launch.h"
+#include "hooks/notice.h"
+#include "hooks/process.h"
+#include "hooks/real.h"
+#include "hooks/scope.h"
+#include "hooks/targets/match.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -113,7 +114,7 @@ static inline bool is_outermost(void)
 {
     if (__builtin_expect(fuseln_thread_counter.nested, 0))
         return false;
-    fuseln_record_launch(FUSELN_BOUNDARY_DRIVER);
+    fuseln_process_launch(FUSELN_BOUNDARY_DRIVER);
     return true;
 }
 
@@ -310,6 +311,7 @@ static void learn(const void *handle, void *owner, const char *name, const void 
 
     if (known) {
         fuseln_library_forget(caller); /* no registration tells us when it was unloaded */
+        fuseln_process_handle_fork();
         target.library = fuseln_library_of(caller, fuseln_targets_known_build);
         known = target.library != NULL;
         if (!known)
@@ -319,7 +321,7 @@ static void learn(const void *handle, void *owner, const char *name, const void 
                                                         : FUSELN_RUNTIME_NONE;
     }
     fuseln_registry_learn(handle, owner, known ? &target : NULL);
-    fuseln_lifecycle_left_out();
+    fuseln_process_left_out();
     errno = saved_errno;
 }
 
@@ -473,7 +475,7 @@ static void *address_of(hook_function *function)
     return address;
 }
 
-/* Of all functions that are given out, first those above and then the noticed ones (notice.h): */
+/* Of all functions that are given out, first those above and then the noticed ones (names.h): */
 #ifdef __x86_64__
 enum { GIVEN = HOOKS + FUSELN_NOTICE_DRIVER };
 #else
@@ -537,7 +539,7 @@ static bool is_ours_to_give(const void *caller)
 }
 
 /* What goes to the caller in place of libcuda's function; i: which of those that are given out it is, or GIVEN. A name
- * that stands neither in real.h nor in notice.h is newer than we are: what it does, it does behind our back. */
+ * that stands not in names.h is newer than we are: what it does, it does behind our back. */
 static void *give(size_t i, const char *name, void *function, const void *caller)
 {
     if ((i >= GIVEN && fuseln_notice_is_harmless(name)) || !is_ours_to_give(caller))
@@ -599,6 +601,6 @@ bool fuseln_driver_without_us(void *handle, const char *name, const void *caller
     const size_t which = i < HOOKS ? hooks[i].id : FUSELN_REAL_DRIVER_NOTICED + (i - HOOKS);
     *ret_function = next ? NULL : fuseln_real(FUSELN_NODE_DRIVER, (enum fuseln_real)which, caller);
     if (!*ret_function)
-        *ret_function = fuseln_driver_own_dlsym()(RTLD_NEXT, name); /* or an error for dlerror */
+        *ret_function = fuseln_real_dlsym()(RTLD_NEXT, name); /* or an error for dlerror */
     return true;
 }

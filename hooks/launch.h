@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the launch hooks of both boundaries share: the rules of a launch that are the same for the runtime and the
  * driver. Types after driver_types.h and cuda.h, which agree.
@@ -5,8 +6,8 @@
 #ifndef FUSELN_LAUNCH_H
 #define FUSELN_LAUNCH_H
 
-#include "pairing.h"
-#include "record.h"
+#include "core/pairing.h"
+#include "core/record.h"
 
 struct fuseln_attribute { /* cudaLaunchAttribute, CUlaunchAttribute */
     int id;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * See real.h. RTLD_NEXT answers for every library that binds through the global scope. It does not see a cudart that
  * was loaded RTLD_LOCAL (a Python extension's): then the caller's own dependencies are searched, and the answer holds
@@ -6,13 +7,13 @@
  * A reference with a version binds to the first definition with that version or with none: other preloads, which
  * nearly always define a name without a version, keep their place behind us. dlvsym does not find those.
  */
-#include "real.h"
+#include "hooks/real.h"
 
-#include "dlsym.h"
-#include "library.h"
-#include "notice_names.h"
-#include "pairing.h"
-#include "scope.h"
+#include "base/real_dlsym.h"
+#include "core/library.h"
+#include "core/pairing.h"
+#include "hooks/names.h"
+#include "hooks/scope.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -113,7 +114,7 @@ static void *resolve_in_holder(void *definition, const char *name)
 {
     fuseln_library_ask_begin();
     void *handle = definition ? open_holder(definition) : NULL;
-    void *function = handle ? fuseln_driver_own_dlsym()(handle, name) : NULL;
+    void *function = handle ? fuseln_real_dlsym()(handle, name) : NULL;
     if (handle)
         dlclose(handle);
     fuseln_library_ask_end();
@@ -151,7 +152,7 @@ static void *look_up_in(void *scope, enum fuseln_node node, enum fuseln_real whi
 
     if (which == FUSELN_REAL_GET_DEVICE || which == FUSELN_REAL_GET_VERSION)
         return exact;
-    void *any = fuseln_driver_own_dlsym()(scope, name);
+    void *any = fuseln_real_dlsym()(scope, name);
     if (!version)
         return any;
     if (any && !fuseln_scope_binds(any, name, version)) /* a runtime of another node */
@@ -204,7 +205,7 @@ static void *look_up(enum fuseln_node node, enum fuseln_real which, const void *
     return function;
 }
 
-/* Pairing relies on seeing all that a runtime's callers do: one that is newer than notice.h may offer more. Not asked
+/* Pairing relies on seeing all that a runtime's callers do: one that is newer than names.h may offer more. Not asked
  * of a runtime that is only registered with, from constructors. */
 static void check_runtime(enum fuseln_node node, enum fuseln_real which, const void *address)
 {
@@ -249,7 +250,7 @@ bool fuseln_real_is_runtime(const void *address)
 
 void *fuseln_real_hook(const char *name, const void *caller)
 {
-    void *const found = fuseln_driver_own_dlsym()(RTLD_NEXT, name);
+    void *const found = fuseln_real_dlsym()(RTLD_NEXT, name);
 
     if (!found || fuseln_scope_stops_before_us(name, caller))
         return NULL;

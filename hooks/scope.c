@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * See scope.h. Symbols are found through the GNU hash table, or the older one where there is no other, as the loader
  * does; the version of a symbol is its entry in DT_VERSYM, whose name stands in DT_VERDEF.
  */
-#include "scope.h"
+#include "hooks/scope.h"
 
-#include "library.h"
+#include "core/library.h"
 
 #include <link.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Which libraries of the process define a name, in the loader's order and by the loader's rules (glibc's check_match):
  * read from the loaded libraries' own symbol tables. For what the dl functions do not tell: which library in front of

@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * APPLY, the second launch of a two-launch forward: y = gamma ((x - mean) rstd) + beta, mean and rstd read.
  * Element by element the arithmetic of FORWARD, so the same bits whatever the schedule: one schedule, in which a group
  * of 1 << p.log_lanes lanes has a row, tile after tile, each staged in the dynamic shared memory. gamma and beta are
  * read by chunks where they are aligned, as they mostly are, however the rows lie.
  */
-#include "row.cuh"
+#include "kernels/row.cuh"
 
 template <class T, int K>
 struct apply {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The backward of rows of up to FUSELN_BACKWARD_COLS columns in one pass: dX and, from the same read of dY and X,
  * partial sums of dgamma and dbeta. Either may be left out (NULL dx, NULL partials) without a change of the other's
@@ -6,7 +7,7 @@
  * it works; gamma and the sums over rows are in its registers. At the end the block adds its groups up in order and
  * writes partial row b. No atomics; one barrier a row where a row has more than a warp.
  */
-#include "gradient.cuh"
+#include "kernels/gradient.cuh"
 
 /* LANES 0: narrow rows, of 1 << p.log_lanes lanes, whose chunks each other lane may have fetched. */
 template <class T, int LANES, int K, row_fill FILL>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Is what a launch of the host wrote what its name stands for, and what we would write in its place? Both outputs are
  * held against the formula in float64, each with its own bound:
@@ -23,7 +24,7 @@
  * order an Inf is added decides whether NaN comes of it. Where all is finite and float sums could overflow or vanish
  * nothing is judged, as either may have an Inf or a NaN on the way.
  */
-#include "chunk.cuh"
+#include "kernels/chunk.cuh"
 
 enum { OURS, THEIRS };
 enum { BLOCK_WARPS = FUSELN_CHECK_THREADS / 32 };

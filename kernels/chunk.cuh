@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * 16 bytes of a row, counted from its first element: held raw, converted when used. How a row of any alignment becomes
  * chunks, and no other byte than its own is touched: row.cuh and, for sums over rows, dgamma.cu.
@@ -7,8 +8,8 @@
 
 #include <cuda_fp16.h>
 #include <cuda_bf16.h>
-#include "params.h"
-#include "variants.h"
+#include "kernels/params.h"
+#include "kernels/schedules.h"
 
 template <class T>
 struct accumulator {

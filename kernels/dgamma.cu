@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * DGAMMA of rows that kernels/backward.cu does not take, above 8192 columns, and of double, and the reduction of all:
  *   partial: partial row b, of P, sums the rows b, b + P, b + 2P, ... in that order; one thread owns one chunk of
@@ -7,7 +8,7 @@
  *   direct:  both at once, where the rows are too few for partial sums to pay: a block has FUSELN_REDUCE_COLS columns.
  * No atomics, the same bits in every run. A NULL dgamma or dbeta is not wanted.
  */
-#include "gradient.cuh"
+#include "kernels/gradient.cuh"
 
 /* Bytes of a chunk that belong to the row. */
 static __device__ __forceinline__ int bytes_inside(long long index, long long row_bytes)

@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * DX of rows that kernels/backward.cu does not take, above 8192 columns, and of double. RING: rows blockIdx.x,
  * + gridDim.x, ... of X and dY come through the dynamic shared memory (`stages` of them at once), each thread its own
  * chunks. Else a row a block, read twice; the bits are the same. Narrow rows, which are not in a ring, are staged in
  * two tiles of the dynamic shared memory.
  */
-#include "gradient.cuh"
+#include "kernels/gradient.cuh"
 
 template <class T, int LANES, int K, bool RING, bool NARROW>
 struct wide_gradient {

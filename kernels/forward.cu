@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * FORWARD and MOMENTS:
  *   mean = sum x / N, rstd = 1 / sqrt(sum (x - mean)^2 / N + eps), y = gamma ((x - mean) rstd) + beta.
@@ -6,7 +7,7 @@
  * are wanted. Then, in RMS norm, a row with an Inf has rstd NaN, not 0: the original of MOMENTS takes the squares about
  * the mean and adds its square, that of FORWARD does not.
  */
-#include "row.cuh"
+#include "kernels/row.cuh"
 
 template <class A>
 static __device__ __forceinline__ A rstd_of(const fuseln_ln_params &p, A m2, A inverse)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The arithmetic of the backward, one text for every kernel that takes part in it, so that the bits agree. With
  * xhat = (x - mean) rstd and g = gamma dy:
@@ -8,7 +9,7 @@
 #ifndef FUSELN_GRADIENT_CUH
 #define FUSELN_GRADIENT_CUH
 
-#include "row.cuh"
+#include "kernels/row.cuh"
 
 /* A chunk of x and dy becomes xhat and g; their terms are added to the sums over the row, of even and of odd elements.
  */

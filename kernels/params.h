@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The one argument of every kernel of ours, passed by value; shared by the .cu files and the host C that launches.
- * Fields that an operation does not use are zero. Shapes as in struct fuseln_call (src/fuseln.h).
+ * Fields that an operation does not use are zero. Shapes as in struct fuseln_call (src/base/fuseln.h).
  */
 #ifndef FUSELN_PARAMS_H
 #define FUSELN_PARAMS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A thread's part of a row, for the schedules of variants.h: `lanes` threads share a row, a tile is the lanes * K
  * chunks that they hold at once. Aligned rows go between memory and registers by 16-byte accesses, each thread its own
@@ -14,7 +15,7 @@
 
 #include <cuda_pipeline_primitives.h>
 
-#include "welford.cuh"
+#include "kernels/welford.cuh"
 
 /* Bytes of an address beyond a multiple of 16. */
 static __device__ __forceinline__ int phase_of(const void *address)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Mean and M2 (sum of squared distances from the mean) of a row, without cancellation: what a group of lanes holds in
  * registers by two passes, mean = pivot + sum (x - pivot) / n, then M2 = sum (x - mean)^2; parts of a row by
@@ -8,7 +9,7 @@
 #ifndef FUSELN_WELFORD_CUH
 #define FUSELN_WELFORD_CUH
 
-#include "chunk.cuh"
+#include "kernels/chunk.cuh"
 
 template <class A>
 struct moments {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a driver of a test's own says of its one device: an H100 of 4 multiprocessors. For the tests that call kernels/
  * without a device; they make the rest of the driver.
@@ -7,7 +8,7 @@
 
 #include <string.h>
 
-#include "driver.h"
+#include "kernels/host/libcuda.h"
 
 enum { FAKE_DEVICE = 1, FAKE_SMS = 4, FAKE_SMEM_OPTIN = 232448 };
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # tools/accuracy.sh: the errors of our kernels against float64, beside those of the kernels they replace, in every type,
 # as a table (tests/accuracy). Exit 1 if a margin is broken. Builds what is missing; needs no GPU; 2 minutes on 2 cores.
 set -euo pipefail

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # tools/bench.sh [--rehearse] [FOLDER]: PyTorch's layer-norm kernels and ours, timed on the GPU of this machine in one
 # process (tests/gpu/bench.py), and the copy bandwidth of the same run. At most 8 minutes; the most important shapes
 # come first. FOLDER (build-gpu/results) gets bench.txt, bench.csv and, where matplotlib is, bench.png, which

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # tools/budgets.sh [GROUP...]: measures, on the built library and its device images, what the project promises to cost,
 # without a GPU; a line for each: name, measured, budget, ratio (above 1 is missed), the same figure of PyTorch's own
 # kernel. Exit 1 if one is missed. Groups, all unless named: foreign matched registrations process size; of the machine

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # tools/check.sh: what a change must pass besides the tests: format, gcc and clang builds without a warning, clang-tidy,
 # and the unit tests under the address and undefined-behaviour sanitizers. Builds into build-check/.
 set -euo pipefail

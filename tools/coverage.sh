@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # tools/coverage.sh [--list]: which lines of the library run in the tests. Builds it with gcc's counters into
 # build-coverage/, runs the tests that drive it (what is not the library is taken from build/), and prints the lines that
 # ran of src, hooks and the host code of kernels. Fails below 95 % and where a line that did not run has no reason in

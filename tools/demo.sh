@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Sets everything up, builds, and runs the main job: a small GPT trained by an unmodified PyTorch wheel, alone and with
 # fuseln, on the GPU if there is one, else on the software device. Prints both loss curves and fuseln's report.
 set -euo pipefail

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Says at configure time which drivers will load the images. NVIDIA's rule: code for a device (sm_*) loads on every
 # driver of the compiler's major release (12.x: 525) that knows the device; PTX needs the driver of the compiler's own
 # release or a later one. No driver older than 580 has confirmed this here.

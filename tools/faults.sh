@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # tools/faults.sh [SECONDS] [--record]: everything that is done to fuseln to make it lose something: each driver call
 # fails (tests/faults), the command reads broken files (tests/fuzz), threads, forks and libraries come and go
 # (tests/threads); each of the last two for SECONDS (300 by default). Prints what was done, how often, and what was lost,

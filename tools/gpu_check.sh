@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # tools/gpu_check.sh [--small] [FOLDER]: is all of it right on the GPU of this machine? Builds with the machine's nvcc,
 # runs the real PyTorch under fuseln (tests/gpu/check.py), programs that come by the driver (tests/gpu/programs.py) and
 # every kernel of ours under compute-sanitizer (tests/gpu/sample.c). At most 8 minutes. What it prints also goes to

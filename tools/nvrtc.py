@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Compile one .cu file for one architecture with a given NVRTC release, in nvcc's words.
 
     nvrtc.py --dir DIR -arch=sm_90 -cubin|-ptx -o OUT [-I DIR]... [other nvrtc options] IN.cu

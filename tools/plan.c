@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Which kernel runs for my model? Prints, for one shape, what fuseln would launch for each operation, as
  * fuseln_plan_make decides it: kernels, grid, block, dynamic shared memory, elements per thread, partial rows, scratch.
@@ -5,8 +6,8 @@
  * --offset: where the first element of x, dy, y and dx lies from a 16-byte boundary. No device is asked: the defaults
  * are an H100's. The budgets read --json. Exit 0; 2 and one line on standard error for wrong usage.
  */
-#include "kernels.h"
-#include "variants.h"
+#include "kernels/host/device.h"
+#include "kernels/schedules.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Writes the generated tables into README.md between `<!-- BEGIN name -->` and `<!-- END name -->`; with --check
 # changes nothing and fails when README.md does not hold them. Needs a build (build/tools/tables).
 set -euo pipefail

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Set-up shared by tools/build.sh, test.sh, demo.sh and check.sh; sourced, never run. Each function makes one thing
 # exist and does nothing, quickly, when it is there. Downloads go below $fuseln_cache; a thing is built beside its
 # place and renamed into it, so an interrupted one is made again. Packages come through plain apt-get and pip.

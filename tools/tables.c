@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Prints the tables that README shows between its markers, from the rows that the library itself runs on:
  *   tables targets | variables | reasons | pairings
  * tools/readme.sh writes them into README.md, or checks that it holds them.
  */
-#include "config.h"
-#include "targets.h"
+#include "base/config.h"
+#include "hooks/targets/match.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # tools/test.sh [--all]: sets up, builds, and runs every test that this machine can run, then the budgets. Prints what
 # was skipped, and fails on any skip but those that need a GPU. --all adds what takes long: more drawn cases and random
 # programs, every driver call that may fail, fuzzing and soaking for minutes, the lines that all this covers, 2,000 shapes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Train a small GPT for a few steps and print the loss of each: plain PyTorch, knows nothing of fuseln.
 
     python tools/train.py [--steps 30] [--dtype float32|bfloat16] [--device cuda]

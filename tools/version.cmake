@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Writes OUT (version.h) from VERSION and git's description of SOURCE; leaves it untouched when nothing changed, so
 # that a build without a new commit compiles nothing again. Outside of git, or before the first commit: "unknown".
 cmake_minimum_required(VERSION 3.20)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The accuracy of our kernels beside the algorithm that they replace, as a table; exit 1 if a margin is broken.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Shared by the files of tests/accuracy: one batch of rows, the outputs that an algorithm makes of it, and what is
  * true. All values are held as double, rounded to the element type where the program would hold that type, so that each
@@ -9,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "fuseln.h"
+#include "base/fuseln.h"
 
 enum output { Y, MEAN, RSTD, DX, DGAMMA, DBETA, OUTPUT_COUNT };
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Write the layer norms of small GPTs in training to a file: what they read, and the gradients they get.
 
     python activations.py FILE [--rows 10000]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The margins of accuracy can be broken, and are not by chance.
 
     python breaks.py ACCURACY ACTIVATIONS

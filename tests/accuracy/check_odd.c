@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the check makes of rows with Inf, NaN and numbers that float sums cannot hold, as float16 training has them
  * daily. Ours and PyTorch's algorithm differ there and neither is wrong; and what is wrong beside them is still found.

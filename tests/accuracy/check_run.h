@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Runs the kernels of kernels/check.cu on the CPU, for test_check.c and check_odd.c: a batch, what ours and an original
  * make of it, and what the check finds.
@@ -5,10 +6,10 @@
 #ifndef FUSELN_TEST_CHECK_RUN_H
 #define FUSELN_TEST_CHECK_RUN_H
 
-#include "check.h"
+#include "kernels/host/check.h"
 
+#include "kernels/host/device.h"
 #include "accuracy.h"
-#include "kernels.h"
 
 #include "../kernels/layer.h"
 

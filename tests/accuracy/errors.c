@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Errors in units, kept so that they can be ranked: root of the mean square, 99.9th percentile, maximum.
  */

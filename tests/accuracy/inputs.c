@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The rows that are measured: nine made by formula, of a fixed seed, and real ones from the file of activations.py.
  * Every element is rounded to the element type before anything is computed from it: float64 starts from the same

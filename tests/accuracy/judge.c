@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The margins: root mean square and 99.9th percentile of ours against PyTorch's, every element of ours against its
  * bound, growth with an offset. Each judgement is counted; one that fails marks its line of the table and says where.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The lines of the table and the margins they are judged by (judge.c), for accuracy.c and table.c.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Rows with NaN and Inf: y, mean and rstd of ours must be NaN, +Inf, -Inf or finite where PyTorch's are.
  */

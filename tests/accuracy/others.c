@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What else is compared: apex's forward (csrc/layer_norm_cuda_kernel.cu), a plain two-pass layer norm in float, and the
  * sum of squares that no kernel should use, which shows that the margins can be broken.

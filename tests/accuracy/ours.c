@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Our kernels, compiled from kernels/ for the CPU and run on the executor of tests/softgpu, planned by
  * fuseln_plan_make as a launch of the library is. Where PyTorch's forward has two launches, so has ours.
  */
+#include "kernels/host/device.h"
 #include "accuracy.h"
-#include "kernels.h"
 
 /* layer.h plans for a small device; how dgamma's sums are cut depends on the device, and users have this one (H100). */
 static const struct fuseln_device h100 = {.cc_major = 9, .sm_count = 132, .smem_optin_bytes = 232448};

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The layer-norm kernels of PyTorch 2.15 (layer_norm_kernel.cu), in float: the same geometry, order of sums, roundings
  * and fused multiply-adds (those that nvcc makes of these expressions). Not bit for bit: reciprocals, divisions and

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The table as a person reads it: a block for each output and type, a line for each distribution.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The kernels that compare ours with an original (kernels/check.cu), on the CPU. Right kernels (ours beside PyTorch's
  * algorithm in float, or the truth in double) must never be found wrong, whatever the shape and the values; a planted

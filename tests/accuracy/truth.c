@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What is true, from the rounded inputs, with long double sums; the unit of each error; and the derived bound on ours.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The numbers of an element type: rounding a double to it and the distance between its neighbours.
  */

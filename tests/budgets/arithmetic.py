@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the integer instructions of sm_70 to sm_120 compute, as far as addresses, loops and branches need it.
 For walk.py: INSTRUCTIONS is {name: function(walk, instruction)}; each writes its results, None for unknown."""
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measures each budget that needs no GPU; called by tools/budgets.sh. Host costs are differences: the same program on
 libraries of no cost (stand_in_*.c), with and without libfuseln.so; for a launch that is replaced, the instructions of
 libfuseln.so itself, as the original's then go. Instructions are callgrind's, per launch, from two runs of different

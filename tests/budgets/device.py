@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The budgets that are read off the machine code of the images that were built; for budgets.py. Each function yields
 (name, measured, budget, unit, PyTorch's own figure or None, True where the budget is a least value[, reached]), reached
 being what a figure over its budget must not exceed.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Kernels whose counts are known by construction, for test_sass.py. volatile assembly is neither merged, dropped nor
  * moved past other volatile assembly: so many ex2, loads and copies are written, so many are issued. */
 struct parameters {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * launch WHAT COUNT: makes COUNT launches as a program built by nvcc does, on the stand-in libraries, and prints
  * nanoseconds a launch, then what happened in all of them but the first 1000: driver calls, driver launches,

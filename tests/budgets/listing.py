@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a cubin holds: facts of each kernel from its ELF sections, and its instructions, parsed from nvdisasm's text.
 For walk.py, which goes through them, and sass.py. No state."""
 import collections

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * lookup NAME COUNT: asks dlsym COUNT times for a function of the stand-in libcuda, or of the C library where NAME does
  * not begin with "cu".

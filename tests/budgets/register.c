@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * register FILE: registers every kernel name in FILE (one a line), as a library's constructor does, each with its own
  * host function, and prints how many milliseconds that took.

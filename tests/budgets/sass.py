@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Reads the machine code of kernels: what a thread issues from entry to exit, the width of its accesses to memory, the
 bytes it has in flight, registers and stack. For tests/budgets/device.py; on the command line, one line per kernel:
 

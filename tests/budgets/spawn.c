@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * spawn COUNT PROGRAM [ARGUMENT...]: runs PROGRAM COUNT times, with LD_PRELOAD=$SPAWN_PRELOAD where that is set, and
  * prints the least microseconds of one.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a program may ask of the stand-in libraries (stand_in_cuda.c, stand_in_cudart.c) that it is linked with: how
  * often each driver function was called, that calls of one of them fail, and to be told of each launch.
@@ -5,7 +6,7 @@
 #ifndef STAND_IN_H
 #define STAND_IN_H
 
-#include "driver.h"
+#include "kernels/host/libcuda.h"
 
 enum stand_in_call {
 #define X(member, name, params) STAND_IN_##member,

@@ -1,6 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A driver of no cost, for measuring a matched launch and for failing: libcuda.so.1 with the functions that our own
- * launches call (kernels/driver.h). It accepts every image and counts its calls; each may be told to fail (stand_in.h).
+ * launches call (kernels/host/libcuda.h). It accepts every image and counts its calls; each may be told to fail
+ * (stand_in.h).
  */
 #include "stand_in.h"
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Checks the reader of machine code on kernels whose counts are known by construction (known.cu), compiled here for
 every architecture that is shipped, by the release that makes its images. tools/budgets.sh runs it before it believes a
 figure."""

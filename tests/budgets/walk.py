@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Walks one thread through a kernel's machine code, from entry to exit, and counts what it issues. For sass.py.
 
 Integers, addresses and predicates are computed from the launch (parameters, grid, block, thread), so each branch and

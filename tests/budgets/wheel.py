@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The machine code of PyTorch's own layer-norm kernels, taken out of a wheel's libtorch_cuda.so, and how the wheel
 launches them. For device.py. What was taken out is kept under fuseln's cache, by version.
 

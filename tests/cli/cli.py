@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How the tests of this folder run the command `fuseln`."""
 import os
 import pathlib

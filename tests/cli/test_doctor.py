@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """`fuseln doctor` on set-ups that are really broken, each by one cause: it must name that cause, say what to do, and
 exit 1; and on good ones, where it must find nothing. The driver is the software device's."""
 import json
@@ -278,7 +279,7 @@ class Doctor(unittest.TestCase):
             self.assertEqual(len(re.findall(f"ok   device: [01]: .*{line}", done.stdout)), 2, done.stdout)
 
     def test_the_image_is_the_one_that_kernels_are_loaded_from(self):
-        gcc(*[f"-I{path}" for path in (f"{BUILD}/generated", f"{SOURCE}/src", f"{SOURCE}/kernels", f"{SOURCE}/hooks",
+        gcc(*[f"-I{path}" for path in (f"{BUILD}/generated", SOURCE, f"{SOURCE}/src",
                                        f"{SOURCE}/tools/fuseln")],
             "-D_GNU_SOURCE", "-o", self.path("images"), f"{SOURCE}/tools/fuseln/doctor_image.c",
             f"{BUILD}/libfuseln_archive.a", "-ldl", "-lpthread", source=IMAGES)

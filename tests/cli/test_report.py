@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """fuseln report: many reports as one table, and one clear line for each file that is none."""
 import copy
 import json

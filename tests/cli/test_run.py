@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """fuseln run: the program's own signals, exit code and preloads, and its report at the end, whatever the command was
 started with."""
 import json

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """`fuseln scan`: what it says of libraries, cubins, wheels and folders, and that no broken file ends it by a signal.
 Libraries are made here, by the compiler or byte by byte, with names that PyTorch's wheels register
 (tests/data/symbols); the wheel itself is scanned where it is installed."""

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Which lines of the library ran (tools/coverage.sh): those of src, hooks and the host code of kernels.
 
     lines.py BUILD [--list]

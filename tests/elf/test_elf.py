@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """What the linker made of libfuseln.so: what it needs, what it exports, what runs when it is loaded, which device
 images are inside. Each of these is a promise to every process that inherits LD_PRELOAD. Reads the file with readelf
 and nm; expected exports come from hooks/, expected images from the build's images.inc."""
@@ -82,8 +83,8 @@ class Symbols(unittest.TestCase):
 
 def hook_lists():
     """Version nodes, the names exported in each, those without a version, and what is noticed in which nodes, as the
-    preprocessor reads hooks/real.h and notice.h."""
-    text = f"""#include "{SOURCE}/hooks/real.h"
+    preprocessor reads hooks/names.h."""
+    text = f"""#include "{SOURCE}/hooks/names.h"
 #define NODE(suffix, node) FOUND_NODE node
 #define NAME(id, name) FOUND_NAME name
 #define BASE(id, name) FOUND_BASE name

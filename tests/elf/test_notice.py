@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""hooks/notice.h against the public headers and libraries of CUDA that are installed here: each function of the runtime
+# SPDX-License-Identifier: Apache-2.0
+"""hooks/names.h against the public headers and libraries of CUDA that are installed here: each function of the runtime
 and of the driver is hooked, noticed or harmless, and stands in one list alone; the lists are sorted, as their readers
 want them."""
 import glob
@@ -42,7 +43,7 @@ def declared(folder, header, pattern):
 class Notice(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        text = f'#include "{SOURCE}/hooks/real.h"\n#define NAME(id, name) name\n#define ONLY(name) name\n' + "".join(
+        text = f'#include "{SOURCE}/hooks/names.h"\n#define NAME(id, name) name\n#define ONLY(name) name\n' + "".join(
             f"FOUND {which}: FUSELN_{which}({'NAME' if 'EXPORTS' in which else 'ONLY'})\n" for which in LISTS)
         cls.lists = {which: names.split() for which, names in re.findall(r"FOUND (\w+):([^:]*?)(?=FOUND|\Z)",
                                                                          preprocess(text))}

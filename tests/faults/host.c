@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * host ROUNDS [FUNCTION FROM UNTIL ERROR]: a program of layer norms on the stand-in libraries, for a driver of which
  * the calls FROM to UNTIL of one FUNCTION fail. Each launch must come out once, as the original or as one of ours that

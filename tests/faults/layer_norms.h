@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The layer norms that programs on the stand-in libraries launch: PyTorch's kernels, their arguments and the geometry
  * that it gives them. Of tensors that nobody reads or writes.
@@ -5,7 +6,7 @@
 #ifndef LAYER_NORMS_H
 #define LAYER_NORMS_H
 
-#include "params.h"
+#include "kernels/params.h"
 
 #include <stddef.h>
 #include <string.h>

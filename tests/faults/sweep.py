@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Does a driver that fails cost the program anything? host.c runs under libfuseln.so on a driver (budgets/stand_in_cuda.c)
 of which call N of one function fails: once, for a while, or from then on; every function that fuseln calls
-(kernels/driver.h), in every mode, on a known build and on another.
+(kernels/host/libcuda.h), in every mode, on a known build and on another.
 
     sweep.py [--all] [--seed N]
 
@@ -24,7 +25,7 @@ import tempfile
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("TEST_BUILD", SOURCE / "build"))
 LIBRARY = os.environ.get("TEST_LIBRARY", str(BUILD / "libfuseln.so"))
-ROUNDS = 900  # a driver that had no memory is not asked for the next 255 launches (kernels/scratch.c)
+ROUNDS = 900  # a driver that had no memory is not asked for the next 255 launches (kernels/host/scratch.c)
 EXIT_FINE = 7
 LAYER_NORMS = ("forward", "forward-wide", "moments", "dx", "dgamma", "dgamma-alone", "dgamma-few")
 
@@ -52,7 +53,7 @@ Case = collections.namedtuple("Case", "function first way mode error")
 
 
 def functions():
-    text = (SOURCE / "kernels/driver.h").read_text()
+    text = (SOURCE / "kernels/host/libcuda.h").read_text()
     return re.findall(r'^\s*X\(\w+,\s*"(\w+)"', text, re.M)
 
 
@@ -177,7 +178,7 @@ def sweep(everything, seed):
         reached |= {name for name, of in seen["calls"].items() if of["all"]}
         cases += cases_of(mode, seen["calls"], everything, draw)
     if unknown := set(seen["calls"]) ^ set(functions()):
-        sys.exit(f"the stand-in driver and kernels/driver.h differ: {unknown}")
+        sys.exit(f"the stand-in driver and kernels/host/libcuda.h differ: {unknown}")
     print(f"{len(reached)} of {len(functions())} functions are called; not called: "
           f"{', '.join(sorted(set(functions()) - reached)) or 'none'}; {len(cases)} runs", flush=True)  # fmt: skip
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """libFuzzer on `fuseln scan` or `fuseln report`, with the address and undefined-behaviour sanitizers, for some seconds.
 
     fuzz.py scan|report SECONDS [--seed N]

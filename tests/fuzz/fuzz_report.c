@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * libFuzzer: `fuseln report` of up to four files, which the input holds with a zero byte between them (JSON has none).
  * Changed bytes seldom make another report, so nearly all inputs are made from the values of one.

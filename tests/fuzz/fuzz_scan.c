@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * libFuzzer: one file for `fuseln scan`. An ELF file is read from exactly its bytes, so that a read beyond them is
  * seen; whatever it is then goes the command's whole way, printing included.

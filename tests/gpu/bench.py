@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PyTorch's layer-norm kernels against ours, timed in one process. Run by tools/bench.sh, which says what is measured.
 The parent preloads fuseln behind switch.so into a child, which times each case both ways, alternating, and writes
 its lines of bench.csv at once. In the end the parent holds the report against the calls made: a launch that was meant

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Layer norm and RMS norm as PyTorch's autograd calls them, their float64 references and the bounds of their errors;
 for check_parts.py and bench.py. Bounds are derived, with u the unit roundoff of the accumulator, U that of the element
 type and h the longest chain of roundings of any sum over a row or column: |error of a sum| <= h u sum|terms|.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What bench.csv says: geometric means and extremes beside the budgets (design, section 9), and a chart. Runs anywhere:
 python3 tests/gpu/chart.py bench.csv [bench.png]. The chart needs matplotlib; without it the text alone is printed.
 Per cent of copy bandwidth: bytes that must be moved over the time, beside the best copy of the same run.

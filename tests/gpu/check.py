@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The real PyTorch with libfuseln.so preloaded, on the device: right numbers, the same bits, and a report that says
 that all of it was substituted. Needs PyTorch alone. Run by tools/gpu_check.sh; usage: check.py [--small] FOLDER
 The parent starts one process for each part and dtype, side by side, since a report has room for 1,024 sites; it prints

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The parts of check.py, each run in a process with fuseln preloaded. Usage: check_parts.py PART CALLS.json [--small]
 Prints what is wrong, at most 20 lines, and exits 1 then; writes to CALLS.json how many calls of each kind were made.
 """

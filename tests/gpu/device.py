@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Prints "90 NAME" (compute capability and name of CUDA device 0) by the driver alone; exits 77 where there is none."""
 
 import ctypes

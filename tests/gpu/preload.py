@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How the scripts of this folder run themselves under fuseln: parents start children with libfuseln.so preloaded,
 behind switch.so, and read their reports; children choose by original() which way their launches go. The build is
 $TEST_BUILD. Under tests/softgpu/run the libraries that are preloaded already stay: so the same scripts are rehearsed
@@ -16,7 +17,7 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 BUILD = pathlib.Path(os.environ.get("TEST_BUILD", HERE.parents[1] / "build")).resolve()
 SWITCH = BUILD / "gpu" / "switch.so"
-SETTINGS = (HERE.parents[1] / "src" / "config.h").read_text()
+SETTINGS = (HERE.parents[1] / "src" / "base" / "config.h").read_text()
 # Settings that not every version has: an unknown build of PyTorch is replaced from the first launch on.
 LATER = {"CHECK": "0"}
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Programs at the driver boundary of a real driver: closed binaries, a static CUDA runtime, and clients that others
 wrote, each alone and with fuseln, which must change nothing but who computes the layer norm. Run by tools/gpu_check.sh;
 usage: programs.py [--small] FOLDER. Exits 1 if anything was wrong; a client that is not installed is named and left

@@ -1,11 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Every kernel of ours launched a few times on the device, without a framework: what compute-sanitizer watches, which
  * is slow. Tensors are allocations of their exact size, so that one byte too many is seen; each output must be written
  * whole, and lie within the bounds that originals are held against (check.cu). Goes through the library's own choice
- * and launch (kernels/kernels.h). Linked with the objects of the library by tools/gpu_check.sh. Exit 0, or 1 if
+ * and launch (kernels/host/device.h). Linked with the objects of the library by tools/gpu_check.sh. Exit 0, or 1 if
  * something was refused, wrong or left unwritten, 77 without a device.
  */
-#include "variant.h"
+#include "kernels/host/variant.h"
 
 #include <dlfcn.h>
 #include <limits.h>

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # tests/gpu/sample.sh build | run | memcheck | racecheck | initcheck | synccheck: makes tests/gpu/sample.c with the
 # objects of the library in $TEST_BUILD, or runs it, alone or under that tool of compute-sanitizer. Exit status 77 where
 # the tool is missing or does not serve this device.
@@ -13,7 +14,7 @@ build)
     for target in fuseln_core fuseln_kernels; do
         mapfile -t -O "${#objects[@]}" objects < <(find "$TEST_BUILD/CMakeFiles/$target.dir" -name '*.o')
     done
-    exec cc -std=c11 -D_GNU_SOURCE -O2 -I"$root/src" -I"$root/kernels" -o "$sample" "$root/tests/gpu/sample.c" \
+    exec cc -std=c11 -D_GNU_SOURCE -O2 -I"$root" -I"$root/src" -o "$sample" "$root/tests/gpu/sample.c" \
         "${objects[@]}" -ldl -lpthread
     ;;
 run) exec "$sample" all ;;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Shared by tools/gpu_check.sh and tools/bench.sh; sourced. A script is a list of steps, each with its own limit inside
 # the script's; one that fails is told and the next goes on. Everything is printed as it comes and
 # kept in FOLDER. Needs a checkout, a CUDA Toolkit and PyTorch; nothing is downloaded where these are.

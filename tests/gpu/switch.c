@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Preloaded in front of libfuseln.so by tests/gpu/preload.py: sends each kernel launch of the program to fuseln or past
  * it to the CUDA runtime, as fuseln_switch says, so that one process compares and times both. PyTorch's own code,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The kernels as the CPU runs them (tests/softgpu/executor.h), their parameters, and a launch of a plan. For the test
  * programs of this folder; no state.
@@ -5,9 +6,9 @@
 #ifndef FUSELN_TEST_BODIES_H
 #define FUSELN_TEST_BODIES_H
 
+#include "kernels/host/variant.h"
+#include "kernels/params.h"
 #include "executor.h"
-#include "params.h"
-#include "variant.h"
 
 #define X(name, ...)                               \
     void name(struct fuseln_ln_params p);          \
@@ -23,7 +24,7 @@ static void (*const bodies[])(const void *) = {
 #undef X
 };
 
-/* What kernels/launch.c passes, member by member: the operation gets only what it may read or write. */
+/* What kernels/host/launch.c passes, member by member: the operation gets only what it may read or write. */
 static struct fuseln_ln_params params_of(const struct fuseln_call *call, const struct fuseln_plan *plan, void *partials)
 {
     return (struct fuseln_ln_params){.x = call->x,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Tensors, layers and launches for test_kernels.c: a layer norm with all of its tensors, planned by fuseln_plan_make
  * and run on the executor of tests/softgpu. Tensors end at a page that cannot be touched and begin behind marked bytes,

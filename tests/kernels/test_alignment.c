@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Which alignments make a plan narrow: each tensor that an operation reads or writes by 16 bytes counts by itself, as
  * do the columns. Elsewhere all tensors of a call lie alike. Plans only, nothing runs; found missing by tests/mutants.
@@ -7,7 +8,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#include "variant.h"
+#include "kernels/host/variant.h"
 
 static const struct fuseln_device device = {.cc_major = 9, .sm_count = 132, .smem_optin_bytes = 227 << 10};
 

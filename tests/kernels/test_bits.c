@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Bits that must not depend on where a row lies, what batch it is in, or which kernels share the work: narrow variants
  * against aligned ones, a row alone and anywhere in batches, two runs, the paired backward against its two halves.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Constant rows of up to two chunks: y is beta to the bit, where the row ends inside of its first chunk too, whose mean
  * is the pivot of the sum (kernels/welford.cuh). Wider ones are in test_kernels.c.

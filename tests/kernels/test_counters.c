@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What our kernels ask of memory, counted on the CPU by instrumentation (tests/softgpu/counters.h): every plan over
  * real shapes touches exactly the bytes it should, each once where a row is held on chip, in 16-byte accesses where

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The checks of tests/softgpu/counters.h: each is found by its name in a kernel with a planted defect
  * (test_counters_kernels.cu), and stays silent on the twin without it. Prints what the launches said.
@@ -11,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/params.h"
 #include "counters.h"
 #include "executor.h"
-#include "params.h"
 
 /* X(kernel, blocks, check) */
 // clang-format off

@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Planted defects of test_counters.c: each kernel has one where p.rows is 1 and is right where it is 0. One block of
  * 128 threads unless the table says otherwise; x has 1024 floats, y as many. Dynamic shared memory: 4096 bytes.
  */
 #include <cuda_pipeline_primitives.h>
 
-#include "params.h"
+#include "kernels/params.h"
 
 extern __shared__ uint4 fuseln_smem[];
 

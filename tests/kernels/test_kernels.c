@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Our .cu sources on the CPU (executor of tests/softgpu), through fuseln_plan_make, against float64 with derived
  * bounds: every schedule, element type and alignment, null gamma and beta, RMS norm.

@@ -1,5 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
- * kernels/launch.c, context.c and scratch.c against a driver of this file's: what is loaded, asked, refused and
+ * kernels/host/launch.c, context.c and scratch.c against a driver of this file's: what is loaded, asked, refused and
  * remembered, and when. The driver's state is plain counters; every test uses contexts that no other test has seen.
  */
 #include <stdarg.h>
@@ -11,7 +12,7 @@
 #include <string.h>
 
 #include "../fake_device.h"
-#include "context.h"
+#include "kernels/host/context.h"
 
 static struct {
     atomic_int loads, unloads, launches, allocations, queries;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Does a test fail when our kernels are wrong? Each mutant of mutants.diff is planted in a copy of kernels/, what it
 touches is compiled for the CPU by the build's own commands, and the programs of tests/kernels must find it.
 
@@ -30,7 +31,7 @@ PROGRAMS = {  # which kernels they hold, and what they link besides
     "test_constant": ("softgpu_kernels", ["softgpu_executor"]),
 }
 MODULES = ["apply", "backward", "dgamma", "dx", "forward"]
-PLAN = "variants"  # compiled from C into the programs' archive
+PLAN = "plan"  # compiled from C into the programs' archive
 SECONDS = 600  # of one program; each takes less than a minute on an idle core
 
 
@@ -110,7 +111,8 @@ def compile_one(build, target, stem, work):
     command, directory, _ = build["commands"][target, stem]
     out = work / f"{target}.{stem}.o"
     if not out.exists():
-        command = [word.replace(str(SOURCE / "kernels"), str(work / "kernels")) for word in command if word != "-g"]
+        command = [f"-I{work}" if word == f"-I{SOURCE}" else word.replace(str(SOURCE / "kernels"), str(work / "kernels"))
+                   for word in command if word != "-g"]
         command[command.index("-o") + 1] = str(out)
         call(command, f"{stem} does not compile", cwd=directory)
     return str(out)

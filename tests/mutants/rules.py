@@ -1,4 +1,5 @@
-"""Is each rule of pairing needed by a test? Each mutant takes one rule out of src/pairing.c or hooks/, and its test must
+# SPDX-License-Identifier: Apache-2.0
+"""Is each rule of pairing needed by a test? Each mutant takes one rule out of src/core/pairing.c or hooks/, and its test must
 then fail: the unit test of pairing, a program of tests/torch/pairs.py, whose values are then those of stale sums, or one
 of 200 random programs (tests/torch/random_programs.py). Where several are named, each must.
 
@@ -17,18 +18,18 @@ import tempfile
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 UNIT, RANDOM, BOTH = ["unit"], ["random"], ["unit", "random"]
-PAIRING = "src/pairing.c"
+PAIRING = "src/core/pairing.c"
 PARTNER = "GET(entry, {0}) == call->{0} &&"
 
 
 def name_gone(name):
     """The name no longer noticed: it is then not exported, and a driver's is among the harmless ones, in its place."""
-    changes = [("hooks/notice.h", f" X({name})", "")]
+    changes = [("hooks/names.h", f" X({name})", "")]
     if not name.startswith("cuda"):
         base = re.sub(r"_v\d+$", "", name)
-        harmless = (SOURCE / "hooks/notice.h").read_text().split("FUSELN_DRIVER_HARMLESS(X)")[1].split("#define")[0]
+        harmless = (SOURCE / "hooks/names.h").read_text().split("FUSELN_DRIVER_HARMLESS(X)")[1].split("#define")[0]
         after = next(other for other in re.findall(r"X\((\w+)\)", harmless) if other > base)
-        changes.append(("hooks/notice.h", f" X({after})", f" X({base}) X({after})"))
+        changes.append(("hooks/names.h", f" X({after})", f" X({base}) X({after})"))
     return changes
 
 
@@ -58,11 +59,11 @@ RULES = {  # name: (changes of (file, text, other text), what must fail: cases o
     "nothing unseen": ([(PAIRING, "if (atomic_load_explicit(&unseen, memory_order_acquire))", "if (0)")], UNIT),
     "a site learns": ([(PAIRING, ">= FUSELN_PAIRING_TRIES", ">= 1000000")], UNIT),
     "a site resumes": ([(PAIRING, "        atomic_store_explicit(&sums->site->alone, 0, memory_order_relaxed);", "        ;")], UNIT),
-    "noticed calls": ([("src/pairing.h", "    if (fuseln_pairing_any())\n        fuseln_pairing_forget_all();", "")], UNIT),
+    "noticed calls": ([("src/core/pairing.h", "    if (fuseln_pairing_any())\n        fuseln_pairing_forget_all();", "")], UNIT),
     "stubs forget": ([("hooks/notice.c", "    fuseln_pairing_notice();\n", "")],
                      ["copy", "driver_copy"]),
     "launches of others": ([("hooks/cudart.c", "fuseln_pairing_foreign(seen.launch.stream);", ";")], ["fill", "random"]),
-    "recognised launches": ([("src/pairing.c", "    if (fuseln_pairing_any())\n        disturb(&launcher);\n", "")], UNIT),
+    "recognised launches": ([("src/core/pairing.c", "    if (fuseln_pairing_any())\n        disturb(&launcher);\n", "")], UNIT),
     "cudaMemcpyAsync": (name_gone("cudaMemcpyAsync"), ["copy", "change_x", "another_thread", "random"]),
     "cudaMemsetAsync": (name_gone("cudaMemsetAsync"), ["zero", "random"]),
     "cudaGraphLaunch": (name_gone("cudaGraphLaunch"), ["a_graph", "random"]),
@@ -99,8 +100,8 @@ def plant(changes, work):
 def unit_fails(build, work):
     """Is there a failed test? None where all pass."""
     program = work / "test_pairing"
-    call(["gcc", "-O1", "-D_GNU_SOURCE", f"-I{work}/src", f"-I{work}/kernels", f"-I{work}/hooks",
-          f"-I{build}/generated", f"{work}/tests/unit/test_pairing.c", f"{work}/src/pairing.c", "-o", str(program),
+    call(["gcc", "-O1", "-D_GNU_SOURCE", f"-I{work}", f"-I{work}/src",
+          f"-I{build}/generated", f"{work}/tests/unit/test_pairing.c", f"{work}/src/core/pairing.c", "-o", str(program),
           "-lcmocka", "-lpthread"])  # fmt: skip
     done = subprocess.run([program], capture_output=True, text=True, timeout=120, check=False)
     failed = re.search(r"\[  FAILED  \] (\w+)", done.stdout + done.stderr)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A program without libpthread that runs under any glibc from 2.2.5 on, also when linked on a new one: its start code
  * is its own, so that no newer symbol version is asked for. Exit 0, silent; destructors of preloaded libraries run.

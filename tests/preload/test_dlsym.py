@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """dlsym gives the same answers with and without fuseln: for 200 names, by every kind of handle, again and again, from a
 constructor, a signal handler, a thread, before any constructor. The exceptions are ours to name: what we export
 ourselves is found where a library that is loaded first is looked at, and libcuda's functions that we hook are ours when

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """The driver boundary: libraries that reach libcuda in every way see the same driver, called with the same arguments,
 with and without fuseln, and the report counts their launches once. The driver is one that lacks what our own launches
 need, so that every recognised launch is passed on, with that reason."""

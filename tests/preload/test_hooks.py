@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """The runtime boundary: programs on stand-in runtimes of every version node, linked or loaded in every scope, see
 the same runtime, called with the same arguments, with and without fuseln; and the report counts their launches. No
 libcuda is loaded here, so that every recognised launch is passed on, with that reason."""

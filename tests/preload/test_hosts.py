@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Hosts that must not break: many threads at their first launch while the loader's lock is held by another library's
 constructor, which registers and launches; forks beside threads that launch; allocators and the address sanitizer
 preloaded beside us."""

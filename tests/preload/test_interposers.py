@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Other preload libraries keep their place. One that interposes every function that fuseln exports, with versions or
 without, counts the same calls with fuseln as without it, in front of it and behind it; only the launches that fuseln
 replaced do not come to one that stands behind it. Seen for each runtime alone, for two in one process, and for the
@@ -47,7 +48,7 @@ class Interposers(test_hooks.Preload):
         # The driver: what our own launches need of the stand-in, all other names answer 0 and count.
         kept = [name for name in called if re.match("cuLaunchKernel|cuModuleGetFunction", name)]
         rest = [name for name in cls.names["driver"] if name not in kept]
-        gcc("-c", "-fPIC", "-w", f"-I{ROOT}/kernels", *(f"-D{name}=unused_{name}" for name in rest), stand_in,
+        gcc("-c", "-fPIC", "-w", f"-I{ROOT}", f"-I{ROOT}/src", *(f"-D{name}=unused_{name}" for name in rest), stand_in,
             "-o", cls.dir / "cuda.o")  # fmt: skip
         cls.list_names("rest", rest, ())
         cls.library("rest", "-DLIBRARY", "-Wl,-Bsymbolic", cls.dir / "cuda.o",

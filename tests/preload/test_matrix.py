@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """How a launch arrives: every entry point, by every way to it, for CUDA 11, 12 and 13, of a layer norm and of another
 kernel. The layer norm is replaced exactly where it must be, everything else reaches the function that it was meant for,
 and each launch is counted once. Prints the table. One process for each of its cells; the driver is a stand-in that our

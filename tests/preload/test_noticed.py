@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Every noticed function of hooks/notice.h, of each version node of the runtime and of the driver, linked and asked of
+# SPDX-License-Identifier: Apache-2.0
+"""Every noticed function of hooks/names.h, of each version node of the runtime and of the driver, linked and asked of
 dlsym: called between the two halves of a backward it makes the partial sums be forgotten, and reaches the function it was
 meant for with all its arguments. A runtime that is newer than the list, or has a node that nobody knows, makes no pairs."""
 import re
@@ -14,15 +15,15 @@ VERSIONS = {"11": 11080, "12": 12090, "13": 13050}
 
 # Of what our launches call, noticed.c defines what is noticed.
 OURS = [name for name in re.findall(r"^CUresult (cu\w+)\(", (BUDGETS / "stand_in_cuda.c").read_text(), re.MULTILINE)
-        if f"X({name})" in (HOOKS / "notice.h").read_text().split("FUSELN_DRIVER_NOTICED", 1)[1].split("\n\n", 1)[0]]  # fmt: skip
+        if f"X({name})" in (HOOKS / "names.h").read_text().split("FUSELN_DRIVER_NOTICED", 1)[1].split("\n\n", 1)[0]]  # fmt: skip
 
 
 class Noticed(test_hooks.Preload):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.source = ["-w", f"-I{HOOKS}", HERE / "noticed.c"]
-        gcc("-c", "-fPIC", f"-I{KERNELS}", *(f"-D{name}=unused_{name}" for name in OURS), BUDGETS / "stand_in_cuda.c", "-o", cls.dir / "cuda.o")
+        cls.source = ["-w", f"-I{HOOKS.parent}", HERE / "noticed.c"]
+        gcc("-c", "-fPIC", f"-I{KERNELS.parent}", *(f"-D{name}=unused_{name}" for name in OURS), BUDGETS / "stand_in_cuda.c", "-o", cls.dir / "cuda.o")
         gcc("-shared", "-fPIC", "-Wl,-Bsymbolic", "-DDRIVER", *cls.source, cls.dir / "cuda.o",
             "-Wl,-soname,libcuda.so.1", "-o", cls.dir / "libcuda.so.1")  # fmt: skip
 
@@ -38,7 +39,7 @@ class Noticed(test_hooks.Preload):
         return said, report["totals"]
 
     def listed(self, which):
-        names = re.search(rf"define FUSELN_{which}_NOTICED\(X\)(.*?)\n\n", (HOOKS / "notice.h").read_text(), re.DOTALL)
+        names = re.search(rf"define FUSELN_{which}_NOTICED\(X\)(.*?)\n\n", (HOOKS / "names.h").read_text(), re.DOTALL)
         return len(re.findall(r"X\((\w+)\)", names[1]))
 
     def test_of_each_runtime(self):

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """The first launches of a process by a thread on the smallest stack (PTHREAD_STACK_MIN, 16 KB): they live, also where
 report, trace and log cannot be written, and all of ours together takes at most 8 KB of it. Then files as a shell hands
 them to a program: what stands in them stays."""

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Preloaded before everything else: writes to the file ASKED what the program asks the driver's resolver for, a line
  * each: name, version, flags, result, status, and the object that the function it was given lies in.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * closed CUBIN KERNEL WAY: stands for a closed binary with a CUDA runtime inside. No CUDA symbol is in its dynamic
  * table: it opens libcuda, asks dlsym for cuGetProcAddress_v2 and that one for all others, loads the image and launches

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A layer norm by torch.compile, which is a kernel of its own, then an eager one. Prints what came of the first."""
 
 import torch

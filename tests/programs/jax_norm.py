@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A layer norm and its gradient by JAX, whose compiler makes the kernels, and a matrix product by cuBLAS."""
 
 import jax

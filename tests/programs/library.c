@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * library CUBIN KERNEL: a program with a CUDA runtime of its own, linked statically, launches PyTorch's layer-norm
  * forward (the vectorized kernel for float), 5 rows of 768, by the runtime's own functions: cudaLibraryLoadData,

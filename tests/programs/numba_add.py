@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A kernel of numba's, three times. Prints what came of it."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * resolve: asks the driver's resolver for each name of its input, at every version and with every flag, and prints
  * result, status and the object that the function lies in. Linked to no CUDA library.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The rows that the programs of this folder normalise, 5 of 768 floats, and how far off the result may be.
  */

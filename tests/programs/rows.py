@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the Python programs of this folder say of the rows that they normalised: the bound of rows.h."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A program with the CUDA runtime inside (linked to libcudart_static.a): registers a layer-norm kernel as nvcc's code
  * does, and launches it. Without a real driver the runtime gives up at its start, having asked for all its functions.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A kernel of Triton's, three times, then an eager layer norm. Prints what came of each."""
 
 import torch

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CTranslate2, whose library has the CUDA runtime inside. Without a real driver that gives up at its start."""
 
 import ctranslate2

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CuPy, whose module has the CUDA runtime inside. Without a real driver that gives up at its start."""
 
 import cupy

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ONNX Runtime with its CUDA provider's library, which has kernels of its own and a shared CUDA runtime."""
 
 import ctypes

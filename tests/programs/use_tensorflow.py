@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TensorFlow, whose library exports stubs of the CUDA runtime and of the driver under their own names."""
 
 import tensorflow

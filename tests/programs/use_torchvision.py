@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PyTorch and torchvision, whose wheel carries a CUDA runtime of its own, in one process. An operator of torchvision's
 on the CPU; where there is a device, one on it, whose kernel the software device does not know, and a layer norm of
 PyTorch's."""

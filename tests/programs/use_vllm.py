@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The compiled libraries of vLLM's wheel: how many operators each registers. Where there is a device, a layer norm of
 PyTorch's, then vLLM's RMS norm of rows of ones, a kernel of its own that the software device does not know."""
 

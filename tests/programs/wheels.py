@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Programs of large wheels, alone and with fuseln: they must say the same and end the same way, and the report must
 count their launches. No real CUDA runtime starts on the software device's driver, but one that is inside of a wheel
 must be given our launch functions. Run by tools/test.sh --all; usage: wheels.py BUILD CACHE TORCH, where TORCH is the
@@ -67,7 +68,7 @@ def asked(command, folder):
     alone, ours = ([line for line, _ in part] for part in lines)
     launches = [(line, owner) for line, owner in lines[1] if LAUNCH.search(line)]
     wrong = [f"{line}: given {owner}'s" for line, owner in launches if owner != fuseln.name]
-    notice = (HERE.parents[1] / "hooks" / "notice.h").read_text()
+    notice = (HERE.parents[1] / "hooks" / "names.h").read_text()
     harmless = set(re.findall(r"X\((\w+)\)", notice.split("FUSELN_DRIVER_HARMLESS(X)")[1].split("#define")[0]))
     passed = [line for line, owner in lines[1] if owner == "libcuda.so.1"]
     unknown = [line for line in passed if not harmless & set(re.sub(r"_v\d+\b", "", line).split())]

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Global memory of counters.h, and the callbacks. A shadow byte for every byte of an allocation holds what was done to
  * it; beside it stands the block that wrote it last. One lock: a launch holds it, and so does whoever adds, removes or

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Counts and checks every access of kernels that were compiled with -fsanitize=thread, whose callbacks (__tsan_*) end
  * here; libtsan is not linked. Where nothing was compiled so, nothing is counted and every function here does nothing.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the two halves of counters.h share: counters.cc takes an access apart, counters_shared.cc keeps the clocks of
  * threads and the state of every byte of shared memory. Called with a launch running, by the thread that accesses.

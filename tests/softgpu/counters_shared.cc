@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Shared memory of counters.h. Two accesses of one byte by different threads, one of them a write, are ordered by a
  * barrier in between, or, within a warp, by __syncwarp. Not by a shuffle: CUDA says that it orders no memory.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a .cu file of ours needs to be C++ for the CPU: `g++ -x c++ -include cuda_cpu.h`. The qualifiers become
  * attributes, threadIdx and friends read the lane that runs now, barriers and shuffles call the executor

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cp.async on the CPU, in place of CUDA's header of this name (this directory comes before the system's includes).
  * A copy lands as late as CUDA allows: at the wait of its thread that covers it, else when the thread ends; until then

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Allocations of device_memory.h: a list under one lock; each block is [guard][bytes, rounded up][guard]. The rounding
  * belongs to the guard, so that the first byte behind the allocation is watched. Memory that is only shown has none.

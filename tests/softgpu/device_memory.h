@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Device memory that is host memory, with a guard zone of 0xFF bytes on both sides of every allocation; fresh and
  * freed memory holds 0xFF bytes too, which is NaN in every floating type. The driver's cuMem* functions call it.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Stream capture and graphs of the stand-in driver. A captured operation is kept and does not run; a graph is its
  * operations in the order they were issued. The rules of cuThreadExchangeStreamCaptureMode are kept, since a library

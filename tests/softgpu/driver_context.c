@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Each thread's stack of current contexts in the stand-in driver, and contexts that are not primary.
  */

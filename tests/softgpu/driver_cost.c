@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * See driver_cost.h. One clock for the whole device: work runs as it is issued.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A clock of the device's own: with SOFTGPU_COST=SEED each launch takes a time drawn for its kernel's name and grid, 5
  * to 500 us, give or take 2 % from launch to launch, and events read that clock instead of the wall's. Thread-safe.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Devices and contexts of the stand-in driver: an H100's facts, primary contexts, each thread's stack of current
  * contexts. As with a real driver, calls fail with 3 before cuInit and in a child of fork.

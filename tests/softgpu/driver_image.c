@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Reads what a module image holds: the kernels of a cubin with their registers, launch bounds, shared memory and
  * parameter bytes, the entries of PTX text; and refuses what this device and driver could not load.

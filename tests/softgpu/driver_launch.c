@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Launches of the stand-in driver: refuses what the image's or the device's limits refuse, then runs ours through the
  * executor and originals through their references, and writes SOFTGPU_LOG, one JSON line for every kernel that ran:
@@ -13,8 +14,8 @@
 #include <unistd.h>
 
 #include "counters.h"
-#include "driver_cost.h"
 #include "device_memory.h"
+#include "driver_cost.h"
 #include "driver_objects.h"
 #include "driver_plant.h"
 #include "driver_signature.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cuMem* of the stand-in driver over device_memory.h. Copies and fills are operations of a stream like launches, so
  * they are captured too.

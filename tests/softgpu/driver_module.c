@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Modules, libraries, kernels and functions of the stand-in driver. A module is an image whose kernels were read
  * (driver_image.c): a name is found only if the image holds it, and a kernel of ours only if this library holds its

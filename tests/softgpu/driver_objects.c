@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Objects, thread state, messages and the exit status of the stand-in driver (driver_objects.h).
  */

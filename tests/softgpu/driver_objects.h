@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the files of the stand-in driver share: its objects, the thread's state, errors and the submission of work.
  * Execution is synchronous unless SOFTGPU_SEED is set (driver_order.c): an operation has run when its call returns,
@@ -12,8 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/params.h"
 #include "driver_table.h"
-#include "params.h"
 
 enum { /* CUresult */
        CUDA_SUCCESS = 0,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * With SOFTGPU_SEED the device delays work: what a call submits waits in one list, in the order of the calls, and is
  * carried out later, drawn at random among what the rules of streams let go first. An entry comes after every entry

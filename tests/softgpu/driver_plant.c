@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * See driver_plant.h. The type is the end of the kernel's name; which tensor it wrote follows from its parameters. Of
  * kernels that write partial sums nothing is changed, of those that reduce them dgamma is.

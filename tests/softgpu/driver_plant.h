@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Planted mistakes of our kernels, for tests of the checks: what SOFTGPU_PLANT names is done to the outputs of each
  * kernel of ours that has run.

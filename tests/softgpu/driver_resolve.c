@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How programs find the stand-in driver's functions: cuGetProcAddress (one table of all of them, itself included) and
  * the per-thread-stream twins. What a real libcuda exports and this one does not play is a stub that says its name

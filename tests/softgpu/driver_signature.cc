@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Takes a demangled name apart: the parameters in its last parenthesis, at the commas outside of inner brackets. C++
  * only because the demangler is C++'s.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a kernel's mangled name says of its parameters: how many there are, which the stand-in driver needs to keep an
  * original's launch in a graph, and which are pointers, which it checks. Used by driver_launch.c only.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Streams and events of the stand-in driver. Work is done when the call returns, so waiting only checks what a driver
  * would refuse; event times are those of the host's clock.

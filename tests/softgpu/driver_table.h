@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Every function of the stand-in libcuda.so.1, once: prototypes, per-thread-stream twins and the resolver's table come
  * from here (driver_resolve.c). P(symbol, base name, CUDA version it came with, parameters); S the same for functions

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * See driver_virtual.h. A reservation is an address range without access; an allocation is a memfd, so that several
  * addresses can show it, and is gone with its last handle and mapping. Fresh memory holds 0xFF bytes, as in

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Memory whose addresses the program reserves and maps itself (cuMemAddressReserve, cuMemCreate, cuMemMap). What is
  * mapped with access is an allocation to the rest of the driver (device_memory.h). The rest of a reservation has no

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The executor of executor.h. Fibers are made once and then loop over the threads they are given; a lane runs until
  * it returns, meets a barrier, or waits for other lanes of its warp. Lanes of a warp go on together, warp after warp,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Runs one kernel on the CPU: a fiber per thread of a block, blocks one after another, on the calling thread.
  * The driver stand-in calls softgpu_execute; kernels compiled with cuda_cpu.h call the rest. One launch at a time:

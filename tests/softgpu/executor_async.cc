@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cp.async: a queue of copies per thread of the block, which land at the wait that covers them or when the thread
  * ends. Plain globals, as in executor.cc.

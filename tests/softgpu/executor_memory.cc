@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Shared memory of executor_memory.h. A thread_local of a kernel and fuseln_smem lie in the same thread-local block,
  * which the loader's list of program headers names.

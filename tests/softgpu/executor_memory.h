@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The executor's shared memory: every thread_local of this shared object, the dynamic part (fuseln_smem) among them;
  * and the copies of cp.async that have yet to land in it.

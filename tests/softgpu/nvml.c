@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The stand-in libnvidia-ml.so.1. PyTorch with expandable segments asks it, before it maps memory, whether a fabric
  * joins devices, and does without an answer, but not without the library and these names.

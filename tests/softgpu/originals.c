@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * See originals.h. A symbol is taken apart into translation unit, kernel, template arguments and signature; each kernel
  * is one row: its signature and, letter by letter, what its arguments are. PyTorch's semantics kept on purpose:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Plain C references of the original PyTorch kernels (1.13 to 2.15), chosen by their complete mangled name: what the
  * software device runs when a program's own layer-norm kernel is launched. Sums are float64 and each result is

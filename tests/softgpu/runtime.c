@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * See runtime.h: start of the runtime, the thread's context and last error, and errors by name.
  */

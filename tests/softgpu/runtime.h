@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The stand-in CUDA runtime (libcudart.so): what its sources share. It keeps the public ABI of the headers that it is
  * compiled with and does every device operation through the driver, which it reaches as NVIDIA's runtime does:

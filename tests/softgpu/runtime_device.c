@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * See runtime.h: facts of devices, memory that no stream orders, events, streams, graphs and libraries as objects.
  * Mostly one driver call each: a table.

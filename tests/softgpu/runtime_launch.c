@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * See runtime.h: every way to launch a kernel, and what is asked of kernels. Each launch comes out at the driver's
  * cuLaunchKernel(Ex) with the CUkernel cast to a CUfunction, as NVIDIA's runtime 13 does it.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * See runtime.h: fat binaries, the kernels they hold, and which host function stands for which kernel. Registration
  * only notes a name (a PyTorch wheel registers 24,000 before anything runs); the driver hears of a library and a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * See runtime.h: every runtime function that takes a stream or waits for the default one. Compiled twice: with
  * CUDA_API_PER_THREAD_DEFAULT_STREAM defined, CUDA's own headers rename each function here, runtime and driver alike,

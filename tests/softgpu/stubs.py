@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes what completes the stand-in runtime: a stub for every name that NVIDIA's library exports and ours lacks.
 
     stubs.py REAL-LIBRARY OUT-FOLDER OBJECT...

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cp.async on the executor without instrumentation (kernels of tests/kernels/test_counters_kernels.cu): copies land at
  * the wait that covers them or when the thread ends, no earlier, zfill fills, and what CUDA does not allow is refused.
@@ -10,8 +11,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernels/params.h"
 #include "executor.h"
-#include "params.h"
 
 static _Alignas(64) float x[1032], y[1024];
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The software device with counted kernels (run --count): what a real wheel's layer norm asks of memory, from the
 launch log, and a failed check as the process's error."""
 import json

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Tests of the stand-in driver and its executor: kernels of test_driver_kernels.cu run through the driver's own entry
  * points, from cubins that this file writes by hand. No CUDA, no library of ours.

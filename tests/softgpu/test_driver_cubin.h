@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What test_driver.c launches with: cubins written by hand (one kernel, with the architecture, ELF ABI version and
  * registers that the test asks for), their functions, device memory. Loading one checks what the driver reads of real

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Kernels of test_driver.c, one per behaviour of the executor; they use struct fuseln_ln_params as every kernel of
  * ours does: x is read, y written, cols says how far.
  */
-#include "params.h"
+#include "kernels/params.h"
 
 extern __shared__ uint4 fuseln_smem[];
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The software device that delays work (run --seed): each order that CUDA promises holds under every draw, and an order
 that the program forgot is missing under some."""
 

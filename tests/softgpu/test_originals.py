@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The references in originals.c against NumPy-like float64 in torch: every layer-norm kernel name of the PyTorch wheels
 in tests/data. Equal after one rounding for every type but f64. Compiles originals.c itself; needs no device."""
 import ctypes

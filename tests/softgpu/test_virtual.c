@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Tests of memory that the program reserves and maps itself (driver_virtual.h), through the driver's entry points.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A library as nvcc makes them: its constructor registers the layer norms of layer_norms.h, its destructor takes them
  * back. Loaded and unloaded by threads.c while others launch.

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Are there data races? threads.c with the library's sources inside, under ThreadSanitizer: threads that begin, launch and
 end, libraries that come and go, forks, comparisons, reports, in the modes that share most between threads.
 

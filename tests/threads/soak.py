@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Does anything pile up, or get lost? threads.c under the library for a while, with a report each second: no memory and no
 descriptor more in the end than at the beginning, every report adds up, and the last one is what the program saw.
 

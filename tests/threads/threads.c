@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * threads SECONDS CLIENT OTHER: for so long, threads launch the layer norms of the library CLIENT, each on a stream of
  * its own, end and begin again, while OTHER is loaded, used and unloaded over and over, and children are forked that

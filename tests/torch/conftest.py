@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How the tests of this folder run a program: on the software device, with or without fuseln, with a report."""
 
 import json

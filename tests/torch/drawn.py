@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Drawn cases against extended precision, run by pytest on the (software) device: see test_wheel.py.
 
 Layer norm and RMS norm are called as PyTorch's autograd calls them (aten::native_layer_norm, _backward, ...), so that

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Train a model that others wrote, built from its configuration (nothing is downloaded); print the loss of each step.
 
     python tests/torch/models.py bert|vit|swin [--steps N] [--device cuda]

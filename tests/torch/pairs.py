@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What may happen between the two halves of a backward; run on the software device by test_pairs.py.
 
     pairs.py CASE...    (none: every case)

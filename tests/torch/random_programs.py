@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random programs of layer-norm backwards, run by test_pairs.py on the software device that delays work (SOFTGPU_SEED).
 
 A program is a list of steps, each made by one of two threads on one of three streams: the two halves of a backward,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One rank of a training run: a small model with layer norms, gradients averaged over gloo. Prints the last loss.
 
     torchrun --nproc-per-node 2 ranks.py        or        mpirun -n 2 python ranks.py

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Programs that others wrote, at the driver boundary: cuda-bindings launches PyTorch's layer-norm kernel, which is
 replaced; Triton's launcher and a torch.compile program launch kernels of their own, which pass untouched and are
 counted. (The software device has no reference for those: it names each, once, and refuses the launch.)"""

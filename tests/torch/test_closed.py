@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A closed binary (tests/programs/closed.c) launches PyTorch's own layer-norm kernel, taken out of the wheel, through
 the driver alone: with fuseln it is replaced and reported, whatever way the launch takes."""
 

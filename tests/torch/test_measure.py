@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """FUSELN_MODE=measure on a device whose launches take drawn times (SOFTGPU_COST): the faster kernel stays, the report
 says what was measured, and each launch's bits are those of one of the two."""
 

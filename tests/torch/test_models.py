@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whole models on the software device: the loss curve with fuseln against the one without."""
 
 import pathlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Other libraries that people preload, before and behind fuseln: each finds what it would find without fuseln, and fuseln
 replaces and reports what it does alone.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """dX and the gradients of gamma and beta from one read of dY and X: paired where nothing came between, with the bits of
 unpaired ones, and never from stale sums."""
 

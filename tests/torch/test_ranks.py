@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two ranks that train with gloo, started by torchrun and by mpirun: each writes its own report, and the command adds
 them up and says where they differ."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A real CUDA runtime inside of a program (the wheel's libcudart_static.a). No driver here lets it start, but it asks for
 all its functions first: with fuseln it is given the same ones, but for those that we hook, so its launches would come
 to us. And the resolver, asked for each of these names at every version, answers as without fuseln."""
@@ -27,8 +28,8 @@ def base(name):
 
 
 def listed(which):
-    """The base names of a list of hooks/notice.h."""
-    text = f'#include "{ROOT}/hooks/notice.h"\n#define NAME(name) name\nFUSELN_DRIVER_{which}(NAME)'
+    """The base names of a list of hooks/names.h."""
+    text = f'#include "{ROOT}/hooks/names.h"\n#define NAME(name) name\nFUSELN_DRIVER_{which}(NAME)'
     done = subprocess.run(["gcc", "-E", "-P", "-"], input=text, check=True, capture_output=True, text=True)
     return set(map(base, done.stdout.split()))
 

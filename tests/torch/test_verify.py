@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """FUSELN_MODE=verify and the first launches on a build that is not known: ours and the originals are compared on the
 device. A right kernel is never found wrong, a planted one is (SOFTGPU_PLANT), and the program's results stay the
 original's."""

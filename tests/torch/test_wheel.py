@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The unmodified PyTorch wheel on the software device, with fuseln: right numbers, and a report that adds up."""
 
 import json

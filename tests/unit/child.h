@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Unit tests of what a whole process shows: run a body in a forked child, with an environment, its stderr caught.
  * The settings are read once a process, so each case needs its own; the test program itself never reads them.
@@ -20,9 +21,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "kernels.h"
-#include "measure.h"
-#include "registry.h"
+#include "core/measure.h"
+#include "core/registry.h"
+#include "kernels/host/device.h"
 
 /* What src asks of kernels and of the registry, as far as a test needs it. */
 #pragma GCC diagnostic push

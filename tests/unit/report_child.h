@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the tests of report and trace share: launches as the pipeline records them, a clock that the test moves, and
  * reading a report back.
@@ -16,8 +17,9 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-#include "json.h"
-#include "report.h"
+#include "base/json.h"
+#include "hooks/process.h"
+#include "report/report.h"
 
 static _Atomic int64_t clock_ms; /* added to the coarse clock, by which snapshots are due */
 
@@ -80,7 +82,7 @@ static inline void launch(const struct fuseln_target *target, int64_t cols, int6
     const struct fuseln_site_key key = {
         .target = target, .cols = cols, .width = 16, .nulls = 1u << FUSELN_ROLE_GAMMA | 1u << FUSELN_ROLE_BETA};
     bool is_new;
-    fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME);
+    fuseln_process_launch(FUSELN_BOUNDARY_RUNTIME);
     fuseln_site_record(fuseln_site_get(&key, &is_new), verdict, rows, verdict ? NULL : "fuseln_ln_forward_warp8_f32");
     fuseln_report_tick(verdict == FUSELN_VERDICT_OK);
 }
@@ -92,7 +94,7 @@ static inline void launch_some(void)
         launch(&forward, 1024, 64 << i, FUSELN_VERDICT_OK);
     for (int i = 0; i < 5; i++)
         launch(&gradient, 768, 9, i == 4 ? FUSELN_VERDICT_SCRATCH : FUSELN_VERDICT_CAPTURE);
-    fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME);
+    fuseln_process_launch(FUSELN_BOUNDARY_RUNTIME);
     check(errno == 77);
 }
 

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The places that a check's result comes to (kernels/check.c): what a thread may do between another's look at a place
- * and its taking it is done here, each time, in that very moment. A result is never another check's.
+ * The places that a check's result comes to (kernels/host/check.c): what a thread may do between another's look at a
+ * place and its taking it is done here, each time, in that very moment. A result is never another check's.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,7 +26,7 @@ static void meanwhile(void)
 #undef atomic_compare_exchange_strong
 #define atomic_compare_exchange_strong(at, expected, wanted) \
     (meanwhile(), __atomic_compare_exchange_n(at, expected, wanted, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
-#include "../../kernels/check.c"
+#include "../../kernels/host/check.c"
 
 static struct fuseln_context context;
 static struct fuseln_check_region *region;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The settings: defaults, every parser's good and bad values, warnings held back and said once, FUSELN_ONLY,
  * FUSELN_SKIP, mistyped names, threads that read at once.
@@ -6,7 +7,8 @@
 
 #include <pthread.h>
 
-#include "config.h"
+#include "base/config.h"
+#include "hooks/process.h"
 
 static void check_defaults(void)
 {
@@ -16,7 +18,7 @@ static void check_defaults(void)
     check(config->log_level == FUSELN_LOG_WARN && config->folder[0] == '/' && config->hooks == 3);
     check(config->pairs == FUSELN_PAIRING_PAIRED);
     check(fuseln_config_hooks(FUSELN_BOUNDARY_RUNTIME) && fuseln_config_hooks(FUSELN_BOUNDARY_DRIVER));
-    fuseln_config_warn();
+    fuseln_process_warn();
 }
 
 static void nothing_set_gives_the_defaults_and_no_word(void **state)
@@ -34,7 +36,7 @@ static void check_values(void)
     check(config->log_level == FUSELN_LOG_DEBUG && !strcmp(config->log_path, "/x:y"));
     check(config->pairs == FUSELN_PAIRING_UNSEEN);
     check(!fuseln_config_hooks(FUSELN_BOUNDARY_RUNTIME) && fuseln_config_hooks(FUSELN_BOUNDARY_DRIVER));
-    fuseln_config_warn();
+    fuseln_process_warn();
 }
 
 static void good_values_are_taken(void **state)
@@ -52,8 +54,8 @@ static void read_twice_and_warn_twice(void)
     fuseln_config_get();
     struct stat info;
     check(!fstat(2, &info) && info.st_size == 0); /* held back */
-    fuseln_config_warn();
-    fuseln_config_warn();
+    fuseln_process_warn();
+    fuseln_process_warn();
 }
 
 /* Variable, bad value, what the warning must name besides the variable and the value. */
@@ -98,7 +100,7 @@ static void check_other_words(void)
 {
     const struct fuseln_target target = {.name = "a/b", .op = FUSELN_OP_DX, .rms = true};
     check(fuseln_config_skips(fuseln_config_get(), &target, 8));
-    fuseln_config_warn();
+    fuseln_process_warn();
 }
 
 static void check_no_pairs(void)

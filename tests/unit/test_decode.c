@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
- * decode: every row of hooks/targets.c, in every dtype, read back from arguments made by the row's own layout; grids
- * that a name is not known for; null arguments.
+ * decode: every row of hooks/targets/match.c, in every dtype, read back from arguments made by the row's own layout;
+ * grids that a name is not known for; null arguments.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,8 +9,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "decode.h"
-#include "targets.h"
+#include "core/decode.h"
+#include "hooks/targets/match.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The log: levels, one line a call, errno, repeated warnings, a file, a file that cannot be, fork, a closed pipe,
  * a descriptor that the host closed and used again.
@@ -6,8 +7,9 @@
 
 #include <errno.h>
 
-#include "log.h"
-#include "record.h"
+#include "base/log.h"
+#include "core/record.h"
+#include "hooks/process.h"
 
 static void log_all(void)
 {
@@ -71,7 +73,7 @@ static void an_identical_warning_is_said_once(void **state)
 
 static void log_and_fork(void)
 {
-    fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME); /* from here on fork is noticed */
+    fuseln_process_launch(FUSELN_BOUNDARY_RUNTIME); /* from here on fork is noticed */
     pr_warn("parent");
     if (fork() == 0) {
         pr_warn("child");

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Lines into a program's own descriptors and pipes: what is a stream and what is data, names that stand for an open
  * descriptor, readers that stall, signals that wait, cancellation.
@@ -9,7 +10,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
-#include "log.h"
+#include "base/log.h"
 
 /* ---- what stands at 2 ---- */
 static int put_at_2(int fd)

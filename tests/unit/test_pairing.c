@@ -1,12 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Pending partial sums: who gets them, what makes them be forgotten, who owns their memory when. Streams, contexts and
  * slabs are stand-ins. Streams are numbers; 99 has no id. Stream 2 is each thread's own. All is tried by
  * the parts of a launch, and by fuseln_pairing_launch, which makes them one.
  */
-#include "pairing.h"
+#include "core/pairing.h"
 
-#include "log.h"
-#include "repeat.h"
+#include "base/log.h"
+#include "core/repeat.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Path templates: each escape, what is unset or unknown, relative paths after chdir, too long ones.
  */
 #include "child.h"
 
-#include "config.h"
-#include "path.h"
+#include "base/config.h"
+#include "base/path.h"
 
 static void check_expansions(void)
 {
@@ -30,13 +31,13 @@ static void check_expansions(void)
         {"/100%\xc3\xa9", "/100%\xc3\xa9", "is not known"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        check(!fuseln_path_expand(rows[i].from, path, complaint));
+        check(!fuseln_path_expand(rows[i].from, fuseln_config_get()->folder, path, complaint));
         if (strcmp(path, rows[i].to) || (*rows[i].complaint ? !strstr(complaint, rows[i].complaint) : *complaint))
             fprintf(stderr, "%s: %s (%s)\n", rows[i].from, path, complaint), _exit(8);
     }
     gethostname(host, sizeof host);
     snprintf(wanted, sizeof wanted, "/%d.%s", (int)getpid(), host);
-    check(!fuseln_path_expand("/%p.%h", path, NULL) && !strcmp(path, wanted));
+    check(!fuseln_path_expand("/%p.%h", fuseln_config_get()->folder, path, NULL) && !strcmp(path, wanted));
 }
 
 static void templates_expand(void **state)
@@ -51,9 +52,10 @@ static void templates_expand(void **state)
 static void check_rank_with_slashes(void)
 {
     char path[FUSELN_PATH_MAX], complaint[FUSELN_COMPLAINT_MAX];
-    check(!fuseln_path_expand("/out/r%r.json", path, complaint) && !strcmp(path, "/out/r_.._.._etc_x.json"));
+    check(!fuseln_path_expand("/out/r%r.json", fuseln_config_get()->folder, path, complaint) &&
+          !strcmp(path, "/out/r_.._.._etc_x.json"));
     check(strstr(complaint, "%r would lead into another folder"));
-    check(!fuseln_path_expand("%r.json", path, NULL) && !strstr(path, "../"));
+    check(!fuseln_path_expand("%r.json", fuseln_config_get()->folder, path, NULL) && !strstr(path, "../"));
 }
 
 static void a_rank_stays_in_the_folder(void **state)
@@ -66,7 +68,7 @@ static void a_rank_stays_in_the_folder(void **state)
 static void exit_with_rank(void)
 {
     char path[FUSELN_PATH_MAX];
-    check(!fuseln_path_expand("/%r", path, NULL));
+    check(!fuseln_path_expand("/%r", fuseln_config_get()->folder, path, NULL));
     check(path[1] != '\0');
     _exit(atoi(path + 1));
 }
@@ -92,7 +94,7 @@ static void check_relative(void)
     check(!chdir(folder));
     fuseln_config_get();
     check(!chdir("/"));
-    check(!fuseln_path_expand("a/b", path, NULL));
+    check(!fuseln_path_expand("a/b", fuseln_config_get()->folder, path, NULL));
     snprintf(wanted, sizeof wanted, "%s/a/b", folder);
     check(!strcmp(path, wanted));
 }
@@ -106,10 +108,11 @@ static void relative_paths_start_where_the_program_did(void **state)
 static void check_long(void)
 {
     char path[FUSELN_PATH_MAX] = "as it was";
-    check(fuseln_path_expand("/%q{LONG}%q{LONG}", path, NULL) < 0);
+    check(fuseln_path_expand("/%q{LONG}%q{LONG}", fuseln_config_get()->folder, path, NULL) < 0);
     check(!strcmp(path, "as it was"));
-    check(!fuseln_path_expand("/%q{LONG}", path, NULL) && strlen(path) == 4001);
-    check(fuseln_path_expand("%q{LONG}%q{PART}", path, NULL) < 0); /* too long with its folder */
+    check(!fuseln_path_expand("/%q{LONG}", fuseln_config_get()->folder, path, NULL) && strlen(path) == 4001);
+    check(fuseln_path_expand("%q{LONG}%q{PART}", fuseln_config_get()->folder, path, NULL) <
+          0); /* too long with its folder */
 }
 
 static void a_path_that_is_too_long_is_refused(void **state)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The counters and the sites: threads that count at once and end, more sites than the table holds, threads that make
  * the same sites, rows, fork.
@@ -6,8 +7,9 @@
 
 #include <pthread.h>
 
-#include "lifecycle.h"
-#include "record.h"
+#include "base/thread.h"
+#include "core/record.h"
+#include "hooks/process.h"
 
 enum { THREADS = 8, EACH = 200000 };
 static struct fuseln_target target = {.name = "test/target"};
@@ -16,7 +18,7 @@ static pthread_barrier_t barrier;
 static void *count(void *launches)
 {
     for (intptr_t i = 0; i < (intptr_t)launches; i++)
-        fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME);
+        fuseln_process_launch(FUSELN_BOUNDARY_RUNTIME);
     return NULL;
 }
 
@@ -52,7 +54,7 @@ static void launch_at_thread_exit(void *unused)
 /* Runs after the counter was folded in, since what was registered last runs first. */
 static void *count_late(void *unused)
 {
-    fuseln_lifecycle_at_thread_exit(launch_at_thread_exit, NULL);
+    fuseln_thread_at_exit(launch_at_thread_exit, NULL);
     count((void *)4);
     return unused;
 }

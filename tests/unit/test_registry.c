@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The registry: addresses found, forgotten and reused; handles; tables that are full; look-ups while another thread
  * registers. And library.c: this program's own name and build-id.
@@ -8,8 +9,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "library.h"
-#include "registry.h"
+#include "core/library.h"
+#include "core/registry.h"
 
 #include <errno.h>
 #include <gnu/libc-version.h>

@@ -1,5 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Launches like an earlier one of their thread (src/repeat.h, and the pipeline that uses it), on a driver of this
+ * Launches like an earlier one of their thread (src/core/repeat.h, and the pipeline that uses it), on a driver of this
  * file's that keeps what it is given: they are made as if they were the first, and what is not like it is not taken for
  * it.
  */
@@ -14,9 +15,9 @@
 #include <string.h>
 
 #include "../fake_device.h"
-#include "pipeline.h"
-#include "repeat.h"
-#include "targets.h"
+#include "core/pipeline.h"
+#include "core/repeat.h"
+#include "hooks/targets/match.h"
 
 #define UNIT "_ZN2at6native53_GLOBAL__N__4da244e1_20_layer_norm_kernel_cu_9c5ada8a"
 static const char *const symbols[] = {

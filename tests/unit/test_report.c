@@ -1,10 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The report: what stands in it, when it is written, and that every snapshot is complete. Times pass by a clock that
  * the test moves.
  */
 #include "report_child.h"
 
-#include "log.h"
+#include "base/log.h"
+#include "hooks/process.h"
 
 static void the_json_report_says_what_happened(void **state)
 {
@@ -90,13 +92,13 @@ static void assert_no_line_is_longer(size_t columns)
 
 static void launch_foreign(void)
 {
-    fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME);
+    fuseln_process_launch(FUSELN_BOUNDARY_RUNTIME);
 }
 
 static void register_and_launch_foreign(void)
 {
     registered_targets = 12;
-    fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME);
+    fuseln_process_launch(FUSELN_BOUNDARY_RUNTIME);
 }
 
 static void a_report_without_layer_norms_says_why(void **state)

@@ -1,6 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Where the report goes, and what becomes of it when paths, processes or the machine are unkind.
  */
+#include "hooks/process.h"
 #include "report_child.h"
 
 static void fork_children(void)
@@ -171,7 +173,7 @@ static void a_closed_pipe_does_not_kill_the_host(void **state)
 
 static void launch_and_move(void)
 {
-    fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME);
+    fuseln_process_launch(FUSELN_BOUNDARY_RUNTIME);
     setenv("WHERE", "elsewhere", 1);
     check(!chdir("/"));
     launch_some();

@@ -1,7 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Whose report it is: clocks that are wrong, processes that are alike, that exec, fork or clone, folders where others
  * lay out names, systems that do not answer.
  */
+#include "hooks/process.h"
 #include "report_child.h"
 
 #include <linux/filter.h>
@@ -129,7 +131,7 @@ static void a_file_without_an_id_from_before_is_replaced(void **state)
 
 static void launch_and_wait(void)
 {
-    fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME); /* the first look */
+    fuseln_process_launch(FUSELN_BOUNDARY_RUNTIME); /* the first look */
     check(!close(open(in_folder("looked"), O_CREAT, 0600)));
     for (int i = 0; i < 5000 && access(in_folder("go"), F_OK); i++)
         usleep(1000);

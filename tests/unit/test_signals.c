@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * No signal handler of the host runs while a mutex of ours is held: it could call exit(), which takes them again, or
  * leave by siglongjmp. Each mutex raises a signal as soon as it is locked here, which is delivered after it is
@@ -14,9 +15,10 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include "library.h"
-#include "record.h"
-#include "registry.h"
+#include "core/library.h"
+#include "core/record.h"
+#include "core/registry.h"
+#include "hooks/process.h"
 
 static volatile int held, delivered, delivered_while_held;
 static volatile bool watching;
@@ -57,7 +59,7 @@ static bool is_known(const char *build_id)
 
 static void *launch(void *unused)
 {
-    fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME); /* this thread's first; its end takes the mutex, too */
+    fuseln_process_launch(FUSELN_BOUNDARY_RUNTIME); /* this thread's first; its end takes the mutex, too */
     return unused;
 }
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The table of targets against the names that real wheels register (tests/data/symbols): each layer-norm name of each
  * PyTorch wheel is recognised by exactly one row, and what the row says of its arguments is checked against the
@@ -9,7 +10,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "targets.h"
+#include "hooks/targets/match.h"
 
 #include <glob.h>
 #include <stdio.h>

@@ -1,6 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The trace: a line for each substitution, from any thread, in each process's own file; paths that cannot be written.
  */
+#include "hooks/process.h"
 #include "report_child.h"
 
 static void trace_one(int64_t rows)
@@ -27,7 +29,7 @@ static void *trace_many(void *first)
 static void trace_in_threads_and_child(void)
 {
     pthread_t threads[8];
-    fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME);
+    fuseln_process_launch(FUSELN_BOUNDARY_RUNTIME);
     for (intptr_t i = 0; i < 8; i++)
         pthread_create(&threads[i], NULL, trace_many, (void *)(i * 500));
     for (int i = 0; i < 8; i++)

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What checks mean for a site (src/verify.c), with kernels that do nothing and results that the test makes; and the
- * numbers of the report, which no locale may change.
+ * What checks mean for a site (src/core/verify.c), with kernels that do nothing and results that the test makes; and
+ * the numbers of the report, which no locale may change.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,8 +14,8 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "report_snapshot.h"
-#include "verify.h"
+#include "core/verify.h"
+#include "report/report_snapshot.h"
 
 #include "child.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The command `fuseln`: one file for each of its words. Each word parses its own options (argp), prints to stdout, says
  * what is wrong in one line on stderr, and returns the exit code: 0; 1 where what was asked for could not be done; 2

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuseln doctor: is the preload in effect here, and what to do if it is not (doctor.h). This file: the command line,
  * and how a finding is said.
  */
-#include "doctor.h"
+#include "tools/fuseln/doctor.h"
 
 #include "version.h"
 

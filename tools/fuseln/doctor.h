@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Private to `fuseln doctor`: a list of checks, run one after the other; each says its findings as it makes them.
  * What may crash or hang (a driver, a broken library) is tried in a child process. Changes nothing on the system; the
@@ -6,7 +7,7 @@
 #ifndef FUSELN_DOCTOR_H
 #define FUSELN_DOCTOR_H
 
-#include "command.h"
+#include "tools/fuseln/command.h"
 
 #include <stddef.h>
 #include <sys/types.h>
@@ -58,8 +59,9 @@ struct doctor_image {
     int arch;
     bool ptx;
 };
-/* The image that a device of this compute capability gets (kernels/image.c, launch.c): false where there is none. The
- * rule stands here once more because kernels/image.c brings 16 MB of images with it; a test compares the two. */
+/* The image that a device of this compute capability gets (kernels/host/image.c, launch.c): false where there is none.
+ * The rule stands here once more because kernels/host/image.c brings 16 MB of images with it; a test compares the two.
+ */
 bool doctor_image_find(int cc_major, int cc_minor, struct doctor_image *ret_image);
 
 enum { RUNTIMES_MAX = 4 };

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How the doctor tries what may crash, hang or end the process (doctor.h): in a child process, with a time limit.
  */
-#include "doctor.h"
+#include "tools/fuseln/doctor.h"
 
 #include <fcntl.h>
 #include <signal.h>

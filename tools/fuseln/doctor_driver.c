@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The doctor's checks of the driver and the devices, and of the image that each device gets. libcuda is loaded in a
  * child process: it may crash, hang, or take over the process.
  */
-#include "doctor.h"
+#include "tools/fuseln/doctor.h"
 
-#include "driver.h"
+#include "kernels/host/libcuda.h"
 
 #include <dlfcn.h>
 #include <stdio.h>

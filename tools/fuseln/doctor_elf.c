@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the doctor reads of a file's ELF header (doctor.h).
  */
-#include "doctor.h"
+#include "tools/fuseln/doctor.h"
 
 #include <elf.h>
 #include <errno.h>

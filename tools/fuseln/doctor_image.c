@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Which of the embedded images a device gets (doctor.h).
  */
-#include "doctor.h"
+#include "tools/fuseln/doctor.h"
 
 static const struct doctor_image images[] = {
 #define KIND_sm                                    false

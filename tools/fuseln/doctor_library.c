@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The doctor's first check: libfuseln.so beside the command is there, is for this machine, loads, and is of the same
  * build as the command.
  */
-#include "doctor.h"
+#include "tools/fuseln/doctor.h"
 
 #include "version.h"
 

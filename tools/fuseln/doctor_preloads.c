@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The doctor's check of the other libraries that are preloaded here: LD_PRELOAD and /etc/ld.so.preload. The loader has
  * already tried those of LD_PRELOAD in this very process, so what it did with each can be asked of it.
  */
-#include "doctor.h"
+#include "tools/fuseln/doctor.h"
 
 #include <dlfcn.h>
 #include <errno.h>

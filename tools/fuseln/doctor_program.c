@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The doctor's look at the program: will the loader take a preload into it? A script is followed to its interpreter.
  */
-#include "doctor.h"
+#include "tools/fuseln/doctor.h"
 
 #include <errno.h>
 #include <fcntl.h>

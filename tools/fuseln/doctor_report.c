@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the doctor says after the program's run: of the reports, or of there being none.
  */
-#include "doctor.h"
+#include "tools/fuseln/doctor.h"
 
-#include "fuseln.h"
-#include "real.h"
+#include "base/fuseln.h"
+#include "hooks/real.h"
 
 #include <dirent.h>
 #include <stdio.h>

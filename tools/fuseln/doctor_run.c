@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The doctor runs the program with fuseln, and looks at its processes meanwhile. Every process writes its report into a
  * temporary folder; the program's output goes to stderr.
  */
-#include "doctor.h"
+#include "tools/fuseln/doctor.h"
 
 #include <errno.h>
 #include <fnmatch.h>
@@ -113,7 +114,7 @@ static void say_end(struct doctor *doctor, int status, bool stopped)
         doctor_say(doctor, FINDING_NOTE, CHECK, remedy, "the program ended with exit code %d", WEXITSTATUS(status));
 }
 
-/* Does FUSELN_ONLY, if it is set, name the program? As src/config.c asks. */
+/* Does FUSELN_ONLY, if it is set, name the program? As src/base/config.c asks. */
 static bool is_named(const struct doctor *doctor)
 {
     const char *list = getenv("FUSELN_ONLY"), *executable = strrchr(doctor->executable, '/');

@@ -1,16 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The doctor's check of the FUSELN_ variables: those of this environment, as the library itself reads them. The parser
- * is the library's (src/config.c, from the archive); what it would log is collected here, by functions that take the
- * place of src/log.c in this program.
+ * is the library's (src/base/config.c, from the archive).
  */
-#include "doctor.h"
+#include "tools/fuseln/doctor.h"
 
-#include "config.h"
-#include "log.h"
-#include "path.h"
+#include "base/config.h"
+#include "base/path.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,22 +20,11 @@
 static char complaints[32][1024];
 static size_t complaint_count;
 
-bool fuseln_log_enabled(enum fuseln_log_level level)
+static void collect(const char *text, int length)
 {
-    return level <= FUSELN_LOG_WARN;
+    if (complaint_count < sizeof complaints / sizeof complaints[0])
+        snprintf(complaints[complaint_count++], sizeof complaints[0], "%.*s", length, text);
 }
-
-void fuseln_log(enum fuseln_log_level level, const char *format, ...)
-{
-    va_list arguments;
-    if (level > FUSELN_LOG_WARN || complaint_count == sizeof complaints / sizeof complaints[0])
-        return;
-    va_start(arguments, format);
-    vsnprintf(complaints[complaint_count++], sizeof complaints[0], format, arguments);
-    va_end(arguments);
-}
-
-void fuseln_log_after_fork(void) {}
 
 /* Does the complaint, which begins with a variable's name, speak of this one? */
 static bool speaks_of(const char *complaint, const char *name, size_t length)
@@ -72,7 +59,7 @@ static void say_place(struct doctor *doctor, const char *name, const char *path_
     char path[FUSELN_PATH_MAX], complaint[FUSELN_COMPLAINT_MAX], remedy[128];
     struct stat file;
     if (!*path_template || !strcmp(path_template, "stderr") || !strcmp(path_template, "stdout") ||
-        fuseln_path_expand(path_template, path, complaint))
+        fuseln_path_expand(path_template, fuseln_config_get()->folder, path, complaint))
         return;
     if (stat(path, &file) == 0) {
         if (!S_ISDIR(file.st_mode) && (!S_ISREG(file.st_mode) || access(path, W_OK) == 0))
@@ -95,7 +82,7 @@ void doctor_check_settings(struct doctor *doctor)
     const struct fuseln_config *config = fuseln_config_get();
     const char *mode = getenv("FUSELN_MODE");
     bool any = false;
-    fuseln_config_warn();
+    fuseln_config_complain(collect);
     for (char **entry = environ; *entry; entry++)
         if (!strncmp(*entry, "FUSELN_", 7) && strchr(*entry, '=')) {
             say_variable(doctor, *entry);

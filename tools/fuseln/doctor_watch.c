@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the processes of the program's run have mapped, looked up in /proc while they run: whether libfuseln.so got into
  * each, and which CUDA libraries it uses. A process that lives for less than a look is missed.
  */
-#include "doctor.h"
+#include "tools/fuseln/doctor.h"
 
 #include <ctype.h>
 #include <dirent.h>

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuseln WORD ...: finds the word and hands the rest over. See command.h.
  */
-#include "command.h"
+#include "tools/fuseln/command.h"
 
 #include "version.h"
 

@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * See merge.h. A report is checked whole before anything of it is taken: what must be there, of which type, and that no
  * count is negative or too large to be added up.
  */
-#include "merge.h"
+#include "tools/fuseln/merge.h"
 
-#include "command.h"
+#include "tools/fuseln/command.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Reports (schema 1) read and added up: of ranks, of restarts, of the processes of one run. For report.c and run.c.
  */

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuseln report FILE...: one table of many reports.
  */
-#include "command.h"
-#include "merge.h"
+#include "tools/fuseln/command.h"
+#include "tools/fuseln/merge.h"
 
 #include <stdlib.h>
 

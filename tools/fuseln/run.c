@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuseln run PROGRAM ...: the program with libfuseln.so preloaded. Its signals, its exit code and its place in the
  * terminal are its own: this process waits, hands on what is sent to it, stops when the program stops and ends as it
  * ends. Reports of the program and its children are added up at the end, or left where --report says.
  */
-#include "command.h"
-#include "merge.h"
+#include "tools/fuseln/command.h"
+#include "tools/fuseln/merge.h"
 
 #include <errno.h>
 #include <fcntl.h>

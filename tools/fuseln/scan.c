@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuseln scan FILE...: which known kernels a library, an executable, a cubin, a wheel or a folder holds. See scan.h.
  */
-#include "scan.h"
+#include "tools/fuseln/scan.h"
 
 #include <elf.h>
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Private to `fuseln scan`: scan_elf.c reads one ELF file in memory, scan.c finds the files, scan_wheel.c those inside
  * a wheel, scan_print.c says what was found. Files may be broken or hostile: every access is checked against the file's
@@ -6,8 +7,8 @@
 #ifndef FUSELN_SCAN_H
 #define FUSELN_SCAN_H
 
-#include "command.h"
-#include "targets.h"
+#include "hooks/targets/match.h"
+#include "tools/fuseln/command.h"
 
 #include <jansson.h>
 

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * See scan_read.h. Kernel names lie uncompressed in a library's read-only data, where __cudaRegisterFunction gets them
  * from; those of a cubin are in its string table.
  */
-#include "scan_read.h"
+#include "tools/fuseln/scan_read.h"
 
 #include <elf.h>
 #include <stdint.h>

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * See scan.h. The sections of an ELF file, or its segments where it has no section table (stripped off). Everything is
  * little-endian and 64 bits wide, as all that CUDA runs on.
  */
-#include "scan_read.h"
+#include "tools/fuseln/scan_read.h"
 
 #include <elf.h>
 #include <stdint.h>

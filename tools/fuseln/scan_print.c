@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * See scan.h. Text as files are found; JSON as one document at the end. A table's lines fit 100 columns.
  */
-#include "scan.h"
+#include "tools/fuseln/scan.h"
 
 #include <stdarg.h>
 #include <stdio.h>

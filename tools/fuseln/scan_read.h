@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Private to scan_elf.c (headers of a file, sections, segments) and scan_content.c (what is in them). A part is bytes
  * that are known to be inside the file. Functions return NULL, or what is wrong; one of the messages below.
@@ -5,7 +6,7 @@
 #ifndef FUSELN_SCAN_READ_H
 #define FUSELN_SCAN_READ_H
 
-#include "scan.h"
+#include "tools/fuseln/scan.h"
 
 extern const char scan_cut[], scan_overlap[], scan_kernels[], scan_memory[];
 

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * See scan.h. A wheel is a zip archive: each ELF file in it is unpacked, block by block, to a file that has no name any
  * more (so it goes away however this ends), scanned, and closed before the next.
  */
-#include "scan.h"
+#include "tools/fuseln/scan.h"
 
 #ifdef FUSELN_ARCHIVE
 

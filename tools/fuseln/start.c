@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What `fuseln run` and `fuseln doctor` need to start a program with fuseln: the library, a folder for its reports, and
  * signals as the program would have found them without us (command.h).
  */
-#include "command.h"
+#include "tools/fuseln/command.h"
 
 #include <ftw.h>
 #include <signal.h>

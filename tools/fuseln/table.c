@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The merged reports as text, at most 100 columns wide (merge.h).
  */
-#include "merge.h"
+#include "tools/fuseln/merge.h"
 
-#include "command.h"
-#include "fuseln.h"
+#include "base/fuseln.h"
+#include "tools/fuseln/command.h"
 
 #include <stdlib.h>
 

@@ -1,11 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Text of the command (command.h). Reports, files and the environment may be made by anybody, and the terminal is the
  * user's: whatever a line is made of, it goes out as one line in which nothing commands a terminal or changes the order
  * of what is read.
  */
-#include "command.h"
+#include "tools/fuseln/command.h"
 
-#include "clean.h"
+#include "base/clean.h"
 
 #include <errno.h>
 #include <stdarg.h>

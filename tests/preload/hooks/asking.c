@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a library's own look-ups find: for each name of NAMES (names.h), by RTLD_NEXT, RTLD_DEFAULT, dlvsym and its own
  * handle, the file that the answer lies in. -DASK=function: int function(void) says all answers, in lines of

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A library as nvcc makes it: registers a layer-norm kernel and another one in its constructor, and launches both
  * through every entry point that it is linked to. With LAUNCH_AT_LOAD its constructor launches too.

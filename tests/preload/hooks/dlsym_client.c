@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A library that asks dlsym for everything in NAMES (a file, one a line) in every way, three times, and prints what it
  * got: the object and the offset in it, or the message of dlerror. When: in its constructor, in a signal handler, in a

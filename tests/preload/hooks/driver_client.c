@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A library that uses the driver API, made for one WAY to its functions: linked to libcuda (LINKED), through dlopen and
  * dlsym (DLSYM), or as a CUDA runtime inside of it would, through the resolver, which it asks for itself first

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A program that asks dlsym before any library's constructor ran. */
 #include <dlfcn.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * forking LIBRARY: while 8 threads launch by LIBRARY (see client.c, driver_client.c) without a pause, the program forks
  * 60 times; each child launches too and leaves by exit(). Prints nothing of what they say, and "done".

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * host MODE:LIBRARY...: loads each library (MODE l RTLD_LOCAL, g RTLD_GLOBAL, d RTLD_DEEPBIND; c closes it again at
  * once and loads the next at its address), then runs all that are still loaded, twice.

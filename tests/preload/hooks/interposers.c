@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A CUDA library, a preload library that interposes all its functions, and a program that calls each: built from the
  * list of names that fuseln exports (names.h, made by test_interposers.py: NAMES(X) is X(name) for each of one

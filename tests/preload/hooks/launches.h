@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the clients of the stand-in libraries launch with: the types of cuda.h and driver_types.h, and the arguments of
  * PyTorch's vectorized layer-norm forward for float.

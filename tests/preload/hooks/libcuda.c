@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A driver that only says that it was called: the function's name and what identifies the call. Stands behind the hooks
  * in test_driver.py, which compares what it says with and without fuseln. Handles are given out in order, in each

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What our own launches need of a driver besides libcuda.c: one device, one context, no capture. */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * matrix ENTRY LOOKUP KERNEL: one launch of the kernel of that name by that function, its handle got by that look-up,
  * made for one WAY as driver_client.c (LINKED, DLSYM, RESOLVER) or for a runtime (RUNTIME).

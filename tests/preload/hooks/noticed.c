@@ -1,5 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every noticed function (hooks/notice.h), called between the two halves of a backward. Built as a runtime (-DRUNTIME=
+ * Every noticed function (hooks/names.h), called between the two halves of a backward. Built as a runtime (-DRUNTIME=
  * its version), as the rest of a driver (-DDRIVER), and as the program: -DCLIENT of a runtime, with -DLINKED or -DASKED
  * of the driver. The program prints the name of each function after which the sums were still used, or that did not get
  * its arguments; last, how many there were, and "ok" if nothing but they makes the sums be forgotten.
@@ -8,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "notice.h"
+#include "hooks/names.h"
 
 #define PARAMETERS long a, long b, long c, long d, long e, long f, long g, long h, long i
 #define WEIGHTED   (a + 2 * b + 3 * c + 4 * d + 5 * e + 6 * f + 7 * g + 8 * h + 9 * i)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One function, cudaFree, for the order in which libraries are searched: each says its name and goes no further.
  *

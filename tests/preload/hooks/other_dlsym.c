@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Another library that hooks dlsym, as some tools do: it passes everything on and says at the end that it was asked. */
 #include <dlfcn.h>
 #include <stdio.h>

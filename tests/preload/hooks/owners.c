@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Registers the same layer norm in more fat binaries than fuseln has room for, one after the other, half of them before
  * the first launch, and launches what the first and the last registered.

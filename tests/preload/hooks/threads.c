@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * threads LIBRARY: 64 threads make their first launches of LIBRARY (see client.c, driver_client.c) at once, while
  * another library's constructor, which waits for them to be under way, registers and launches with the loader's lock

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Loaded by Python itself because tests/softgpu/run puts this folder first in PYTHONPATH.
 
 Runs the sitecustomize that this one hides, if any. Lets the autograd threads come to rest before the interpreter ends.

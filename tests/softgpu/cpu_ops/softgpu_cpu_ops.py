@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Computes PyTorch's CUDA operators on the CPU, so that whole models run on the software device.
 
 Device memory is host memory: each operator that has a CUDA kernel is given another one, which waits for the device,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """--cpu-ops: run under tests/softgpu/run [--no-fuseln] --cpu-ops. The CPU's own results are the yardstick."""
 import os
 import subprocess

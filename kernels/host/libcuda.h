@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The part of the CUDA driver API that our own launches use: types written by hand (no CUDA header is needed to
+ * build), and one table of function pointers, resolved once from the libcuda that the host has loaded.
+ * fuseln never loads libcuda itself: RTLD_NOLOAD only. Names mirror cuda.h (12.0).
+ */
+#ifndef FUSELN_DRIVER_H
+#define FUSELN_DRIVER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef int CUresult; /* 0 is success */
+typedef int CUdevice;
+typedef struct CUctx_st *CUcontext;
+typedef struct CUmod_st *CUmodule;
+typedef struct CUfunc_st *CUfunction;
+typedef struct CUstream_st *CUstream;
+typedef struct CUevent_st *CUevent;
+typedef uint64_t CUdeviceptr;
+
+/* Results that tell what a kernel is refused for: cuda.h, enum cudaError_enum. */
+enum {
+    CUDA_SUCCESS = 0,
+    CUDA_ERROR_INVALID_IMAGE = 200,
+    CUDA_ERROR_NO_BINARY_FOR_GPU = 209,
+    CUDA_ERROR_INVALID_PTX = 218,
+    CUDA_ERROR_UNSUPPORTED_PTX_VERSION = 222,
+    CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES = 701,
+    CUDA_ERROR_NOT_SUPPORTED = 801,
+};
+
+enum { /* CUdevice_attribute */
+       CU_ATTR_MULTIPROCESSOR_COUNT = 16,
+       CU_ATTR_COMPUTE_CAPABILITY_MAJOR = 75,
+       CU_ATTR_COMPUTE_CAPABILITY_MINOR = 76,
+       CU_ATTR_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN = 97,
+};
+
+enum { CU_STREAM_CAPTURE_MODE_RELAXED = 2, CU_FUNC_ATTR_MAX_DYNAMIC_SHARED_SIZE_BYTES = 8 };
+enum { CU_HOST_REGISTER_PORTABLE = 1, CU_HOST_REGISTER_DEVICEMAP = 2 };
+#define CU_STREAM_PER_THREAD ((CUstream)0x2)
+
+/* X(member, exported name, return type, parameters) */
+// clang-format off
+#define FUSELN_DRIVER_FUNCTIONS(X) \
+    X(ctx_get_id,         "cuCtxGetId",              (CUcontext ctx, unsigned long long *id))                    \
+    X(ctx_get_device,     "cuCtxGetDevice",          (CUdevice *device))                                        \
+    X(device_get_name,    "cuDeviceGetName",         (char *name, int len, CUdevice device))                    \
+    X(device_get_attr,    "cuDeviceGetAttribute",    (int *value, int attribute, CUdevice device))              \
+    X(driver_get_version, "cuDriverGetVersion",      (int *version))                                            \
+    X(stream_get_id,      "cuStreamGetId",           (CUstream stream, unsigned long long *id))                 \
+    X(stream_get_ctx,     "cuStreamGetCtx",          (CUstream stream, CUcontext *ctx))                         \
+    X(stream_capturing,   "cuStreamIsCapturing",     (CUstream stream, int *status))                            \
+    X(exchange_capture,   "cuThreadExchangeStreamCaptureMode", (int *mode))                                     \
+    X(module_load_data,   "cuModuleLoadData",        (CUmodule *module, const void *image))                     \
+    X(module_unload,      "cuModuleUnload",          (CUmodule module))                                         \
+    X(module_get_func,    "cuModuleGetFunction",     (CUfunction *function, CUmodule module, const char *name)) \
+    X(func_set_attr,      "cuFuncSetAttribute",      (CUfunction function, int attribute, int value))           \
+    X(mem_alloc,          "cuMemAlloc_v2",           (CUdeviceptr *ptr, size_t bytes))                          \
+    X(mem_free,           "cuMemFree_v2",            (CUdeviceptr ptr))                                         \
+    X(host_register,      "cuMemHostRegister_v2",    (void *ptr, size_t bytes, unsigned flags))                 \
+    X(host_get_device,    "cuMemHostGetDevicePointer_v2", (CUdeviceptr *ptr, void *host, unsigned flags))       \
+    X(event_create,       "cuEventCreate",           (CUevent *event, unsigned flags))                          \
+    X(event_record,       "cuEventRecord",           (CUevent event, CUstream stream))                          \
+    X(event_query,        "cuEventQuery",            (CUevent event))                                           \
+    X(event_elapsed,      "cuEventElapsedTime",      (float *ms, CUevent start, CUevent stop))                  \
+    X(launch_kernel,      "cuLaunchKernel",          (CUfunction function, unsigned grid_x, unsigned grid_y,     \
+        unsigned grid_z, unsigned block_x, unsigned block_y, unsigned block_z, unsigned smem_bytes,             \
+        CUstream stream, void **params, void **extra))
+// clang-format on
+
+struct fuseln_driver {
+#define X(member, name, params) CUresult(*member) params;
+    FUSELN_DRIVER_FUNCTIONS(X)
+#undef X
+};
+
+extern _Atomic(const struct fuseln_driver *) fuseln_driver_published; /* NULL until they were found */
+const struct fuseln_driver *fuseln_driver_find(void);
+
+/*
+ * The driver functions of this process, or NULL while libcuda is not loaded or lacks one of them (driver below 525).
+ * Thread-safe, lock-free; resolves by dlopen(RTLD_NOLOAD) and the C library's dlsym, so no hook of anyone is passed.
+ */
+static inline const struct fuseln_driver *fuseln_driver_get(void)
+{
+    const struct fuseln_driver *driver = atomic_load_explicit(&fuseln_driver_published, memory_order_acquire);
+    return driver ? driver : fuseln_driver_find();
+}
+
+/* The same, NULL where nobody found them yet: never after fuseln_context_current gave anyone a context. */
+static inline const struct fuseln_driver *fuseln_driver_known(void)
+{
+    return atomic_load_explicit(&fuseln_driver_published, memory_order_acquire);
+}
+
+/* Is the stream in stream capture, or may it be? */
+static inline bool fuseln_driver_capturing(const struct fuseln_driver *driver, CUstream stream)
+{
+    int status = 0;
+    return driver->stream_capturing(stream, &status) != CUDA_SUCCESS || status != 0;
+}
+
+#endif

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The choice of kernels and geometry for a call: pure functions over the table of variants.h. The variant follows
+ * from op, cols, dtype, alignment and device alone; only the grid, and for DGAMMA nothing else, from rows.
+ */
+#include "kernels/host/check.h"
+#include "kernels/host/variant.h"
+
+#include <limits.h>
+#include <string.h>
+
+const struct fuseln_variant fuseln_variants[] = {
+#define X(kernel, module, dtype, type, lanes, chunks, rows, place, narrow, blocks) \
+    {#kernel, FUSELN_MODULE_##module, FUSELN_DTYPE_##dtype, narrow, place, lanes, chunks},
+    FUSELN_VARIANTS(X)
+#undef X
+};
+_Static_assert(sizeof fuseln_variants / sizeof fuseln_variants[0] == FUSELN_VARIANT_COUNT, "one row per variant");
+
+const char *fuseln_variant_name(const struct fuseln_variant *variant)
+{
+    return variant->name;
+}
+
+const struct fuseln_variant *fuseln_variant_named(const char *name)
+{
+    const struct fuseln_variant *variant = fuseln_variants;
+    while (strcmp(variant->name, name) != 0)
+        variant++;
+    return variant;
+}
+
+const struct fuseln_variant *fuseln_variant_at(size_t index)
+{
+    return index < FUSELN_VARIANT_COUNT ? &fuseln_variants[index] : NULL;
+}
+
+/* The first variant of each part of the table, in its order. */
+enum {
+#define COUNT(...) +1
+    FORWARD = 0,
+    BACKWARD = FORWARD FUSELN_FORWARD_VARIANTS(COUNT),
+    DX = BACKWARD FUSELN_BACKWARD_VARIANTS(COUNT),
+    APPLY = DX FUSELN_DX_VARIANTS(COUNT),
+    PARTIAL = APPLY FUSELN_APPLY_VARIANTS(COUNT),
+    DIRECT = PARTIAL FUSELN_PARTIAL_VARIANTS(COUNT),
+    REDUCE = DIRECT FUSELN_DIRECT_VARIANTS(COUNT),
+    FORWARD_SCHEDULES = 0 FUSELN_FORWARD_SCHEDULES(COUNT, ),
+    BACKWARD_SCHEDULES = 0 FUSELN_BACKWARD_SCHEDULES(COUNT, , ),
+    DX_SCHEDULES = 0 FUSELN_DX_SCHEDULES(COUNT, ),
+#undef COUNT
+};
+
+/* In each part schedules come one after the other, each with all types but double; the narrow ones are listed like
+ * schedules of their own behind them, and double's one variant is the last. */
+static const struct fuseln_variant *variant_of(size_t part, size_t schedule, enum fuseln_dtype dtype)
+{
+    return &fuseln_variants[part + schedule * FUSELN_DTYPE_F64 + dtype];
+}
+
+static int64_t row_bytes(const struct fuseln_call *call)
+{
+    return call->cols * (int64_t)fuseln_dtype_bytes(call->dtype);
+}
+
+static int64_t divide_up(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+/* Is a pointer that this operation reads or writes in every case null? */
+static bool lacks_pointer(const struct fuseln_call *call)
+{
+    const bool mean = call->rms || call->mean;
+    switch (call->op) {
+    case FUSELN_OP_FORWARD:
+    case FUSELN_OP_APPLY:
+        return !(call->x && call->y && call->rstd && mean);
+    case FUSELN_OP_MOMENTS:
+        return !(call->x && call->rstd && mean);
+    case FUSELN_OP_DX:
+        return !(call->x && call->dy && call->dx && call->rstd && mean);
+    default:
+        return !(call->x && call->dy && call->rstd && mean);
+    }
+}
+
+static uintptr_t bits(const void *pointer)
+{
+    return (uintptr_t)pointer;
+}
+
+static enum fuseln_verdict check(const struct fuseln_call *call)
+{
+    const size_t size = fuseln_dtype_bytes(call->dtype), acc = fuseln_acc_bytes(call->dtype);
+    if (call->rows == 0 || call->cols == 0)
+        return FUSELN_VERDICT_EMPTY;
+    if (call->rows < 0 || call->rows > INT_MAX || call->cols < 0 || call->cols > INT_MAX ||
+        call->rows > INT64_MAX / 8 / call->cols || (call->op == FUSELN_OP_DGAMMA && call->out_rows < 1))
+        return FUSELN_VERDICT_SHAPE;
+    if (lacks_pointer(call))
+        return FUSELN_VERDICT_NULLPTR;
+    const uintptr_t tensors = bits(call->x) | bits(call->dy) | bits(call->y) | bits(call->dx) | bits(call->gamma) |
+                              (call->rms ? 0 : bits(call->beta) | bits(call->dbeta)) | bits(call->dgamma);
+    const uintptr_t statistics = bits(call->rstd) | (call->rms ? 0 : bits(call->mean));
+    return tensors % size || statistics % acc ? FUSELN_VERDICT_ALIGN : FUSELN_VERDICT_OK;
+}
+
+static unsigned lowest_bit(uintptr_t v)
+{
+    return (unsigned)(v & (0 - v));
+}
+
+static bool parameters_aligned(const struct fuseln_call *call)
+{
+    const uintptr_t gamma = call->op == FUSELN_OP_DX || call->op == FUSELN_OP_FORWARD ? bits(call->gamma) : 0;
+    const uintptr_t beta = call->op == FUSELN_OP_FORWARD && !call->rms ? bits(call->beta) : 0;
+    return (gamma | beta) % FUSELN_CHUNK_BYTES == 0;
+}
+
+/* The common alignment of the rows that the operation touches; 16, which means aligned variants, only if gamma and beta
+ * have it too. */
+static unsigned row_width(const struct fuseln_call *call)
+{
+    const bool backward = call->op == FUSELN_OP_DX || call->op == FUSELN_OP_DGAMMA;
+    const uintptr_t low = bits(call->x) | (backward ? bits(call->dy) : 0) | (uintptr_t)row_bytes(call) |
+                          (call->op == FUSELN_OP_FORWARD || call->op == FUSELN_OP_APPLY ? bits(call->y) : 0) |
+                          (call->op == FUSELN_OP_DX ? bits(call->dx) : 0) | FUSELN_CHUNK_BYTES;
+    const unsigned width = lowest_bit(low);
+    return width == FUSELN_CHUNK_BYTES && !parameters_aligned(call) ? FUSELN_CHUNK_BYTES / 2 : width;
+}
+
+static enum fuseln_verdict set_grid(struct fuseln_plan *plan, int which, int64_t blocks, int64_t threads)
+{
+    if (blocks > INT_MAX)
+        return FUSELN_VERDICT_SHAPE;
+    plan->grid[which] = (unsigned)blocks;
+    plan->block[which] = (unsigned)threads;
+    return FUSELN_VERDICT_OK;
+}
+
+/* Of a power of two. */
+static unsigned logarithm(int64_t lanes)
+{
+    return (unsigned)__builtin_ctzll((unsigned long long)lanes);
+}
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Dynamic shared memory that a block may have, of `blocks` on an SM. */
+static int64_t shared_bytes(const struct fuseln_device *device, int64_t blocks)
+{
+    return device->smem_optin_bytes / blocks - FUSELN_STATIC_BYTES;
+}
+
+/* Shared memory of a narrow tile. */
+static unsigned tile_bytes(int chunks)
+{
+    return (unsigned)FUSELN_TILE_SLOTS(chunks) * FUSELN_CHUNK_BYTES;
+}
+
+/* A block to a row, of rows that no registers hold: the ring if the shared memory holds two rows, one behind the other
+ * or of x and dy, else twice. `first` is the ring's place among the part's schedules; narrow rows have one variant for
+ * both. */
+static enum fuseln_verdict plan_wide(const struct fuseln_call *call, const struct fuseln_device *device, size_t part,
+                                     size_t first, size_t narrow, struct fuseln_plan *plan)
+{
+    const int64_t ring = 2 * divide_up(row_bytes(call), FUSELN_CHUNK_BYTES) * FUSELN_CHUNK_BYTES;
+    const bool fits = ring <= shared_bytes(device, 1);
+    plan->kernel[0] = variant_of(part, plan->width < FUSELN_CHUNK_BYTES ? narrow : first + !fits, call->dtype);
+    const struct fuseln_variant *variant = plan->kernel[0];
+    if (variant->place == FUSELN_RING) {
+        plan->stages = part == DX && 2 * ring <= shared_bytes(device, 1) ? 2 : 1;
+        plan->smem_bytes[0] = (unsigned)(ring * plan->stages);
+        return set_grid(plan, 0, smaller(call->rows, device->sm_count), variant->lanes);
+    }
+    plan->smem_bytes[0] = variant->narrow ? tile_bytes(variant->lanes * variant->chunks) * (part == DX ? 2 : 1) : 0;
+    return set_grid(plan, 0, call->rows, variant->lanes);
+}
+
+static enum fuseln_verdict plan_forward(const struct fuseln_call *call, const struct fuseln_device *device,
+                                        struct fuseln_plan *plan)
+{
+    static const struct {
+        unsigned short lanes, chunks, rows;
+        size_t narrow; /* place of the narrow variant of as many chunks */
+    } schedules[] = {
+#define X(unused, name, lanes, chunks, rows, place, blocks) \
+    {lanes, chunks, rows, FORWARD_SCHEDULES + ((chunks) > 4 ? 2 : (chunks) / 4)},
+        FUSELN_FORWARD_SCHEDULES(X, )
+#undef X
+    };
+    enum { NARROW_WIDE = FORWARD_SCHEDULES + 3 };
+    size_t at = 0;
+    if (call->dtype == FUSELN_DTYPE_F64) {
+        plan->kernel[0] = &fuseln_variants[BACKWARD - 1];
+        plan->width = (unsigned)fuseln_dtype_bytes(call->dtype);
+        plan->smem_bytes[0] = tile_bytes(plan->kernel[0]->lanes * plan->kernel[0]->chunks);
+        return set_grid(plan, 0, call->rows, plan->kernel[0]->lanes);
+    }
+    while (at < FORWARD_SCHEDULES - 2 &&
+           row_bytes(call) > (int64_t)schedules[at].lanes * schedules[at].chunks * FUSELN_CHUNK_BYTES)
+        at++;
+    if (at == FORWARD_SCHEDULES - 2)
+        return plan_wide(call, device, FORWARD, at, NARROW_WIDE, plan);
+    const bool narrow = plan->width < FUSELN_CHUNK_BYTES;
+    const int64_t block = schedules[at].lanes > 32 ? schedules[at].lanes : FUSELN_ROW_THREADS;
+    plan->kernel[0] = variant_of(FORWARD, narrow ? schedules[at].narrow : at, call->dtype);
+    plan->log_lanes = logarithm(schedules[at].lanes);
+    const int64_t groups = block / schedules[at].lanes, rows = groups * (narrow ? 1 : schedules[at].rows);
+    plan->smem_bytes[0] = narrow ? (unsigned)groups * tile_bytes(schedules[at].lanes * schedules[at].chunks) : 0;
+    return set_grid(plan, 0, divide_up(call->rows, rows), block);
+}
+
+static int64_t partial_pitch(const struct fuseln_call *call)
+{
+    return divide_up(call->cols, FUSELN_PARTIAL_ALIGN) * FUSELN_PARTIAL_ALIGN;
+}
+
+/* Partial rows are limited to 16 MiB, but never to fewer than `least`. */
+static void set_partials(const struct fuseln_call *call, struct fuseln_plan *plan, int64_t wanted, int64_t least)
+{
+    const int64_t bytes = 2 * partial_pitch(call) * (int64_t)fuseln_acc_bytes(call->dtype);
+    plan->partial_rows = larger(smaller(wanted, ((int64_t)16 << 20) / bytes), least);
+    plan->scratch_bytes = (size_t)(plan->partial_rows * bytes);
+}
+
+/* The one-pass backward; false where it does not take the row. Also what DX and DGAMMA of one layer must agree on. */
+static bool plan_backward(const struct fuseln_call *call, const struct fuseln_device *device, struct fuseln_plan *plan)
+{
+    static const struct {
+        int64_t lanes, cols;
+        int blocks;
+    } schedules[] = {
+#define X(unused1, unused2, name, lanes, cols, blocks) {lanes, cols, blocks},
+        FUSELN_BACKWARD_SCHEDULES(X, , )
+#undef X
+    };
+    size_t at = 0;
+    if (call->dtype == FUSELN_DTYPE_F64 || call->cols > FUSELN_BACKWARD_COLS)
+        return false;
+    while (call->cols > schedules[at].lanes * schedules[at].cols)
+        at++;
+    const int64_t threads = larger(schedules[at].lanes, FUSELN_BACKWARD_THREADS);
+    const int64_t groups = threads / schedules[at].lanes;
+    /* As for narrow rows also where they are aligned: the number of partial rows must not depend on it. */
+    const int64_t stage = 2 * groups *
+                          tile_bytes((int)(schedules[at].lanes * schedules[at].cols *
+                                           (int64_t)fuseln_dtype_bytes(call->dtype) / FUSELN_CHUNK_BYTES));
+    if (stage > shared_bytes(device, 1))
+        return false;
+    const size_t narrow = BACKWARD_SCHEDULES + (schedules[at].cols > 8);
+    plan->kernel[0] = variant_of(BACKWARD, plan->width < FUSELN_CHUNK_BYTES ? narrow : at, call->dtype);
+    plan->log_lanes = logarithm(schedules[at].lanes);
+    plan->stages = 2 * stage <= shared_bytes(device, schedules[at].blocks) ? 2 : 1;
+    plan->smem_bytes[0] = (unsigned)(stage * plan->stages);
+    set_partials(call, plan, (int64_t)schedules[at].blocks * device->sm_count, device->sm_count);
+    plan->parts = smaller(divide_up(call->rows, groups), plan->partial_rows);
+    plan->grid[0] = (unsigned)plan->parts;
+    plan->block[0] = (unsigned)threads;
+    return true;
+}
+
+static enum fuseln_verdict plan_dx(const struct fuseln_call *call, const struct fuseln_device *device,
+                                   struct fuseln_plan *plan)
+{
+    if (plan_backward(call, device, plan)) {
+        if (call->rows <= device->direct_rows)
+            plan->scratch_bytes = 0; /* its DGAMMA makes no partial sums */
+        return FUSELN_VERDICT_OK;
+    }
+    if (call->dtype != FUSELN_DTYPE_F64)
+        return plan_wide(call, device, DX, 0, DX_SCHEDULES, plan);
+    plan->kernel[0] = &fuseln_variants[APPLY - 1];
+    plan->smem_bytes[0] = 2 * tile_bytes(plan->kernel[0]->lanes * plan->kernel[0]->chunks);
+    return set_grid(plan, 0, call->rows, plan->kernel[0]->lanes);
+}
+
+static enum fuseln_verdict plan_dgamma(const struct fuseln_call *call, const struct fuseln_device *device,
+                                       struct fuseln_plan *plan)
+{
+    const int64_t column_blocks = divide_up(call->cols, FUSELN_REDUCE_COLS);
+    enum fuseln_verdict verdict = FUSELN_VERDICT_OK;
+    if (call->rows <= device->direct_rows) {
+        plan->kernel[0] = variant_of(DIRECT, 0, call->dtype);
+        return set_grid(plan, 0, column_blocks, FUSELN_REDUCE_THREADS);
+    }
+    if (!plan_backward(call, device, plan)) {
+        const int64_t tiles = divide_up(divide_up(row_bytes(call), FUSELN_CHUNK_BYTES), FUSELN_COLUMN_THREADS);
+        const bool f64 = call->dtype == FUSELN_DTYPE_F64;
+        plan->kernel[0] =
+            f64 ? &fuseln_variants[DIRECT - 1] : variant_of(PARTIAL, plan->width < FUSELN_CHUNK_BYTES, call->dtype);
+        set_partials(call, plan, divide_up(4 * device->sm_count, tiles), divide_up(device->sm_count, tiles));
+        plan->parts = smaller(call->rows, plan->partial_rows);
+        verdict = set_grid(plan, 0, plan->parts * tiles, FUSELN_COLUMN_THREADS);
+    }
+    plan->kernel[1] = variant_of(REDUCE, 0, call->dtype);
+    if (verdict == FUSELN_VERDICT_OK)
+        verdict = set_grid(plan, 1, 2 * column_blocks, FUSELN_REDUCE_THREADS);
+    return verdict;
+}
+
+static enum fuseln_verdict plan_apply(const struct fuseln_call *call, struct fuseln_plan *plan)
+{
+    const int64_t lanes = FUSELN_APPLY_LANES(divide_up(row_bytes(call), FUSELN_CHUNK_BYTES));
+    const int64_t groups = FUSELN_COLUMN_THREADS / lanes;
+    plan->kernel[0] = variant_of(APPLY, 0, call->dtype);
+    plan->log_lanes = logarithm(lanes);
+    plan->smem_bytes[0] = (unsigned)groups * tile_bytes((int)lanes * plan->kernel[0]->chunks);
+    return set_grid(plan, 0, divide_up(call->rows, groups), FUSELN_COLUMN_THREADS);
+}
+
+enum fuseln_verdict fuseln_plan_make(const struct fuseln_call *call, const struct fuseln_device *device,
+                                     struct fuseln_plan *ret_plan)
+{
+    enum fuseln_verdict verdict = check(call);
+    if (verdict != FUSELN_VERDICT_OK)
+        return verdict;
+    struct fuseln_plan plan = {.width = row_width(call), .inverse_cols = 1 / (double)call->cols};
+    plan.inverse_cols_f = (float)plan.inverse_cols;
+    plan.x_bytes = (size_t)(call->rows * row_bytes(call));
+    plan.rstd_bytes = (size_t)call->rows * fuseln_acc_bytes(call->dtype);
+    plan.restricted = call->rms || call->op == FUSELN_OP_MOMENTS;
+    switch (call->op) {
+    case FUSELN_OP_DGAMMA:
+        verdict = plan_dgamma(call, device, &plan);
+        break;
+    case FUSELN_OP_DX:
+        verdict = plan_dx(call, device, &plan);
+        break;
+    case FUSELN_OP_APPLY:
+        verdict = plan_apply(call, &plan);
+        break;
+    default:
+        verdict = plan_forward(call, device, &plan);
+    }
+    if (verdict == FUSELN_VERDICT_OK)
+        *ret_plan = plan;
+    return verdict;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the host side of kernels/ knows of a compiled kernel: the rows that variants.c makes of variants.h.
+ * For variants.c, image.c, context.c, launch.c and their tests. Constant data, no state.
+ */
+#ifndef FUSELN_VARIANT_H
+#define FUSELN_VARIANT_H
+
+#include "kernels/host/device.h"
+#include "kernels/schedules.h"
+
+enum fuseln_module {
+#define X(name) FUSELN_MODULE_##name,
+    FUSELN_MODULES(X)
+#undef X
+        FUSELN_MODULE_COUNT
+};
+
+enum {
+#define COUNT(...) +1
+    FUSELN_VARIANT_COUNT = 0 FUSELN_VARIANTS(COUNT)
+#undef COUNT
+};
+
+struct fuseln_variant {
+    const char *name; /* of the kernel in its image */
+    unsigned char module, dtype;
+    bool narrow;
+    unsigned char place;
+    unsigned short lanes, chunks; /* the schedule, as in variants.h */
+};
+
+extern const struct fuseln_variant fuseln_variants[FUSELN_VARIANT_COUNT];
+static inline size_t fuseln_variant_index(const struct fuseln_variant *variant)
+{
+    return (size_t)(variant - fuseln_variants);
+}
+const struct fuseln_variant *fuseln_variant_at(size_t index); /* NULL past the end */
+
+#endif

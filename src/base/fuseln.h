@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The words that hooks, src and kernels share: operations, element types, verdicts, a decoded call.
+ * Everything enumerable is listed once, here, as an X-macro; log, report and README print these texts.
+ */
+#ifndef FUSELN_FUSELN_H
+#define FUSELN_FUSELN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/params.h"
+
+/* X(ENUM, report name, pass it belongs to, what it computes) */
+// clang-format off
+#define FUSELN_OPS(X) \
+    X(FORWARD, "forward", "forward",  "mean, rstd and y from x in one launch")                 \
+    X(MOMENTS, "moments", "forward",  "mean and rstd from x (first half of a two-launch forward)") \
+    X(APPLY,   "apply",   "forward",  "y from x, mean, rstd (second half of a two-launch forward)") \
+    X(DX,      "dx",      "backward", "gradient of x")                                         \
+    X(DGAMMA,  "dgamma",  "backward", "gradients of gamma and beta")
+
+/* X(ENUM, report name, bytes) */
+#define FUSELN_DTYPES(X) \
+    X(F32,  "f32",  4) \
+    X(F16,  "f16",  2) \
+    X(BF16, "bf16", 2) \
+    X(F64,  "f64",  8)
+
+/* X(ENUM, report key, one line of text). OK is zero; every other verdict means: launch the original. */
+#define FUSELN_VERDICTS(X) \
+    X(OK,          "ok",          "replaced")                                                        \
+    X(OBSERVE,     "observe",     "FUSELN_MODE=observe launches the originals")                      \
+    X(SKIP,        "skip",        "named in FUSELN_SKIP")                                            \
+    X(EMPTY,       "empty",       "rows or cols is zero")                                            \
+    X(SHAPE,       "shape",       "a shape beyond what our kernels index or the grid can hold")      \
+    X(GEOMETRY,    "geometry",    "the launch geometry is not the one its name is known for")        \
+    X(NULLPTR,     "null",        "an argument that must not be null is null")                       \
+    X(ALIGN,       "align",       "a pointer is not aligned to its element type")                    \
+    X(COOPERATIVE, "cooperative", "a cooperative launch")                                            \
+    X(ATTRIBUTE,   "attribute",   "a launch attribute that a replacement would lose")                \
+    X(CONTEXT,     "context",     "no current CUDA context, or the stream belongs to another one")   \
+    X(CAPTURE,     "capture",     "in stream capture, and this kernel cannot be used there yet")     \
+    X(SCRATCH,     "scratch",     "FUSELN_SCRATCH cannot hold the partial sums")                     \
+    X(IMAGE,       "image",       "no kernel image of ours loads on this device and driver")         \
+    X(DRIVER,      "driver",      "libcuda is not loaded or lacks a function that we need")          \
+    X(REFUSED,     "refused",     "the driver refused our launch")                                   \
+    X(VERIFY,      "verify",      "FUSELN_MODE=verify launches the originals")                       \
+    X(CHECK,       "check",       "a build that is not known: its first launches are checked")       \
+    X(FAILED,      "failed",      "a check found its results outside the bound")                     \
+    X(ALIAS,       "alias",       "an output lies on an input: it cannot be checked")                \
+    X(MEASURE,     "measure",     "FUSELN_MODE=measure: the original was timed")                     \
+    X(SLOWER,      "slower",      "FUSELN_MODE=measure: the original is faster here")                \
+    X(BUSY,        "busy",        "too many results of checks have not come yet")
+// clang-format on
+
+/* X(ENUM, report key, one line of text): what became of the partial sums that a DX launch could have made for its
+ * DGAMMA. PAIRED is zero; each other one means: DGAMMA reads dY and X again. */
+// clang-format off
+#define FUSELN_PAIRINGS(X)                                                                              \
+    X(PAIRED,    "paired",   "used by the gradients of gamma and beta of the same dY and X")            \
+    X(LAUNCH,    "launch",   "another launch came first")                                               \
+    X(CALL,      "call",     "a copy, a synchronisation or the like came first")                        \
+    X(ALONE,     "alone",    "those of gamma and beta did not come in the site's last launches")        \
+    X(SKIPPED,   "skip",     "FUSELN_SKIP=pairs")                                                       \
+    X(UNSEEN,    "unseen",   "a call could go unseen (README, Limits)")                                 \
+    X(CAPTURED,  "capture",  "in stream capture")                                                       \
+    X(OVERLAP,   "overlap",  "dX is written over dY, X or the statistics")                              \
+    X(NOSCRATCH, "scratch",  "FUSELN_SCRATCH cannot hold the partial sums")                             \
+    X(FULL,      "full",     "too many others were waiting for their partner")                          \
+    X(FAILED,    "failed",   "one of the two stayed with the original")
+// clang-format on
+
+/* X(ENUM, report name): where a launch is seen */
+#define FUSELN_BOUNDARIES(X) X(RUNTIME, "runtime") X(DRIVER, "driver")
+
+enum fuseln_boundary {
+#define X(id, name) FUSELN_BOUNDARY_##id,
+    FUSELN_BOUNDARIES(X)
+#undef X
+        FUSELN_BOUNDARY_COUNT
+};
+
+/* X(ENUM, report name, words): the CUDA runtime of the program or library that a launch comes from */
+#define FUSELN_RUNTIMES(X)                       \
+    X(SHARED, "shared", "shared CUDA runtime")   \
+    X(STATIC, "static", "a CUDA runtime inside") \
+    X(NONE, "none", "driver API")
+
+enum fuseln_runtime {
+#define X(id, name, words) FUSELN_RUNTIME_##id,
+    FUSELN_RUNTIMES(X)
+#undef X
+        FUSELN_RUNTIME_COUNT
+};
+
+enum fuseln_op {
+#define X(id, name, pass, text) FUSELN_OP_##id,
+    FUSELN_OPS(X)
+#undef X
+        FUSELN_OP_COUNT
+};
+
+enum fuseln_dtype {
+#define X(id, name, bytes) FUSELN_DTYPE_##id,
+    FUSELN_DTYPES(X)
+#undef X
+        FUSELN_DTYPE_COUNT
+};
+
+enum fuseln_verdict {
+#define X(id, key, text) FUSELN_VERDICT_##id,
+    FUSELN_VERDICTS(X)
+#undef X
+        FUSELN_VERDICT_COUNT
+};
+
+enum fuseln_pairing {
+#define X(id, key, text) FUSELN_PAIRING_##id,
+    FUSELN_PAIRINGS(X)
+#undef X
+        FUSELN_PAIRING_COUNT
+};
+
+/* Static strings; thread-safe; never NULL for a value inside the enum. */
+const char *fuseln_op_name(enum fuseln_op op);          /* "forward", "moments", ... */
+const char *fuseln_op_pass(enum fuseln_op op);          /* "forward" or "backward" */
+const char *fuseln_dtype_name(enum fuseln_dtype dtype); /* "f32", ... */
+const char *fuseln_boundary_name(enum fuseln_boundary boundary);
+const char *fuseln_runtime_name(enum fuseln_runtime runtime);
+const char *fuseln_runtime_words(enum fuseln_runtime runtime);
+const char *fuseln_verdict_key(enum fuseln_verdict verdict);
+const char *fuseln_verdict_text(enum fuseln_verdict verdict);
+const char *fuseln_pairing_key(enum fuseln_pairing pairing);
+const char *fuseln_pairing_text(enum fuseln_pairing pairing);
+
+/* Bytes of one element. */
+static inline size_t fuseln_dtype_bytes(enum fuseln_dtype dtype)
+{
+    static const unsigned char bytes[] = {
+#define X(id, name, size) size,
+        FUSELN_DTYPES(X)
+#undef X
+    };
+    return bytes[dtype];
+}
+
+/* Bytes of mean, rstd and sums: 8 for f64, else 4. */
+static inline size_t fuseln_acc_bytes(enum fuseln_dtype dtype)
+{
+    return dtype == FUSELN_DTYPE_F64 ? 8 : 4;
+}
+
+/*
+ * One layer-norm launch of the host, decoded: tensors are packed row-major [rows][cols] of dtype on the device;
+ * mean and rstd are [rows] of float (double for f64); gamma, beta, dgamma, dbeta are [cols] of dtype.
+ * A pointer that the operation does not have, or that the host passed as null, is NULL:
+ * gamma NULL means 1, beta NULL means 0, an output that is NULL is not wanted.
+ * rms: rstd = 1/sqrt(mean(x*x) + eps), nothing is subtracted, mean and dbeta are neither read nor written.
+ */
+struct fuseln_call {
+    enum fuseln_op op;
+    enum fuseln_dtype dtype;
+    bool rms;
+    union { /* the call, and the argument of our kernels that begins with it: nothing is copied on the way */
+        struct {
+            int64_t rows, cols;
+            double eps;
+            const void *x, *dy, *gamma, *beta;
+            void *mean, *rstd; /* outputs of FORWARD and MOMENTS, inputs of the others */
+            void *y, *dx;
+            void *dgamma, *dbeta; /* [out_rows][cols] */
+            int64_t out_rows; /* DGAMMA: rows of partial sums the original writes; ours: row 0 the sums, the others 0 */
+        };
+        struct fuseln_ln_params params; /* the rest of it is of the launch (kernels/host/launch.c) */
+    };
+    uint64_t low_bits; /* four bits for each pointer argument, the last one highest: address modulo 16, 1 for null */
+};
+
+#endif

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The counters and the table of sites (record.h). Threads count in their own thread-local storage, which a list
+ * links; its mutex is taken when a thread launches first, when it ends and by the report, never per launch.
+ * A site is filled in privately and then published by one compare-and-swap of its hash slot.
+ */
+#include "core/record.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "base/config.h"
+#include "base/shield.h"
+#include "base/thread.h"
+
+struct thread_node {
+    struct thread_node *next, **link; /* link: what points at this node; NULL when not in the list */
+    struct fuseln_thread_counter *counter;
+};
+
+_Thread_local struct fuseln_thread_counter fuseln_thread_counter __attribute__((tls_model("initial-exec")));
+static _Thread_local struct thread_node this_thread __attribute__((tls_model("initial-exec")));
+static pthread_mutex_t threads_mutex = PTHREAD_MUTEX_INITIALIZER; /* held under the shield */
+static struct thread_node *threads;
+static uint64_t ended_launches[FUSELN_BOUNDARY_COUNT]; /* of threads that have ended */
+static _Atomic bool launched;
+
+/* Runs once more for a thread that launches after it (another destructor's launch joins again). */
+static void thread_end(void *node_address)
+{
+    struct thread_node *node = node_address;
+    struct fuseln_shield before;
+    fuseln_shield_lock(&before, &threads_mutex);
+    if (node->link) {
+        for (int i = 0; i < FUSELN_BOUNDARY_COUNT; i++)
+            ended_launches[i] += node->counter->launches[i];
+        *node->link = node->next;
+        if (node->next)
+            node->next->link = node->link;
+        node->link = NULL;
+        memset(node->counter->launches, 0, sizeof node->counter->launches);
+        node->counter->joined = false;
+    }
+    fuseln_shield_unlock(&before, &threads_mutex);
+}
+
+bool fuseln_record_join(void)
+{
+    struct thread_node *node = &this_thread;
+    struct fuseln_shield before;
+    fuseln_thread_at_exit(thread_end, node);
+    fuseln_shield_lock(&before, &threads_mutex);
+    node->counter = &fuseln_thread_counter;
+    node->counter->joined = true;
+    node->next = threads;
+    node->link = &threads;
+    if (threads)
+        threads->link = &node->next;
+    threads = node;
+    fuseln_shield_unlock(&before, &threads_mutex);
+    return !atomic_exchange(&launched, true);
+}
+
+uint64_t fuseln_record_launches(void)
+{
+    const unsigned hooked = fuseln_config_get()->hooks;
+    struct fuseln_shield before;
+    uint64_t sum = 0;
+    fuseln_shield_lock(&before, &threads_mutex);
+    for (int i = 0; i < FUSELN_BOUNDARY_COUNT; i++) {
+        if (!(hooked & 1u << i))
+            continue;
+        sum += ended_launches[i];
+        for (const struct thread_node *node = threads; node; node = node->next)
+            sum += __atomic_load_n(&node->counter->launches[i], __ATOMIC_RELAXED);
+    }
+    fuseln_shield_unlock(&before, &threads_mutex);
+    return sum;
+}
+
+enum { SLOTS = 2 * FUSELN_SITES_MAX };
+
+static struct fuseln_site sites[FUSELN_SITES_MAX];
+static _Atomic bool published[FUSELN_SITES_MAX];
+static _Atomic uint32_t slots[SLOTS]; /* index into sites + 1; 0 empty */
+static _Atomic uint32_t site_count;   /* handed out; a lost race leaves an unpublished one */
+static struct fuseln_site other = {.rows_first = -1, .rows_min = INT64_MAX, .rows_max = -1};
+
+static bool key_equal(const struct fuseln_site_key *a, const struct fuseln_site_key *b)
+{
+    return a->target == b->target && a->cols == b->cols && a->device == b->device && a->nulls == b->nulls &&
+           a->width == b->width && a->boundary == b->boundary;
+}
+
+static size_t key_slot(const struct fuseln_site_key *key)
+{
+    uint64_t hash = (uintptr_t)key->target >> 4;
+    hash = (hash ^ (uint64_t)key->cols) * 0x9e3779b97f4a7c15u;
+    hash ^= (uint64_t)(unsigned)key->device << 40 | (uint64_t)key->nulls << 16 | key->width << 4 | key->boundary;
+    hash *= 0x9e3779b97f4a7c15u;
+    return (size_t)(hash >> 40) % SLOTS;
+}
+
+/* An unpublished site, or NULL when all are taken. */
+static struct fuseln_site *site_take(const struct fuseln_site_key *key)
+{
+    uint32_t index = atomic_load(&site_count);
+    do {
+        if (index >= FUSELN_SITES_MAX)
+            return NULL;
+    } while (!atomic_compare_exchange_weak(&site_count, &index, index + 1));
+    sites[index].key = *key;
+    atomic_store(&sites[index].rows_first, -1);
+    atomic_store(&sites[index].rows_min, INT64_MAX);
+    atomic_store(&sites[index].rows_max, -1);
+    return &sites[index];
+}
+
+struct fuseln_site *fuseln_site_get(const struct fuseln_site_key *key, bool *ret_new)
+{
+    struct fuseln_site *mine = NULL;
+    *ret_new = false;
+    for (size_t slot = key_slot(key);; slot = (slot + 1) % SLOTS) {
+        uint32_t entry = atomic_load_explicit(&slots[slot], memory_order_acquire);
+        if (entry == 0) {
+            if (!mine && !(mine = site_take(key)))
+                return &other;
+            uint32_t index = (uint32_t)(mine - sites);
+            if (atomic_compare_exchange_strong(&slots[slot], &entry, index + 1)) {
+                atomic_store_explicit(&published[index], true, memory_order_release);
+                *ret_new = true;
+                return mine;
+            }
+        }
+        if (key_equal(&sites[entry - 1].key, key))
+            return &sites[entry - 1];
+    }
+}
+
+/* The first rows are kept before the others: whoever finds rows between least and most has nothing to add. */
+static void site_widen(struct fuseln_site *site, int64_t rows)
+{
+    int64_t none = -1, least = atomic_load(&site->rows_min), most = atomic_load(&site->rows_max);
+    atomic_compare_exchange_strong(&site->rows_first, &none, rows);
+    while (rows < least && !atomic_compare_exchange_weak(&site->rows_min, &least, rows))
+        ;
+    while (rows > most && !atomic_compare_exchange_weak(&site->rows_max, &most, rows))
+        ;
+}
+
+void fuseln_site_record(struct fuseln_site *site, enum fuseln_verdict verdict, int64_t rows, const char *kernel)
+{
+    site_widen(site, rows);
+    if (verdict == FUSELN_VERDICT_OK)
+        fuseln_site_substitute(site, kernel);
+    else
+        atomic_fetch_add_explicit(&site->passed[verdict], 1, memory_order_relaxed);
+}
+
+const struct fuseln_site *fuseln_site_at(size_t index)
+{
+    size_t count = atomic_load(&site_count);
+    for (size_t i = 0; i < count; i++)
+        if (atomic_load_explicit(&published[i], memory_order_acquire) && index-- == 0)
+            return &sites[i];
+    return index == 0 && atomic_load(&other.rows_max) >= 0 ? &other : NULL;
+}
+
+void fuseln_record_after_fork(void)
+{
+    threads_mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    threads = NULL;
+    memset(ended_launches, 0, sizeof ended_launches);
+    this_thread.link = NULL;
+    fuseln_thread_counter = (struct fuseln_thread_counter){0};
+    atomic_store(&launched, false);
+    memset(sites, 0, atomic_load(&site_count) * sizeof *sites);
+    memset(published, 0, sizeof published);
+    memset(slots, 0, sizeof slots);
+    memset(&other, 0, sizeof other);
+    atomic_store(&other.rows_first, -1);
+    atomic_store(&other.rows_min, INT64_MAX);
+    atomic_store(&other.rows_max, -1);
+    atomic_store(&site_count, 0);
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See verify.h. A site's results are added up field by field, then `failed` is set if need be, then `compared` is
+ * counted: who reads `compared` first knows of every failure among them. A check in which nothing was held against its
+ * value makes room for another.
+ */
+#include "core/verify.h"
+
+#include "base/log.h"
+
+/* By the launch's own target: the site `other` has none. */
+static bool is_checked_first(const struct fuseln_target *target, const struct fuseln_config *config)
+{
+    return config->check > 0 && !(target->library && target->library->known);
+}
+
+enum fuseln_verdict fuseln_verify_before(struct fuseln_site *site, const struct fuseln_target *target,
+                                         const struct fuseln_config *config, bool *ret_watch)
+{
+    struct fuseln_checked *checked = &site->checked;
+    *ret_watch = false;
+    if (config->mode == FUSELN_MODE_VERIFY) {
+        fuseln_verify_collect(); /* there are as many places for results as there are, and no more */
+        *ret_watch = true;
+        return FUSELN_VERDICT_VERIFY;
+    }
+    if (!is_checked_first(target, config))
+        return FUSELN_VERDICT_OK;
+    if (!site->key.target) /* the site `other` is many */
+        return FUSELN_VERDICT_CHECK;
+    fuseln_verify_collect();
+    const uint64_t compared = atomic_load_explicit(&checked->compared, memory_order_acquire);
+    if (atomic_load_explicit(&checked->failed, memory_order_relaxed))
+        return FUSELN_VERDICT_FAILED;
+    *ret_watch = atomic_load_explicit(&checked->issued, memory_order_relaxed) < config->check;
+    return compared < config->check ? FUSELN_VERDICT_CHECK : FUSELN_VERDICT_OK;
+}
+
+void fuseln_verify_after(struct fuseln_site *site, const struct fuseln_call *call, struct fuseln_context *context,
+                         void *stream, const struct fuseln_config *config)
+{
+    struct fuseln_checked *checked = &site->checked;
+    const bool all = config->mode == FUSELN_MODE_VERIFY;
+    const unsigned number = atomic_fetch_add(&checked->issued, 1);
+    enum fuseln_verdict verdict = FUSELN_VERDICT_CHECK;
+
+    if (all || number < config->check)
+        verdict = fuseln_kernel_check(context, call, stream, config->scratch_bytes, all ? -1 : (int)(number % 3), site);
+    if (verdict == FUSELN_VERDICT_OK)
+        return;
+    atomic_fetch_sub(&checked->issued, 1);
+    if (verdict != FUSELN_VERDICT_CHECK) /* else another thread was first */
+        atomic_fetch_add_explicit(&checked->unchecked[verdict], 1, memory_order_relaxed);
+}
+
+static void add(_Atomic double *to, double value)
+{
+    double before = atomic_load_explicit(to, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak(to, &before, before + value))
+        ;
+}
+
+static void raise_to(_Atomic double *to, double value)
+{
+    double before = atomic_load_explicit(to, memory_order_relaxed);
+    while (value > before && !atomic_compare_exchange_weak(to, &before, value))
+        ;
+}
+
+/* `first` is an index + 1, 0 while there is none. */
+static void lower_to(_Atomic double *to, double value)
+{
+    double before = atomic_load_explicit(to, memory_order_relaxed);
+    while ((before == 0 || value < before) && !atomic_compare_exchange_weak(to, &before, value))
+        ;
+}
+
+static void say_failed(const struct fuseln_site *site, const struct fuseln_check_result *result)
+{
+    const struct fuseln_target *target = site->key.target;
+    const double *field = result->field;
+    const bool theirs = field[FUSELN_CHECK_OUTSIDE_OURS] == 0 && field[FUSELN_CHECK_NAN] == 0;
+    const double largest = theirs ? field[FUSELN_CHECK_MAX_THEIRS] : field[FUSELN_CHECK_MAX_OURS];
+    const unsigned long long hundredths =
+        largest > 0 ? largest < 1e16 ? (unsigned long long)(largest * 100) : (unsigned long long)1e18 : 0;
+    const int64_t first = (int64_t)-field[FUSELN_CHECK_FIRST], cols = site->key.cols > 0 ? site->key.cols : 1;
+
+    pr_warn(
+        "%s cols=%lld in %s is not replaced: %s: of %llu values %llu of ours and %llu of the original's lie beyond the "
+        "bound, %llu are NaN in one of them; up to %llu.%02llu ulp; first at row %lld, column %lld",
+        target ? target->name : "other", (long long)site->key.cols,
+        target && target->library ? target->library->name : "?",
+        theirs ? "the original computes something else" : "our kernel is wrong here",
+        (unsigned long long)field[FUSELN_CHECK_ELEMENTS], (unsigned long long)field[FUSELN_CHECK_OUTSIDE_OURS],
+        (unsigned long long)field[FUSELN_CHECK_OUTSIDE_THEIRS], (unsigned long long)field[FUSELN_CHECK_NAN],
+        hundredths / 100, hundredths % 100, (long long)(first / cols), (long long)(first % cols));
+}
+
+static void fold(struct fuseln_site *site, const struct fuseln_check_result *result)
+{
+    struct fuseln_checked *checked = &site->checked;
+    const double *field = result->field;
+
+    for (int i = 0; i < FUSELN_CHECK_SUMS; i++)
+        add(&checked->field[i], field[i]);
+    for (int i = FUSELN_CHECK_SUMS; i < FUSELN_CHECK_FIRST; i++)
+        raise_to(&checked->field[i], field[i]);
+    if (field[FUSELN_CHECK_FIRST] > FUSELN_CHECK_NONE)
+        lower_to(&checked->field[FUSELN_CHECK_FIRST], 1 - field[FUSELN_CHECK_FIRST]);
+    const bool wrong =
+        field[FUSELN_CHECK_OUTSIDE_OURS] + field[FUSELN_CHECK_OUTSIDE_THEIRS] + field[FUSELN_CHECK_NAN] > 0;
+    if (wrong && !atomic_exchange(&checked->failed, true))
+        say_failed(site, result);
+    if (!wrong && field[FUSELN_CHECK_ELEMENTS] == 0) { /* an Inf, a NaN or what is too large in every row: no proof */
+        atomic_fetch_add_explicit(&checked->inconclusive, 1, memory_order_relaxed);
+        atomic_fetch_sub(&checked->issued, 1);
+        return;
+    }
+    atomic_fetch_add_explicit(&checked->compared, 1, memory_order_release);
+}
+
+void fuseln_verify_collect(void)
+{
+    struct fuseln_check_result result;
+    struct fuseln_site *site;
+
+    while ((site = fuseln_check_collect(&result)))
+        fold(site, &result);
+}

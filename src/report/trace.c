@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The trace (FUSELN_TRACE, report.h): one JSON line and one write(2) for each substitution, on a descriptor in append
+ * mode, so that threads and processes may share a file.
+ */
+#include "report/report.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/path.h"
+
+static char sink_path[FUSELN_PATH_MAX];
+static struct fuseln_sink sink = {.path = sink_path, .lost_words = {"{\"lost\":", "}"}};
+
+static void write_dim(struct fuseln_json *json, const char *key, const unsigned dim[3])
+{
+    fuseln_json_open(json, key, '[');
+    for (int i = 0; i < 3; i++)
+        fuseln_json_integer(json, NULL, dim[i]);
+    fuseln_json_close(json, ']');
+}
+
+static void write_event(struct fuseln_json *json, const struct fuseln_trace_event *event)
+{
+    const struct fuseln_site_key *key = &event->site->key;
+    char stream[24];
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    snprintf(stream, sizeof stream, "0x%llx", (unsigned long long)(uintptr_t)event->stream);
+    fuseln_json_open(json, NULL, '{');
+    fuseln_json_seconds(json, "time", (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+    fuseln_json_integer(json, "pid", getpid());
+    fuseln_json_integer(json, "tid", syscall(SYS_gettid));
+    fuseln_json_string(json, "target", key->target ? key->target->name : "other");
+    fuseln_json_string(json, "kernel", event->kernel);
+    if (key->target) {
+        fuseln_json_integer(json, "cols", key->cols);
+        fuseln_json_integer(json, "device", key->device);
+    }
+    fuseln_json_integer(json, "rows", event->rows);
+    fuseln_json_string(json, "stream", stream);
+    write_dim(json, "grid", event->grid);
+    write_dim(json, "block", event->block);
+    fuseln_json_close(json, '}');
+}
+
+void fuseln_trace(const struct fuseln_trace_event *event)
+{
+    const struct fuseln_config *config = fuseln_config_get();
+    const char *path = config->trace;
+    if (!*path)
+        return;
+    int saved = errno;
+    char line[1024];
+    struct fuseln_out out = {.fd = -1, .buffer = line, .size = sizeof line};
+    struct fuseln_json json = {.out = &out};
+    write_event(&json, event);
+    fuseln_out_text(&out, "\n");
+    int error = out.error ? out.error : fuseln_sink_write(&sink, path, config->folder, line, out.used);
+    if (error)
+        pr_warn("FUSELN_TRACE=%s cannot be written: %s; lines of it are lost", path,
+                error == -EAGAIN ? "nobody reads it" : strerror(-error));
+    errno = saved;
+}
+
+void fuseln_trace_end(void)
+{
+    const uint64_t lost = fuseln_sink_lost(&sink);
+    if (lost > 0)
+        pr_warn("FUSELN_TRACE=%s: the last %llu lines were lost, nobody read them", fuseln_config_get()->trace,
+                (unsigned long long)lost);
+}
+
+void fuseln_trace_after_fork(void)
+{
+    fuseln_sink_after_fork(&sink);
+}
