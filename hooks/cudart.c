@@ -7,14 +7,10 @@
  */
 #include "hooks/real.h"
 
-#include "core/library.h"
 #include "core/pairing.h"
-#include "core/pipeline.h"
-#include "core/record.h"
-#include "hooks/dlsym.h"
+#include "hooks/given.h"
+#include "hooks/handles.h"
 #include "hooks/launch.h"
-#include "hooks/process.h"
-#include "hooks/targets/match.h"
 
 #include <errno.h>
 #include <string.h>
@@ -35,151 +31,44 @@ struct launch_config { /* cudaLaunchConfig_t */
 
 _Static_assert(offsetof(struct launch_config, attributes) == 40, "cudaLaunchConfig_t");
 
-static void register_function(void **fatbin, const char *host_function, const char *device_name)
-{
-    const int saved_errno = errno;
-    struct fuseln_target target;
-
-    if (device_name && fuseln_targets_match(device_name, &target) && fuseln_config_hooks(FUSELN_BOUNDARY_RUNTIME)) {
-        fuseln_process_handle_fork();
-        target.library = fuseln_library_of(host_function, fuseln_targets_known_build);
-        if (target.library)
-            fuseln_registry_add(host_function, fatbin, &target);
-        else
-            fuseln_registry_leave_out();
-        fuseln_process_left_out();
-    }
-    errno = saved_errno;
-}
-
-static inline enum fuseln_course run(struct fuseln_launch *launch, void *get_device)
-{
-    if (!get_device || ((int (*)(int *))get_device)(&launch->runtime_device) != 0)
-        launch->runtime_device = -1;
-    return fuseln_pipeline_run(launch);
-}
-
-/* The arguments of a launch as x86-64 and AArch64 pass them: a dim3 in two registers, of the second only the lower
- * half. Hooks that do not take it apart can jump on with them where they are. */
-_Static_assert(sizeof(struct dim3) == 12, "dim3");
-/* The last two, which x86-64 passes on the stack, in one struct, which lies where they do (on AArch64 in the same
- * registers). Two arguments GCC moves to registers and back before it jumps; of a struct with a member of three bytes
- * it knows no other place than memory, and leaves it there. */
-struct last_arguments {
-    char smem_bytes_begin[3], smem_bytes_end[5], stream[8];
-};
-_Static_assert(sizeof(struct last_arguments) == sizeof(size_t) + sizeof(void *), "two arguments");
-#define LAUNCH_PARAMETERS                                                                                      \
-    const void *function, uint64_t grid_xy, uint64_t grid_z, uint64_t block_xy, uint64_t block_z, void **args, \
-        struct last_arguments last
-#define LAUNCH_ARGUMENTS function, grid_xy, grid_z, block_xy, block_z, args, last
-
-typedef int launch_function(LAUNCH_PARAMETERS);
+typedef int launch_function(const void *function, struct dim3 grid, struct dim3 block, void **args, size_t smem_bytes,
+                            void *stream);
 typedef int launch_ex_function(const struct launch_config *config, const void *function, void **args);
 
-/* A launch that is looked at, and what else the original needs. */
-struct seen {
-    struct fuseln_launch launch;
-    const void *function, *caller;
-    const struct last_arguments *last;
-};
-
-static inline void set_geometry(unsigned ret_dim[3], uint64_t xy, uint64_t z)
+static int original(const struct fuseln_hooked *hooked)
 {
-    memcpy(ret_dim, &xy, sizeof xy);
-    ret_dim[2] = (unsigned)z;
+    const unsigned *grid = hooked->launch.grid, *block = hooked->launch.block;
+    launch_function *real = (launch_function *)hooked->real;
+    return real ? real(hooked->function, (struct dim3){grid[0], grid[1], grid[2]},
+                       (struct dim3){block[0], block[1], block[2]}, hooked->args, hooked->smem_bytes, hooked->stream)
+                : CUDA_ERROR_SYMBOL_NOT_FOUND;
 }
 
-/* The original, watched if it is to be. Kept out of line, with all it needs in memory: what is replaced does not pay.
- */
-static __attribute__((noinline)) int launch_original(const struct seen *seen, enum fuseln_course course,
-                                                     enum fuseln_node node, enum fuseln_real which)
+static int original_ex(const struct fuseln_hooked *hooked)
 {
-    launch_function *real = (launch_function *)fuseln_real(node, which, seen->caller);
-    uint64_t grid_xy, block_xy;
-    memcpy(&grid_xy, seen->launch.grid, sizeof grid_xy);
-    memcpy(&block_xy, seen->launch.block, sizeof block_xy);
-    const int rc = real ? real(seen->function, grid_xy, seen->launch.grid[2], block_xy, seen->launch.block[2],
-                               seen->launch.args, *seen->last)
-                        : CUDA_ERROR_SYMBOL_NOT_FOUND;
-    if (rc == 0 && course == FUSELN_WATCHED)
-        fuseln_pipeline_after(&seen->launch);
-    return rc;
+    launch_ex_function *real = (launch_ex_function *)hooked->real;
+    return real ? real(hooked->config, hooked->function, hooked->args) : CUDA_ERROR_SYMBOL_NOT_FOUND;
 }
 
-/* A launch that may be ours, or must be known to what is pending, or is a thread's first. The caller of the hook, which
- * jumped here with the arguments where they were, stands in the thread's record. */
-static inline __attribute__((always_inline)) int look_closer(enum fuseln_node node, enum fuseln_real which, bool ptsz,
-                                                             enum fuseln_verdict declined, const void *function,
-                                                             uint64_t grid_xy, uint64_t grid_z, uint64_t block_xy,
-                                                             uint64_t block_z, void **args,
-                                                             const struct last_arguments *last)
+static int launch_ex(struct fuseln_hooked *hooked, const struct launch_config *config, bool ptsz)
 {
-    void *stream;
-    struct seen seen; /* filled member by member: first cleared, it would cost twice */
-
-    set_geometry(seen.launch.grid, grid_xy, grid_z);
-    set_geometry(seen.launch.block, block_xy, block_z);
-    memcpy(&stream, last->stream, sizeof stream);
-    seen.launch.stream = ptsz ? per_thread(stream) : stream;
-    seen.launch.args = args;
-    seen.launch.declined = declined;
-    seen.launch.boundary = FUSELN_BOUNDARY_RUNTIME;
-    seen.function = function;
-    seen.caller = fuseln_thread_counter.caller;
-    seen.last = last;
-    __asm__("" ::"r"(&seen) : "memory"); /* stored by now: else they wait in registers, which are saved for it */
-    seen.launch.target = fuseln_registry_find(function);
-    fuseln_process_launch(FUSELN_BOUNDARY_RUNTIME);
-    if (__builtin_expect(!seen.launch.target, 0)) {
-        fuseln_pairing_foreign(seen.launch.stream);
-        return launch_original(&seen, FUSELN_ORIGINAL, node, which);
-    }
-    const enum fuseln_course course = run(&seen.launch, fuseln_real(node, FUSELN_REAL_GET_DEVICE, seen.caller));
-    return __builtin_expect(course == FUSELN_REPLACED, 1) ? 0 : launch_original(&seen, course, node, which);
-}
-
-static __attribute__((noinline)) int launch_ex(enum fuseln_node node, enum fuseln_real which,
-                                               const struct launch_config *config, const void *function, void **args,
-                                               const void *caller)
-{
-    const struct fuseln_target *target = fuseln_registry_find(function);
-    launch_ex_function *real = (launch_ex_function *)fuseln_real(node, which, caller);
-
-    fuseln_process_launch(FUSELN_BOUNDARY_RUNTIME);
-    if (__builtin_expect(target != NULL, 0) && config) {
-        struct fuseln_launch launch = {
-            .target = target,
-            .stream = which == FUSELN_REAL_LAUNCH_EX_PTSZ ? per_thread(config->stream) : config->stream,
-            .args = args,
-            .declined = check_attributes(config->attributes, config->attribute_count),
-            .boundary = FUSELN_BOUNDARY_RUNTIME,
-        };
-        memcpy(launch.grid, &config->grid, sizeof(launch.grid));
-        memcpy(launch.block, &config->block, sizeof(launch.block));
-        const enum fuseln_course course = run(&launch, fuseln_real(node, FUSELN_REAL_GET_DEVICE, caller));
-        if (course == FUSELN_REPLACED)
-            return 0;
-        if (course == FUSELN_WATCHED && real) {
-            const int rc = real(config, function, args);
-            if (rc == 0)
-                fuseln_pipeline_after(&launch);
-            return rc;
-        }
-    } else if (config) {
-        fuseln_pairing_foreign(which == FUSELN_REAL_LAUNCH_EX_PTSZ ? per_thread(config->stream) : config->stream);
-    }
-    return real ? real(config, function, args) : CUDA_ERROR_SYMBOL_NOT_FOUND;
+    hooked->config = config;
+    if (!config) /* the runtime's to refuse */
+        return original_ex(hooked);
+    memcpy(hooked->launch.grid, &config->grid, sizeof hooked->launch.grid);
+    memcpy(hooked->launch.block, &config->block, sizeof hooked->launch.block);
+    hooked->launch.stream = fuseln_launch_stream(config->stream, ptsz);
+    hooked->special = config->attributes;
+    hooked->attributes = config->attributes;
+    hooked->attribute_count = config->attribute_count;
+    return fuseln_launch(hooked);
 }
 
 static void unregister(enum fuseln_node node, void **fatbin, const void *caller)
 {
     void (*real)(void **) = (void (*)(void **))fuseln_real(node, FUSELN_REAL_UNREGISTER, caller);
 
-    fuseln_pairing_notice();
-    if (fuseln_registry_forget(fatbin))
-        fuseln_library_forget(caller);
-    fuseln_real_forget(caller);
+    fuseln_handles_unregister(fatbin, caller);
     if (real)
         real(fatbin);
 }
@@ -199,7 +88,7 @@ static int get_kernel(enum fuseln_node node, void **ret_kernel, const void *func
 static int entry_point(int rc, const char *name, void **ret_function, const void *caller)
 {
     if (rc == 0 && name && ret_function && *ret_function)
-        *ret_function = fuseln_driver_given(name, *ret_function, caller);
+        *ret_function = fuseln_given_for(name, *ret_function, caller);
     return rc;
 }
 
@@ -208,38 +97,56 @@ static int entry_point(int rc, const char *name, void **ret_function, const void
     __asm__(".symver fuseln_" #suffix "_" #name ", " #name "@" version ", remove"); \
     __attribute__((visibility("default")))
 
-#define LAUNCH_HOOK(suffix, version, name, id, ptsz, verdict)                                                         \
-    static __attribute__((noinline)) int seen_##suffix##_##name(LAUNCH_PARAMETERS)                                    \
-    {                                                                                                                 \
-        return look_closer(FUSELN_NODE_##suffix, FUSELN_REAL_##id, ptsz, FUSELN_VERDICT_##verdict, function, grid_xy, \
-                           grid_z, block_xy, block_z, args, &last);                                                   \
-    }                                                                                                                 \
-    int fuseln_##suffix##_##name(LAUNCH_PARAMETERS);                                                                  \
-    EXPORT(suffix, name, version)                                                                                     \
-    int fuseln_##suffix##_##name(LAUNCH_PARAMETERS)                                                                   \
-    {                                                                                                                 \
-        launch_function *real;                                                                                        \
-        if (passes(function) &&                                                                                       \
-            (real = (launch_function *)fuseln_real_known(FUSELN_NODE_##suffix, FUSELN_REAL_##id))) {                  \
-            fuseln_record_launch_joined(FUSELN_BOUNDARY_RUNTIME);                                                     \
-            return real(LAUNCH_ARGUMENTS);                                                                            \
-        }                                                                                                             \
-        fuseln_thread_counter.caller = __builtin_return_address(0);                                                   \
-        return seen_##suffix##_##name(LAUNCH_ARGUMENTS);                                                              \
+#define LAUNCH_HOOK(suffix, version, name, id, ptsz, verdict)                                                  \
+    int fuseln_##suffix##_##name(const void *function, struct dim3 grid, struct dim3 block, void **args,       \
+                                 size_t smem_bytes, void *stream);                                             \
+    EXPORT(suffix, name, version)                                                                              \
+    int fuseln_##suffix##_##name(const void *function, struct dim3 grid, struct dim3 block, void **args,       \
+                                 size_t smem_bytes, void *stream)                                              \
+    {                                                                                                          \
+        launch_function *known = (launch_function *)fuseln_real_known(FUSELN_NODE_##suffix, FUSELN_REAL_##id); \
+        if (known && fuseln_launch_is_foreign(function)) {                                                     \
+            fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME);                                                     \
+            return known(function, grid, block, args, smem_bytes, stream);                                     \
+        }                                                                                                      \
+        const void *const caller = __builtin_return_address(0);                                                \
+        struct fuseln_hooked hooked;                                                                           \
+        hooked.launch.stream = fuseln_launch_stream(stream, ptsz);                                             \
+        hooked.launch.args = hooked.args = args;                                                               \
+        hooked.launch.declined = FUSELN_VERDICT_##verdict;                                                     \
+        hooked.launch.boundary = FUSELN_BOUNDARY_RUNTIME;                                                      \
+        hooked.function = function;                                                                            \
+        hooked.special = false;                                                                                \
+        hooked.original = original;                                                                            \
+        hooked.real = fuseln_real(FUSELN_NODE_##suffix, FUSELN_REAL_##id, caller);                             \
+        hooked.get_device = fuseln_real(FUSELN_NODE_##suffix, FUSELN_REAL_GET_DEVICE, caller);                 \
+        hooked.smem_bytes = smem_bytes;                                                                        \
+        hooked.stream = stream;                                                                                \
+        memcpy(hooked.launch.grid, &grid, sizeof grid);                                                        \
+        memcpy(hooked.launch.block, &block, sizeof block);                                                     \
+        return fuseln_launch(&hooked);                                                                         \
     }
 
-#define LAUNCH_EX_HOOK(suffix, version, name, id)                                                                      \
-    int fuseln_##suffix##_##name(const struct launch_config *config, const void *function, void **args);               \
-    EXPORT(suffix, name, version)                                                                                      \
-    int fuseln_##suffix##_##name(const struct launch_config *config, const void *function, void **args)                \
-    {                                                                                                                  \
-        launch_ex_function *real;                                                                                      \
-        if (passes(function) &&                                                                                        \
-            (real = (launch_ex_function *)fuseln_real_known(FUSELN_NODE_##suffix, FUSELN_REAL_##id))) {                \
-            fuseln_record_launch_joined(FUSELN_BOUNDARY_RUNTIME);                                                      \
-            return real(config, function, args);                                                                       \
-        }                                                                                                              \
-        return launch_ex(FUSELN_NODE_##suffix, FUSELN_REAL_##id, config, function, args, __builtin_return_address(0)); \
+#define LAUNCH_EX_HOOK(suffix, version, name, id, ptsz)                                                              \
+    int fuseln_##suffix##_##name(const struct launch_config *config, const void *function, void **args);             \
+    EXPORT(suffix, name, version)                                                                                    \
+    int fuseln_##suffix##_##name(const struct launch_config *config, const void *function, void **args)              \
+    {                                                                                                                \
+        launch_ex_function *known = (launch_ex_function *)fuseln_real_known(FUSELN_NODE_##suffix, FUSELN_REAL_##id); \
+        if (known && fuseln_launch_is_foreign(function)) {                                                           \
+            fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME);                                                           \
+            return known(config, function, args);                                                                    \
+        }                                                                                                            \
+        const void *const caller = __builtin_return_address(0);                                                      \
+        struct fuseln_hooked hooked = {                                                                              \
+            .launch = {.args = args, .boundary = FUSELN_BOUNDARY_RUNTIME},                                           \
+            .function = function,                                                                                    \
+            .args = args,                                                                                            \
+            .original = original_ex,                                                                                 \
+            .get_device = fuseln_real(FUSELN_NODE_##suffix, FUSELN_REAL_GET_DEVICE, caller),                         \
+            .real = fuseln_real(FUSELN_NODE_##suffix, FUSELN_REAL_##id, caller),                                     \
+        };                                                                                                           \
+        return launch_ex(&hooked, config, ptsz);                                                                     \
     }
 
 #define REGISTER_HOOKS(suffix, version)                                                                                \
@@ -254,7 +161,7 @@ static int entry_point(int rc, const char *name, void **ret_function, const void
         void (*real)(void **, const char *, char *, const char *, int, void *, void *, void *, void *, int *) =        \
             (void (*)(void **, const char *, char *, const char *, int, void *, void *, void *, void *,                \
                       int *))fuseln_real(FUSELN_NODE_##suffix, FUSELN_REAL_REGISTER, __builtin_return_address(0));     \
-        register_function(fatbin, host_function, device_name);                                                         \
+        fuseln_handles_register(fatbin, host_function, device_name);                                                   \
         if (real)                                                                                                      \
             real(fatbin, host_function, device_function, device_name, thread_limit, tid, bid, block, grid, warp_size); \
     }                                                                                                                  \
@@ -305,8 +212,8 @@ static int entry_point(int rc, const char *name, void **ret_function, const void
     LAUNCH_HOOK(suffix, version, cudaLaunchKernel_ptsz, LAUNCH_PTSZ, true, OK)                          \
     LAUNCH_HOOK(suffix, version, __cudaLaunchKernel, LAUNCH13, false, OK)                               \
     LAUNCH_HOOK(suffix, version, __cudaLaunchKernel_ptsz, LAUNCH13_PTSZ, true, OK)                      \
-    LAUNCH_EX_HOOK(suffix, version, cudaLaunchKernelExC, LAUNCH_EX)                                     \
-    LAUNCH_EX_HOOK(suffix, version, cudaLaunchKernelExC_ptsz, LAUNCH_EX_PTSZ)                           \
+    LAUNCH_EX_HOOK(suffix, version, cudaLaunchKernelExC, LAUNCH_EX, false)                              \
+    LAUNCH_EX_HOOK(suffix, version, cudaLaunchKernelExC_ptsz, LAUNCH_EX_PTSZ, true)                     \
     LAUNCH_HOOK(suffix, version, cudaLaunchCooperativeKernel, COOPERATIVE, false, COOPERATIVE)          \
     LAUNCH_HOOK(suffix, version, cudaLaunchCooperativeKernel_ptsz, COOPERATIVE_PTSZ, true, COOPERATIVE) \
     ENTRY_HOOK(suffix, version, cudaGetDriverEntryPoint, ENTRY)                                         \

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The dlsym hook. A program that brings its own CUDA runtime, or calls the driver API, asks dlsym for the driver's
- * functions; it gets ours where hooks/driver.c has one. A preload in front of us that goes on by dlsym(RTLD_NEXT, ...)
+ * functions; it gets ours where hooks/given.c has one. A preload in front of us that goes on by dlsym(RTLD_NEXT, ...)
  * gets ours where it would get a runtime's. Everything else is the real dlsym's: reached by a jump, so that it sees its
  * true caller and RTLD_NEXT and RTLD_DEFAULT keep their meaning. No lock of ours, no memory, no state but the real
  * function's address; valid before any constructor ran.
  */
-#include "hooks/dlsym.h"
+#include "base/real_dlsym.h"
 
 #include "base/config.h"
 #include "core/pairing.h"
+#include "hooks/given.h"
 #include "hooks/names.h"
 #include "hooks/real.h"
 #include "hooks/scope.h"
@@ -27,6 +28,8 @@ struct answer {
     uintptr_t is_final; /* 0: the real dlsym answers */
 };
 struct answer fuseln_dlsym_answer(void *handle, const char *name, const void *caller);
+/* The dlsym that the host would have reached without us. Lock-free; never NULL on glibc. */
+fuseln_dlsym_function *fuseln_dlsym_real(void);
 fuseln_dlsym_function fuseln_dlsym_first;
 _Atomic(fuseln_dlsym_function *) fuseln_dlsym_next = fuseln_dlsym_first;
 
@@ -134,20 +137,14 @@ struct answer fuseln_dlsym_answer(void *handle, const char *name, const void *ca
     } else if (is_handle(handle)) {
         answer.function = fuseln_dlsym_real()(handle, name);
         if (answer.function)
-            answer.function = fuseln_driver_hook(handle, name, answer.function, caller);
+            answer.function = fuseln_given_for_dlsym(handle, name, answer.function, caller);
     } else {
-        answer.is_final = fuseln_driver_without_us(handle, name, caller, &answer.function);
+        answer.is_final = fuseln_given_without_us(handle, name, caller, &answer.function);
         return answer;
     }
     answer.is_final = answer.function != NULL;
     return answer;
 }
 
-#else /* No jump was written for this machine: dlsym is not hooked, and who looks the driver up is not seen. */
-
-fuseln_dlsym_function *fuseln_dlsym_real(void)
-{
-    return fuseln_next_dlsym();
-}
-
-#endif
+#endif /* No jump was written for other machines: dlsym is not hooked there, and who looks the driver up is not seen. \
+        */

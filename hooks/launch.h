@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the launch hooks of both boundaries share: the rules of a launch that are the same for the runtime and the
- * driver. Types after driver_types.h and cuda.h, which agree.
+ * The way of a launch, for both boundaries: a hook fills one struct and calls one function, which finds what is
+ * launched, counts it, runs the pipeline, launches the original unless ours was launched, and ends what was begun.
+ * Types after driver_types.h and cuda.h, which agree.
  */
 #ifndef FUSELN_LAUNCH_H
 #define FUSELN_LAUNCH_H
 
+#include "core/decode.h"
 #include "core/pairing.h"
-#include "core/record.h"
+#include "core/registry.h"
+#include "hooks/names.h"
 
 struct fuseln_attribute { /* cudaLaunchAttribute, CUlaunchAttribute */
     int id;
@@ -16,30 +19,42 @@ struct fuseln_attribute { /* cudaLaunchAttribute, CUlaunchAttribute */
 };
 _Static_assert(sizeof(struct fuseln_attribute) == 72, "CUlaunchAttribute");
 
+/* A launch call of the host. Hooks set what is not said to be set by fuseln_launch. */
+struct fuseln_hooked {
+    struct fuseln_launch launch; /* target and runtime_device: set by fuseln_launch; declined: OK or COOPERATIVE */
+    const void *function;        /* host function (runtime), CUfunction or CUkernel (driver) */
+    void **args;                 /* as the host passed them */
+    bool special;                /* the next three are set; else this is a plain launch, without them */
+    const struct fuseln_attribute *attributes;
+    unsigned attribute_count;
+    void **extra; /* the driver's other way to pass arguments, or NULL */
+    /* What the original needs besides. Returns its result; an error where there is no original. */
+    int (*original)(const struct fuseln_hooked *hooked);
+    void *real;         /* the function behind the hook; NULL: there is none */
+    void *get_device;   /* the runtime's cudaGetDevice; NULL where there is none, and for the driver */
+    const void *config; /* launches with attributes: as the host passed it */
+    size_t smem_bytes;
+    void *stream; /* as the host passed it */
+};
+
+/* Make the host's launch, as ours or as the original. Returns what the host's call returns: 0, or the error of the
+ * original. Thread-safe; errno is kept. */
+int fuseln_launch(struct fuseln_hooked *hooked);
+
 /*
- * Is this a launch that is not ours and changes nothing that is pending, as nearly all are? It is only to be counted
- * then (fuseln_record_launch_joined). Else the hook has to look closer.
+ * Is this a launch that is not ours and changes nothing that is pending, as nearly all are? Then it is only counted
+ * (fuseln_record_launch), and the hook jumps on to the original. Else it calls fuseln_launch.
  */
-static inline __attribute__((always_inline)) bool passes(const void *function)
+static inline __attribute__((always_inline)) bool fuseln_launch_is_foreign(const void *function)
 {
     return __builtin_expect(!fuseln_registry_may_hold(function), 1) && fuseln_thread_counter.joined &&
            !fuseln_pairing_any();
 }
 
-/* Programmatic serialisation only lets a kernel start earlier: dropping it is safe. Everything else is not ours. */
-static inline enum fuseln_verdict check_attributes(const struct fuseln_attribute *attributes, unsigned count)
-{
-    enum { IGNORE = 0, PROGRAMMATIC_SERIALIZATION = 6 };
-    for (unsigned i = 0; attributes && i < count; i++)
-        if (attributes[i].id != IGNORE && attributes[i].id != PROGRAMMATIC_SERIALIZATION)
-            return FUSELN_VERDICT_ATTRIBUTE;
-    return FUSELN_VERDICT_OK;
-}
-
 /* Through a _ptsz entry point, stream 0 is the per-thread default stream. */
-static inline void *per_thread(void *stream)
+static inline void *fuseln_launch_stream(void *stream, bool ptsz)
 {
-    return stream ? stream : (void *)2;
+    return ptsz && !stream ? (void *)2 : stream;
 }
 
 #endif

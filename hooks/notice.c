@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See notice.h and notice.S: which function stands behind each stub, and what is said of a driver function that is
- * given out. The tables are valid when zeroed; lock-free.
+ * See notice.h and notice.S: which function each stub jumps to. The table is valid when zeroed; lock-free.
  */
 #include "hooks/notice.h"
 
 #include "core/pairing.h"
-#include "hooks/dlsym.h"
+#include "hooks/behind.h"
 #include "hooks/real.h"
 
 #ifdef __x86_64__
@@ -34,7 +33,7 @@ static const enum fuseln_node nodes[] = {
 #undef X
 };
 
-/* What a stub does whose function is not known yet, or while something may have to be forgotten. NULL: the caller's
+/* What a stub does whose function is not known yet, or while sums are pending. NULL: the caller's
  * scope holds no such function. */
 void *fuseln_notice_call(unsigned slot, const void *caller)
 {
@@ -51,16 +50,12 @@ void *fuseln_notice_call(unsigned slot, const void *caller)
     function = fuseln_real(node, which, caller);
     if (atomic_load_explicit(&fuseln_real_next[node][which], memory_order_acquire))
         atomic_store_explicit(&fuseln_notice_next[slot], function, memory_order_release);
-    return function || runtime ? function : fuseln_driver_own(&fuseln_notice_next[GIVEN + index]);
+    return function || runtime ? function : fuseln_behind_get(FUSELN_DRIVER_HOOKS + index);
 }
 
-_Atomic(void *) *fuseln_notice_behind(size_t index)
+void *fuseln_notice_stub(size_t index, void *function)
 {
-    return &fuseln_notice_next[GIVEN + index];
-}
-
-void *fuseln_notice_stub(size_t index)
-{
+    atomic_store_explicit(&fuseln_notice_next[GIVEN + index], function, memory_order_release);
     return (char *)fuseln_notice_given + index * STUB_BYTES;
 }
 

@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The stubs of hooks/notice.S: what is given out in place of a noticed function of libcuda's. Lock-free; thread-safe.
+ * The stubs of hooks/notice.S that are given out in place of libcuda's noticed functions.
  */
 #ifndef FUSELN_NOTICE_H
 #define FUSELN_NOTICE_H
 
-#include "hooks/names.h"
+#include <stddef.h>
 
-#include <stdatomic.h>
-
-#ifdef __x86_64__ /* only there are stubs */
-/* The function that is given out in place of libcuda's own of this index, and what it jumps to. */
-void *fuseln_notice_stub(size_t index);
-_Atomic(void *) *fuseln_notice_behind(size_t index);
-#endif
+/* The stub for the function of this index in FUSELN_DRIVER_NOTICED, which jumps on to libcuda's own: function.
+ * Lock-free; for x86-64 only. */
+void *fuseln_notice_stub(size_t index, void *function);
 
 #endif

@@ -12,8 +12,8 @@
 #include "base/shield.h"
 #include "core/library.h"
 #include "core/measure.h"
+#include "core/pipeline.h"
 #include "core/pairing.h"
-#include "core/repeat.h"
 #include "kernels/host/device.h"
 #include "report/report.h"
 #include "version.h"
@@ -27,10 +27,13 @@ static void after_fork_in_child(void)
     fuseln_log_after_fork();
     fuseln_registry_after_fork();
     fuseln_library_after_fork();
-    fuseln_repeat_after_fork();
+    fuseln_pipeline_after_fork();
     fuseln_pairing_after_fork();
     fuseln_measure_after_fork();
-    fuseln_kernels_after_fork();
+    fuseln_context_after_fork();
+    fuseln_scratch_after_fork();
+    fuseln_check_after_fork();
+    fuseln_timer_after_fork();
     errno = saved;
 }
 

@@ -21,7 +21,7 @@ static inline void fuseln_process_launch(enum fuseln_boundary boundary)
 {
     if (__builtin_expect(!fuseln_thread_counter.joined, 0))
         fuseln_process_join();
-    fuseln_record_launch_joined(boundary);
+    fuseln_record_launch(boundary);
 }
 
 /* Print what is wrong with the settings, once. */

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs ours beside an original that was just launched, into memory of ours, and has both outputs judged (check.cu).
- * The result comes to memory of the host that the device writes: it is read when its ticket stands there, so nothing
- * waits, nothing is asked of the driver for it, and at exit it can still be read. That memory is ours (mmap), known to
- * the driver by registration: a context that is destroyed takes its registration along, and no page that is read here.
- * Per context one region of slots; a slot is TAKEN from the launch until its result is collected. Lock-free.
+ * Runs ours beside an original that was just launched, into memory of ours, and has the device check both outputs
+ * (check.cu). The device writes the result to memory of the host, which is read once its ticket stands there: nothing
+ * waits, the driver is not asked, and the result can still be read at exit. That memory is ours (mmap), registered with
+ * the driver: a context that is destroyed takes the registration along, but no page that is read here.
+ * Per context one region of slots; a slot is ISSUED from the launch until its result is collected. Lock-free, as every
+ * launch of FUSELN_MODE=verify comes by here.
  */
-#include "kernels/host/check.h"
+#include "kernels/host/launch.h"
 
 #include "base/shield.h"
 
@@ -14,7 +15,7 @@
 #include <sys/mman.h>
 
 enum { SLOTS = 256 };
-enum slot_state { FREE, TAKEN, COLLECTED };
+enum slot_state { FREE, ISSUED, CLAIMED };
 
 struct fuseln_check_region {
     struct fuseln_check_result results[SLOTS]; /* the device writes here, nobody else */
@@ -31,8 +32,13 @@ _Static_assert((int)FUSELN_CHECK_F32 == FUSELN_DTYPE_F32 && (int)FUSELN_CHECK_F1
                "one numbering of the types");
 
 enum { PAUSE = 255 }; /* launches that go without a check after a region could not be had */
-static _Atomic(struct fuseln_check_region *) regions[FUSELN_CONTEXTS_MAX];
-static atomic_uint region_count, waiting;
+/* By the index of their contexts. */
+static struct {
+    _Atomic(struct fuseln_check_region *) region;
+    _Atomic CUdeviceptr device; /* where the device sees it */
+    atomic_int pause;
+} regions[FUSELN_CONTEXTS_MAX];
+static atomic_uint waiting;
 static _Atomic unsigned long long tickets;
 static atomic_flag making = ATOMIC_FLAG_INIT;
 
@@ -59,54 +65,51 @@ static struct fuseln_check_region *region_make(const struct fuseln_driver *drive
     return NULL;
 }
 
-/* Of this context, made now unless another thread was first; NULL where it cannot be had now. */
-static struct fuseln_check_region *region_get(struct fuseln_context *context)
+/* NULL where it cannot be had now. */
+static struct fuseln_check_region *region_add(size_t index)
 {
-    struct fuseln_check_region *region = atomic_load_explicit(&context->check_region, memory_order_acquire);
     CUdeviceptr device = 0;
-    if (region)
-        return region;
-    if (atomic_load(&context->check_pause) > 0) {
-        atomic_fetch_sub(&context->check_pause, 1);
+    if (atomic_load(&regions[index].pause) > 0) {
+        atomic_fetch_sub(&regions[index].pause, 1);
         return NULL;
     }
-    region = region_make(fuseln_driver_get(), &device);
+    struct fuseln_check_region *region = region_make(fuseln_driver_get(), &device);
     if (!region) {
-        atomic_store(&context->check_pause, PAUSE);
+        atomic_store(&regions[index].pause, PAUSE);
         return NULL;
     }
-    atomic_store(&context->check_device, device);
-    const unsigned index = atomic_fetch_add(&region_count, 1);
-    if (index < FUSELN_CONTEXTS_MAX)
-        atomic_store_explicit(&regions[index], region, memory_order_release);
-    atomic_store_explicit(&context->check_region, region, memory_order_release);
+    atomic_store(&regions[index].device, device);
+    atomic_store_explicit(&regions[index].region, region, memory_order_release);
     return region;
 }
 
 /* One thread at a time makes a region; who comes meanwhile goes without a check. */
-static enum fuseln_verdict slot_take(struct fuseln_context *context, void *owner,
-                                     struct fuseln_check_region **ret_region, size_t *ret_slot)
+static enum fuseln_verdict region_get(size_t index, struct fuseln_check_region **ret_region)
 {
-    struct fuseln_check_region *region = atomic_load_explicit(&context->check_region, memory_order_acquire);
-    if (!region) {
-        struct fuseln_shield before;
-        fuseln_shield_raise(&before);
-        const bool first = !atomic_flag_test_and_set(&making);
-        if (first) {
-            region = region_get(context);
-            atomic_flag_clear(&making);
-        }
-        fuseln_shield_lower(&before);
-        if (!region)
-            return first ? FUSELN_VERDICT_REFUSED : FUSELN_VERDICT_BUSY;
+    struct fuseln_shield before;
+    *ret_region = atomic_load_explicit(&regions[index].region, memory_order_acquire);
+    if (*ret_region)
+        return FUSELN_VERDICT_OK;
+    fuseln_shield_raise(&before);
+    const bool first = !atomic_flag_test_and_set(&making);
+    if (first) {
+        *ret_region = atomic_load_explicit(&regions[index].region, memory_order_acquire);
+        if (!*ret_region)
+            *ret_region = region_add(index);
+        atomic_flag_clear(&making);
     }
+    fuseln_shield_lower(&before);
+    return *ret_region ? FUSELN_VERDICT_OK : first ? FUSELN_VERDICT_REFUSED : FUSELN_VERDICT_BUSY;
+}
+
+static enum fuseln_verdict slot_claim(struct fuseln_check_region *region, void *owner, size_t *ret_slot)
+{
     for (size_t i = 0; i < SLOTS; i++) {
         unsigned state = FREE;
-        if (!atomic_compare_exchange_strong(&region->slots[i].state, &state, COLLECTED))
+        if (!atomic_compare_exchange_strong(&region->slots[i].state, &state, CLAIMED))
             continue;
         atomic_store_explicit(&region->slots[i].owner, owner, memory_order_relaxed);
         atomic_store_explicit(&region->slots[i].ticket, atomic_fetch_add(&tickets, 1) + 1, memory_order_relaxed);
-        *ret_region = region;
         *ret_slot = i;
         return FUSELN_VERDICT_OK;
     }
@@ -117,26 +120,26 @@ static void slot_end(struct fuseln_check_region *region, size_t slot, bool issue
 {
     if (issued)
         atomic_fetch_add(&waiting, 1);
-    atomic_store_explicit(&region->slots[slot].state, issued ? TAKEN : FREE, memory_order_release);
+    atomic_store_explicit(&region->slots[slot].state, issued ? ISSUED : FREE, memory_order_release);
 }
 
-/* Has the device answered the check that this slot is taken for? */
+/* Has the device answered the check that this slot is claimed for? */
 static bool is_answered(struct fuseln_check_region *region, size_t slot)
 {
     return __atomic_load_n(&region->results[slot].ticket, __ATOMIC_ACQUIRE) ==
            atomic_load_explicit(&region->slots[slot].ticket, memory_order_relaxed);
 }
 
-/* Asked again once the slot is ours: another thread may have collected it in between, and a third have taken it. */
+/* Asked again once the slot is ours: another thread may have collected it in between, and a third have claimed it. */
 static bool slot_collect(struct fuseln_check_region *region, size_t slot)
 {
-    unsigned state = TAKEN;
-    if (atomic_load_explicit(&region->slots[slot].state, memory_order_acquire) != TAKEN || !is_answered(region, slot) ||
-        !atomic_compare_exchange_strong(&region->slots[slot].state, &state, COLLECTED))
+    unsigned state = ISSUED;
+    if (atomic_load_explicit(&region->slots[slot].state, memory_order_acquire) != ISSUED ||
+        !is_answered(region, slot) || !atomic_compare_exchange_strong(&region->slots[slot].state, &state, CLAIMED))
         return false;
     if (is_answered(region, slot))
         return true;
-    atomic_store_explicit(&region->slots[slot].state, TAKEN, memory_order_release);
+    atomic_store_explicit(&region->slots[slot].state, ISSUED, memory_order_release);
     return false;
 }
 
@@ -144,9 +147,8 @@ void *fuseln_check_collect(struct fuseln_check_result *ret_result)
 {
     if (!atomic_load_explicit(&waiting, memory_order_relaxed))
         return NULL;
-    const unsigned count = atomic_load(&region_count);
-    for (unsigned r = 0; r < count && r < FUSELN_CONTEXTS_MAX; r++) {
-        struct fuseln_check_region *region = atomic_load_explicit(&regions[r], memory_order_acquire);
+    for (size_t r = 0; r < FUSELN_CONTEXTS_MAX; r++) {
+        struct fuseln_check_region *region = atomic_load_explicit(&regions[r].region, memory_order_acquire);
         for (size_t i = 0; region && i < SLOTS; i++) {
             if (!slot_collect(region, i))
                 continue;
@@ -203,33 +205,30 @@ static bool reads_unchanged(const struct fuseln_call *call)
 }
 
 /* A check under way. */
-struct check {
-    struct fuseln_context *context;
-    void *stream;
-    size_t limit;
+struct run {
+    const struct fuseln_check *check;
     struct fuseln_call ours; /* with our own outputs */
     struct fuseln_check_params params;
-    const struct fuseln_slab *slab;
+    struct fuseln_slab *slab;
     size_t used;  /* bytes of the slab */
     int64_t rows; /* of a slice; the last may have fewer */
-    struct fuseln_plan judge;
 };
 
-enum { PLACE = 256 }; /* bytes between outputs, at least */
+enum { OUTPUT_ALIGN = 256 };
 
-static CUdeviceptr slab_address(const struct check *check)
+static CUdeviceptr slab_address(const struct run *run)
 {
-    return check->slab ? check->slab->address : 0;
+    return run->slab ? run->slab->address : 0;
 }
 
 /* Room for an output, as aligned as the host's. NULL stays NULL. */
-static void *place(struct check *check, const void *theirs, size_t bytes)
+static void *reserve_output(struct run *run, const void *theirs, size_t bytes)
 {
     const size_t phase = (uintptr_t)theirs % 16;
     if (!theirs)
         return NULL;
-    void *ours = (void *)(uintptr_t)(slab_address(check) + check->used + phase);
-    check->used += (bytes + phase + PLACE - 1) / PLACE * PLACE;
+    void *ours = (void *)(uintptr_t)(slab_address(run) + run->used + phase);
+    run->used += (bytes + phase + OUTPUT_ALIGN - 1) / OUTPUT_ALIGN * OUTPUT_ALIGN;
     return ours;
 }
 
@@ -240,34 +239,38 @@ static bool is_columns(const struct fuseln_call *call)
 
 /* The outputs' places in the slab for a check of `rows` rows, and how much of it that takes; without a slab only the
  * latter means something. What an operation does not write is NULL. */
-static size_t outputs(struct check *check, const struct fuseln_call *call, int64_t rows)
+static size_t outputs(struct run *run, const struct fuseln_call *call, int64_t rows)
 {
     const size_t row = (size_t)call->cols * fuseln_dtype_bytes(call->dtype), acc = fuseln_acc_bytes(call->dtype);
-    struct fuseln_call *ours = &check->ours;
-    check->used = 0;
-    ours->y = place(check, call->y, row * (size_t)rows);
-    ours->dx = place(check, call->dx, row * (size_t)rows);
-    ours->dgamma = place(check, call->dgamma, row);
-    ours->dbeta = place(check, call->dbeta, row);
+    struct fuseln_call *ours = &run->ours;
+    run->used = 0;
+    ours->y = reserve_output(run, call->y, row * (size_t)rows);
+    ours->dx = reserve_output(run, call->dx, row * (size_t)rows);
+    ours->dgamma = reserve_output(run, call->dgamma, row);
+    ours->dbeta = reserve_output(run, call->dbeta, row);
     if (makes_statistics(call)) {
-        ours->mean = place(check, call->mean, acc * (size_t)rows);
-        ours->rstd = place(check, call->rstd, acc * (size_t)rows);
+        ours->mean = reserve_output(run, call->mean, acc * (size_t)rows);
+        ours->rstd = reserve_output(run, call->rstd, acc * (size_t)rows);
     }
-    check->params.records = (void *)(uintptr_t)(slab_address(check) + check->used);
-    return check->used + (size_t)check->params.record_count * FUSELN_CHECK_FIELDS * sizeof(double);
+    run->params.records = (void *)(uintptr_t)(slab_address(run) + run->used);
+    return run->used + (size_t)run->params.record_count * FUSELN_CHECK_FIELDS * sizeof(double);
 }
 
-/* Rows that fit, all of them if they do: of what the device may hold for us a quarter, or less where that is taken. */
-static int64_t slab_find(struct check *check, const struct fuseln_call *call, unsigned long long stream_id,
-                         struct fuseln_slab **ret_slab)
+/* Sets run->slab and run->rows: all rows if they fit; of what the device may hold for us a quarter, or less where that
+ * is not free. */
+static enum fuseln_verdict slab_acquire(struct run *run, const struct fuseln_call *call)
 {
+    const struct fuseln_check *check = run->check;
     int64_t rows = call->rows;
-    while (rows > 1 && !is_columns(call) && outputs(check, call, rows) > check->limit / 4)
+    while (rows > 1 && !is_columns(call) && outputs(run, call, rows) > check->scratch_limit / 4)
         rows = (rows + 1) / 2;
     for (;; rows = (rows + 1) / 2) {
-        *ret_slab = fuseln_slab_take(check->context, stream_id, outputs(check, call, rows), check->limit);
-        if (*ret_slab || rows == 1 || is_columns(call))
-            return rows;
+        const struct fuseln_plan plan = {.scratch_bytes = outputs(run, call, rows)};
+        const struct fuseln_job job = {check->context, &plan, check->stream, check->scratch_limit, NULL};
+        const enum fuseln_verdict verdict = fuseln_slab_acquire(&job, &run->slab);
+        run->rows = rows;
+        if (verdict != FUSELN_VERDICT_SCRATCH || rows == 1 || is_columns(call))
+            return verdict;
     }
 }
 
@@ -291,32 +294,34 @@ static struct fuseln_call slice_of(const struct fuseln_call *call, int64_t first
     return slice;
 }
 
-static enum fuseln_verdict judge(struct check *check, const char *kernel, unsigned grid, unsigned block)
+static enum fuseln_verdict launch_check(struct run *run, const char *kernel, unsigned grid, unsigned block)
 {
-    check->judge = (struct fuseln_plan){.kernel = {fuseln_variant_named(kernel)}, .grid = {grid}, .block = {block}};
-    return fuseln_kernel_launch_check(check->context, &check->judge, check->stream, &check->params);
+    const struct fuseln_plan plan = {.kernel = {fuseln_variant_named(kernel)}, .grid = {grid}, .block = {block}};
+    const struct fuseln_job job = {.context = run->check->context, .plan = &plan, .stream = run->check->stream};
+    return fuseln_kernel_launch_check(&job, &run->params);
 }
 
-static enum fuseln_verdict run_ours(struct check *check, const struct fuseln_call *theirs)
+static enum fuseln_verdict launch_ours(struct run *run, const struct fuseln_call *theirs)
 {
-    const struct fuseln_device *device = fuseln_context_device(check->context);
-    struct fuseln_call *ours = &check->ours;
+    const struct fuseln_check *check = run->check;
+    struct fuseln_call *ours = &run->ours;
     struct fuseln_plan plan;
+    const struct fuseln_job job = {check->context, &plan, check->stream, check->scratch_limit, NULL};
     *ours = *theirs;
     ours->out_rows = 1;
-    outputs(check, theirs, check->rows);
-    enum fuseln_verdict verdict = fuseln_plan_make(ours, device, &plan);
+    outputs(run, theirs, run->rows);
+    const enum fuseln_verdict verdict = fuseln_plan_make(ours, fuseln_context_device(check->context), &plan);
     if (verdict != FUSELN_VERDICT_OK)
         return verdict;
     const int64_t longest = ours->rows / (plan.parts ? plan.parts : 32) + 64;
-    check->params.chain = (double)longest;
-    return fuseln_kernel_launch(check->context, ours, &plan, check->stream, check->limit, NULL);
+    run->params.chain = (double)longest;
+    return fuseln_kernel_launch(&job, ours);
 }
 
-static void params_set(struct check *check, const struct fuseln_call *theirs, int64_t first)
+static void params_set(struct run *run, const struct fuseln_call *theirs, int64_t first)
 {
-    struct fuseln_check_params *params = &check->params;
-    const struct fuseln_call *ours = &check->ours;
+    struct fuseln_check_params *params = &run->params;
+    const struct fuseln_call *ours = &run->ours;
     const bool statistics = makes_statistics(theirs);
     memset(&params->host, 0, sizeof params->host);
     memcpy(&params->host, &theirs->params, offsetof(struct fuseln_ln_params, partials));
@@ -331,64 +336,72 @@ static void params_set(struct check *check, const struct fuseln_call *theirs, in
     params->rms = theirs->rms;
 }
 
-static enum fuseln_verdict compare(struct check *check, const struct fuseln_call *call, int64_t rows, int slice)
+/* Where one slice begins: the first rows, the last ones, or those in the middle. */
+static int64_t slice_begin(const struct fuseln_call *call, int64_t rows, int slice)
 {
-    const unsigned grid = (unsigned)check->params.record_count / (FUSELN_CHECK_THREADS / 32);
-    const bool all = slice < 0 || is_columns(call);
     const int64_t last = call->rows - rows;
-    enum fuseln_verdict verdict = FUSELN_VERDICT_OK;
-    /* One slice: the first rows, the last ones, those in the middle. */
-    int64_t at = all ? 0 : slice % 3 == 0 ? 0 : slice % 3 == 1 ? last : last / 2;
-    do {
-        const struct fuseln_call theirs = slice_of(call, at, at + rows < call->rows ? rows : call->rows - at);
-        verdict = run_ours(check, &theirs);
-        params_set(check, &theirs, at);
-        if (verdict == FUSELN_VERDICT_OK)
-            verdict = judge(check, is_columns(call) ? "fuseln_check_columns" : "fuseln_check_rows", grid,
-                            FUSELN_CHECK_THREADS);
-        check->params.more = true;
-        at += rows;
-    } while (all && verdict == FUSELN_VERDICT_OK && at < call->rows && !is_columns(call));
-    return verdict == FUSELN_VERDICT_OK ? judge(check, "fuseln_check_sum", 1, 32) : verdict;
+    return slice % 3 == 0 ? 0 : slice % 3 == 1 ? last : last / 2;
 }
 
-enum fuseln_verdict fuseln_kernel_check(struct fuseln_context *context, const struct fuseln_call *call, void *stream,
-                                        size_t scratch_limit, int slice, void *owner)
+static enum fuseln_verdict check_slices(struct run *run, const struct fuseln_call *call)
 {
-    struct check check = {.context = context, .stream = stream, .limit = scratch_limit};
-    const int64_t sms = fuseln_context_device(context)->sm_count, warps = FUSELN_CHECK_THREADS / 32;
+    const unsigned grid = (unsigned)run->params.record_count / (FUSELN_CHECK_THREADS / 32);
+    const bool columns = is_columns(call), all = run->check->slice < 0 || columns;
+    enum fuseln_verdict verdict = FUSELN_VERDICT_OK;
+    int64_t at = all ? 0 : slice_begin(call, run->rows, run->check->slice);
+    do {
+        const struct fuseln_call theirs = slice_of(call, at, at + run->rows < call->rows ? run->rows : call->rows - at);
+        verdict = launch_ours(run, &theirs);
+        params_set(run, &theirs, at);
+        if (verdict == FUSELN_VERDICT_OK)
+            verdict =
+                launch_check(run, columns ? "fuseln_check_columns" : "fuseln_check_rows", grid, FUSELN_CHECK_THREADS);
+        run->params.more = true;
+        at += run->rows;
+    } while (all && verdict == FUSELN_VERDICT_OK && at < call->rows && !columns);
+    return verdict == FUSELN_VERDICT_OK ? launch_check(run, "fuseln_check_sum", 1, 32) : verdict;
+}
+
+/* In a slot that is claimed: all kernels of the check. */
+static enum fuseln_verdict check_issue(const struct fuseln_check *check, const struct fuseln_call *call,
+                                       const struct fuseln_check_region *region, size_t slot)
+{
+    const int64_t sms = fuseln_context_device(check->context)->sm_count, warps = FUSELN_CHECK_THREADS / 32;
     const int64_t wanted = is_columns(call) ? (call->cols + 31) / 32 : (call->rows + warps - 1) / warps;
-    unsigned long long stream_id;
+    CUdeviceptr device = atomic_load(&regions[fuseln_context_index(check->context)].device);
+    struct run run = {.check = check};
+    run.params.record_count = (int)((wanted < 2 * sms ? wanted : 2 * sms) * warps);
+    run.params.ticket = region->slots[slot].ticket;
+    run.params.result = (struct fuseln_check_result *)(uintptr_t)device + slot;
+    enum fuseln_verdict verdict = slab_acquire(&run, call);
+    if (verdict != FUSELN_VERDICT_OK)
+        return verdict;
+    verdict = check_slices(&run, call);
+    fuseln_slab_release(run.slab);
+    return verdict;
+}
+
+enum fuseln_verdict fuseln_kernel_check(const struct fuseln_check *check, const struct fuseln_call *call)
+{
     struct fuseln_check_region *region;
-    struct fuseln_slab *slab;
     size_t slot;
     if (!reads_unchanged(call))
         return FUSELN_VERDICT_ALIAS;
-    if (fuseln_kernel_capturing(stream))
+    if (fuseln_kernel_capturing(check->stream))
         return FUSELN_VERDICT_CAPTURE;
-    if (fuseln_kernel_stream(stream, &stream_id) != FUSELN_VERDICT_OK)
-        return FUSELN_VERDICT_CONTEXT;
-    enum fuseln_verdict verdict = slot_take(context, owner, &region, &slot);
+    enum fuseln_verdict verdict = region_get(fuseln_context_index(check->context), &region);
+    if (verdict == FUSELN_VERDICT_OK)
+        verdict = slot_claim(region, check->owner, &slot);
     if (verdict != FUSELN_VERDICT_OK)
         return verdict;
-    check.params.record_count = (int)((wanted < 2 * sms ? wanted : 2 * sms) * warps);
-    check.params.ticket = region->slots[slot].ticket;
-    check.params.result = (struct fuseln_check_result *)(uintptr_t)atomic_load(&context->check_device) + slot;
-    const int64_t rows = slab_find(&check, call, stream_id, &slab);
-    if (slab) {
-        check.slab = slab;
-        check.rows = rows;
-        verdict = compare(&check, call, rows, slice);
-        fuseln_slab_give(slab);
-    }
-    slot_end(region, slot, slab && verdict == FUSELN_VERDICT_OK);
-    return slab ? verdict : FUSELN_VERDICT_SCRATCH;
+    verdict = check_issue(check, call, region, slot);
+    slot_end(region, slot, verdict == FUSELN_VERDICT_OK);
+    return verdict;
 }
 
 void fuseln_check_after_fork(void)
 {
     memset(regions, 0, sizeof regions); /* they are not in this process */
-    atomic_store(&region_count, 0);
     atomic_store(&waiting, 0);
     atomic_flag_clear(&making); /* by a thread that is not here */
 }

@@ -60,7 +60,7 @@ static struct fuseln_device_record *record_get(const struct fuseln_driver *drive
 
 /* The entry of this context with its record, claimed if it is new; NULL where the table is full or facts are missing.
  */
-static __attribute__((noinline)) struct fuseln_context *context_find(const struct fuseln_driver *driver, uint64_t key)
+static __attribute__((noinline)) struct fuseln_context *context_add(const struct fuseln_driver *driver, uint64_t key)
 {
     for (size_t i = 0; i < FUSELN_CONTEXTS_MAX; i++) {
         struct fuseln_context *context = &contexts[(key + i) % FUSELN_CONTEXTS_MAX];
@@ -82,12 +82,18 @@ enum fuseln_verdict fuseln_context_current(struct fuseln_context **ret_context)
 {
     const struct fuseln_driver *driver = fuseln_driver_get();
     unsigned long long id;
+    *ret_context = NULL;
     if (!driver)
         return FUSELN_VERDICT_DRIVER;
     if (driver->ctx_get_id(NULL, &id) != CUDA_SUCCESS)
         return FUSELN_VERDICT_CONTEXT;
-    *ret_context = context_find(driver, id + 1);
-    return *ret_context ? FUSELN_VERDICT_OK : FUSELN_VERDICT_CONTEXT;
+    const uint64_t key = id + 1;
+    struct fuseln_context *context = &contexts[key % FUSELN_CONTEXTS_MAX]; /* nearly always this one */
+    if (atomic_load_explicit(&context->id, memory_order_acquire) != key ||
+        !atomic_load_explicit(&context->record, memory_order_acquire))
+        context = context_add(driver, key);
+    *ret_context = context;
+    return context ? FUSELN_VERDICT_OK : FUSELN_VERDICT_CONTEXT;
 }
 
 const struct fuseln_device *fuseln_context_device(const struct fuseln_context *context)
@@ -116,14 +122,16 @@ size_t fuseln_device_reports(struct fuseln_device_report *ret_reports, size_t ca
     return count;
 }
 
-void fuseln_kernels_after_fork(void)
+size_t fuseln_context_index(const struct fuseln_context *context)
+{
+    return (size_t)(context - contexts);
+}
+
+void fuseln_context_after_fork(void)
 {
     for (size_t i = 0; i < FUSELN_CONTEXTS_MAX; i++)
         if (atomic_load(&contexts[i].id))
             memset(&contexts[i], 0, sizeof contexts[i]);
     memset(records, 0, sizeof records);
     memset(by_ordinal, 0, sizeof by_ordinal);
-    fuseln_scratch_after_fork();
-    fuseln_check_after_fork();
-    fuseln_timer_after_fork();
 }

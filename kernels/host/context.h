@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The state of kernels/ per device and per CUDA context, shared by context.c, scratch.c, launch.c, and through
- * issue.h those who launch. Static tables, valid when zeroed; entries are claimed once by compare-and-swap and live
- * until the process ends. No locks.
+ * What is known of each device and each CUDA context, shared by the files of kernels/host. Static tables, valid when
+ * zeroed; entries are claimed once by compare-and-swap and live until the process ends. No locks: launches read them.
  */
 #ifndef FUSELN_CONTEXT_H
 #define FUSELN_CONTEXT_H
@@ -31,14 +30,11 @@ struct fuseln_context {
     _Atomic uint64_t id; /* cuCtxGetId + 1; 0 while the entry is free */
     _Atomic(struct fuseln_device_record *) record;
     _Atomic uintptr_t modules[FUSELN_MODULE_COUNT];
-    _Atomic uintptr_t functions[FUSELN_VARIANT_COUNT];  /* known once the variant was launched outside of capture */
-    atomic_int scratch_pause;                           /* launches that shall not ask for a new slab */
-    _Atomic(struct fuseln_check_region *) check_region; /* check.c; NULL while none was made */
-    atomic_int check_pause;                             /* launches that shall not ask for one */
-    _Atomic CUdeviceptr check_device;                   /* where the device sees it */
+    _Atomic uintptr_t functions[FUSELN_VARIANT_COUNT]; /* known once the variant was launched outside of capture */
+    atomic_int scratch_pause;                          /* launches that shall not ask for a new slab */
 };
 
-/* One claim on device memory for partial sums: kernels.h. */
+/* Device memory for partial sums: device.h. */
 struct fuseln_slab {
     _Atomic unsigned state; /* enum slab_state of scratch.c */
     uint64_t context_id, stream_id;
@@ -46,8 +42,14 @@ struct fuseln_slab {
     size_t bytes;
 };
 
-void fuseln_scratch_after_fork(void);
-void fuseln_check_after_fork(void);
-void fuseln_timer_after_fork(void);
+/* The variant's function in this context: one of enum above, or a CUfunction. */
+static inline _Atomic uintptr_t *fuseln_function_slot(struct fuseln_context *context,
+                                                      const struct fuseln_variant *variant)
+{
+    return &context->functions[fuseln_variant_index(variant)];
+}
+
+/* Which of all contexts, below FUSELN_CONTEXTS_MAX. */
+size_t fuseln_context_index(const struct fuseln_context *context);
 
 #endif

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What src knows about our kernels: choose a variant (pure), and launch it. A launch made again also uses issue.h.
- * Implemented by kernels/host/plan.c (choice), kernels/host/image.c (which embedded image a device gets),
- * kernels/host/context.c (what was loaded, per CUDA context) and kernels/host/launch.c.
+ * All that src and hooks know about our kernels: choose one (plan.c, pure), find the CUDA context of this thread
+ * (context.c), launch (launch.c), check an original against ours (check.c), time a launch (timer.c).
  */
 #ifndef FUSELN_KERNELS_H
 #define FUSELN_KERNELS_H
@@ -60,7 +59,7 @@ struct fuseln_context; /* one CUDA context: device, loaded modules, scratch */
 
 /*
  * The calling thread's current CUDA context. One driver query (cuCtxGetId) once a context is known.
- * Returns OK, CONTEXT or DRIVER. Lock-free; the returned object lives as long as the process.
+ * Returns OK, CONTEXT or DRIVER: then *ret_context is NULL. Lock-free; the object lives as long as the process.
  */
 enum fuseln_verdict fuseln_context_current(struct fuseln_context **ret_context);
 const struct fuseln_device *fuseln_context_device(const struct fuseln_context *context);
@@ -71,42 +70,57 @@ bool fuseln_kernel_capturing(void *stream);
  */
 enum fuseln_verdict fuseln_kernel_stream(void *stream, unsigned long long *ret_id);
 
-/*
- * Device memory for partial sums of one stream of one context: at least `bytes`, owned until it is given back once the
- * last launch that uses it is issued (what comes later on the stream comes after it). A new one where all are taken;
- * limit: bytes that all may have on this device. NULL where there is none. Outside of stream capture only. Thread-safe,
- * lock-free.
- */
-struct fuseln_slab;
-struct fuseln_slab *fuseln_slab_take(struct fuseln_context *context, uint64_t stream_id, size_t bytes, size_t limit);
-void fuseln_slab_give(struct fuseln_slab *slab);
+struct fuseln_slab; /* device memory for partial sums */
+
+/* A plan to be launched in the current context on stream (a CUstream; 0 legacy default, 2 per-thread default). */
+struct fuseln_job {
+    struct fuseln_context *context;
+    const struct fuseln_plan *plan;
+    void *stream;
+    size_t scratch_limit; /* bytes of device memory that partial sums may take on this device */
+    /* NULL, or for half of a pair memory of this stream, of plan->scratch_bytes: DX also makes the partial sums of its
+     * DGAMMA there; DGAMMA (of two kernels) finds them there, and only its second kernel is launched. */
+    struct fuseln_slab *sums;
+};
 
 /*
- * Launch a plan on stream (a CUstream; 0 legacy default, 2 per-thread default). Never synchronises; allocates and
- * loads only outside of stream capture, under cuThreadExchangeStreamCaptureMode(RELAXED), and only the first time.
- * scratch_limit: bytes of device memory that partial sums may take on this device. sums: NULL, or for half of a pair
- * memory of this stream, of plan->scratch_bytes: DX also makes the partial sums of its DGAMMA there; DGAMMA (of two
- * kernels) finds them there, and only its second kernel is launched.
+ * Device memory for the partial sums of a job, of its stream: plan->scratch_bytes, owned until it is released once the
+ * last launch that uses it is issued (what comes later on the stream comes after it). A new slab where all are owned;
+ * OK, CAPTURE (the stream is in capture, or may be), CONTEXT (it
+ * has no id) or SCRATCH. Two driver queries. Thread-safe, lock-free.
+ */
+enum fuseln_verdict fuseln_slab_acquire(const struct fuseln_job *job, struct fuseln_slab **ret_slab);
+void fuseln_slab_release(struct fuseln_slab *slab);
+
+/* The name of the kernel that the job launches, of two the first. Static string. */
+const char *fuseln_job_kernel(const struct fuseln_job *job);
+
+/*
+ * Launch a plan for this call. Never synchronises; allocates and loads only outside of stream capture, under
+ * cuThreadExchangeStreamCaptureMode(RELAXED), and only the first time.
  * Returns OK (launched), or CONTEXT, CAPTURE, SCRATCH, IMAGE or REFUSED: then nothing that the original does not
  * itself overwrite has been written, and the caller launches the original. call->params is completed on the way, and
  * what the operation shall neither read nor write is NULL after it. Thread-safe, lock-free.
  */
-enum fuseln_verdict fuseln_kernel_launch(struct fuseln_context *context, struct fuseln_call *call,
-                                         const struct fuseln_plan *plan, void *stream, size_t scratch_limit,
-                                         const struct fuseln_slab *sums);
+enum fuseln_verdict fuseln_kernel_launch(const struct fuseln_job *job, struct fuseln_call *call);
+
+/* A check of a launch whose original was just launched on stream. */
+struct fuseln_check {
+    struct fuseln_context *context;
+    void *stream;
+    size_t scratch_limit; /* as in struct fuseln_job */
+    int slice; /* where all rows do not fit: 0 the first ones, 1 the last, 2 those in the middle, -1 all, one by one */
+    void *owner; /* comes back with the result */
+};
 
 /*
- * The original of this call was just launched on stream: ours is launched there too, into device memory of ours, and
- * the device compares what both wrote, without waiting. slice: where all rows do not fit, which of them, 0 the first
- * ones, 1 the last ones, 2 those in the middle; -1 all, slice after slice. At most three kernels for a slice.
- * scratch_limit as fuseln_kernel_launch. Returns OK: its result will come by fuseln_check_collect, with owner, unless
- * the context goes first. Else CAPTURE, CONTEXT, SCRATCH, IMAGE, REFUSED, or
- * ALIAS (an output lies on an input), BUSY (too many results to come): nothing of the host's was written.
+ * Launch ours beside the original, into device memory of ours, and have the device count how what both wrote differs,
+ * without waiting. At most three kernels for a slice. Returns OK: the result will come by fuseln_check_collect, unless
+ * the context goes first. Else CAPTURE, CONTEXT, SCRATCH, IMAGE, REFUSED, ALIAS (an output lies on an input) or BUSY
+ * (too many results to come): nothing of the host's was written.
  */
-enum fuseln_verdict fuseln_kernel_check(struct fuseln_context *context, const struct fuseln_call *call, void *stream,
-                                        size_t scratch_limit, int slice, void *owner);
-/* The result of a check that is done, and the owner that it was started with; NULL while there is none. Thread-safe,
- * asks nobody. */
+enum fuseln_verdict fuseln_kernel_check(const struct fuseln_check *check, const struct fuseln_call *call);
+/* The result of a check that is done, and its owner; NULL while there is none. Thread-safe, makes no driver call. */
 void *fuseln_check_collect(struct fuseln_check_result *ret_result);
 
 /*
@@ -133,7 +147,10 @@ struct fuseln_device_report {
 };
 size_t fuseln_device_reports(struct fuseln_device_report *ret_reports, size_t capacity); /* returns how many */
 
-/* After fork, in the child: forget every context (a CUDA context does not survive fork). Async-signal-safe. */
-void fuseln_kernels_after_fork(void);
+/* After fork, in the child: forget every context (none survives fork) and all that belongs to it. Async-signal-safe. */
+void fuseln_context_after_fork(void);
+void fuseln_scratch_after_fork(void);
+void fuseln_check_after_fork(void);
+void fuseln_timer_after_fork(void);
 
 #endif

@@ -1,22 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Carries out a plan: finds or loads the kernels in the current context and launches them on the host's stream. A
- * launch like an earlier one comes by issue.h instead. Only a kernel that this context has not launched yet, and
- * DGAMMA that needs scratch, ask whether the stream is being captured. That a foreign stream belongs to the current
- * context is asked once per variant and context; later the driver itself refuses a function of another context.
+ * Carries out a plan: finds or loads the kernels in the current context and launches them on the host's stream, by the
+ * one function that issues kernels. Only a kernel that this context has not launched yet, and DGAMMA that needs
+ * scratch, ask whether the stream is being captured. That a foreign stream belongs to the current context is asked once
+ * per variant and context; later the driver itself refuses a function of another context.
  */
-#include "kernels/host/check.h"
-#include "kernels/host/issue.h"
-
-/* A launch under way. */
-struct launch {
-    const struct fuseln_driver *driver;
-    struct fuseln_context *context;
-    const struct fuseln_plan *plan;
-    CUstream stream;
-    CUfunction functions[2];
-    bool missing; /* this context has not launched one of them before */
-};
+#include "kernels/host/launch.h"
 
 bool fuseln_kernel_capturing(void *stream)
 {
@@ -31,15 +20,16 @@ enum fuseln_verdict fuseln_kernel_stream(void *stream, unsigned long long *ret_i
                                                                                      : FUSELN_VERDICT_CONTEXT;
 }
 
-static bool in_current_context(const struct launch *launch)
+static bool in_current_context(const struct fuseln_job *job)
 {
+    const struct fuseln_driver *driver = fuseln_driver_known();
+    const CUstream stream = (CUstream)job->stream;
     CUcontext owner;
     unsigned long long id;
-    if ((uintptr_t)launch->stream <= (uintptr_t)CU_STREAM_PER_THREAD) /* 0, 1: legacy; 2: per thread */
+    if ((uintptr_t)stream <= (uintptr_t)CU_STREAM_PER_THREAD) /* 0, 1: legacy; 2: per thread */
         return true;
-    return launch->driver->stream_get_ctx(launch->stream, &owner) == CUDA_SUCCESS &&
-           launch->driver->ctx_get_id(owner, &id) == CUDA_SUCCESS &&
-           id + 1 == atomic_load_explicit(&launch->context->id, memory_order_relaxed);
+    return driver->stream_get_ctx(stream, &owner) == CUDA_SUCCESS && driver->ctx_get_id(owner, &id) == CUDA_SUCCESS &&
+           id + 1 == atomic_load_explicit(&job->context->id, memory_order_relaxed);
 }
 
 /* Refused for what the kernel is: it would be refused again. */
@@ -51,19 +41,19 @@ static bool refused_for_good(CUresult result)
 }
 
 /* The module's slot: a CUmodule, FUSELN_SLOT_IMAGE, or 0 where an error that may pass got in the way. */
-static uintptr_t module_load(const struct launch *launch, enum fuseln_module module)
+static uintptr_t module_load(struct fuseln_context *context, enum fuseln_module module)
 {
-    _Atomic uintptr_t *slot = &launch->context->modules[module];
-    struct fuseln_device_record *record = atomic_load_explicit(&launch->context->record, memory_order_acquire);
+    const struct fuseln_driver *driver = fuseln_driver_known();
+    struct fuseln_device_record *record = atomic_load_explicit(&context->record, memory_order_acquire);
+    _Atomic uintptr_t *slot = &context->modules[module];
     uintptr_t known = atomic_load_explicit(slot, memory_order_acquire);
     for (int ptx = 0; ptx < 2 && !known; ptx++) {
         const struct fuseln_image *image = fuseln_image_find(module, &record->device, ptx);
         CUmodule loaded;
-        const CUresult result =
-            image ? launch->driver->module_load_data(&loaded, image->data) : CUDA_ERROR_NO_BINARY_FOR_GPU;
+        const CUresult result = image ? driver->module_load_data(&loaded, image->data) : CUDA_ERROR_NO_BINARY_FOR_GPU;
         if (result == CUDA_SUCCESS) {
             if (!atomic_compare_exchange_strong(slot, &known, (uintptr_t)loaded)) {
-                launch->driver->module_unload(loaded); /* another thread was first */
+                driver->module_unload(loaded); /* another thread was first */
                 return known;
             }
             atomic_store_explicit(&record->image, image, memory_order_release);
@@ -77,63 +67,78 @@ static uintptr_t module_load(const struct launch *launch, enum fuseln_module mod
     return known;
 }
 
-static enum fuseln_verdict function_load(const struct launch *launch, int which, CUfunction *ret_function)
+static enum fuseln_verdict function_load(const struct fuseln_job *job, int which, uintptr_t *ret_function)
 {
-    const struct fuseln_variant *variant = launch->plan->kernel[which];
-    const uintptr_t module = module_load(launch, (enum fuseln_module)variant->module);
+    const struct fuseln_driver *driver = fuseln_driver_known();
+    const struct fuseln_variant *variant = job->plan->kernel[which];
+    const uintptr_t module = module_load(job->context, (enum fuseln_module)variant->module);
+    CUfunction function;
     if (module == FUSELN_SLOT_IMAGE) {
-        atomic_store(fuseln_function_slot(launch->context, variant), FUSELN_SLOT_IMAGE);
+        atomic_store(fuseln_function_slot(job->context, variant), FUSELN_SLOT_IMAGE);
         return FUSELN_VERDICT_IMAGE;
     }
-    if (!module || launch->driver->module_get_func(ret_function, (CUmodule)module, variant->name) != CUDA_SUCCESS)
+    if (!module || driver->module_get_func(&function, (CUmodule)module, variant->name) != CUDA_SUCCESS)
         return FUSELN_VERDICT_REFUSED;
-    if (launch->plan->smem_bytes[which]) { /* if this fails, so will a launch that needs it */
-        const struct fuseln_device_record *record =
-            atomic_load_explicit(&launch->context->record, memory_order_acquire);
-        launch->driver->func_set_attr(*ret_function, CU_FUNC_ATTR_MAX_DYNAMIC_SHARED_SIZE_BYTES,
-                                      record->device.smem_optin_bytes - FUSELN_STATIC_BYTES);
+    if (job->plan->smem_bytes[which]) { /* if this fails, so will a launch that needs it */
+        const struct fuseln_device_record *record = atomic_load_explicit(&job->context->record, memory_order_acquire);
+        driver->func_set_attr(function, CU_FUNC_ATTR_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+                              record->device.smem_optin_bytes - FUSELN_STATIC_BYTES);
     }
+    *ret_function = (uintptr_t)function;
     return FUSELN_VERDICT_OK;
 }
 
-/* Load what is missing, under RELAXED: another thread may be capturing. */
-static enum fuseln_verdict functions_load(struct launch *launch)
+/* A kernel that this context has not launched yet. Loaded under RELAXED: another thread may be capturing. */
+static enum fuseln_verdict function_get(const struct fuseln_job *job, int which, uintptr_t *ret_function)
 {
-    enum fuseln_verdict verdict = FUSELN_VERDICT_OK;
+    const struct fuseln_driver *driver = fuseln_driver_known();
     int mode = CU_STREAM_CAPTURE_MODE_RELAXED;
-    if (launch->driver->exchange_capture(&mode) != CUDA_SUCCESS)
+    if (*ret_function == FUSELN_SLOT_REFUSED || *ret_function == FUSELN_SLOT_IMAGE)
+        return *ret_function == FUSELN_SLOT_REFUSED ? FUSELN_VERDICT_REFUSED : FUSELN_VERDICT_IMAGE;
+    if (fuseln_kernel_capturing(job->stream))
+        return FUSELN_VERDICT_CAPTURE;
+    if (!in_current_context(job))
+        return FUSELN_VERDICT_CONTEXT;
+    if (driver->exchange_capture(&mode) != CUDA_SUCCESS)
         return FUSELN_VERDICT_REFUSED;
-    for (int i = 0; i < 2 && launch->plan->kernel[i] && verdict == FUSELN_VERDICT_OK; i++)
-        if (!launch->functions[i])
-            verdict = function_load(launch, i, &launch->functions[i]);
-    launch->driver->exchange_capture(&mode);
+    const enum fuseln_verdict verdict = function_load(job, which, ret_function);
+    driver->exchange_capture(&mode);
     return verdict;
 }
 
-static enum fuseln_verdict functions_get(struct launch *launch)
+static __attribute__((noinline)) enum fuseln_verdict refused(const struct fuseln_job *job, _Atomic uintptr_t *slot,
+                                                             CUresult result)
 {
-    for (int i = 0; i < 2 && launch->plan->kernel[i]; i++) {
-        const uintptr_t slot =
-            atomic_load_explicit(fuseln_function_slot(launch->context, launch->plan->kernel[i]), memory_order_acquire);
-        if (slot == FUSELN_SLOT_REFUSED || slot == FUSELN_SLOT_IMAGE)
-            return slot == FUSELN_SLOT_REFUSED ? FUSELN_VERDICT_REFUSED : FUSELN_VERDICT_IMAGE;
-        launch->functions[i] = (CUfunction)slot;
-        launch->missing = launch->missing || !slot;
-    }
-    if (!launch->missing)
-        return FUSELN_VERDICT_OK;
-    if (fuseln_driver_capturing(launch->driver, launch->stream))
-        return FUSELN_VERDICT_CAPTURE;
-    return in_current_context(launch) ? functions_load(launch) : FUSELN_VERDICT_CONTEXT;
+    if (refused_for_good(result))
+        atomic_store(slot, FUSELN_SLOT_REFUSED);
+    return in_current_context(job) ? FUSELN_VERDICT_REFUSED : FUSELN_VERDICT_CONTEXT;
 }
 
-enum fuseln_verdict fuseln_kernel_refused(struct fuseln_context *context, const struct fuseln_plan *plan, int which,
-                                          CUstream stream, CUresult result)
+/*
+ * The one function that launches our kernels: kernel[which] of the job's plan, params its one argument. A kernel
+ * becomes known to its context when its first launch succeeded: only then may a captured stream use it.
+ */
+static inline enum fuseln_verdict issue(const struct fuseln_job *job, int which, void *params)
 {
-    const struct launch launch = {.driver = fuseln_driver_known(), .context = context, .stream = stream};
-    if (refused_for_good(result))
-        atomic_store(fuseln_function_slot(context, plan->kernel[which]), FUSELN_SLOT_REFUSED);
-    return in_current_context(&launch) ? FUSELN_VERDICT_REFUSED : FUSELN_VERDICT_CONTEXT;
+    const struct fuseln_plan *plan = job->plan;
+    _Atomic uintptr_t *slot = fuseln_function_slot(job->context, plan->kernel[which]);
+    const uintptr_t known = atomic_load_explicit(slot, memory_order_acquire);
+    uintptr_t function = known;
+    void *arguments[] = {params};
+
+    if (known <= FUSELN_SLOT_IMAGE) {
+        const enum fuseln_verdict verdict = function_get(job, which, &function);
+        if (verdict != FUSELN_VERDICT_OK)
+            return verdict;
+    }
+    const CUresult result =
+        fuseln_driver_known()->launch_kernel((CUfunction)function, plan->grid[which], 1, 1, plan->block[which], 1, 1,
+                                             plan->smem_bytes[which], (CUstream)job->stream, arguments, NULL);
+    if (result != CUDA_SUCCESS)
+        return refused(job, slot, result);
+    if (!known)
+        atomic_store_explicit(slot, function, memory_order_release);
+    return FUSELN_VERDICT_OK;
 }
 
 /* A call is the first part of the parameters. */
@@ -148,7 +153,8 @@ SAME_PLACE(mean);
 SAME_PLACE(dx);
 SAME_PLACE(out_rows);
 
-void fuseln_call_restrict(struct fuseln_call *call)
+/* What the operation shall neither read nor write, whatever the host passed, becomes NULL. */
+static void call_restrict(struct fuseln_call *call)
 {
     if (call->op == FUSELN_OP_MOMENTS)
         call->y = NULL;
@@ -172,56 +178,39 @@ static void params_complete(struct fuseln_call *call, const struct fuseln_plan *
     params->log_lanes = (int)plan->log_lanes;
     params->stages = (int)plan->stages;
     if (plan->restricted)
-        fuseln_call_restrict(call);
-}
-
-/* A kernel becomes known when its first launch succeeded: only then may a captured stream use it. */
-static enum fuseln_verdict issue(const struct launch *launch, int which, void *params)
-{
-    _Atomic uintptr_t *slot = fuseln_function_slot(launch->context, launch->plan->kernel[which]);
-    const CUresult result =
-        fuseln_issue(launch->driver, launch->functions[which], launch->plan, which, launch->stream, params);
-    if (result != CUDA_SUCCESS)
-        return fuseln_kernel_refused(launch->context, launch->plan, which, launch->stream, result);
-    if (launch->missing && !atomic_load_explicit(slot, memory_order_relaxed))
-        atomic_store_explicit(slot, (uintptr_t)launch->functions[which], memory_order_release);
-    return FUSELN_VERDICT_OK;
+        call_restrict(call);
 }
 
 /* Partial sums, then their reduction. If the second is refused nothing of the host's has been written. */
-static enum fuseln_verdict issue_pair(const struct launch *launch, struct fuseln_call *call, size_t limit)
+static __attribute__((noinline)) enum fuseln_verdict issue_both(const struct fuseln_job *job, struct fuseln_call *call)
 {
     struct fuseln_slab *slab;
-    enum fuseln_verdict verdict =
-        fuseln_slab_get(launch->context, launch->stream, launch->plan->scratch_bytes, limit, &slab);
+    enum fuseln_verdict verdict = fuseln_slab_acquire(job, &slab);
     if (verdict != FUSELN_VERDICT_OK)
         return verdict;
-    params_complete(call, launch->plan, slab);
-    verdict = issue(launch, 0, &call->params);
-    if (verdict == FUSELN_VERDICT_OK)
-        verdict = issue(launch, 1, &call->params);
-    fuseln_slab_give(slab);
+    params_complete(call, job->plan, slab);
+    for (int which = 0; which < 2 && verdict == FUSELN_VERDICT_OK; which++)
+        verdict = issue(job, which, &call->params);
+    fuseln_slab_release(slab);
     return verdict;
 }
 
-enum fuseln_verdict fuseln_kernel_launch(struct fuseln_context *context, struct fuseln_call *call,
-                                         const struct fuseln_plan *plan, void *stream, size_t scratch_limit,
-                                         const struct fuseln_slab *sums)
+const char *fuseln_job_kernel(const struct fuseln_job *job)
 {
-    struct launch launch = {fuseln_driver_known(), context, plan, (CUstream)stream, {NULL, NULL}, false};
-    const enum fuseln_verdict verdict = functions_get(&launch);
-    if (verdict != FUSELN_VERDICT_OK)
-        return verdict;
-    if (plan->kernel[1] && !sums)
-        return issue_pair(&launch, call, scratch_limit);
-    params_complete(call, plan, sums);
-    return issue(&launch, plan->kernel[1] != NULL, &call->params);
+    const struct fuseln_plan *plan = job->plan;
+    return (plan->kernel[1] && job->sums ? plan->kernel[1] : plan->kernel[0])->name;
 }
 
-enum fuseln_verdict fuseln_kernel_launch_check(struct fuseln_context *context, const struct fuseln_plan *plan,
-                                               void *stream, struct fuseln_check_params *params)
+enum fuseln_verdict fuseln_kernel_launch(const struct fuseln_job *job, struct fuseln_call *call)
 {
-    struct launch launch = {fuseln_driver_known(), context, plan, (CUstream)stream, {NULL, NULL}, false};
-    const enum fuseln_verdict verdict = functions_get(&launch);
-    return verdict == FUSELN_VERDICT_OK ? issue(&launch, 0, params) : verdict;
+    const bool two = job->plan->kernel[1];
+    if (two && !job->sums)
+        return issue_both(job, call);
+    params_complete(call, job->plan, job->sums);
+    return two ? issue(job, 1, &call->params) : issue(job, 0, &call->params);
+}
+
+enum fuseln_verdict fuseln_kernel_launch_check(const struct fuseln_job *job, struct fuseln_check_params *params)
+{
+    return issue(job, 0, params);
 }

@@ -3,7 +3,7 @@
  * The choice of kernels and geometry for a call: pure functions over the table of variants.h. The variant follows
  * from op, cols, dtype, alignment and device alone; only the grid, and for DGAMMA nothing else, from rows.
  */
-#include "kernels/host/check.h"
+
 #include "kernels/host/variant.h"
 
 #include <limits.h>

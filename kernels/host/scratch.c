@@ -14,7 +14,7 @@ enum slab_state { EMPTY, FREE, OWNED };
 static struct fuseln_slab slabs[SLABS_MAX];
 static atomic_uint slabs_used;
 
-static inline struct fuseln_slab *slab_find(uint64_t context_id, uint64_t stream_id, size_t bytes)
+static struct fuseln_slab *slab_find(uint64_t context_id, uint64_t stream_id, size_t bytes)
 {
     const unsigned used = atomic_load_explicit(&slabs_used, memory_order_acquire);
     for (struct fuseln_slab *slab = slabs, *const end = slab + used; slab != end; slab++) {
@@ -78,8 +78,7 @@ static struct fuseln_slab *slab_make(struct fuseln_context *context, size_t byte
     return slab;
 }
 
-static __attribute__((noinline)) struct fuseln_slab *slab_add(struct fuseln_context *context, uint64_t stream_id,
-                                                              size_t bytes, size_t limit)
+static struct fuseln_slab *slab_add(struct fuseln_context *context, uint64_t stream_id, size_t bytes, size_t limit)
 {
     if (bytes > limit)
         return NULL;
@@ -103,13 +102,27 @@ static __attribute__((noinline)) struct fuseln_slab *slab_add(struct fuseln_cont
     return slab;
 }
 
-struct fuseln_slab *fuseln_slab_take(struct fuseln_context *context, uint64_t stream_id, size_t bytes, size_t limit)
+enum fuseln_verdict fuseln_slab_acquire(const struct fuseln_job *job, struct fuseln_slab **ret_slab)
 {
-    struct fuseln_slab *slab = slab_find(atomic_load_explicit(&context->id, memory_order_relaxed), stream_id, bytes);
-    return __builtin_expect(slab != NULL, 1) ? slab : slab_add(context, stream_id, bytes, limit);
+    const struct fuseln_driver *driver = fuseln_driver_known();
+    const CUstream stream = (CUstream)job->stream;
+    const size_t bytes = job->plan->scratch_bytes;
+    unsigned long long id;
+
+    if (fuseln_driver_capturing(driver, stream))
+        return FUSELN_VERDICT_CAPTURE;
+    if (driver->stream_get_id(stream, &id) != CUDA_SUCCESS)
+        return FUSELN_VERDICT_CONTEXT;
+    struct fuseln_slab *slab = slab_find(atomic_load_explicit(&job->context->id, memory_order_relaxed), id, bytes);
+    if (!slab)
+        slab = slab_add(job->context, id, bytes, job->scratch_limit);
+    if (!slab)
+        return FUSELN_VERDICT_SCRATCH;
+    *ret_slab = slab;
+    return FUSELN_VERDICT_OK;
 }
 
-void fuseln_slab_give(struct fuseln_slab *slab)
+void fuseln_slab_release(struct fuseln_slab *slab)
 {
     atomic_store_explicit(&slab->state, FREE, memory_order_release);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How long launches take on the device, by two events on their stream; see kernels.h. Events belong to a context and
- * are kept for it; an entry of the table goes FREE > CLAIMED > RUNNING > CLAIMED > FREE. Whoever turns a state by
+ * How long launches take on the device, by two events on their stream; see device.h. Events belong to a context and
+ * are kept for it; an entry of the table goes FREE > CLAIMED > RUNNING > CLAIMED > FREE. Whoever changes a state by
  * compare-and-swap has the entry. Lock-free.
  */
 #include "kernels/host/context.h"
@@ -18,12 +18,12 @@ struct fuseln_timer {
 };
 static struct fuseln_timer timers[TIMERS_MAX];
 
-static void give(struct fuseln_timer *timer)
+static void release(struct fuseln_timer *timer)
 {
     atomic_store_explicit(&timer->state, FREE, memory_order_release);
 }
 
-static bool turn(struct fuseln_timer *timer, unsigned from, unsigned to)
+static bool change(struct fuseln_timer *timer, unsigned from, unsigned to)
 {
     return atomic_compare_exchange_strong(&timer->state, &from, to);
 }
@@ -47,9 +47,9 @@ static struct fuseln_timer *claim(const struct fuseln_driver *driver, uint64_t c
     for (size_t i = 0; i < TIMERS_MAX; i++) {
         struct fuseln_timer *timer = &timers[i];
         if (atomic_load_explicit(&timer->state, memory_order_acquire) == FREE && timer->context_id == context_id &&
-            turn(timer, FREE, CLAIMED))
+            change(timer, FREE, CLAIMED))
             return timer;
-        if (!turn(timer, EMPTY, CLAIMED))
+        if (!change(timer, EMPTY, CLAIMED))
             continue;
         if (events_make(driver, timer) != CUDA_SUCCESS) {
             atomic_store(&timer->state, EMPTY);
@@ -73,7 +73,7 @@ struct fuseln_timer *fuseln_timer_begin(struct fuseln_context *context, void *st
     timer->kind = kind;
     if (driver->event_record(timer->start, (CUstream)stream) == CUDA_SUCCESS)
         return timer;
-    give(timer);
+    release(timer);
     return NULL;
 }
 
@@ -97,7 +97,7 @@ void *fuseln_timer_collect(struct fuseln_context *context, int *ret_kind, float 
         struct fuseln_timer *timer = &timers[i];
         float ms = 0;
         if (atomic_load_explicit(&timer->state, memory_order_acquire) != RUNNING || timer->context_id != context_id ||
-            !turn(timer, RUNNING, CLAIMED))
+            !change(timer, RUNNING, CLAIMED))
             continue;
         queries++;
         if (driver->event_query(timer->stop) != CUDA_SUCCESS) {
@@ -109,7 +109,7 @@ void *fuseln_timer_collect(struct fuseln_context *context, int *ret_kind, float 
             *ret_kind = timer->kind;
             *ret_us = ms * 1000;
         }
-        give(timer);
+        release(timer);
     }
     driver->exchange_capture(&mode);
     return owner;

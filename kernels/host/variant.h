@@ -35,6 +35,7 @@ static inline size_t fuseln_variant_index(const struct fuseln_variant *variant)
 {
     return (size_t)(variant - fuseln_variants);
 }
-const struct fuseln_variant *fuseln_variant_at(size_t index); /* NULL past the end */
+const struct fuseln_variant *fuseln_variant_at(size_t index);        /* NULL past the end */
+const struct fuseln_variant *fuseln_variant_named(const char *name); /* of this name, which is in the table */
 
 #endif

@@ -163,7 +163,9 @@ struct fuseln_call {
     enum fuseln_op op;
     enum fuseln_dtype dtype;
     bool rms;
-    union { /* the call, and the argument of our kernels that begins with it: nothing is copied on the way */
+    unsigned nulls;    /* bit r set: the argument of enum fuseln_role r is null */
+    unsigned low_bits; /* of all addresses, modulo 16, or-ed: 0 where everything is aligned */
+    union {            /* our kernels take the call as they find it: their argument begins with it */
         struct {
             int64_t rows, cols;
             double eps;
@@ -175,7 +177,6 @@ struct fuseln_call {
         };
         struct fuseln_ln_params params; /* the rest of it is of the launch (kernels/host/launch.c) */
     };
-    uint64_t low_bits; /* four bits for each pointer argument, the last one highest: address modulo 16, 1 for null */
 };
 
 #endif

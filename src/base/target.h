@@ -36,9 +36,9 @@ struct fuseln_layout {
     /* The same once more, in the form that each launch is decoded by; fuseln_decode_prepare makes it. */
     unsigned char pointer_count;
     struct fuseln_pointer {
-        unsigned char argument, field; /* which argument, and its offset in struct fuseln_call */
+        unsigned char argument, field, role; /* which argument, and its offset in struct fuseln_call */
     } pointers[FUSELN_ARGS_MAX];
-    long rows, cols, eps; /* which argument; -1: none. Wide, as they index on the launch path. */
+    int rows, cols, eps; /* which argument; -1: none */
 };
 
 /* A loaded object that registered a kernel we know; made by library.c. */

@@ -7,27 +7,28 @@
 
 #include <string.h>
 
-enum fuseln_verdict fuseln_decide(const struct fuseln_case *given, struct fuseln_plan *ret_plan)
+enum fuseln_verdict fuseln_decide(struct fuseln_pass *pass)
 {
-    const struct fuseln_launch *launch = given->launch;
+    const struct fuseln_launch *launch = pass->launch;
     enum fuseln_verdict planned = FUSELN_VERDICT_CONTEXT;
 
-    memset(ret_plan, 0, sizeof(*ret_plan));
-    if (given->decoded == FUSELN_VERDICT_OK && given->device)
-        planned = fuseln_plan_make(given->call, given->device, ret_plan);
+    memset(&pass->made, 0, sizeof pass->made);
+    pass->job.plan = &pass->made;
+    if (pass->decoded == FUSELN_VERDICT_OK && pass->device)
+        planned = fuseln_plan_make(&pass->call, pass->device, &pass->made);
 
     if (launch->declined != FUSELN_VERDICT_OK)
         return launch->declined;
-    if (given->decoded != FUSELN_VERDICT_OK)
-        return given->decoded;
-    if (fuseln_config_skips(given->config, launch->target, given->call->cols))
+    if (pass->decoded != FUSELN_VERDICT_OK)
+        return pass->decoded;
+    if (fuseln_config_skips(pass->config, launch->target, pass->call.cols))
         return FUSELN_VERDICT_SKIP;
-    if (given->config->mode == FUSELN_MODE_OBSERVE)
+    if (pass->config->mode == FUSELN_MODE_OBSERVE)
         return FUSELN_VERDICT_OBSERVE;
-    if (!given->device)
-        return given->context;
+    if (!pass->device)
+        return pass->located;
     /* The runtime makes a device's context current lazily: until then the driver still names another device. */
-    if (launch->runtime_device >= 0 && launch->runtime_device != given->device->index)
+    if (launch->runtime_device >= 0 && launch->runtime_device != pass->device->index)
         return FUSELN_VERDICT_CONTEXT;
     return planned;
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * See decode.h. Which argument is what comes from the target's layout (parsed from the words of its row in
- * hooks/targets/match.c); this file only follows it.
+ * hooks/targets); this file only follows it.
  */
 #include "core/decode.h"
+
+#include <string.h>
 
 /* Where each pointer role lands in struct fuseln_call. */
 static const unsigned char pointer_fields[FUSELN_ROLE_COUNT] = {
@@ -23,32 +25,95 @@ void fuseln_decode_prepare(struct fuseln_layout *layout)
 {
     layout->pointer_count = 0;
     layout->rows = layout->cols = layout->eps = -1;
-    for (unsigned i = 0; i < layout->count; i++) {
-        const enum fuseln_role role = (enum fuseln_role)layout->role[i];
-        if (layout->type[i] == FUSELN_ARG_PTR) {
-            layout->pointers[layout->pointer_count].argument = (unsigned char)i;
-            layout->pointers[layout->pointer_count++].field = pointer_fields[role];
-        } else if (role == FUSELN_ROLE_ROWS) {
+    for (int i = 0; i < layout->count; i++) {
+        const unsigned char role = layout->role[i];
+        if (layout->type[i] == FUSELN_ARG_PTR)
+            layout->pointers[layout->pointer_count++] =
+                (struct fuseln_pointer){(unsigned char)i, pointer_fields[role], role};
+        else if (role == FUSELN_ROLE_ROWS)
             layout->rows = i;
-        } else if (role == FUSELN_ROLE_COLS) {
+        else if (role == FUSELN_ROLE_COLS)
             layout->cols = i;
-        } else if (role == FUSELN_ROLE_EPS) {
+        else if (role == FUSELN_ROLE_EPS)
             layout->eps = i;
-        }
     }
 }
 
-/* A name is known for one geometry. */
-static inline bool take_geometry(const struct fuseln_layout *layout, const struct fuseln_launch *launch,
-                                 struct fuseln_call *call)
+static bool read_integer(const struct fuseln_launch *launch, int at, int64_t *ret_value)
 {
+    int32_t i32;
+
+    if (!launch->args[at])
+        return false;
+    if (launch->target->layout.type[at] == FUSELN_ARG_I64) {
+        memcpy(ret_value, launch->args[at], sizeof *ret_value);
+        return true;
+    }
+    memcpy(&i32, launch->args[at], sizeof i32);
+    *ret_value = i32;
+    return true;
+}
+
+static bool read_shape(const struct fuseln_launch *launch, struct fuseln_call *call)
+{
+    const struct fuseln_layout *layout = &launch->target->layout;
+
+    call->rows = launch->grid[0];
+    return read_integer(launch, layout->cols, &call->cols) &&
+           (layout->rows < 0 || read_integer(launch, layout->rows, &call->rows));
+}
+
+static bool read_eps(const struct fuseln_launch *launch, struct fuseln_call *call)
+{
+    const int at = launch->target->layout.eps;
+    float f32;
+
+    call->eps = 0;
+    if (at < 0)
+        return true;
+    if (!launch->args[at])
+        return false;
+    if (launch->target->layout.type[at] == FUSELN_ARG_F64) {
+        memcpy(&call->eps, launch->args[at], sizeof call->eps);
+        return true;
+    }
+    memcpy(&f32, launch->args[at], sizeof f32);
+    call->eps = f32;
+    return true;
+}
+
+static bool read_pointers(const struct fuseln_launch *launch, struct fuseln_call *call)
+{
+    const struct fuseln_layout *layout = &launch->target->layout;
+    const struct fuseln_pointer *at = layout->pointers;
+    unsigned nulls = 0, low_bits = 0;
+
+    for (unsigned left = layout->pointer_count; left > 0; left--, at++) {
+        void *const *argument = launch->args[at->argument], *pointer;
+        if (!argument)
+            return false;
+        pointer = *argument;
+        memcpy((char *)call + at->field, &pointer, sizeof pointer);
+        low_bits |= (unsigned)(uintptr_t)pointer;
+        if (!pointer)
+            nulls |= 1u << at->role;
+    }
+    call->low_bits = low_bits % 16;
+    call->nulls = nulls;
+    return true;
+}
+
+/* A name is known for one geometry. */
+static bool read_geometry(const struct fuseln_launch *launch, struct fuseln_call *call)
+{
+    const struct fuseln_layout *layout = &launch->target->layout;
     const unsigned per_block = layout->cols_per_block;
 
     if (launch->grid[2] != 1 || (launch->grid[1] != 1 && !layout->partial))
         return false;
     call->out_rows = launch->grid[1];
-    if (per_block)
-        return call->cols <= 0 || (uint64_t)launch->grid[0] == ((uint64_t)call->cols + per_block - 1) / per_block;
+    if (per_block) /* grid.x = cols / per_block, rounded up */
+        return call->cols <= 0 || (uint64_t)launch->grid[0] * per_block - (uint64_t)call->cols < per_block;
     return call->rows == (int64_t)launch->grid[0];
 }
 
@@ -61,21 +126,8 @@ enum fuseln_verdict fuseln_decode(const struct fuseln_launch *launch, struct fus
     ret_call->rms = target->rms;
     ret_call->x = ret_call->dy = ret_call->gamma = ret_call->beta = NULL;
     ret_call->mean = ret_call->rstd = ret_call->y = ret_call->dx = ret_call->dgamma = ret_call->dbeta = NULL;
-    if (!launch->args || !fuseln_decode_shape(launch, &ret_call->rows, &ret_call->cols) ||
-        !fuseln_decode_eps(launch, &ret_call->eps) || !fuseln_decode_pointers(launch, ret_call, &ret_call->low_bits))
+    if (!launch->args || !read_shape(launch, ret_call) || !read_eps(launch, ret_call) ||
+        !read_pointers(launch, ret_call))
         return FUSELN_VERDICT_NULLPTR;
-    return take_geometry(&target->layout, launch, ret_call) ? FUSELN_VERDICT_OK : FUSELN_VERDICT_GEOMETRY;
-}
-
-unsigned fuseln_decode_null_roles(const struct fuseln_layout *layout, const struct fuseln_call *call)
-{
-    unsigned roles = 0;
-
-    for (unsigned i = 0; i < layout->pointer_count; i++) {
-        void *pointer;
-        memcpy(&pointer, (const char *)call + layout->pointers[i].field, sizeof(pointer));
-        if (!pointer)
-            roles |= 1u << layout->role[layout->pointers[i].argument];
-    }
-    return roles;
+    return read_geometry(launch, ret_call) ? FUSELN_VERDICT_OK : FUSELN_VERDICT_GEOMETRY;
 }

@@ -23,8 +23,6 @@ struct bucket {
 };
 static struct bucket buckets[FUSELN_MEASURES_MAX];
 
-static _Thread_local struct fuseln_timer *running __attribute__((tls_model("initial-exec")));
-
 static int log_of(int64_t rows)
 {
     return rows > 0 ? 63 - __builtin_clzll((unsigned long long)rows) : 0;
@@ -103,44 +101,42 @@ static int turn_of(unsigned turn)
     return __builtin_popcount(turn) % 2 ? ORIGINAL : OURS;
 }
 
-enum fuseln_verdict fuseln_measure_before(struct fuseln_site *site, const struct fuseln_call *call,
-                                          struct fuseln_context *context, void *stream, bool *ret_watch)
+static bool all_issued(const struct bucket *bucket)
 {
-    struct bucket *bucket = site->key.target ? bucket_of(site, call->rows) : NULL;
-    *ret_watch = false;
-    if (running) /* its launch did not come back to us */
-        fuseln_timer_end(running, FUSELN_TIMER_DROP);
-    running = NULL;
-    if (!bucket)
-        return FUSELN_VERDICT_OK;
-    if (!atomic_load(&bucket->kept))
-        collect(context);
-    const int kept = atomic_load(&bucket->kept);
-    if (kept != UNDECIDED)
-        return kept == KEPT_OURS ? FUSELN_VERDICT_OK : FUSELN_VERDICT_SLOWER;
-    if (fuseln_kernel_capturing(stream))
-        return FUSELN_VERDICT_OK;
-    atomic_store(&bucket->bytes, bytes_of(call));
-    if (atomic_load(&bucket->issued[OURS]) >= TIMED_MAX && atomic_load(&bucket->issued[ORIGINAL]) >= TIMED_MAX)
-        return FUSELN_VERDICT_OK; /* their results are still to come */
+    return atomic_load(&bucket->issued[OURS]) >= TIMED_MAX && atomic_load(&bucket->issued[ORIGINAL]) >= TIMED_MAX;
+}
+
+/* The first two are not timed, as they may load something. */
+static enum fuseln_verdict take_turn(struct bucket *bucket, struct fuseln_pass *pass)
+{
     const unsigned turn = atomic_fetch_add(&bucket->turn, 1);
     const int which = turn_of(turn);
     if (turn > 1 && atomic_load(&bucket->issued[which]) < TIMED_MAX)
-        running = fuseln_timer_begin(context, stream, bucket, which);
-    if (running)
+        pass->timer = fuseln_timer_begin(pass->job.context, pass->launch->stream, bucket, which);
+    if (pass->timer)
         atomic_fetch_add(&bucket->issued[which], 1);
-    *ret_watch = running != NULL;
-    /* The first of each is not timed, as it may load something; else the original is launched to be timed. */
-    return which == ORIGINAL && (running || turn <= 1) ? FUSELN_VERDICT_MEASURE : FUSELN_VERDICT_OK;
+    return which == ORIGINAL && (pass->timer || turn <= 1) ? FUSELN_VERDICT_MEASURE : FUSELN_VERDICT_OK;
 }
 
-bool fuseln_measure_after(void *stream, bool launched)
+enum fuseln_verdict fuseln_measure_begin(struct fuseln_pass *pass)
 {
-    if (!running)
-        return false;
-    fuseln_timer_end(running, launched ? stream : FUSELN_TIMER_DROP);
-    running = NULL;
-    return true;
+    struct bucket *bucket = pass->site->key.target ? bucket_of(pass->site, pass->call.rows) : NULL;
+    if (!bucket)
+        return FUSELN_VERDICT_OK;
+    if (!atomic_load(&bucket->kept))
+        collect(pass->job.context);
+    const int kept = atomic_load(&bucket->kept);
+    if (kept != UNDECIDED)
+        return kept == KEPT_OURS ? FUSELN_VERDICT_OK : FUSELN_VERDICT_SLOWER;
+    if (fuseln_kernel_capturing(pass->launch->stream))
+        return FUSELN_VERDICT_OK;
+    atomic_store(&bucket->bytes, bytes_of(&pass->call));
+    return all_issued(bucket) ? FUSELN_VERDICT_OK /* their results are still to come */ : take_turn(bucket, pass);
+}
+
+void fuseln_measure_end(struct fuseln_timer *timer, void *stream, bool launched)
+{
+    fuseln_timer_end(timer, launched ? stream : FUSELN_TIMER_DROP);
 }
 
 void fuseln_measure_count(struct fuseln_site *site, int64_t rows)
@@ -176,5 +172,4 @@ bool fuseln_measure_at(size_t index, struct fuseln_measure_view *ret_view)
 void fuseln_measure_after_fork(void)
 {
     memset(buckets, 0, sizeof buckets);
-    running = NULL;
 }

@@ -9,18 +9,16 @@
 #ifndef FUSELN_MEASURE_H
 #define FUSELN_MEASURE_H
 
-#include "core/record.h"
-#include "kernels/host/device.h"
+#include "core/pass.h"
 
 enum { FUSELN_MEASURE_PAIRS = 20, FUSELN_MEASURES_MAX = 2048 };
 
 /* A launch that could be replaced is about to be made. OK: ours is to be launched; MEASURE: it is the original's turn;
- * SLOWER: the original was measured to be faster. The first two may be timed: then fuseln_measure_after must follow in
- * the same thread; *ret_watch tells so. */
-enum fuseln_verdict fuseln_measure_before(struct fuseln_site *site, const struct fuseln_call *call,
-                                          struct fuseln_context *context, void *stream, bool *ret_watch);
-/* The launch was made, or (launched false) refused. Nothing where nothing was begun. Returns whether something was. */
-bool fuseln_measure_after(void *stream, bool launched);
+ * SLOWER: the original was measured to be faster. The first two may be timed: then pass->timer runs, and the launch
+ * must be followed by fuseln_measure_end. */
+enum fuseln_verdict fuseln_measure_begin(struct fuseln_pass *pass);
+/* The launch was made on this stream, or (launched false) refused. */
+void fuseln_measure_end(struct fuseln_timer *timer, void *stream, bool launched);
 /* Ours was launched: it counts as saved where ours is known to be the faster one. */
 void fuseln_measure_count(struct fuseln_site *site, int64_t rows);
 

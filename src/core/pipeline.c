@@ -1,222 +1,232 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See pipeline.h. A launch is decided once: one like it is then made again as it was (repeat.h), with its own pointers,
- * and counted, and no more.
+ * See pipeline.h. What was decided for a launch that was replaced is remembered: nearly all of a program's launches
+ * differ from an earlier one in their addresses alone. All that fuseln_decide and the site's key look at is compared,
+ * but for the settings, which never change. A decision is published once and never changes, so a launch reads it
+ * without a lock; when the table is full, further ones are decided each time. So are launches with an address that is
+ * not aligned to 16 bytes.
  */
 #include "core/pipeline.h"
 
-#include "base/config.h"
 #include "base/log.h"
 #include "core/decide.h"
 #include "core/measure.h"
 #include "core/pairing.h"
-#include "core/record.h"
-#include "core/repeat.h"
 #include "core/verify.h"
-#include "kernels/host/device.h"
-#include "report/report.h"
 
-#include <errno.h>
+#include <string.h>
 
-static struct fuseln_site *find_site(const struct fuseln_launch *launch, const struct fuseln_case *given,
-                                     const struct fuseln_plan *plan)
+enum { SLOT_BITS = 12, SLOTS = 1 << SLOT_BITS, PROBES = 8 };
+
+struct decision {
+    const struct fuseln_target *target;
+    const struct fuseln_context *context;
+    int64_t rows, cols, out_rows;
+    unsigned nulls;
+    int runtime_device; /* of the driver's boundary none: it tells the boundaries apart */
+    struct fuseln_site *site;
+    struct fuseln_plan plan;
+};
+
+static struct decision decisions[SLOTS];
+static _Atomic(const struct decision *) slots[SLOTS];
+static atomic_uint decision_count; /* handed out */
+
+static size_t first_slot(const struct fuseln_target *target, const struct fuseln_call *call)
 {
-    const struct fuseln_target *target = launch->target;
-    const bool decoded = given->decoded == FUSELN_VERDICT_OK;
+    const uint64_t hash = (uintptr_t)target ^ (uint64_t)call->cols << 20 ^ (uint64_t)call->rows;
+    return hash * 0x9e3779b97f4a7c15u >> (64 - SLOT_BITS);
+}
+
+static inline bool is_like(const struct decision *decision, const struct fuseln_pass *pass)
+{
+    const struct fuseln_launch *launch = pass->launch;
+    const struct fuseln_call *call = &pass->call;
+
+    return decision->target == launch->target && decision->context == pass->job.context &&
+           decision->rows == call->rows && decision->cols == call->cols && decision->out_rows == call->out_rows &&
+           decision->nulls == call->nulls && decision->runtime_device == launch->runtime_device;
+}
+
+static inline bool find_decision(struct fuseln_pass *pass)
+{
+    const size_t first = first_slot(pass->launch->target, &pass->call);
+
+    for (size_t i = first; i != first + PROBES; i++) {
+        const struct decision *decision = atomic_load_explicit(&slots[i % SLOTS], memory_order_acquire);
+        if (!decision)
+            return false;
+        if (!is_like(decision, pass))
+            continue;
+        pass->site = decision->site;
+        pass->job.plan = &decision->plan;
+        return true;
+    }
+    return false;
+}
+
+static void add_decision(const struct fuseln_pass *pass)
+{
+    const struct fuseln_launch *launch = pass->launch;
+    const struct fuseln_call *call = &pass->call;
+    const size_t first = first_slot(launch->target, call);
+    unsigned index = atomic_load(&decision_count);
+
+    do {
+        if (index == SLOTS)
+            return;
+    } while (!atomic_compare_exchange_weak(&decision_count, &index, index + 1));
+    decisions[index] = (struct decision){.target = launch->target,
+                                         .context = pass->job.context,
+                                         .rows = call->rows,
+                                         .cols = call->cols,
+                                         .out_rows = call->out_rows,
+                                         .nulls = call->nulls,
+                                         .runtime_device = launch->runtime_device,
+                                         .site = pass->site,
+                                         .plan = *pass->job.plan};
+    for (size_t i = first; i < first + PROBES; i++) {
+        const struct decision *none = NULL;
+        if (atomic_compare_exchange_strong(&slots[i % SLOTS], &none, &decisions[index]))
+            return;
+    }
+}
+
+static struct fuseln_site *find_site(const struct fuseln_pass *pass)
+{
+    const struct fuseln_target *target = pass->launch->target;
+    const bool decoded = pass->decoded == FUSELN_VERDICT_OK;
     const struct fuseln_site_key key = {
         .target = target,
-        .cols = decoded ? given->call->cols : 0,
-        .device = given->device ? given->device->index : -1,
-        .nulls = decoded ? fuseln_decode_null_roles(&target->layout, given->call) : 0,
-        .width = plan->width,
-        .boundary = (enum fuseln_boundary)launch->boundary,
+        .cols = decoded ? pass->call.cols : 0,
+        .device = pass->device ? pass->device->index : -1,
+        .nulls = decoded ? pass->call.nulls : 0,
+        .width = pass->job.plan->width,
+        .boundary = pass->launch->boundary,
     };
     bool is_new;
     struct fuseln_site *site = fuseln_site_get(&key, &is_new);
 
     if (is_new)
         pr_info("site %s cols=%lld rows=%lld in %s (build %s)", target->name, (long long)key.cols,
-                decoded ? (long long)given->call->rows : 0, target->library->name,
+                decoded ? (long long)pass->call.rows : 0, target->library->name,
                 target->library->known ? "known" : "unverified");
     return site;
 }
 
-static void trace(const struct fuseln_site *site, const struct fuseln_launch *launch, int64_t rows, const char *kernel)
+static void begin(const struct fuseln_launch *launch, struct fuseln_pass *pass)
 {
-    const struct fuseln_trace_event event = {
-        .site = site,
-        .stream = launch->stream,
-        .rows = rows,
-        .grid = {launch->grid[0], launch->grid[1], launch->grid[2]},
-        .block = {launch->block[0], launch->block[1], launch->block[2]},
-        .kernel = kernel,
-    };
-
-    fuseln_trace(&event);
+    pass->launch = launch;
+    pass->config = fuseln_config_get();
+    pass->decoded = fuseln_decode(launch, &pass->call);
+    pass->located = fuseln_context_current(&pass->job.context);
+    pass->job.stream = launch->stream;
+    pass->job.scratch_limit = pass->config->scratch_bytes;
+    pass->site = NULL;
+    pass->kernel = NULL;
+    pass->check = false;
+    pass->timer = NULL;
 }
 
-static __attribute__((noinline)) void record(const struct fuseln_case *given, struct fuseln_site *site,
-                                             enum fuseln_verdict verdict, const struct fuseln_plan *plan, int which)
+/* Is it a launch that may be replaced as one before it was? */
+static bool is_known(struct fuseln_pass *pass)
 {
-    const bool replaced = verdict == FUSELN_VERDICT_OK;
-    const int64_t rows = given->decoded == FUSELN_VERDICT_OK ? given->call->rows : 0;
-    const char *kernel = replaced ? fuseln_variant_name(plan->kernel[which]) : NULL;
-
-    fuseln_site_record(site, verdict, rows, kernel);
-    if (replaced && given->config->trace[0])
-        trace(site, given->launch, rows, kernel);
-    if (!replaced)
-        pr_debug("%s: original launched: %s", given->launch->target->name, fuseln_verdict_text(verdict));
-    fuseln_report_tick(replaced);
+    return pass->decoded == FUSELN_VERDICT_OK && pass->launch->declined == FUSELN_VERDICT_OK && !pass->call.low_bits &&
+           find_decision(pass);
 }
 
-static struct fuseln_case case_of(const struct fuseln_launch *launch, const struct fuseln_call *call,
-                                  enum fuseln_verdict decoded, enum fuseln_verdict current,
-                                  const struct fuseln_context *context)
+/* OK: ours is to be launched. */
+static __attribute__((noinline)) enum fuseln_verdict decide(struct fuseln_pass *pass)
 {
-    return (struct fuseln_case){
-        .launch = launch,
-        .call = call,
-        .decoded = decoded,
-        .context = current,
-        .device = current == FUSELN_VERDICT_OK ? fuseln_context_device(context) : NULL,
-        .config = fuseln_config_get(),
-    };
+    pass->device = pass->job.context ? fuseln_context_device(pass->job.context) : NULL;
+    enum fuseln_verdict verdict = fuseln_decide(pass);
+    pass->site = find_site(pass);
+    if (verdict == FUSELN_VERDICT_OK)
+        verdict = fuseln_verify_begin(pass);
+    if (verdict == FUSELN_VERDICT_OK && pass->config->mode == FUSELN_MODE_MEASURE)
+        verdict = fuseln_measure_begin(pass);
+    pass->verdict = verdict;
+    return verdict;
 }
 
-static enum fuseln_verdict carry_out(const struct fuseln_launch *launch, struct fuseln_call *call,
-                                     const struct fuseln_plan *plan, struct fuseln_context *context,
-                                     struct fuseln_site *site, const struct fuseln_config *config,
-                                     struct fuseln_slab *sums)
+static enum fuseln_verdict launch_ours(struct fuseln_pass *pass)
 {
     struct fuseln_pending *pending = NULL;
 
-    if (fuseln_pairing_makes(call, plan))
-        pending = fuseln_pairing_begin(launch, call, plan, context, site, &sums);
-    const enum fuseln_verdict verdict =
-        fuseln_kernel_launch(context, call, plan, launch->stream, config->scratch_bytes, sums);
+    if (fuseln_pairing_is_maker(&pass->call, pass->job.plan))
+        pending = fuseln_pairing_reserve(pass);
+    const enum fuseln_verdict verdict = fuseln_kernel_launch(&pass->job, &pass->call);
     if (pending)
-        fuseln_pairing_issued(pending, verdict == FUSELN_VERDICT_OK);
+        fuseln_pairing_commit(pending, verdict == FUSELN_VERDICT_OK);
     return verdict;
 }
 
-/* FUSELN_MODE=measure. What is launched follows from what was measured; nothing is remembered. */
-static enum fuseln_verdict run_measured(const struct fuseln_launch *launch, struct fuseln_call *call,
-                                        const struct fuseln_plan *plan, struct fuseln_context *context,
-                                        struct fuseln_site *site, const struct fuseln_config *config, bool *ret_watch)
+/* A launch that was decided just now: ours was launched, or the original is to be. */
+static void after_first(struct fuseln_pass *pass)
 {
-    enum fuseln_verdict verdict = fuseln_measure_before(site, call, context, launch->stream, ret_watch);
-    if (verdict != FUSELN_VERDICT_OK)
-        return verdict;
-    verdict = carry_out(launch, call, plan, context, site, config, NULL);
-    fuseln_measure_after(launch->stream, verdict == FUSELN_VERDICT_OK);
-    if (verdict == FUSELN_VERDICT_OK)
-        fuseln_measure_count(site, call->rows);
-    *ret_watch = false;
-    return verdict;
-}
+    const bool replaced = pass->verdict == FUSELN_VERDICT_OK;
 
-static enum fuseln_course run_decided(const struct fuseln_case *given, struct fuseln_call *call,
-                                      struct fuseln_context *context, struct fuseln_slab *sums)
-{
-    const struct fuseln_launch *launch = given->launch;
-    struct fuseln_plan plan;
-    /* Else the handle was learnt at the other boundary, which counts it. */
-    if (!fuseln_config_hooks((enum fuseln_boundary)launch->boundary))
-        return FUSELN_ORIGINAL;
-    enum fuseln_verdict verdict = fuseln_decide(given, &plan);
-    struct fuseln_site *site = find_site(launch, given, &plan);
-    bool watch = false;
-
-    if (verdict == FUSELN_VERDICT_OK)
-        verdict = fuseln_verify_before(site, launch->target, given->config, &watch);
-    if (verdict == FUSELN_VERDICT_OK && given->config->mode == FUSELN_MODE_MEASURE)
-        verdict = run_measured(launch, call, &plan, context, site, given->config, &watch);
-    else if (verdict == FUSELN_VERDICT_OK) {
-        verdict = carry_out(launch, call, &plan, context, site, given->config, sums);
-        if (verdict == FUSELN_VERDICT_OK && !given->config->trace[0])
-            fuseln_repeat_keep(launch, call, &plan, context, site);
+    if (pass->timer && pass->verdict != FUSELN_VERDICT_MEASURE) { /* else the original is timed */
+        fuseln_measure_end(pass->timer, pass->launch->stream, replaced);
+        pass->timer = NULL;
     }
-    record(given, site, verdict, &plan, sums != NULL);
-    return verdict == FUSELN_VERDICT_OK ? FUSELN_REPLACED : watch ? FUSELN_WATCHED : FUSELN_ORIGINAL;
+    if (replaced && pass->config->mode == FUSELN_MODE_MEASURE)
+        fuseln_measure_count(pass->site, pass->call.rows);
+    else if (replaced && !pass->call.low_bits)
+        add_decision(pass);
 }
 
-/* The first launch of its kind in this thread, or one that is not replaced. */
-static __attribute__((noinline)) enum fuseln_course run_first(const struct fuseln_launch *launch)
+static void record(struct fuseln_pass *pass)
 {
-    struct fuseln_call call;
-    struct fuseln_context *context = NULL;
-    const enum fuseln_verdict decoded = fuseln_decode(launch, &call), current = fuseln_context_current(&context);
-    const struct fuseln_case given = case_of(launch, &call, decoded, current, context);
-    const bool known = decoded == FUSELN_VERDICT_OK && launch->declined == FUSELN_VERDICT_OK;
+    fuseln_site_record(pass->site, pass->verdict, pass->decoded == FUSELN_VERDICT_OK ? pass->call.rows : 0,
+                       pass->kernel);
+    if (pass->verdict != FUSELN_VERDICT_OK)
+        pr_debug("%s: original launched: %s", pass->launch->target->name, fuseln_verdict_text(pass->verdict));
+}
+
+static void run(struct fuseln_pass *pass)
+{
+    const bool known = is_known(pass);
+    const enum fuseln_verdict verdict = known || decide(pass) == FUSELN_VERDICT_OK ? launch_ours(pass) : pass->verdict;
+
+    pass->verdict = verdict;
+    if (verdict == FUSELN_VERDICT_OK)
+        pass->kernel = fuseln_job_kernel(&pass->job);
+    if (known && verdict == FUSELN_VERDICT_OK) {
+        fuseln_site_record_again(pass->site, pass->kernel);
+        return;
+    }
+    if (!known)
+        after_first(pass);
+    record(pass);
+}
+
+void fuseln_pipeline_run(const struct fuseln_launch *launch, struct fuseln_pass *ret_pass)
+{
     struct fuseln_sums sums = {NULL, NULL};
 
-    if (fuseln_pairing_any()) /* perhaps this launch's */
-        sums = fuseln_pairing_meet(launch, known ? &call : NULL, current == FUSELN_VERDICT_OK ? context : NULL);
-    const enum fuseln_course course = run_decided(&given, &call, context, sums.slab);
+    begin(launch, ret_pass);
+    if (fuseln_pairing_any()) /* perhaps for this launch */
+        sums = fuseln_pairing_claim(ret_pass);
+    ret_pass->job.sums = sums.slab;
+    if (ret_pass->config->hooks >> launch->boundary & 1)
+        run(ret_pass);
+    else /* the handle was learnt at the other boundary, which counts the launch */
+        ret_pass->verdict = FUSELN_VERDICT_OBSERVE;
     if (sums.site)
-        fuseln_pairing_used(&sums, course == FUSELN_REPLACED ? FUSELN_PAIRING_PAIRED : FUSELN_PAIRING_FAILED);
-    return course;
+        fuseln_pairing_consume(&sums, ret_pass->verdict == FUSELN_VERDICT_OK);
 }
 
-/* A launch like an earlier one: launched and counted, and no more. */
-static inline __attribute__((always_inline)) enum fuseln_course run_again(const struct fuseln_launch *launch,
-                                                                          struct fuseln_repeat *entry)
+void fuseln_pipeline_end(const struct fuseln_pass *pass, bool launched)
 {
-    int which = 0;
-    const enum fuseln_verdict verdict =
-        fuseln_pairing_any() /* perhaps this launch's */   ? fuseln_pairing_launch(launch, entry, &which)
-        : fuseln_pairing_makes(&entry->call, &entry->plan) ? fuseln_pairing_launch_dx(launch, entry)
-                                                           : fuseln_repeat_launch(launch, entry);
-    if (__builtin_expect(verdict != FUSELN_VERDICT_OK, 0)) {
-        const struct fuseln_case given =
-            case_of(launch, &entry->call, FUSELN_VERDICT_OK, FUSELN_VERDICT_OK, entry->context);
-        record(&given, entry->site, verdict, &entry->plan, which);
-        return FUSELN_ORIGINAL;
-    }
-    fuseln_site_substitute(entry->site, entry->names[which]);
-    if (entry->reported)
-        fuseln_report_tick_wanted(true);
-    return FUSELN_REPLACED;
+    if (pass->timer)
+        fuseln_measure_end(pass->timer, pass->launch->stream, launched);
+    else if (pass->check && launched)
+        fuseln_verify_start_check(pass);
 }
 
-static inline __attribute__((always_inline)) enum fuseln_course run(const struct fuseln_launch *launch)
+void fuseln_pipeline_after_fork(void)
 {
-    struct fuseln_repeats *const repeats = fuseln_repeats;
-
-    if (__builtin_expect(!repeats || repeats->busy, 0))
-        return run_first(launch);
-    repeats->busy = true;
-    struct fuseln_repeat *const entry = fuseln_repeat_find(repeats, launch);
-    if (__builtin_expect(!entry, 0)) {
-        repeats->busy = false;
-        return run_first(launch);
-    }
-    const enum fuseln_course course = run_again(launch, entry);
-    repeats->busy = false;
-    return course;
-}
-
-enum fuseln_course fuseln_pipeline_run(const struct fuseln_launch *launch)
-{
-    int *const error = &errno;
-    const int saved_errno = *error;
-    const enum fuseln_course course = run(launch);
-
-    *error = saved_errno;
-    return course;
-}
-
-void fuseln_pipeline_after(const struct fuseln_launch *launch)
-{
-    const int saved_errno = errno;
-    struct fuseln_call call;
-    struct fuseln_context *context = NULL;
-    const enum fuseln_verdict decoded = fuseln_decode(launch, &call), current = fuseln_context_current(&context);
-    const struct fuseln_case given = case_of(launch, &call, decoded, current, context);
-    struct fuseln_plan plan;
-
-    if (!fuseln_measure_after(launch->stream, true) && fuseln_decide(&given, &plan) == FUSELN_VERDICT_OK)
-        fuseln_verify_after(find_site(launch, &given, &plan), &call, context, launch->stream, given.config);
-    errno = saved_errno;
+    memset(slots, 0, sizeof slots);
+    atomic_store(&decision_count, 0);
 }

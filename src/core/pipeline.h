@@ -1,24 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What happens to a recognised launch: find (the hook did) > decode > decide > launch > record, without allocation or
- * lock; for one like an earlier one of the same thread, all but deciding (repeat.h).
+ * What becomes of a recognised launch: decode > claim its partial sums > decide > verify or measure > launch > record.
+ * No allocation, no lock. Called by hooks/launch alone; thread-safe.
  */
 #ifndef FUSELN_PIPELINE_H
 #define FUSELN_PIPELINE_H
 
-#include "core/decode.h"
+#include "core/pass.h"
 
-enum fuseln_course {
-    FUSELN_ORIGINAL, /* nothing was launched (or nothing that the original does not overwrite): launch the original */
-    FUSELN_REPLACED, /* our kernel was launched on the same stream, the original must not be */
-    FUSELN_WATCHED,  /* launch the original, and if it was launched call fuseln_pipeline_after, with the same launch */
-};
+/* Try to replace one launch; ret_pass->verdict tells the outcome. Unless it is OK nothing was launched (or nothing that
+ * the original does not overwrite), and the caller launches the original. The reason is counted, unless the launch's
+ * boundary is not hooked (FUSELN_HOOKS). */
+void fuseln_pipeline_run(const struct fuseln_launch *launch, struct fuseln_pass *ret_pass);
 
-/*
- * Try to replace one launch. Where the original is launched the reason is counted, unless the launch's boundary is not
- * hooked (FUSELN_HOOKS). Called by every launch hook for a recognised kernel; thread-safe; errno is kept.
- */
-enum fuseln_course fuseln_pipeline_run(const struct fuseln_launch *launch);
-void fuseln_pipeline_after(const struct fuseln_launch *launch);
+/* After the original of a pass that is not OK: launched, or refused (launched false). Starts the check, or ends the
+ * measurement, that the pass decided on. */
+void fuseln_pipeline_end(const struct fuseln_pass *pass, bool launched);
+
+void fuseln_pipeline_after_fork(void); /* in the child, in its one thread: nothing was decided. Async-signal-safe */
 
 #endif

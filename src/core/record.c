@@ -151,10 +151,10 @@ static void site_widen(struct fuseln_site *site, int64_t rows)
 void fuseln_site_record(struct fuseln_site *site, enum fuseln_verdict verdict, int64_t rows, const char *kernel)
 {
     site_widen(site, rows);
-    if (verdict == FUSELN_VERDICT_OK)
-        fuseln_site_substitute(site, kernel);
-    else
-        atomic_fetch_add_explicit(&site->passed[verdict], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(verdict == FUSELN_VERDICT_OK ? &site->substituted : &site->passed[verdict], 1,
+                              memory_order_relaxed);
+    if (kernel)
+        atomic_store_explicit(&site->kernel, kernel, memory_order_release);
 }
 
 const struct fuseln_site *fuseln_site_at(size_t index)

@@ -8,7 +8,8 @@
 #define FUSELN_RECORD_H
 
 #include <stdatomic.h>
-#include "core/registry.h"
+#include "base/target.h"
+#include "kernels/params.h"
 
 enum { FUSELN_SITES_MAX = 1024 };
 
@@ -49,18 +50,17 @@ struct fuseln_site {
 struct fuseln_thread_counter {
     uint64_t launches[FUSELN_BOUNDARY_COUNT];
     bool joined;
-    bool nested;        /* a hook of ours is in the host's launch: what comes out of it below is the same launch */
-    const void *caller; /* of the launch that a hook looks at more closely */
+    bool nested; /* a hook of ours is in the host's launch: what comes out of it below is the same launch */
 };
 extern _Thread_local struct fuseln_thread_counter fuseln_thread_counter __attribute__((tls_model("initial-exec")));
 /* True: no thread of this process had joined before. */
 bool fuseln_record_join(void);
-/* The same where the thread has joined. Written by this thread alone, read by the report's: a plain increment, but no
- * torn or cached value. */
-static inline void fuseln_record_launch_joined(enum fuseln_boundary boundary)
+/* Count a launch of a thread that has joined. Written by this thread alone, read by the report's: a plain increment,
+ * but no torn or cached value. */
+static inline void fuseln_record_launch(enum fuseln_boundary boundary)
 {
-    uint64_t *const launches = &fuseln_thread_counter.launches[boundary];
-    __atomic_store_n(launches, *launches + 1, __ATOMIC_RELAXED);
+    const uint64_t launches = fuseln_thread_counter.launches[boundary] + 1;
+    __atomic_store_n(&fuseln_thread_counter.launches[boundary], launches, __ATOMIC_RELAXED);
 }
 /* Sum over all threads, ended ones too, and the boundaries that are hooked (FUSELN_HOOKS). */
 uint64_t fuseln_record_launches(void);
@@ -70,8 +70,9 @@ uint64_t fuseln_record_launches(void);
 struct fuseln_site *fuseln_site_get(const struct fuseln_site_key *key, bool *ret_new);
 /* One launch at site ended with this verdict; kernel is our kernel's name when OK, else NULL. Thread-safe. */
 void fuseln_site_record(struct fuseln_site *site, enum fuseln_verdict verdict, int64_t rows, const char *kernel);
+
 /* The same for a launch that was replaced, of as many rows as one before it. */
-static inline void fuseln_site_substitute(struct fuseln_site *site, const char *kernel)
+static inline void fuseln_site_record_again(struct fuseln_site *site, const char *kernel)
 {
     atomic_fetch_add_explicit(&site->substituted, 1, memory_order_relaxed);
     atomic_store_explicit(&site->kernel, kernel, memory_order_release);

@@ -14,38 +14,41 @@ static bool is_checked_first(const struct fuseln_target *target, const struct fu
     return config->check > 0 && !(target->library && target->library->known);
 }
 
-enum fuseln_verdict fuseln_verify_before(struct fuseln_site *site, const struct fuseln_target *target,
-                                         const struct fuseln_config *config, bool *ret_watch)
+enum fuseln_verdict fuseln_verify_begin(struct fuseln_pass *pass)
 {
-    struct fuseln_checked *checked = &site->checked;
-    *ret_watch = false;
+    const struct fuseln_config *config = pass->config;
+    struct fuseln_checked *checked = &pass->site->checked;
+
     if (config->mode == FUSELN_MODE_VERIFY) {
-        fuseln_verify_collect(); /* there are as many places for results as there are, and no more */
-        *ret_watch = true;
+        fuseln_verify_collect(); /* there are so many slots for results, and no more */
+        pass->check = true;
         return FUSELN_VERDICT_VERIFY;
     }
-    if (!is_checked_first(target, config))
+    if (!is_checked_first(pass->launch->target, config))
         return FUSELN_VERDICT_OK;
-    if (!site->key.target) /* the site `other` is many */
+    if (!pass->site->key.target) /* the site `other` is many */
         return FUSELN_VERDICT_CHECK;
     fuseln_verify_collect();
     const uint64_t compared = atomic_load_explicit(&checked->compared, memory_order_acquire);
     if (atomic_load_explicit(&checked->failed, memory_order_relaxed))
         return FUSELN_VERDICT_FAILED;
-    *ret_watch = atomic_load_explicit(&checked->issued, memory_order_relaxed) < config->check;
-    return compared < config->check ? FUSELN_VERDICT_CHECK : FUSELN_VERDICT_OK;
+    if (compared >= config->check)
+        return FUSELN_VERDICT_OK;
+    pass->check = atomic_load_explicit(&checked->issued, memory_order_relaxed) < config->check;
+    return FUSELN_VERDICT_CHECK;
 }
 
-void fuseln_verify_after(struct fuseln_site *site, const struct fuseln_call *call, struct fuseln_context *context,
-                         void *stream, const struct fuseln_config *config)
+void fuseln_verify_start_check(const struct fuseln_pass *pass)
 {
-    struct fuseln_checked *checked = &site->checked;
-    const bool all = config->mode == FUSELN_MODE_VERIFY;
+    struct fuseln_checked *checked = &pass->site->checked;
+    const bool all = pass->config->mode == FUSELN_MODE_VERIFY;
     const unsigned number = atomic_fetch_add(&checked->issued, 1);
+    const struct fuseln_check check = {pass->job.context, pass->launch->stream, pass->config->scratch_bytes,
+                                       all ? -1 : (int)(number % 3), pass->site};
     enum fuseln_verdict verdict = FUSELN_VERDICT_CHECK;
 
-    if (all || number < config->check)
-        verdict = fuseln_kernel_check(context, call, stream, config->scratch_bytes, all ? -1 : (int)(number % 3), site);
+    if (all || number < pass->config->check)
+        verdict = fuseln_kernel_check(&check, &pass->call);
     if (verdict == FUSELN_VERDICT_OK)
         return;
     atomic_fetch_sub(&checked->issued, 1);

@@ -8,19 +8,15 @@
 #ifndef FUSELN_VERIFY_H
 #define FUSELN_VERIFY_H
 
-#include "base/config.h"
-#include "core/decode.h"
-#include "core/record.h"
-#include "kernels/host/device.h"
+#include "core/pass.h"
 
-/* A launch of target that could be replaced is about to be made at this site. OK: it may be. Else VERIFY, CHECK or
- * FAILED; *ret_watch tells whether fuseln_verify_after is to be called once the original was launched. */
-enum fuseln_verdict fuseln_verify_before(struct fuseln_site *site, const struct fuseln_target *target,
-                                         const struct fuseln_config *config, bool *ret_watch);
-void fuseln_verify_after(struct fuseln_site *site, const struct fuseln_call *call, struct fuseln_context *context,
-                         void *stream, const struct fuseln_config *config);
+/* A launch that could be replaced is about to be made at the pass's site. OK: it may be. Else VERIFY, CHECK or FAILED;
+ * pass->check then tells whether fuseln_verify_start_check is to be called once the original was launched. */
+enum fuseln_verdict fuseln_verify_begin(struct fuseln_pass *pass);
+/* The original was just launched on the pass's stream: starts the check. */
+void fuseln_verify_start_check(const struct fuseln_pass *pass);
 
-/* Add up the results that have come since. Asks nobody: also at exit. */
+/* Add up the results that have come since. Makes no driver call: also called at exit. */
 void fuseln_verify_collect(void);
 
 #endif

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "base/shield.h"
+#include "core/registry.h"
 #include "core/verify.h"
 #include "report/report_owner.h"
 #include "report/report_snapshot.h"

@@ -97,7 +97,8 @@ def matched():
     for what, calls in MATCHED.items():
         ours = 2 if what == "dgamma" else 1  # launches of ours for one of the program's; the budget is for each
         for name, function in calls:
-            yield f"matched launch ({name}), instructions", instructions_of_ours(what, function), 500 * ours, ""
+            budget = 700 if what == "pair" else 500 * ours
+            yield f"matched launch ({name}), instructions", instructions_of_ours(what, function), budget, ""
         _, queries, launches, allocations = run(f"{PROGRAMS}/launch", what, "1000", preload=LIBRARY).stdout.split()
         if int(launches) != 1000 * ours:
             sys.exit(f"{what}: 1000 launches were not replaced, but ended in {launches} launches of ours")

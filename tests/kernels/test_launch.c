@@ -183,7 +183,7 @@ static enum fuseln_verdict launch_with(enum fuseln_op op, bool rms, CUstream str
     struct fuseln_context *context;
     assert_int_equal(fuseln_context_current(&context), FUSELN_VERDICT_OK);
     assert_int_equal(fuseln_plan_make(&call, fuseln_context_device(context), &plan), FUSELN_VERDICT_OK);
-    return fuseln_kernel_launch(context, &call, &plan, stream, limit, NULL);
+    return fuseln_kernel_launch(&(struct fuseln_job){context, &plan, stream, limit, NULL}, &call);
 }
 
 static enum fuseln_verdict launch(enum fuseln_op op)
@@ -313,7 +313,8 @@ static void scratch_is_by_stream_and_under_the_limit(void **state)
     assert_int_equal(launch_with(FUSELN_OP_DGAMMA, false, OTHER_STREAM, held + first - 1), FUSELN_VERDICT_SCRATCH);
     assert_int_equal(launch_with(FUSELN_OP_DGAMMA, false, OTHER_STREAM, held + first), FUSELN_VERDICT_OK);
     assert_int_equal(fake.allocations, 2);
-    fuseln_kernels_after_fork();
+    fuseln_context_after_fork();
+    fuseln_scratch_after_fork();
     assert_int_equal(fuseln_device_reports(report, FUSELN_DEVICES_MAX), 0);
 }
 
@@ -358,7 +359,8 @@ static enum fuseln_verdict check_rows(int64_t many, uintptr_t x, int slice, void
                                      .out_rows = 1};
     struct fuseln_context *context;
     assert_int_equal(fuseln_context_current(&context), FUSELN_VERDICT_OK);
-    const enum fuseln_verdict verdict = fuseln_kernel_check(context, &call, STREAM, limit, slice, owner);
+    const struct fuseln_check check = {context, STREAM, limit, slice, owner};
+    const enum fuseln_verdict verdict = fuseln_kernel_check(&check, &call);
     assert_int_equal(fake.mode, 0);
     return verdict;
 }

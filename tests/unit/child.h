@@ -48,7 +48,22 @@ __attribute__((weak)) size_t fuseln_device_reports(struct fuseln_device_report *
                                                    .scratch_bytes = 1234567};
     return capacity ? 1 : 0;
 }
-__attribute__((weak)) void fuseln_kernels_after_fork(void) {}
+__attribute__((weak)) void fuseln_context_after_fork(void) {}
+__attribute__((weak)) size_t fuseln_context_index(const struct fuseln_context *context)
+{
+    (void)context;
+    return 0;
+}
+__attribute__((weak)) const struct fuseln_device *fuseln_context_device(const struct fuseln_context *context)
+{
+    (void)context;
+    return NULL;
+}
+__attribute__((weak)) enum fuseln_verdict fuseln_context_current(struct fuseln_context **ret_context)
+{
+    *ret_context = NULL;
+    return FUSELN_VERDICT_CONTEXT;
+}
 __attribute__((weak)) size_t fuseln_registry_targets(void)
 {
     return registered_targets;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The places that a check's result comes to (kernels/host/check.c): what a thread may do between another's look at a
- * place and its taking it is done here, each time, in that very moment. A result is never another check's.
+ * The slots that a check's result comes to (kernels/host/check.c): what a thread may do between another's look at a
+ * slot and its claiming it is done here, each time, in that very moment. A result is never another check's.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,16 +28,14 @@ static void meanwhile(void)
     (meanwhile(), __atomic_compare_exchange_n(at, expected, wanted, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 #include "../../kernels/host/check.c"
 
-static struct fuseln_context context;
 static struct fuseln_check_region *region;
 static char first, second;
 static size_t slot;
 
 static void begin(void *owner)
 {
-    struct fuseln_check_region *taken;
-    assert_int_equal(slot_take(&context, owner, &taken, &slot), FUSELN_VERDICT_OK);
-    slot_end(taken, slot, true);
+    assert_int_equal(slot_claim(region, owner, &slot), FUSELN_VERDICT_OK);
+    slot_end(region, slot, true);
 }
 
 static void answer(double outside)
@@ -50,9 +48,7 @@ static int set_up(void **state)
 {
     (void)state;
     region = calloc(1, sizeof *region);
-    atomic_store(&context.check_region, region);
-    atomic_store(&regions[0], region);
-    atomic_store(&region_count, 1);
+    atomic_store(&regions[0].region, region);
     begin(&first);
     answer(1);
     return 0;

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pending partial sums: who gets them, what makes them be forgotten, who owns their memory when. Streams, contexts and
- * slabs are stand-ins. Streams are numbers; 99 has no id. Stream 2 is each thread's own. All is tried by
- * the parts of a launch, and by fuseln_pairing_launch, which makes them one.
+ * Pending partial sums: who consumes them, what invalidates them, who owns their memory when. Streams, contexts and
+ * slabs are stand-ins. Streams are numbers; 99 has no id. Stream 2 is each thread's own.
  */
 #include "core/pairing.h"
 
 #include "base/log.h"
-#include "core/repeat.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -23,6 +21,12 @@ static void *stream_of(uintptr_t number)
     return (void *)number;
 }
 
+struct fuseln_slab {
+    atomic_uint state; /* how often it is owned */
+};
+struct fuseln_context {
+    int number;
+};
 enum { SLABS = 64 };
 static struct fuseln_slab slabs[SLABS];
 static atomic_bool no_memory, in_capture, no_id;
@@ -43,35 +47,27 @@ enum fuseln_verdict fuseln_context_current(struct fuseln_context **ret_context)
     return current ? FUSELN_VERDICT_OK : FUSELN_VERDICT_CONTEXT;
 }
 
-struct fuseln_slab *fuseln_slab_take(struct fuseln_context *context, uint64_t stream_id, size_t bytes, size_t limit)
+enum fuseln_verdict fuseln_slab_acquire(const struct fuseln_job *job, struct fuseln_slab **ret_slab)
 {
-    (void)context, (void)stream_id, (void)bytes, (void)limit;
+    if (atomic_load(&in_capture))
+        return FUSELN_VERDICT_CAPTURE;
+    if (job->stream == stream_of(99))
+        return FUSELN_VERDICT_CONTEXT;
     for (size_t i = 0; i < SLABS && !atomic_load(&no_memory); i++) {
         unsigned none = 0;
-        if (atomic_compare_exchange_strong(&slabs[i].state, &none, 1))
-            return &slabs[i];
+        if (atomic_compare_exchange_strong(&slabs[i].state, &none, 1)) {
+            *ret_slab = &slabs[i];
+            return FUSELN_VERDICT_OK;
+        }
     }
-    return NULL;
+    return FUSELN_VERDICT_SCRATCH;
 }
 
-static CUresult stream_capturing(CUstream stream, int *status)
-{
-    (void)stream;
-    *status = atomic_load(&in_capture);
-    return CUDA_SUCCESS;
-}
-
-static CUresult stream_get_id(CUstream stream, unsigned long long *id)
-{
-    *id = (uintptr_t)stream;
-    return stream_of(99) == stream ? CUDA_ERROR_NOT_SUPPORTED : CUDA_SUCCESS;
-}
-
-static atomic_int given_wrongly;
-void fuseln_slab_give(struct fuseln_slab *slab)
+static atomic_int released_wrongly;
+void fuseln_slab_release(struct fuseln_slab *slab)
 {
     if (atomic_fetch_sub(&slab->state, 1) != 1)
-        atomic_fetch_add(&given_wrongly, 1);
+        atomic_fetch_add(&released_wrongly, 1);
 }
 
 static struct fuseln_config config = {.scratch_bytes = 1 << 25};
@@ -109,98 +105,49 @@ static struct fuseln_call call_of(enum fuseln_op op)
     return call;
 }
 
-/* Our launches. The partial sums of the last one in this thread, and whether the driver refuses it. */
-static _Thread_local void *partials;
-static bool whole, original;
+static bool original; /* DGAMMA is refused */
 
-static CUresult launch_kernel(CUfunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
-                              unsigned block_y, unsigned block_z, unsigned smem_bytes, CUstream stream, void **params,
-                              void **extra)
+/* A launch of this thread, as the pipeline sees it; call NULL: it could not be decoded. */
+static struct fuseln_pass pass_of(const struct fuseln_launch *launch, const struct fuseln_call *call)
 {
-    (void)function, (void)grid_x, (void)grid_y, (void)grid_z, (void)block_x, (void)block_y, (void)block_z;
-    (void)smem_bytes, (void)stream, (void)extra;
-    partials = ((struct fuseln_ln_params *)params[0])->partials;
-    return original && grid_x == 1 ? CUDA_ERROR_NOT_SUPPORTED : CUDA_SUCCESS;
-}
-static const struct fuseln_driver driver = {
-    .launch_kernel = launch_kernel, .stream_capturing = stream_capturing, .stream_get_id = stream_get_id};
-_Atomic(const struct fuseln_driver *) fuseln_driver_published = &driver;
-
-enum fuseln_verdict fuseln_kernel_refused(struct fuseln_context *context, const struct fuseln_plan *refused, int which,
-                                          CUstream stream, CUresult result)
-{
-    (void)context, (void)refused, (void)which, (void)stream, (void)result;
-    return FUSELN_VERDICT_REFUSED;
+    return (struct fuseln_pass){.launch = launch,
+                                .config = &config,
+                                .decoded = call ? FUSELN_VERDICT_OK : FUSELN_VERDICT_GEOMETRY,
+                                .call = call ? *call : (struct fuseln_call){0},
+                                .job = {.context = current, .plan = &plan, .stream = launch->stream},
+                                .site = &site};
 }
 
-enum fuseln_verdict fuseln_kernel_launch(struct fuseln_context *context, struct fuseln_call *call,
-                                         const struct fuseln_plan *alone, void *stream, size_t scratch_limit,
-                                         const struct fuseln_slab *sums)
+/* As hooks/launch makes it. */
+static void foreign_launch(void *stream)
 {
-    (void)context, (void)call, (void)alone, (void)stream, (void)scratch_limit;
-    assert_null(sums);
-    partials = NULL;
-    return original ? FUSELN_VERDICT_REFUSED : FUSELN_VERDICT_OK;
-}
-
-void fuseln_call_restrict(struct fuseln_call *call)
-{
-    (void)call;
-    fail();
-}
-
-static struct fuseln_slab *slab_at(const void *address)
-{
-    return address ? &slabs[(uintptr_t)address - 1] : NULL;
-}
-
-/* By fuseln_pairing_launch. */
-static struct fuseln_slab *launch_whole(const struct fuseln_launch *launch, const struct fuseln_call *call)
-{
-    static const _Atomic uintptr_t known = 1000;
-    static const struct fuseln_variant *const reduction = (const struct fuseln_variant *)1;
-    struct fuseln_repeat entry = {
-        .context = current, .site = &site, .plan = plan, .functions = {&known, &known}, .call = *call};
-    int which = 0;
-
-    if (call->op == FUSELN_OP_DGAMMA)
-        entry.plan.kernel[1] = reduction;
-    entry.plan.grid[1] = 1;
-    const enum fuseln_verdict verdict = fuseln_pairing_any()       ? fuseln_pairing_launch(launch, &entry, &which)
-                                        : call->op == FUSELN_OP_DX ? fuseln_pairing_launch_dx(launch, &entry)
-                                                                   : fuseln_repeat_launch(launch, &entry);
-    if (which == 1)
-        assert_non_null(partials);
-    assert_int_equal(verdict == FUSELN_VERDICT_OK, call->op == FUSELN_OP_DX || !original);
-    return slab_at(partials);
+    if (fuseln_pairing_any())
+        fuseln_pairing_foreign_launch(stream);
 }
 
 /* DX on this stream. The slab of its sums, or NULL. */
 static struct fuseln_slab *make(const struct fuseln_call *call, uintptr_t stream)
 {
     const struct fuseln_launch launch = {.target = &dx, .stream = stream_of(stream)};
-    struct fuseln_slab *slab;
-    if (whole)
-        return launch_whole(&launch, call);
+    struct fuseln_pass pass = pass_of(&launch, call);
     if (fuseln_pairing_any())
-        assert_null(fuseln_pairing_meet(&launch, call, current).slab);
-    struct fuseln_pending *pending = fuseln_pairing_begin(&launch, call, &plan, current, &site, &slab);
+        assert_null(fuseln_pairing_claim(&pass).slab);
+    struct fuseln_pending *pending = fuseln_pairing_reserve(&pass);
     if (pending)
-        fuseln_pairing_issued(pending, true);
-    return slab;
+        fuseln_pairing_commit(pending, true);
+    return pass.job.sums;
 }
 
-/* The launch of the other half, whose original is launched if that is so: the slab that it finds, given back. */
+/* The launch of the other half, whose original is launched if that is so: the slab that it finds, released. */
 static struct fuseln_slab *use(const struct fuseln_target *target, const struct fuseln_call *call, uintptr_t stream)
 {
     const struct fuseln_launch launch = {.target = target, .stream = stream_of(stream)};
+    const struct fuseln_pass pass = pass_of(&launch, call);
     struct fuseln_sums sums = {NULL, NULL};
-    if (whole && call && call->op == FUSELN_OP_DGAMMA)
-        return launch_whole(&launch, call);
     if (fuseln_pairing_any())
-        sums = fuseln_pairing_meet(&launch, call, current);
+        sums = fuseln_pairing_claim(&pass);
     if (sums.site)
-        fuseln_pairing_used(&sums, original ? FUSELN_PAIRING_FAILED : FUSELN_PAIRING_PAIRED);
+        fuseln_pairing_consume(&sums, !original);
     return sums.slab;
 }
 
@@ -216,9 +163,7 @@ static int set_up(void **state)
     fuseln_pairing_after_fork();
     memset(&site, 0, sizeof site);
     memset(slabs, 0, sizeof slabs);
-    for (size_t i = 0; i < SLABS; i++)
-        slabs[i].address = i + 1;
-    atomic_store(&given_wrongly, 0);
+    atomic_store(&released_wrongly, 0);
     atomic_store(&no_memory, false);
     atomic_store(&in_capture, false);
     config = (struct fuseln_config){.scratch_bytes = 1 << 25};
@@ -229,10 +174,10 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    fuseln_pairing_forget_all();
+    fuseln_pairing_invalidate_all();
     for (size_t i = 0; i < SLABS; i++)
         assert_int_equal(slabs[i].state, 0);
-    assert_int_equal(given_wrongly, 0);
+    assert_int_equal(released_wrongly, 0);
     assert_int_equal(fuseln_pairing_count, 0);
     return 0;
 }
@@ -295,7 +240,7 @@ static void only_the_partner_gets_them(void **state)
     assert_int_equal(site.sums[FUSELN_PAIRING_LAUNCH], 13);
 }
 
-static void a_noticed_call_forgets(void **state)
+static void a_noticed_call_invalidates(void **state)
 {
     (void)state;
     assert_non_null(make(&gradient, 5));
@@ -319,7 +264,7 @@ static void *launch_elsewhere(void *argument)
     if (elsewhere->use)
         elsewhere->found = use_dgamma(elsewhere->stream);
     else
-        fuseln_pairing_foreign(stream_of(elsewhere->stream));
+        foreign_launch(stream_of(elsewhere->stream));
     return NULL;
 }
 
@@ -333,7 +278,7 @@ static bool survives(uintptr_t dx_stream, struct elsewhere elsewhere)
     return use_dgamma(dx_stream) != NULL;
 }
 
-static void other_launches_forget_what_they_could_change(void **state)
+static void other_launches_invalidate_what_they_could_change(void **state)
 {
     (void)state;
     struct fuseln_context *const here = &contexts[0], *const there = &contexts[1];
@@ -353,13 +298,13 @@ static void other_launches_forget_what_they_could_change(void **state)
     site.alone = 0;
     assert_non_null(make(&gradient, 5));
     errno = 0;
-    fuseln_pairing_foreign(stream_of(6)); /* by its own thread, wherever it is */
+    foreign_launch(stream_of(6)); /* by its own thread, wherever it is */
     assert_int_equal(errno, 0);
     assert_null(use_dgamma(5));
     site.alone = 0;
     assert_non_null(make(&gradient, 5));
     current = there;
-    fuseln_pairing_foreign(stream_of(6));
+    foreign_launch(stream_of(6));
     current = here;
     assert_null(use_dgamma(5));
 }
@@ -407,29 +352,30 @@ static void memory_stays_owned_until_dx_is_launched(void **state)
     (void)state;
     const struct fuseln_launch launch = {.target = &dx, .stream = stream_of(5)};
     for (int launched = 0; launched < 2; launched++) {
-        struct fuseln_slab *slab;
-        struct fuseln_pending *pending = fuseln_pairing_begin(&launch, &gradient, &plan, current, &site, &slab);
+        struct fuseln_pass pass = pass_of(&launch, &gradient);
+        struct fuseln_pending *pending = fuseln_pairing_reserve(&pass);
+        struct fuseln_slab *const slab = pass.job.sums;
         assert_non_null(slab);
         assert_null(use_dgamma(6)); /* nobody finds it before */
         fuseln_pairing_notice();
         assert_int_equal(slab->state, 1);
-        fuseln_pairing_issued(pending, launched);
+        fuseln_pairing_commit(pending, launched);
         assert_int_equal(slab->state, 0);
         assert_null(use_dgamma(5));
         site.alone = 0;
     }
     struct elsewhere elsewhere = {.stream = 5, .context = &contexts[0], .use = true};
-    struct fuseln_slab *slab;
+    struct fuseln_pass pass = pass_of(&launch, &gradient);
     pthread_t thread;
-    struct fuseln_pending *pending = fuseln_pairing_begin(&launch, &gradient, &plan, current, &site, &slab);
+    struct fuseln_pending *pending = fuseln_pairing_reserve(&pass);
     pthread_create(&thread, NULL, launch_elsewhere, &elsewhere);
     pthread_join(thread, NULL);
     assert_null(elsewhere.found); /* its partner neither */
-    fuseln_pairing_issued(pending, true);
-    assert_int_equal(slab->state, 0);
-    pending = fuseln_pairing_begin(&launch, &gradient, &plan, current, &site, &slab);
-    fuseln_pairing_issued(pending, false); /* DX was refused */
-    assert_int_equal(slab->state, 0);
+    fuseln_pairing_commit(pending, true);
+    assert_int_equal(pass.job.sums->state, 0);
+    pending = fuseln_pairing_reserve(&pass);
+    fuseln_pairing_commit(pending, false); /* DX was refused */
+    assert_int_equal(pass.job.sums->state, 0);
     assert_null(use_dgamma(5));
     assert_int_equal(site.sums[FUSELN_PAIRING_FAILED], 1);
     assert_int_equal(site.sums[FUSELN_PAIRING_LAUNCH], 3);
@@ -551,10 +497,10 @@ static void *storm(void *argument)
         }
         struct fuseln_slab *slab = make(&call, stream);
         if (random >> 29 == 0)
-            fuseln_pairing_foreign(stream_of(random >> 30 ? stream : 0));
+            foreign_launch(stream_of(random >> 30 ? stream : 0));
         struct fuseln_slab *found = use(&dgamma, &partner, stream);
         if (found && found != slab)
-            atomic_fetch_add(&given_wrongly, 1);
+            atomic_fetch_add(&released_wrongly, 1);
         if (found)
             atomic_fetch_add(&pairs_made, 1);
         atomic_store(&site.alone, 0);
@@ -590,8 +536,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_partner_gets_the_sums_once),
         TEST(only_the_partner_gets_them),
-        TEST(a_noticed_call_forgets),
-        TEST(other_launches_forget_what_they_could_change),
+        TEST(a_noticed_call_invalidates),
+        TEST(other_launches_invalidate_what_they_could_change),
         TEST(the_partner_may_come_from_another_thread),
         TEST(the_legacy_stream_has_two_names),
         TEST(not_on_a_stream_of_its_own),
@@ -602,8 +548,6 @@ int main(void)
         TEST(threads_never_share_memory),
     };
     const struct CMUnitTest last[] = {TEST(an_unknown_function_switches_pairing_off)};
-    int failed = cmocka_run_group_tests_name("by its parts", tests, NULL, NULL);
-    whole = true;
-    failed += cmocka_run_group_tests_name("whole", tests, NULL, NULL);
+    const int failed = cmocka_run_group_tests_name("pairing", tests, NULL, NULL);
     return failed + cmocka_run_group_tests_name("last", last, NULL, NULL);
 }

@@ -29,13 +29,12 @@ static void *owners[64];
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
-enum fuseln_verdict fuseln_kernel_check(struct fuseln_context *context, const struct fuseln_call *call, void *stream,
-                                        size_t scratch_limit, int slice, void *owner)
+enum fuseln_verdict fuseln_kernel_check(const struct fuseln_check *check, const struct fuseln_call *call)
 {
-    (void)context, (void)call, (void)stream, (void)scratch_limit;
-    fake.slice = slice;
+    (void)call;
+    fake.slice = check->slice;
     if (fake.verdict == FUSELN_VERDICT_OK)
-        owners[fake.started++ % 64] = owner;
+        owners[fake.started++ % 64] = check->owner;
     return fake.verdict;
 }
 
@@ -70,10 +69,11 @@ static int reset(void **state)
 /* One launch; as the pipeline does it. */
 static enum fuseln_verdict launch(const struct fuseln_config *config)
 {
-    bool watch;
-    const enum fuseln_verdict verdict = fuseln_verify_before(&site, &target, config, &watch);
-    if (watch)
-        fuseln_verify_after(&site, NULL, NULL, NULL, config);
+    const struct fuseln_launch launched = {.target = &target};
+    struct fuseln_pass pass = {.launch = &launched, .config = config, .site = &site};
+    const enum fuseln_verdict verdict = fuseln_verify_begin(&pass);
+    if (pass.check)
+        fuseln_verify_start_check(&pass);
     return verdict;
 }
 

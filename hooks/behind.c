@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See behind.h. Libcuda is only ever found again, never opened.
+ */
+#include "hooks/behind.h"
+
+#include "base/real_dlsym.h"
+#include "hooks/scope.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <string.h>
+
+_Atomic(void *) fuseln_behind[FUSELN_DRIVER_GIVEN];
+_Atomic(fuseln_name_function *) fuseln_behind_kernel_name, fuseln_behind_function_name;
+
+static const char *const hooked_names[] = {
+#define X(id, name) #name,
+    FUSELN_DRIVER_EXPORTS(X)
+#undef X
+};
+
+size_t fuseln_behind_find(const char *name)
+{
+    for (size_t i = 0; i < FUSELN_DRIVER_HOOKS; i++)
+        if (strcmp(hooked_names[i], name) == 0)
+            return i;
+    const size_t i = FUSELN_DRIVER_HOOKS + fuseln_notice_find(name);
+    return i < FUSELN_DRIVER_GIVEN ? i : FUSELN_DRIVER_GIVEN;
+}
+
+void fuseln_behind_fill(void *handle)
+{
+    fuseln_dlsym_function *const real = fuseln_next_dlsym();
+
+    for (size_t i = 0; i < FUSELN_DRIVER_GIVEN; i++) {
+        const char *name =
+            i < FUSELN_DRIVER_HOOKS ? hooked_names[i] : fuseln_notice_driver_name(i - FUSELN_DRIVER_HOOKS);
+        void *function = real(handle, name);
+        if (function && fuseln_scope_kind(function).driver)
+            atomic_store_explicit(&fuseln_behind[i], function, memory_order_release);
+    }
+    atomic_store(&fuseln_behind_kernel_name, (fuseln_name_function *)real(handle, "cuKernelGetName"));
+    atomic_store(&fuseln_behind_function_name, (fuseln_name_function *)real(handle, "cuFuncGetName"));
+    dlerror(); /* the host must not find there what we did not find */
+}
+
+void fuseln_behind_complete(void)
+{
+    const int saved_errno = errno;
+
+    if (atomic_load_explicit(&fuseln_behind[FUSELN_REAL_CU_LAUNCH - FUSELN_REAL_CU_FIRST], memory_order_acquire))
+        return;
+    void *libcuda = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_NOLOAD);
+    if (libcuda) {
+        fuseln_behind_fill(libcuda);
+        dlclose(libcuda);
+    } else {
+        dlerror();
+    }
+    errno = saved_errno;
+}
+
+void *fuseln_behind_get(size_t index)
+{
+    fuseln_behind_complete();
+    return atomic_load_explicit(&fuseln_behind[index], memory_order_acquire);
+}

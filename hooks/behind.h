@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What stands behind the functions that we give out in place of libcuda's own: libcuda's own. Lock-free; valid when
+ * zeroed.
+ */
+#ifndef FUSELN_BEHIND_H
+#define FUSELN_BEHIND_H
+
+#include "hooks/names.h"
+
+#include <stdatomic.h>
+
+/* The functions that are given out, by index: first the hooked ones, as in FUSELN_DRIVER_EXPORTS, then the noticed
+ * ones, as in FUSELN_DRIVER_NOTICED (their stubs are written for x86-64). */
+enum {
+#define X(id, name) +1
+    FUSELN_DRIVER_HOOKS = 0 FUSELN_DRIVER_EXPORTS(X),
+#undef X
+#ifdef __x86_64__
+    FUSELN_DRIVER_GIVEN = FUSELN_DRIVER_HOOKS + FUSELN_NOTICE_DRIVER
+#else
+    FUSELN_DRIVER_GIVEN = FUSELN_DRIVER_HOOKS
+#endif
+};
+
+extern _Atomic(void *) fuseln_behind[FUSELN_DRIVER_GIVEN]; /* NULL while not known */
+/* cuKernelGetName and cuFuncGetName: int (const char **, handle). NULL while not known. */
+typedef int fuseln_name_function(const char **ret_name, void *handle);
+extern _Atomic(fuseln_name_function *) fuseln_behind_kernel_name, fuseln_behind_function_name;
+
+/* The index of this name; FUSELN_DRIVER_GIVEN where it is not given out. */
+size_t fuseln_behind_find(const char *name);
+/* Look all of them up through a handle that reaches libcuda. A driver may lack some. */
+void fuseln_behind_fill(void *handle);
+/* The same where none is known yet, through libcuda as it is loaded: for programs that are linked to it. errno kept. */
+void fuseln_behind_complete(void);
+/* What stands behind one of them, looked up now if it is not known; NULL where libcuda is not loaded or lacks it. */
+void *fuseln_behind_get(size_t index);
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See given.h. Decided by the function that the real look-up found, not by the name alone: the driver's own, and one
+ * that we hook or notice, is replaced; everything else is passed on.
+ */
+#include "hooks/given.h"
+
+#include "base/config.h"
+#include "base/real_dlsym.h"
+#include "core/pairing.h"
+#include "hooks/behind.h"
+#include "hooks/notice.h"
+#include "hooks/real.h"
+#include "hooks/scope.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <string.h>
+
+#ifndef __x86_64__
+#define fuseln_notice_stub(index, function) NULL
+#endif
+
+static void *function_address(fuseln_driver_function *function)
+{
+    void *address;
+    memcpy(&address, &function, sizeof address);
+    return address;
+}
+
+/* A runtime whose own functions we hook gets libcuda's: its launches have been seen above. So does libcuda itself. */
+static bool is_ours_to_give(const void *caller)
+{
+    return fuseln_config_hooks(FUSELN_BOUNDARY_DRIVER) && !fuseln_scope_kind(caller).stands_in &&
+           !(fuseln_config_hooks(FUSELN_BOUNDARY_RUNTIME) && fuseln_real_is_runtime(caller));
+}
+
+/* What goes to the caller in place of libcuda's function; i: which of those that are given out it is, or
+ * FUSELN_DRIVER_GIVEN. A name that stands not in names.h is newer than we are: what it does, it does behind our back.
+ */
+static void *choose(size_t i, const char *name, void *function, const void *caller)
+{
+    if ((i >= FUSELN_DRIVER_GIVEN && fuseln_notice_is_harmless(name)) || !is_ours_to_give(caller))
+        return function;
+    if (i < FUSELN_DRIVER_GIVEN)
+        return i < FUSELN_DRIVER_HOOKS ? function_address(fuseln_driver_functions[i])
+                                       : fuseln_notice_stub(i - FUSELN_DRIVER_HOOKS, function);
+    fuseln_pairing_unseen(name);
+    return function;
+}
+
+/* By what was found, not by what it was asked for: the name has no version there. */
+void *fuseln_given_for(const char *name, void *function, const void *caller)
+{
+    const int saved_errno = errno;
+    size_t i = 0;
+
+    fuseln_behind_complete();
+    while (i < FUSELN_DRIVER_GIVEN && atomic_load_explicit(&fuseln_behind[i], memory_order_acquire) != function)
+        i++;
+    function = choose(i, name, function, caller);
+    errno = saved_errno;
+    return function;
+}
+
+void *fuseln_given_for_dlsym(void *handle, const char *name, void *function, const void *caller)
+{
+    const int saved_errno = errno;
+    const size_t i = fuseln_behind_find(name);
+
+    if (i >= FUSELN_DRIVER_GIVEN && fuseln_notice_is_harmless(name))
+        return function;
+    if (fuseln_scope_kind(function).driver) {
+        if (i < FUSELN_DRIVER_GIVEN && is_ours_to_give(caller) && atomic_load(&fuseln_behind[i]) != function) {
+            fuseln_behind_fill(handle); /* the first time, or libcuda was loaded again */
+            atomic_store_explicit(&fuseln_behind[i], function, memory_order_release);
+        }
+        function = choose(i, name, function, caller);
+    }
+    errno = saved_errno;
+    return function;
+}
+
+bool fuseln_given_without_us(void *handle, const char *name, const void *caller, void **ret_function)
+{
+    const size_t i = fuseln_behind_find(name);
+    const struct fuseln_library_kind kind =
+        i < FUSELN_DRIVER_GIVEN ? fuseln_scope_kind(caller) : (struct fuseln_library_kind){0};
+    const bool next = handle == RTLD_NEXT;
+
+    if (!kind.stands_in || (next && !kind.before) || fuseln_scope_stops_before_us(name, next ? caller : NULL))
+        return false;
+    const size_t which =
+        i < FUSELN_DRIVER_HOOKS ? FUSELN_REAL_CU_FIRST + i : FUSELN_REAL_DRIVER_NOTICED + (i - FUSELN_DRIVER_HOOKS);
+    *ret_function = next ? NULL : fuseln_real(FUSELN_NODE_DRIVER, (enum fuseln_real)which, caller);
+    if (!*ret_function)
+        *ret_function = fuseln_real_dlsym()(RTLD_NEXT, name); /* or an error for dlerror */
+    return true;
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See handles.h. Modules and runtimes are few, and are looked at when a kernel is looked up, never at a launch.
+ */
+#include "hooks/handles.h"
+
+#include "core/library.h"
+#include "core/pairing.h"
+#include "core/registry.h"
+#include "hooks/process.h"
+#include "hooks/real.h"
+#include "hooks/targets/match.h"
+
+#include <errno.h>
+
+/* Modules that belong to a CUlibrary, and are unloaded with it. Where the table is full a module stands for itself, and
+ * is forgotten when there is no room (registry.h). */
+static struct {
+    _Atomic(void *) module, library;
+} library_modules[1024];
+static atomic_size_t library_module_count; /* slots ever taken */
+
+static void *owner_of(void *module)
+{
+    const size_t count = atomic_load(&library_module_count);
+    for (size_t i = 0; i < count; i++) {
+        void *library = atomic_load(&library_modules[i].library);
+        if (library && atomic_load(&library_modules[i].module) == module)
+            return library;
+    }
+    return module;
+}
+
+void fuseln_handles_add_module(void *module, void *library)
+{
+    if (owner_of(module) == library)
+        return;
+    for (size_t i = 0; i < sizeof library_modules / sizeof library_modules[0]; i++) {
+        void *none = NULL;
+        if (!atomic_compare_exchange_strong(&library_modules[i].module, &none, module))
+            continue;
+        atomic_store(&library_modules[i].library, library);
+        for (size_t count = atomic_load(&library_module_count); count <= i;)
+            atomic_compare_exchange_weak(&library_module_count, &count, i + 1);
+        return;
+    }
+}
+
+/* Before the driver unloads it: its handles may be somebody else's at once. */
+void fuseln_handles_forget(void *owner)
+{
+    fuseln_registry_forget(owner);
+    const size_t count = atomic_load(&library_module_count);
+    for (size_t i = 0; i < count; i++) {
+        if (atomic_load(&library_modules[i].library) != owner)
+            continue;
+        atomic_store(&library_modules[i].library, NULL);
+        atomic_store(&library_modules[i].module, NULL);
+    }
+}
+
+/* Libraries with a CUDA runtime inside: it asks for the driver's private tables, as nobody else does. */
+static struct {
+    _Atomic uintptr_t begin, end;
+} runtimes[256];
+
+static bool has_runtime(const void *address)
+{
+    for (size_t i = 0; i < sizeof runtimes / sizeof runtimes[0]; i++)
+        if ((uintptr_t)address >= atomic_load(&runtimes[i].begin) && (uintptr_t)address < atomic_load(&runtimes[i].end))
+            return true;
+    return false;
+}
+
+void fuseln_handles_add_runtime(const void *address)
+{
+    uintptr_t begin, end;
+    if (has_runtime(address) || !fuseln_library_range(address, &begin, &end))
+        return;
+    for (size_t i = 0; i < sizeof runtimes / sizeof runtimes[0]; i++) {
+        uintptr_t none = 0;
+        if (!atomic_compare_exchange_strong(&runtimes[i].begin, &none, begin))
+            continue;
+        atomic_store(&runtimes[i].end, end);
+        return;
+    }
+}
+
+/* Is it a kernel that we know, seen at a boundary that is hooked, in a library there is room for? Then *ret_target is
+ * complete but for its runtime. from: an address inside that library. */
+static bool recognise(const char *name, const void *from, enum fuseln_boundary boundary,
+                      struct fuseln_target *ret_target)
+{
+    if (!name || !fuseln_targets_match(name, ret_target) || !fuseln_config_hooks(boundary))
+        return false;
+    fuseln_process_handle_fork();
+    if (boundary == FUSELN_BOUNDARY_DRIVER)
+        fuseln_library_forget(from); /* no registration tells us when it was unloaded */
+    ret_target->library = fuseln_library_of(from, fuseln_targets_known_build);
+    if (!ret_target->library)
+        fuseln_registry_leave_out();
+    return ret_target->library;
+}
+
+void fuseln_handles_register(void **fatbin, const char *host_function, const char *device_name)
+{
+    const int saved_errno = errno;
+    struct fuseln_target target;
+
+    if (recognise(device_name, host_function, FUSELN_BOUNDARY_RUNTIME, &target))
+        fuseln_registry_add(host_function, fatbin, &target);
+    fuseln_process_left_out();
+    errno = saved_errno;
+}
+
+void fuseln_handles_unregister(void **fatbin, const void *caller)
+{
+    fuseln_pairing_notice();
+    if (fuseln_registry_forget(fatbin))
+        fuseln_library_forget(caller);
+    fuseln_real_forget(caller);
+}
+
+void fuseln_handles_learn(const void *handle, void *module, const char *name, const void *caller)
+{
+    const int saved_errno = errno;
+    struct fuseln_target target;
+    const bool known = recognise(name, caller, FUSELN_BOUNDARY_DRIVER, &target);
+
+    if (known)
+        target.runtime = fuseln_real_is_runtime(caller) ? FUSELN_RUNTIME_SHARED
+                         : has_runtime(caller)          ? FUSELN_RUNTIME_STATIC
+                                                        : FUSELN_RUNTIME_NONE;
+    fuseln_registry_learn(handle, owner_of(module), known ? &target : NULL);
+    fuseln_process_left_out();
+    errno = saved_errno;
+}
+
+void fuseln_handles_learn_function(const void *function, const void *kernel)
+{
+    if (fuseln_registry_find(kernel))
+        fuseln_registry_alias(function, kernel);
+    else
+        fuseln_registry_learn(function, NULL, NULL);
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See launch.h. The order is: count > find > (foreign: invalidate what it may change, launch the original) or
+ * (recognised: pipeline, original unless replaced, end of a check or measurement, trace and report).
+ */
+#include "hooks/launch.h"
+
+#include "core/pipeline.h"
+#include "hooks/process.h"
+#include "report/report.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Programmatic serialisation only lets a kernel start earlier: dropping it is safe. Nothing else is. */
+static enum fuseln_verdict check_attributes(const struct fuseln_attribute *attributes, unsigned count)
+{
+    enum { IGNORE = 0, PROGRAMMATIC_SERIALIZATION = 6 };
+    for (unsigned i = 0; attributes && i < count; i++)
+        if (attributes[i].id != IGNORE && attributes[i].id != PROGRAMMATIC_SERIALIZATION)
+            return FUSELN_VERDICT_ATTRIBUTE;
+    return FUSELN_VERDICT_OK;
+}
+
+/* Arguments packed in one buffer (CU_LAUNCH_PARAM_*): each at the next multiple of its size, as in a C struct. */
+static bool unpack(const struct fuseln_layout *layout, void **extra, void **ret_args)
+{
+    static const unsigned char sizes[] = {
+        [FUSELN_ARG_PTR] = 8, [FUSELN_ARG_I32] = 4, [FUSELN_ARG_I64] = 8, [FUSELN_ARG_F32] = 4, [FUSELN_ARG_F64] = 8};
+    enum { END, BUFFER, SIZE };
+    char *buffer = NULL;
+    size_t bytes = 0, at = 0;
+
+    for (; (uintptr_t)extra[0] != END; extra += 2) {
+        if ((uintptr_t)extra[0] == BUFFER)
+            buffer = extra[1];
+        else if ((uintptr_t)extra[0] == SIZE && extra[1])
+            bytes = *(const size_t *)extra[1];
+        else
+            return false;
+    }
+    for (unsigned i = 0; i < layout->count; i++) {
+        const size_t size = sizes[layout->type[i]];
+        at = (at + size - 1) / size * size;
+        ret_args[i] = buffer + at;
+        at += size;
+    }
+    return buffer && at <= bytes;
+}
+
+/* As struct fuseln_launch has it. */
+static int find_device(const struct fuseln_hooked *hooked)
+{
+    int (*get_device)(int *) = (int (*)(int *))hooked->get_device;
+    int device;
+    if (!get_device)
+        return hooked->launch.boundary == FUSELN_BOUNDARY_DRIVER ? -2 : -1;
+    return get_device(&device) == 0 ? device : -1;
+}
+
+/* Ours may come back to a hook of ours, through somebody's stub for the driver: it is the same launch. */
+static int launch_original(const struct fuseln_hooked *hooked)
+{
+    const bool before = fuseln_thread_counter.nested;
+    if (hooked->launch.boundary == FUSELN_BOUNDARY_DRIVER)
+        fuseln_thread_counter.nested = true;
+    const int rc = hooked->original(hooked);
+    fuseln_thread_counter.nested = before;
+    return rc;
+}
+
+static void trace(const struct fuseln_pass *pass)
+{
+    const struct fuseln_launch *launch = pass->launch;
+    const struct fuseln_trace_event event = {
+        .site = pass->site,
+        .stream = launch->stream,
+        .rows = pass->call.rows,
+        .grid = {launch->grid[0], launch->grid[1], launch->grid[2]},
+        .block = {launch->block[0], launch->block[1], launch->block[2]},
+        .kernel = pass->kernel,
+    };
+
+    fuseln_trace(&event);
+}
+
+/* Completes hooked->launch; the arguments may stand in unpacked, which must live as long. */
+static void prepare_special(struct fuseln_hooked *hooked, void **unpacked)
+{
+    struct fuseln_launch *launch = &hooked->launch;
+
+    if (launch->declined == FUSELN_VERDICT_OK)
+        launch->declined = check_attributes(hooked->attributes, hooked->attribute_count);
+    if (!hooked->extra)
+        return;
+    if (launch->args || !unpack(&launch->target->layout, hooked->extra, unpacked))
+        launch->declined = FUSELN_VERDICT_GEOMETRY; /* the driver knows what it is; we do not */
+    else
+        launch->args = unpacked;
+}
+
+static int launch_foreign(const struct fuseln_hooked *hooked)
+{
+    if (fuseln_pairing_any())
+        fuseln_pairing_foreign_launch(hooked->launch.stream);
+    return launch_original(hooked);
+}
+
+/* The pipeline could not, or should not, replace the launch. */
+static __attribute__((noinline)) int launch_declined(const struct fuseln_hooked *hooked, const struct fuseln_pass *pass)
+{
+    const int rc = launch_original(hooked);
+    const int errno_of_original = errno;
+
+    fuseln_pipeline_end(pass, rc == 0);
+    if (pass->site)
+        fuseln_report_tick(false);
+    errno = errno_of_original;
+    return rc;
+}
+
+int fuseln_launch(struct fuseln_hooked *hooked)
+{
+    void *unpacked[FUSELN_ARGS_MAX];
+    struct fuseln_pass pass;
+
+    if (hooked->launch.boundary == FUSELN_BOUNDARY_DRIVER && fuseln_thread_counter.nested)
+        return hooked->original(hooked);
+    fuseln_process_launch(hooked->launch.boundary);
+    hooked->launch.target = fuseln_registry_find(hooked->function);
+    if (!hooked->launch.target)
+        return launch_foreign(hooked);
+
+    int *const error = &errno;
+    const int saved_errno = *error;
+    hooked->launch.runtime_device = find_device(hooked);
+    if (hooked->special)
+        prepare_special(hooked, unpacked);
+    fuseln_pipeline_run(&hooked->launch, &pass);
+    *error = saved_errno;
+    if (pass.verdict != FUSELN_VERDICT_OK)
+        return launch_declined(hooked, &pass);
+    if (pass.config->trace[0])
+        trace(&pass);
+    if (pass.config->report[0])
+        fuseln_report_tick(true);
+    return 0;
+}
