@@ -17,7 +17,7 @@ static void print_targets(void)
     puts("| target | replaces (at::native, layer_norm_kernel.cu) | computes | PyTorch wheels |\n|---|---|---|---|");
     for (size_t i = 0; fuseln_targets_row(i, &row); i++) {
         const char *name = row.symbol + strspn(row.symbol, "0123456789");
-        printf("| `pytorch/%s` | `%.*s` | %s | %s |\n", row.name, (int)(strstr(name, "I$T") - name), name,
+        printf("| `%s` | `%.*s` | %s | %s |\n", row.name, (int)(strstr(name, "I$T") - name), name,
                fuseln_op_name(row.op), row.versions);
     }
 }

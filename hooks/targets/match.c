@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See targets.h. A name is  _ZN2at6native <len> _GLOBAL__N__<8 hex>_20_layer_norm_kernel_cu_<8 hex>[_<digits>] <rest>:
- * len delimits the translation unit with its per-build hash, and rest must equal a row's pattern to the last letter.
- * Patterns are written for float; $T stands for element and accumulator type, $R for an optional rms flag (PyTorch
- * 2.9 on), $U for an unsigned and $B for a bool template argument, and the two substitutions that a class type (c10::
- * Half, BFloat16) adds are counted into every S<n>_. group_norm, Paddle and CTranslate2 reuse these function names:
- * other translation unit, other parameters, no match.
+ * The matcher of match.h. group_norm, Paddle and CTranslate2 reuse PyTorch's function names in other translation units
+ * or with other parameters: none of them matches.
  */
 #include "hooks/targets/match.h"
 
@@ -14,53 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/*
- * X(name, OP, pattern, arguments, columns per block of the original's grid.x (0: one block a row), versions)
- * Arguments: role words of registry.h; a pointer unless a type follows the colon (acc: float, double for f64).
- * `partial` is no argument: the original writes gridDim.y rows of partial sums instead of one row of sums.
- */
-// clang-format off
-#define DGAMMA_ARGS "rows:i64 cols:i64 dy x mean rstd dgamma dbeta"
-#define DGAMMA_TAIL "EEvllPKT_S5_PKT0_S8_PS3_S9_"
-#define TARGET_ROWS(X) \
-    X("forward/vectorized",  FORWARD, "28vectorized_layer_norm_kernelI$T$REEviT0_PKT_S6_S6_PS3_S7_PS4_",       \
-      "cols:i32 eps:acc x gamma beta mean rstd y",           0, "1.13 and later")                              \
-    X("moments",             MOMENTS, "24RowwiseMomentsCUDAKernelI$T$REEvlT0_PKT_PS3_S7_",                      \
-      "cols:i64 eps:acc x mean rstd",                        0, "1.13 to 2.13")                                \
-    X("moments/rows",        MOMENTS, "24RowwiseMomentsCUDAKernelI$T$REEvllT0_PKT_PS3_S7_",                     \
-      "rows:i64 cols:i64 eps:acc x mean rstd",               0, "2.14 and later")                              \
-    X("apply",               APPLY,   "26LayerNormForwardCUDAKernelI$T$REEvlPKT_PKT0_S8_S5_S5_PS3_",            \
-      "cols:i64 x mean rstd gamma beta y",                   0, "1.13 to 2.13")                                \
-    X("apply/rows",          APPLY,   "26LayerNormForwardCUDAKernelI$T$REEvllPKT_PKT0_S8_S5_S5_PS3_",           \
-      "rows:i64 cols:i64 x mean rstd gamma beta y",          0, "2.14 and later")                              \
-    X("dx",                  DX,      "28layer_norm_grad_input_kernelI$T$REEvPKT_S5_PKT0_S8_S5_PS3_i",          \
-      "dy x mean rstd gamma dx cols:i32",                    0, "1.13 and later")                              \
-    X("dx/vectorized",       DX,      "39layer_norm_grad_input_kernel_vectorizedI$T$REEvPKT_S5_PKT0_S8_S5_PS3_i", \
-      "dy x mean rstd gamma dx cols:i32",                    0, "2.2 and later")                               \
-    X("dgamma/simple",       DGAMMA,  "33GammaBetaBackwardSimpleCUDAKernelI$T" DGAMMA_TAIL,                     \
-      DGAMMA_ARGS,                                         256, "1.13 to 2.7")                                 \
-    X("dgamma/16x32",        DGAMMA,  "27GammaBetaBackwardCUDAKernelI$T" DGAMMA_TAIL,                           \
-      DGAMMA_ARGS,                                          16, "1.13 to 2.7")                                 \
-    X("dgamma/32x32",        DGAMMA,  "33GammaBetaBackwardCUDAKernel_32x32I$T" DGAMMA_TAIL,                     \
-      DGAMMA_ARGS,                                          32, "2.0 to 2.7")                                  \
-    X("dgamma/template",     DGAMMA,  "35GammaBetaBackwardCUDAKernelTemplateI$TLj32E$U$ULb0E$B$R" DGAMMA_TAIL,  \
-      DGAMMA_ARGS,                                          32, "2.8 and later")                               \
-    X("dgamma/partial",      DGAMMA,  "35GammaBetaBackwardCUDAKernelTemplateI$TLj32E$U$ULb1E$B$R" DGAMMA_TAIL,  \
-      DGAMMA_ARGS " partial",                               32, "2.8 and later")
+static const struct fuseln_framework *const frameworks[] = {&fuseln_pytorch};
+enum { FRAMEWORKS = sizeof(frameworks) / sizeof(frameworks[0]) };
 
-/* Builds whose kernels were tested here. X(build-id of the library, what it is) */
-#define KNOWN_BUILDS(X) \
-    X("4b4d248841eeece6dc64c71462b5cb1071864cd9", "PyTorch 2.15.0, CUDA 13.2 wheel, libtorch_cuda.so")
-// clang-format on
-
-static const struct fuseln_target_row rows[] = {
-#define X(name, op, symbol, arguments, cols_per_block, versions) \
-    {name, FUSELN_OP_##op, symbol, arguments, cols_per_block, versions},
-    TARGET_ROWS(X)
-#undef X
-};
-
-/* How a dtype stands in a template argument list, with its accumulator, and the substitutions it adds. */
+/* How a dtype reads in a template argument list, the substitutions that it adds, and its accumulator. */
 static const struct {
     const char *encoding;
     int substitutions;
@@ -95,19 +48,18 @@ static bool skip_text(const char **at, const char *text)
     return true;
 }
 
-/* What follows the translation unit layer_norm_kernel.cu of at::native, or NULL for any other name. */
-static const char *past_translation_unit(const char *symbol)
+/* What follows the framework's translation unit, or NULL for a name from anywhere else. */
+static const char *past_translation_unit(const struct fuseln_framework *framework, const char *symbol)
 {
     const char *at = symbol;
     size_t length = 0;
 
-    if (!skip_text(&at, "_ZN2at6native"))
+    if (!skip_text(&at, framework->scope))
         return NULL;
     while (is_digit(*at) && length < 1000)
         length = length * 10 + (size_t)(*at++ - '0');
     const char *begin = at;
-    if (!skip_text(&at, "_GLOBAL__N__") || !skip_hex8(&at) || !skip_text(&at, "_20_layer_norm_kernel_cu_") ||
-        !skip_hex8(&at))
+    if (!skip_text(&at, "_GLOBAL__N__") || !skip_hex8(&at) || !skip_text(&at, framework->file) || !skip_hex8(&at))
         return NULL;
     size_t fixed = (size_t)(at - begin);
     if (length == fixed)
@@ -119,7 +71,7 @@ static const char *past_translation_unit(const char *symbol)
     return at == begin + length ? at : NULL;
 }
 
-/* One placeholder of a pattern against the name: $R optional bool literal, $B bool, $U unsigned. */
+/* Matches one template argument: kind R, B or U of the placeholders in match.h. */
 static bool match_literal(char kind, const char **at, bool *rms)
 {
     if (kind == 'U') {
@@ -223,59 +175,70 @@ static bool parse_arguments(const struct fuseln_target_row *row, enum fuseln_dty
     return true;
 }
 
-static bool match_row(const struct fuseln_target_row *row, const char *rest, struct fuseln_target *target)
+static bool match_row(const struct fuseln_target_row *row, const char *symbol, const char *rest,
+                      struct fuseln_target *ret_target)
 {
+    int framework = (int)strcspn(row->name, "/") + 1;
+    struct fuseln_target target = {.symbol = symbol, .op = row->op};
+
     for (int dtype = 0; dtype < FUSELN_DTYPE_COUNT; dtype++) {
-        target->op = row->op;
-        target->dtype = (enum fuseln_dtype)dtype;
-        if (match_pattern(row->symbol, rest, target->dtype, &target->rms) &&
-            parse_arguments(row, target->dtype, &target->layout))
-            return true;
+        target.dtype = (enum fuseln_dtype)dtype;
+        if (!match_pattern(row->symbol, rest, target.dtype, &target.rms) ||
+            !parse_arguments(row, target.dtype, &target.layout))
+            continue;
+        snprintf(target.name, sizeof(target.name), "%.*s%s%s/%s", framework, row->name, target.rms ? "rms-" : "",
+                 row->name + framework, fuseln_dtype_name(target.dtype));
+        *ret_target = target;
+        return true;
     }
     return false;
 }
 
-bool fuseln_targets_match_row(size_t index, const char *symbol, struct fuseln_target *ret_target)
-{
-    const char *rest = past_translation_unit(symbol);
-    struct fuseln_target target = {.symbol = symbol};
-
-    if (!rest || !match_row(&rows[index], rest, &target))
-        return false;
-    snprintf(target.name, sizeof(target.name), "pytorch/%s%s/%s", target.rms ? "rms-" : "", rows[index].name,
-             fuseln_dtype_name(target.dtype));
-    *ret_target = target;
-    return true;
-}
-
 bool fuseln_targets_match(const char *symbol, struct fuseln_target *ret_target)
 {
-    if (!past_translation_unit(symbol))
-        return false;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        if (fuseln_targets_match_row(i, symbol, ret_target))
-            return true;
+    for (size_t f = 0; f < FRAMEWORKS; f++) {
+        const char *rest = past_translation_unit(frameworks[f], symbol);
+        for (size_t i = 0; rest && i < frameworks[f]->row_count; i++)
+            if (match_row(&frameworks[f]->rows[i], symbol, rest, ret_target))
+                return true;
+    }
     return false;
 }
 
 bool fuseln_targets_known_build(const char *build_id)
 {
-    static const char *const known[] = {
-#define X(id, text) id,
-        KNOWN_BUILDS(X)
-#undef X
-    };
-
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-        if (strcmp(known[i], build_id) == 0)
-            return true;
+    for (size_t f = 0; f < FRAMEWORKS; f++)
+        for (size_t i = 0; i < frameworks[f]->build_count; i++)
+            if (strcmp(frameworks[f]->tested_builds[i], build_id) == 0)
+                return true;
     return false;
+}
+
+/* The framework of the row with this index over all frameworks, and the index within it; NULL past the last row. */
+static const struct fuseln_framework *framework_of(size_t *index)
+{
+    for (size_t f = 0; f < FRAMEWORKS; f++) {
+        if (*index < frameworks[f]->row_count)
+            return frameworks[f];
+        *index -= frameworks[f]->row_count;
+    }
+    return NULL;
 }
 
 bool fuseln_targets_row(size_t index, struct fuseln_target_row *ret_row)
 {
-    if (index >= sizeof(rows) / sizeof(rows[0]))
+    const struct fuseln_framework *framework = framework_of(&index);
+
+    if (!framework)
         return false;
-    *ret_row = rows[index];
+    *ret_row = framework->rows[index];
     return true;
+}
+
+bool fuseln_targets_match_row(size_t index, const char *symbol, struct fuseln_target *ret_target)
+{
+    const struct fuseln_framework *framework = framework_of(&index);
+    const char *rest = framework ? past_translation_unit(framework, symbol) : NULL;
+
+    return rest && match_row(&framework->rows[index], symbol, rest, ret_target);
 }
