@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# tools/accuracy.sh: the errors of our kernels against float64, beside those of the kernels they replace, in every type,
-# as a table (tests/accuracy). Exit 1 if a margin is broken. Builds what is missing; needs no GPU; 2 minutes on 2 cores.
+# tools/accuracy.sh: prints a table of our kernels' errors against float64, next to those of the kernels they replace,
+# for every element type (tests/accuracy). Exits 1 if an error exceeds its margin. Builds what is missing; needs no GPU;
+# about 2 minutes on 2 cores.
 set -euo pipefail
 . "$(dirname "$0")/setup.sh"
 [ $# -eq 0 ] || fuseln_die "usage: tools/accuracy.sh"
@@ -21,7 +22,7 @@ measure() {
 wait $first
 wait $second
 
-# One header, one sum.
+# Print the header once and add up the margins.
 for dtype in f32 f16 bf16 f64; do
     if [ $dtype = f32 ]; then cat "$work/$dtype"; else sed '1,/^activations have no/d' "$work/$dtype"; fi
 done | awk '/^[0-9]+ margins, [0-9]+ broken$/ { margins += $1; broken += $3; next }

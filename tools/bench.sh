@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# tools/bench.sh [--rehearse] [FOLDER]: PyTorch's layer-norm kernels and ours, timed on the GPU of this machine in one
-# process (tests/gpu/bench.py), and the copy bandwidth of the same run. At most 8 minutes; the most important shapes
-# come first. FOLDER (build-gpu/results) gets bench.txt, bench.csv and, where matplotlib is, bench.png, which
-# tests/gpu/chart.py also draws later and elsewhere.
+# tools/bench.sh [--rehearse] [FOLDER]: times PyTorch's layer-norm kernels and ours on this machine's GPU, in one
+# process (tests/gpu/bench.py), and measures the copy bandwidth in the same run. Takes at most 8 minutes; the most
+# important shapes come first. Writes bench.txt, bench.csv and, if matplotlib is installed, bench.png into FOLDER
+# (build-gpu/results). tests/gpu/chart.py can also draw bench.png later, on any machine.
 #
-# One process: libfuseln.so is preloaded, and a small library before it (tests/gpu/switch.c) sends a launch to fuseln or
-# past it to the runtime. So both sides share PyTorch's code, allocator, stream, tensors and clocks, they alternate, and
-# what differs is what LD_PRELOAD itself changes: the function that the launch's name is bound to. fuseln needs no
-# switch for it. Its report must account for every launch that was sent to it, and for no other.
+# libfuseln.so is preloaded, and a small library in front of it (tests/gpu/switch.c) sends each launch either to fuseln
+# or straight to the runtime. Both sides thus share PyTorch's code, allocator, stream, tensors and clocks, and
+# alternate; they differ only in the function that the launch call is bound to, which is all that LD_PRELOAD changes.
+# fuseln's report must account for exactly the launches that were sent to it.
 #
-#   flushed  one launch between two events, after reading four times the L2; the device is busy, so no host time counts
-#   warm     up to 20 launches back to back between two events, queued while the device is held; L2 as they left it
-#   graph    a CUDA graph of 100 launches: forward and dX; in capture fuseln leaves gamma and beta to the original
+#   flushed  one launch between two events after reading four times the L2; the device is busy, so no host time counts
+#   warm     up to 20 launches back to back between two events, queued while the device is blocked; L2 as they leave it
+#   graph    a CUDA graph of 100 launches: forward and dX only (in capture, gamma and beta stay with the original)
 #
-# Medians, and the distance of the quartiles, of 5 to 41 repetitions. Budgets that are missed are marked in the table.
-# Exit status: 1 if something could not be measured or went the wrong way, 77 without a GPU. TEST_BUILD=DIRECTORY takes
-# the build there; BENCH_SECONDS=N is the limit (470).
-# --rehearse: a few tiny shapes: tests/softgpu/run --cpu-ops -- tools/bench.sh --rehearse
+# The table shows medians and interquartile ranges of 5 to 41 repetitions and marks every missed budget.
+# Exit status: 1 if a measurement failed or a launch took the wrong way, 77 without a GPU. TEST_BUILD=DIRECTORY uses the
+# build there; BENCH_SECONDS=N sets the time limit (470).
+# --rehearse runs a few tiny shapes: tests/softgpu/run --cpu-ops -- tools/bench.sh --rehearse
 set -uo pipefail
 # shellcheck source=tests/gpu/steps.sh
 . "$(dirname "$0")/../tests/gpu/steps.sh"

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# tools/budgets.sh [GROUP...]: measures, on the built library and its device images, what the project promises to cost,
-# without a GPU; a line for each: name, measured, budget, ratio (above 1 is missed), the same figure of PyTorch's own
-# kernel. Exit 1 if one is missed. Groups, all unless named: foreign matched registrations process size; of the machine
-# code stack accesses forward flight backward unaligned. Run tools/build.sh before.
+# tools/budgets.sh [GROUP...]: measures the library's cost on the host and reads the kernels' cost off their machine
+# code; needs no GPU. Each line has the name, the measured value, the budget, their ratio (above 1: missed) and, for
+# kernels, PyTorch's own figure. Exits 1 if a budget is missed. Groups (default: all): foreign matched registrations
+# process size; from machine code: stack accesses forward flight backward unaligned. Run tools/build.sh first.
 set -euo pipefail
 . "$(dirname "$0")/setup.sh"
 [ -e "$fuseln_root/build/libfuseln.so" ] || fuseln_die "build/libfuseln.so is missing: run tools/build.sh"
@@ -12,6 +12,6 @@ fuseln_need_nvrtc
 fuseln_need_nvdisasm
 fuseln_need_torch
 export TEST_BUILD=$fuseln_root/build TEST_VENV=$fuseln_cache/torch-$fuseln_torch
-# The reader of machine code is checked before it is believed.
-python3 "$fuseln_root/tests/budgets/test_sass.py" -q || fuseln_die "the reader failed its test: no budget was read"
+# Test the disassembly reader before trusting its figures.
+python3 "$fuseln_root/tests/budgets/test_sass.py" -q || fuseln_die "the disassembly reader failed its own test"
 exec python3 "$fuseln_root/tests/budgets/budgets.py" "$@"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# tools/build.sh [CMAKE-OPTION...]: sets up what a build needs and builds libfuseln.so, the tests and the software
-# device into build/. Device images come from pinned NVRTC releases, so that the result loads on drivers from 525 on;
-# neither a CUDA Toolkit nor a GPU is needed. -DFUSELN_TESTS=OFF leaves out the tests and the PyTorch wheel they use.
+# tools/build.sh [CMAKE-OPTION...]: installs what a build needs, then builds libfuseln.so, the tests and the software
+# device into build/. Pinned NVRTC releases compile the device images, so the library loads on drivers from 525 on;
+# needs neither a CUDA Toolkit nor a GPU. -DFUSELN_TESTS=OFF leaves out the tests and the PyTorch wheel they need.
 set -euo pipefail
 . "$(dirname "$0")/setup.sh"
 

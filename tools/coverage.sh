@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# tools/coverage.sh [--list]: which lines of the library run in the tests. Builds it with gcc's counters into
-# build-coverage/, runs the tests that drive it (what is not the library is taken from build/), and prints the lines that
-# ran of src, hooks and the host code of kernels. Fails below 95 % and where a line that did not run has no reason in
-# tests/coverage/not_covered.txt; --list prints those as they would stand there. Some minutes.
-# Whether a test passes is not judged here: one that looks at the library itself (its sections, stack, instructions,
-# callers, files) may fail of the counters, and says so.
+# tools/coverage.sh [--list]: which lines of the library do the tests run? Builds the library with gcc's counters into
+# build-coverage/, runs the tests that exercise it (everything else comes from build/), and prints the coverage of src,
+# hooks and the host code of kernels. Fails below 95 %, or if a line that did not run has no reason in
+# tests/coverage/not_covered.txt; --list prints such lines in that file's format. Takes some minutes.
+# A failing test does not fail this script: a test that inspects the library itself (sections, stack, instructions,
+# callers, files) may fail because of the counters. The exit code is printed beside it.
 set -euo pipefail
 . "$(dirname "$0")/setup.sh"
 cd "$fuseln_root"
@@ -23,27 +23,27 @@ fuseln_generator="Unix Makefiles" fuseln_targets="fuseln fuseln_command unit_tes
     -DCMAKE_BUILD_TYPE=Debug -DFUSELN_COVERAGE=ON -DFUSELN_TESTS=ON >/dev/null
 find "$build" -name '*.gcda' -delete
 
-# A build folder of everything else, with this library and command.
+# A copy of the build folder, by links, in which the library and the command have counters.
 rm -rf "$build/run"
 mkdir "$build/run"
 ln -s "$fuseln_root"/build/* "$build/run/"
 ln -f "$build/libfuseln.so" "$build/fuseln" "$build/run/"
 
-ran() { # ran COMMAND...: lasts as long as it lasts; prints how it ended
+timed() { # timed COMMAND...: runs it, prints its time and its exit code if not 0
     local begin=$SECONDS status=0
     "$@" >"$build/last.txt" 2>&1 || status=$?
     printf '%4d s  %s%s\n' $((SECONDS - begin)) "${*: -1}" "$([ $status = 0 ] || echo "  (exit code $status)")" >&2
 }
 for program in "$build"/tests/unit/test_*; do
-    ran "$program"
+    timed "$program"
 done
 export TEST_BUILD=$build/run TEST_SOURCE=$fuseln_root TEST_VENV=$fuseln_cache/torch-$fuseln_torch
 for script in tests/preload/test_*.py tests/cli/test_*.py tests/faults/sweep.py; do
-    case $script in */test_quiet.py) continue ;; esac # compares what processes write
-    ran python3 "$script"
+    case $script in */test_quiet.py) continue ;; esac # the counters' own files would fail it
+    timed python3 "$script"
 done
-ran python3 tests/threads/soak.py 5
+timed python3 tests/threads/soak.py 5
 for script in tests/torch/test_*.py; do
-    ran "$TEST_VENV/bin/python" -m pytest -q -p no:cacheprovider "$script"
+    timed "$TEST_VENV/bin/python" -m pytest -q -p no:cacheprovider "$script"
 done
 python3 tests/coverage/lines.py "$build" "$@"

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Sets everything up, builds, and runs the main job: a small GPT trained by an unmodified PyTorch wheel, alone and with
-# fuseln, on the GPU if there is one, else on the software device. Prints both loss curves and fuseln's report.
+# tools/demo.sh: installs what is needed, builds, and trains a small GPT with an unmodified PyTorch wheel, first alone
+# and then with fuseln, on the GPU if there is one and on the software device otherwise. Prints both loss curves and
+# fuseln's report. STEPS=N sets the number of training steps (30).
 set -euo pipefail
 . "$(dirname "$0")/setup.sh"
 root=$fuseln_root
@@ -24,10 +25,11 @@ fi
 
 echo "== loss of each step: PyTorch alone | with fuseln"
 paste -d'|' "$out/alone" "$out/fuseln" | sed 's/|step *[0-9]* loss/ |/'
-# Two runs whose layer norms differ in float32's last bit (2^-24) drift apart by at most 2^-16 a step (the bound is
-# derived in tests/torch/test_models.py).
+# Layer norms that differ in float32's last bit (2^-24) let two runs drift apart by at most 2^-16 per step
+# (tests/torch/test_models.py derives the bound).
 paste "$out/alone" "$out/fuseln" | awk '
     { d = $4 - $8; if (d < 0) d = -d; d /= $4; if (d > worst) worst = d; if (d > (NR) / 65536) bad = 1 }
-    END { printf "== largest relative difference %.2g; bound 2^-16 a step, %.2g at the last\n", worst, NR / 65536; exit bad }'
+    END { printf "== largest relative difference %.2g; bound 2^-16 per step, %.2g at the last\n", worst, NR / 65536
+          exit bad }'
 echo
 cat "$out/report.txt"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# Says at configure time which drivers will load the images. NVIDIA's rule: code for a device (sm_*) loads on every
-# driver of the compiler's major release (12.x: 525) that knows the device; PTX needs the driver of the compiler's own
-# release or a later one. No driver older than 580 has confirmed this here.
+# Prints at configure time which drivers will load the images. NVIDIA's rule: machine code (sm_*) loads on every driver
+# of the compiler's major release (12.x: 525 and later) that knows the device; PTX needs the driver of the compiler's
+# own release or a later one. We have not tried a driver older than 580.
 set(driver_of_release 12.0=525 12.1=530 12.2=535 12.3=545 12.4=550 12.5=555 12.6=560 12.8=570 12.9=575 13.0=580
     13.1=590 13.2=595)
 function(fuseln_driver release ret_driver)

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# tools/faults.sh [SECONDS] [--record]: everything that is done to fuseln to make it lose something: each driver call
-# fails (tests/faults), the command reads broken files (tests/fuzz), threads, forks and libraries come and go
-# (tests/threads); each of the last two for SECONDS (300 by default). Prints what was done, how often, and what was lost,
-# as the table in README.md; --record writes it to tests/faults/results.md, from where tools/readme.sh takes it.
-# Needs a build (tools/build.sh). Some 25 minutes; 1 if anything was lost.
+# tools/faults.sh [SECONDS] [--record]: tries to make fuseln lose something. Every driver call fails in turn
+# (tests/faults); threads, forks and libraries come and go (tests/threads); the command reads broken files (tests/fuzz).
+# The last two run for SECONDS each (300). Prints a table of what was done, how often, and what was lost; --record also
+# writes it to tests/faults/results.md, which tools/readme.sh copies into a README. Run tools/build.sh first. About 25
+# minutes; exits 1 if anything was lost.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 export TEST_BUILD=${TEST_BUILD:-$root/build}
@@ -18,11 +18,11 @@ for word in "$@"; do
 done
 
 status=0 rows=
-also() { # also COMMAND...: prints what it says, keeps its lines of the table
-    local said
-    said=$(python3 "$@") || status=1
-    printf '%s\n' "$said" >&2
-    rows+=$(grep '^| ' <<<"$said" || true)$'\n'
+also() { # also SCRIPT...: prints its output and collects its table rows
+    local output
+    output=$(python3 "$@") || status=1
+    printf '%s\n' "$output" >&2
+    rows+=$(grep '^| ' <<<"$output" || true)$'\n'
 }
 cd "$root/tests"
 also faults/sweep.py --all

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# tools/gpu_check.sh [--small] [FOLDER]: is all of it right on the GPU of this machine? Builds with the machine's nvcc,
-# runs the real PyTorch under fuseln (tests/gpu/check.py), programs that come by the driver (tests/gpu/programs.py) and
-# every kernel of ours under compute-sanitizer (tests/gpu/sample.c). At most 8 minutes. What it prints also goes to
-# FOLDER (build-gpu/results) as gpu_check.txt.
-# Exit status: 1 if a step failed, 77 without a GPU. TEST_BUILD=DIRECTORY takes the build there.
-# --small: few shapes, to rehearse it: tests/softgpu/run --cpu-ops -- tools/gpu_check.sh --small
+# tools/gpu_check.sh [--small] [FOLDER]: does everything work on this machine's GPU? Builds with the machine's nvcc,
+# then runs PyTorch under fuseln (tests/gpu/check.py), programs that launch through the driver (tests/gpu/programs.py)
+# and every kernel of ours under compute-sanitizer (tests/gpu/sample.c). Takes at most 8 minutes. The output also goes
+# to gpu_check.txt in FOLDER (build-gpu/results). Exit status: 1 if a step failed, 77 without a GPU.
+# TEST_BUILD=DIRECTORY uses the build there.
+# --small rehearses with few shapes: tests/softgpu/run --cpu-ops -- tools/gpu_check.sh --small
 set -uo pipefail
 # shellcheck source=tests/gpu/steps.sh
 . "$(dirname "$0")/../tests/gpu/steps.sh"

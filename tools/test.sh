@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# tools/test.sh [--all]: sets up, builds, and runs every test that this machine can run, then the budgets. Prints what
-# was skipped, and fails on any skip but those that need a GPU. --all adds what takes long: more drawn cases and random
-# programs, every driver call that may fail, fuzzing and soaking for minutes, the lines that all this covers, 2,000 shapes
-# for the checks, the mutants of our kernels and of the rules of pairing, programs of large wheels. Last line: the counts.
+# tools/test.sh [--all]: installs what is needed, builds, and runs every test that this machine can run, then the
+# budgets. Prints what was skipped, and fails if a test was skipped that does not need a GPU. The last line has the
+# counts. --all adds what takes long: more random cases and programs, tools/faults.sh, tools/coverage.sh, 2,000 shapes
+# for the checks, the mutants of our kernels and of the pairing rules, and programs from large wheels.
 set -euo pipefail
 . "$(dirname "$0")/setup.sh"
 
 case "${1:-}" in
 "") ;;
---all) export DRAWN_CASES=1500 RANDOM_PROGRAMS=500 ;; # tests/torch: drawn.py 150, random_programs.py 200 otherwise
+--all) export DRAWN_CASES=1500 RANDOM_PROGRAMS=500 ;; # tests/torch; 150 and 200 otherwise
 *) fuseln_die "usage: tools/test.sh [--all]" ;;
 esac
 
@@ -24,13 +24,13 @@ cd "$fuseln_root/build"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 status=0
-# Outside of the label gpu every test must run; inside it, 77 means that there is none.
+# Outside the label gpu every test must run; inside it, exit code 77 means that there is no GPU.
 ctest --output-on-failure -j"$(nproc)" -LE '^gpu$' | tee "$log" || status=1
 if grep -q '\*\*\*Skipped\|\*\*\*Not Run' "$log"; then
-    fuseln_say "a test outside of the label gpu was skipped"
+    fuseln_say "a test outside the label gpu was skipped"
     status=1
 fi
-if [[ $(ctest -N -L '^gpu$') =~ 'Test '\ *'#' ]]; then # not `| grep -q`, which may end ctest by SIGPIPE
+if [[ $(ctest -N -L '^gpu$') =~ 'Test '\ *'#' ]]; then # not `| grep -q`, which may kill ctest by SIGPIPE
     ctest --output-on-failure -L '^gpu$' | tee -a "$log" || status=1
 fi
 
@@ -39,7 +39,7 @@ skipped=$(grep -c '^ *[0-9]*/[0-9]* Test .*\*\*\*Skipped' "$log" || true)
 failed=$(grep '^ *[0-9]*/[0-9]* Test ' "$log" | grep -vc ' Passed \|\*\*\*Skipped' || true)
 [ "$passed" -gt 0 ] || { status=1; fuseln_say "no test ran"; }
 
-also() { # also COMMAND...: one more test
+also() { # also COMMAND...: counts as one more test
     if "$@"; then
         passed=$((passed + 1))
     else

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Train a small GPT for a few steps and print the loss of each: plain PyTorch, knows nothing of fuseln.
+"""Train a small GPT and print the loss of each step: plain PyTorch that knows nothing of fuseln.
 
     python tools/train.py [--steps 30] [--dtype float32|bfloat16] [--device cuda]
 """
@@ -45,7 +45,7 @@ class GPT(nn.Module):
 
 
 def batches(count, device, generator):
-    """Each token follows from the one before it, except now and then: soon learnable."""
+    """Nine tokens in ten follow from the one before, so a few steps are enough to learn from."""
     for _ in range(count):
         tokens = torch.randint(VOCABULARY, (8, CONTEXT + 1), generator=generator)
         for i in range(1, CONTEXT + 1):
