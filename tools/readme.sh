@@ -1,34 +1,57 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Writes the generated tables into README.md between `<!-- BEGIN name -->` and `<!-- END name -->`; with --check
-# changes nothing and fails when README.md does not hold them. Needs a build (build/tools/tables).
+# tools/readme.sh [--check]: writes the generated tables into the READMEs, between `<!-- BEGIN name -->` and
+# `<!-- END name -->`, and the chart tools/gains.svg. With --check it changes nothing and fails if a table, the chart or
+# a link to a file is out of date. Needs a build (build/tools/tables).
 set -euo pipefail
-root=$(cd "$(dirname "$0")/.." && pwd)
-tables=${TEST_BUILD:-$root/build}/tools/tables
-case ${1-} in ''|--check) ;; *) echo "usage: tools/readme.sh [--check]" >&2; exit 2 ;; esac
+cd "$(dirname "$0")/.."
+tables=${TEST_BUILD:-build}/tools/tables
+results=tests/gpu/results/h100-2026-11-27
+mode=${1:-write}
+case $#$mode in 0write | 1--check) ;; *) echo "usage: tools/readme.sh [--check]" >&2; exit 2 ;; esac
 [ -x "$tables" ] || { echo "tools/readme.sh: $tables is missing: run tools/build.sh first" >&2; exit 2; }
 
-table() { # of what was seen in a run, or of what the library runs on
+table() {
     case $1 in
-    faults) cat "$root/tests/faults/results.md" ;; # tools/faults.sh --record
-    *) "$tables" "$1" ;;
+    faults) cat tests/faults/results.md ;; # tools/faults.sh --record
+    gains) python3 tools/gains.py "$results" ;;
+    *) "$tables" "$1" ;; # from the rows that the library itself runs on
     esac
 }
 
+filled() { # filled README: the file with new tables
+    local line name skip=
+    while IFS= read -r line; do
+        case $line in
+        '<!-- BEGIN '*)
+            name=${line#<!-- BEGIN } name=${name% -->}
+            printf '%s\n' "$line"
+            table "$name"
+            skip=1
+            continue
+            ;;
+        '<!-- END '*) skip= ;;
+        esac
+        [ -n "$skip" ] || printf '%s\n' "$line"
+    done <"$1"
+}
+
+status=0
 new=$(mktemp)
 trap 'rm -f "$new"' EXIT
-skip=
-while IFS= read -r line; do
-    case $line in
-    '<!-- BEGIN '*) name=${line#<!-- BEGIN }; name=${name% -->}
-        printf '%s\n' "$line"; table "$name"; skip=1; continue ;;
-    '<!-- END '*) skip= ;;
-    esac
-    [ -n "$skip" ] || printf '%s\n' "$line"
-done <"$root/README.md" >"$new"
-
-if [ "${1-}" = --check ]; then
-    diff -u "$root/README.md" "$new" || { echo "README.md is out of date: run tools/readme.sh" >&2; exit 1; }
-else
-    cat "$new" >"$root/README.md"
-fi
+refresh() { # refresh FILE COMMAND...: the file shall be what the command prints
+    "${@:2}" >"$new"
+    if [ "$mode" = write ]; then
+        cat "$new" >"$1"
+    else
+        diff -u "$1" "$new" || { echo "$1 is out of date: run tools/readme.sh" >&2; status=1; }
+    fi
+}
+refresh tools/gains.svg python3 tools/gains.py --svg "$results"
+while read -r file; do
+    refresh "$file" filled "$file"
+    while read -r link; do
+        [ -e "$(dirname "$file")/$link" ] || { echo "$file: no file $link" >&2; status=1; }
+    done < <(grep -oP '\]\(\K(?!https?:)[^)#]+' "$file")
+done < <(find . -name '*.md' -not -path './build*' -not -path './.*')
+exit $status
