@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # tools/readme.sh [--check]: writes the generated tables into the READMEs, between `<!-- BEGIN name -->` and
-# `<!-- END name -->`, and the chart tools/gains.svg. With --check it changes nothing and fails if a table, the chart or
-# a link to a file is out of date. Needs a build (build/tools/tables).
+# `<!-- END name -->`, and the chart tools/gains.svg. With --check it changes nothing and fails if a table or the chart is
+# out of date. Either way it fails if a README names a file that does not exist. Needs a build (build/tools/tables).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tables=${TEST_BUILD:-build}/tools/tables
@@ -50,8 +50,8 @@ refresh() { # refresh FILE COMMAND...: the file shall be what the command prints
 refresh tools/gains.svg python3 tools/gains.py --svg "$results"
 while read -r file; do
     refresh "$file" filled "$file"
-    while read -r link; do
-        [ -e "$(dirname "$file")/$link" ] || { echo "$file: no file $link" >&2; status=1; }
-    done < <(grep -oP '\]\(\K(?!https?:)[^)#]+' "$file")
+    while read -r name; do # a link, or a source in backquotes, named from here or from the root
+        [ -e "$(dirname "$file")/$name" ] || [ -e "$name" ] || { echo "$file: no file $name" >&2; status=1; }
+    done < <(grep -oP '\]\(\K(?!https?:)[^)#]+|`\K[\w./-]+/[\w.-]+\.(c|h|cu|cuh|S|py|sh|md)(?=`)' "$file")
 done < <(find . -name '*.md' -not -path './build*' -not -path './.*')
 exit $status
