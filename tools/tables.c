@@ -25,7 +25,7 @@ static void print_targets(void)
 static void print_variables(void)
 {
     puts("| variable | default | meaning |\n|---|---|---|");
-#define X(name, fallback, text)                                                                            \
+#define X(name, fallback, allowed, text)                                                                   \
     printf("| `FUSELN_%s` | %s%s%s | %s |\n", #name, *fallback ? "`" : "", *fallback ? fallback : "unset", \
            *fallback ? "`" : "", text);
     FUSELN_VARIABLES(X)

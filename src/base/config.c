@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The settings (config.h): one parser and one sentence of what is allowed for each row of FUSELN_VARIABLES. A default
- * passes the same parser as a value. Several threads may read the environment at once, one of them publishes: nobody
- * holds a lock while another library's constructor registers kernels.
+ * The settings (config.h): one parser for each row of FUSELN_VARIABLES. A default goes through the same parser as a
+ * value.
  */
 #include "base/config.h"
 
@@ -23,20 +22,35 @@
 #include "base/file.h"
 #include "base/path.h"
 
-/* The first threads that ask may each read the environment; more of them than this at once wait for a winner. */
-static struct fuseln_config pool[4];
-static _Atomic unsigned pool_used;
 _Atomic(const struct fuseln_config *) fuseln_config_published;
 
-/* Parsers: NULL when all is well, else the part of value that is not allowed. Nothing is changed then. */
-static const char *parse_MODE(struct fuseln_config *config, const char *value)
+struct word {
+    const char *text;
+    size_t length;
+};
+
+static bool is_word(struct word word, const char *text)
 {
-#define X(id, text)           \
-    if (!strcmp(value, text)) \
-        return config->mode = FUSELN_MODE_##id, NULL;
-    FUSELN_MODES(X) // clang-format off
-#undef X // clang-format on
-    return value;
+    return strlen(text) == word.length && !memcmp(word.text, text, word.length);
+}
+
+/* Takes the next word off a comma list; false at its end. */
+static bool next_word(const char **list, struct word *ret_word)
+{
+    ret_word->text = *list + strspn(*list, ", ");
+    ret_word->length = strcspn(ret_word->text, ", ");
+    *list = ret_word->text + ret_word->length;
+    return ret_word->length > 0;
+}
+
+/* Decimal digits only (strtoull accepts signs and blanks); *ret_end is what follows them. */
+static bool parse_digits(const char *text, uint64_t *ret_value, const char **ret_end)
+{
+    char *end;
+    errno = 0;
+    *ret_value = strtoull(text, &end, 10);
+    *ret_end = end;
+    return isdigit((unsigned char)*text) && errno == 0;
 }
 
 static const char *copy_text(char *to, size_t size, const char *value)
@@ -44,6 +58,28 @@ static const char *copy_text(char *to, size_t size, const char *value)
     if (strlen(value) >= size)
         return value;
     strcpy(to, value);
+    return NULL;
+}
+
+static const char *copy_number(unsigned *to, uint64_t least, uint64_t most, const char *value)
+{
+    uint64_t number;
+    const char *end;
+    if (!parse_digits(value, &number, &end) || *end || number < least || number > most)
+        return value;
+    *to = (unsigned)number;
+    return NULL;
+}
+
+/* The parsers. Each returns NULL, or the part of value that is not allowed, and then changes nothing. */
+static const char *parse_MODE(struct fuseln_config *config, const char *value)
+{
+    enum fuseln_mode mode = 0;
+    while (mode < FUSELN_MODE_COUNT && strcmp(value, fuseln_mode_name(mode)))
+        mode++;
+    if (mode == FUSELN_MODE_COUNT)
+        return value;
+    config->mode = mode;
     return NULL;
 }
 
@@ -57,34 +93,14 @@ static const char *parse_TRACE(struct fuseln_config *config, const char *value)
     return copy_text(config->trace, sizeof config->trace, value);
 }
 
-/* Decimal digits only (strtoull takes signs and blanks); *ret_end is what follows. */
-static bool parse_digits(const char *text, uint64_t *ret_value, const char **ret_end)
-{
-    char *end;
-    errno = 0;
-    *ret_value = strtoull(text, &end, 10);
-    *ret_end = end;
-    return isdigit((unsigned char)*text) && errno == 0;
-}
-
 static const char *parse_REPORT_EVERY(struct fuseln_config *config, const char *value)
 {
-    uint64_t seconds;
-    const char *end;
-    if (!parse_digits(value, &seconds, &end) || *end || seconds < 1 || seconds > 86400)
-        return value;
-    config->report_every_s = (unsigned)seconds;
-    return NULL;
+    return copy_number(&config->report_every_s, 1, 86400, value);
 }
 
 static const char *parse_CHECK(struct fuseln_config *config, const char *value)
 {
-    uint64_t launches;
-    const char *end;
-    if (!parse_digits(value, &launches, &end) || *end || launches > 1000000)
-        return value;
-    config->check = (unsigned)launches;
-    return NULL;
+    return copy_number(&config->check, 0, 1000000, value);
 }
 
 static const char *parse_SCRATCH(struct fuseln_config *config, const char *value)
@@ -94,7 +110,7 @@ static const char *parse_SCRATCH(struct fuseln_config *config, const char *value
     if (!parse_digits(value, &bytes, &end))
         return value;
     const char *unit = *end ? strchr("KMG", toupper((unsigned char)*end)) : NULL;
-    unsigned shift = unit ? 10 * (unsigned)(unit - "KMG" + 1) : 0;
+    const unsigned shift = unit ? 10 * (unsigned)(unit - "KMG" + 1) : 0;
     if ((*end && (!unit || end[1])) || bytes > SIZE_MAX >> shift)
         return value;
     config->scratch_bytes = (size_t)bytes << shift;
@@ -104,41 +120,26 @@ static const char *parse_SCRATCH(struct fuseln_config *config, const char *value
 static const char *parse_LOG(struct fuseln_config *config, const char *value)
 {
     static const char *const levels[] = {"error", "warn", "info", "debug"};
-    const char *path = strchr(value, ':');
-    size_t length = path ? (size_t)(path - value) : strlen(value);
-    unsigned level = FUSELN_LOG_WARN; /* ":path" alone */
-    if (length > 0)
-        for (level = 0; level < 4 && (strlen(levels[level]) != length || memcmp(levels[level], value, length));)
+    const struct word word = {value, strcspn(value, ":")};
+    const char *path = value[word.length] ? value + word.length + 1 : NULL;
+    unsigned level = FUSELN_LOG_WARN; /* of ":path" alone */
+    if (word.length > 0)
+        for (level = 0; level < 4 && !is_word(word, levels[level]);)
             level++;
-    if (level == 4 || (path && copy_text(config->log_path, sizeof config->log_path, path + 1)))
+    if (level == 4 || (path && copy_text(config->log_path, sizeof config->log_path, path)))
         return value;
     config->log_level = (enum fuseln_log_level)level;
     return NULL;
 }
 
-/* The words of a comma list, one after the other: false past the last. */
-static bool next_word(const char **list, const char **ret_word, size_t *ret_length)
-{
-    *list += strspn(*list, ", ");
-    *ret_word = *list;
-    *ret_length = strcspn(*list, ", ");
-    *list += *ret_length;
-    return *ret_length > 0;
-}
-
-static bool word_is(const char *word, size_t length, const char *text)
-{
-    return strlen(text) == length && !memcmp(word, text, length);
-}
-
 static const char *parse_HOOKS(struct fuseln_config *config, const char *value)
 {
-    const char *list = value, *word;
+    const char *list = value;
     unsigned hooks = 0;
-    size_t length;
-    while (next_word(&list, &word, &length)) {
+    struct word word;
+    while (next_word(&list, &word)) {
         enum fuseln_boundary boundary = 0;
-        while (boundary < FUSELN_BOUNDARY_COUNT && !word_is(word, length, fuseln_boundary_name(boundary)))
+        while (boundary < FUSELN_BOUNDARY_COUNT && !is_word(word, fuseln_boundary_name(boundary)))
             boundary++;
         if (boundary == FUSELN_BOUNDARY_COUNT)
             return value;
@@ -153,12 +154,11 @@ static const char *parse_HOOKS(struct fuseln_config *config, const char *value)
 static const char *parse_ONLY(struct fuseln_config *config, const char *value)
 {
     char executable[256], pattern[256];
-    const char *word;
-    size_t length;
+    struct word word;
     fuseln_path_executable(executable, sizeof executable);
     bool named = *value == '\0';
-    while (!named && next_word(&value, &word, &length)) {
-        snprintf(pattern, sizeof pattern, "%.*s", (int)length, word);
+    while (!named && next_word(&value, &word)) {
+        snprintf(pattern, sizeof pattern, "%.*s", (int)word.length, word.text);
         named = !fnmatch(pattern, executable, 0) || !fnmatch(pattern, program_invocation_short_name, 0);
     }
     if (!named)
@@ -166,89 +166,75 @@ static const char *parse_ONLY(struct fuseln_config *config, const char *value)
     return NULL;
 }
 
-/* Does this word of FUSELN_SKIP name the target? A NULL target asks whether the word is one at all. */
-static bool skip_matches(const char *word, size_t length, const struct fuseln_target *target, int64_t cols)
+/* Does this word of FUSELN_SKIP name the target? With target NULL: is it a valid word? */
+static bool skip_matches(struct word word, const struct fuseln_target *target, int64_t cols)
 {
     uint64_t number;
     const char *end;
-    bool known = false;
-    for (int op = 0; op < FUSELN_OP_COUNT; op++)
-        if (word_is(word, length, fuseln_op_name(op)) || word_is(word, length, fuseln_op_pass(op)))
-            known |= !target || target->op == (enum fuseln_op)op;
-    for (int dtype = 0; dtype < FUSELN_DTYPE_COUNT; dtype++)
-        if (word_is(word, length, fuseln_dtype_name(dtype)))
-            known |= !target || target->dtype == (enum fuseln_dtype)dtype;
-    if (word_is(word, length, "rms"))
+    bool matches = false;
+    for (enum fuseln_op op = 0; op < FUSELN_OP_COUNT; op++)
+        if (is_word(word, fuseln_op_name(op)) || is_word(word, fuseln_op_pass(op)))
+            matches |= !target || target->op == op;
+    for (enum fuseln_dtype dtype = 0; dtype < FUSELN_DTYPE_COUNT; dtype++)
+        if (is_word(word, fuseln_dtype_name(dtype)))
+            matches |= !target || target->dtype == dtype;
+    if (is_word(word, "rms"))
         return !target || target->rms;
-    if (memchr(word, '/', length)) /* a target's name: the rows of hooks/targets/match.c are not known here */
-        return !target || word_is(word, length, target->name);
-    if (length > 5 && !memcmp(word, "cols=", 5))
-        return parse_digits(word + 5, &number, &end) && end == word + length && (!target || number == (uint64_t)cols);
-    if (length > 6 && !memcmp(word, "build=", 6))
-        return !target || (target->library && !strncasecmp(word + 6, target->library->build_id, length - 6));
-    return known;
+    if (memchr(word.text, '/', word.length)) /* any target name is valid: only hooks/targets knows them all */
+        return !target || is_word(word, target->name);
+    if (word.length > 5 && !memcmp(word.text, "cols=", 5))
+        return parse_digits(word.text + 5, &number, &end) && end == word.text + word.length &&
+               (!target || number == (uint64_t)cols);
+    if (word.length > 6 && !memcmp(word.text, "build=", 6))
+        return !target || (target->library && !strncasecmp(word.text + 6, target->library->build_id, word.length - 6));
+    return matches;
 }
 
+/* Unlike the others it takes the valid words even if one is not. */
 static const char *parse_SKIP(struct fuseln_config *config, const char *value)
 {
-    const char *word, *bad = copy_text(config->skip, sizeof config->skip, value);
-    size_t length;
+    const char *bad = copy_text(config->skip, sizeof config->skip, value);
+    struct word word;
     config->skip_pairs = false;
-    while (next_word(&value, &word, &length)) {
-        if (word_is(word, length, "pairs"))
+    while (next_word(&value, &word)) {
+        if (is_word(word, "pairs"))
             config->skip_pairs = true;
-        else if (!bad && !skip_matches(word, length, NULL, 0))
-            bad = word;
+        else if (!bad && !skip_matches(word, NULL, 0))
+            bad = word.text;
     }
     return bad;
 }
 
 bool fuseln_config_skips(const struct fuseln_config *config, const struct fuseln_target *target, int64_t cols)
 {
-    const char *list = config->skip, *word;
-    size_t length;
+    const char *list = config->skip;
+    struct word word;
     if (!*list)
         return false;
-    while (next_word(&list, &word, &length))
-        if (skip_matches(word, length, target, cols))
+    while (next_word(&list, &word))
+        if (skip_matches(word, target, cols))
             return true;
     return false;
 }
-
-/* What may stand in each variable, for the warning. */
-#define X(id, text)          " " text
-#define ALLOWED_MODE         "one of" FUSELN_MODES(X)
-#define ALLOWED_PATH         "at most 1023 bytes"
-#define ALLOWED_REPORT       ALLOWED_PATH
-#define ALLOWED_REPORT_EVERY "whole seconds, 1 to 86400"
-#define ALLOWED_CHECK        "launches, 0 to 1000000"
-#define ALLOWED_TRACE        ALLOWED_PATH
-#define ALLOWED_LOG          "error warn info debug, then :path if wanted"
-#define ALLOWED_SKIP \
-    "forward backward moments apply dx dgamma rms f32 f16 bf16 f64 pairs cols=N build=ID target/name, with commas"
-#define ALLOWED_ONLY    ALLOWED_PATH
-#define ALLOWED_HOOKS   "runtime driver, with a comma"
-#define ALLOWED_SCRATCH "bytes, with K, M or G if wanted"
 
 static const struct variable {
     const char *name, *initial, *allowed;
     const char *(*parse)(struct fuseln_config *config, const char *value);
 } variables[] = {
-#define V(id, initial, help) {"FUSELN_" #id, initial, ALLOWED_##id, parse_##id},
+#define V(id, initial, allowed, help) {"FUSELN_" #id, initial, allowed, parse_##id},
     FUSELN_VARIABLES(V)
 #undef V
 };
-#undef X
 enum { VARIABLES = sizeof variables / sizeof *variables };
 
 static void add_warning(struct fuseln_config *config, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void add_warning(struct fuseln_config *config, const char *format, ...)
 {
-    size_t used = strlen(config->warnings), room = sizeof config->warnings - used - 1;
-    char *line = config->warnings + used;
+    const size_t end = strlen(config->warnings), room = sizeof config->warnings - end - 1;
+    char *line = config->warnings + end;
     va_list arguments;
     va_start(arguments, format);
-    int length = vsnprintf(line, room, format, arguments);
+    const int length = vsnprintf(line, room, format, arguments);
     va_end(arguments);
     if (length < 0 || (size_t)length >= room) {
         *line = '\0';
@@ -265,7 +251,7 @@ static void load_variable(struct fuseln_config *config, const struct variable *v
     const char *bad = value && *value ? variable->parse(config, value) : NULL;
     if (!bad)
         return;
-    if (variable->parse == parse_SKIP) /* the known words keep their meaning */
+    if (variable->parse == parse_SKIP)
         add_warning(config, "%s: \"%.*s\" is not known (allowed: %s), this word is left out", variable->name,
                     (int)(strlen(bad) < 200 ? strcspn(bad, ", ") : 200), bad, variable->allowed);
     else
@@ -273,40 +259,40 @@ static void load_variable(struct fuseln_config *config, const struct variable *v
                     *variable->initial ? variable->initial : "it counts as unset", *variable->initial ? " stays" : "");
 }
 
-/* Edit distance of two names shorter than 32. */
-static unsigned name_distance(const char *a, size_t length, const char *b)
+/* The edit distance between a word and a name shorter than 32. */
+static unsigned edit_distance(struct word word, const char *name)
 {
     unsigned row[32];
-    size_t columns = strlen(b);
+    const size_t columns = strlen(name);
     for (size_t j = 0; j <= columns; j++)
         row[j] = (unsigned)j;
-    for (size_t i = 1; i <= length; i++) {
+    for (size_t i = 1; i <= word.length; i++) {
         unsigned diagonal = row[0];
         row[0] = (unsigned)i;
         for (size_t j = 1; j <= columns; j++) {
-            unsigned change = diagonal + (a[i - 1] != b[j - 1]);
+            const unsigned change = diagonal + (word.text[i - 1] != name[j - 1]);
             diagonal = row[j];
-            unsigned gap = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+            const unsigned gap = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
             row[j] = change < gap ? change : gap;
         }
     }
     return row[columns];
 }
 
-static void warn_unknown(struct fuseln_config *config, const char *name, size_t length)
+static void warn_unless_known(struct fuseln_config *config, struct word name)
 {
-    const char *nearest = variables[0].name;
+    const char *nearest = NULL;
     unsigned best = UINT32_MAX;
     for (size_t i = 0; i < VARIABLES; i++) {
-        if (word_is(name, length, variables[i].name))
+        const unsigned distance = edit_distance(name, variables[i].name);
+        if (distance == 0)
             return;
-        unsigned distance = name_distance(name, length, variables[i].name);
         if (distance < best) {
             best = distance;
             nearest = variables[i].name;
         }
     }
-    add_warning(config, "%.*s is not a variable of fuseln (the nearest is %s)", (int)length, name, nearest);
+    add_warning(config, "%.*s is not a variable of fuseln (the nearest is %s)", (int)name.length, name.text, nearest);
 }
 
 static void load(struct fuseln_config *config)
@@ -320,31 +306,33 @@ static void load(struct fuseln_config *config)
                                                                               : FUSELN_PAIRING_PAIRED;
     for (char **entry = environ; entry && *entry && !getauxval(AT_SECURE); entry++)
         if (!strncmp(*entry, "FUSELN_", 7) && strchr(*entry, '='))
-            warn_unknown(config, *entry, strcspn(*entry, "="));
+            warn_unless_known(config, (struct word){*entry, strcspn(*entry, "=")});
 }
 
+/* The first four threads to get here each read the environment, one of them publishes the result, and any more wait for
+ * it. A mutex would not do: fork is not handled yet, and a child that inherits it locked would wait for ever. */
 const struct fuseln_config *fuseln_config_read(void)
 {
-    const struct fuseln_config *winner = NULL;
-    int saved = errno;
-    fuseln_stream_look(); /* nothing of ours runs earlier: what 1 and 2 are now, they mostly were at the start */
-    unsigned mine = atomic_fetch_add(&pool_used, 1);
+    static struct fuseln_config pool[4];
+    static _Atomic unsigned taken;
+    const struct fuseln_config *published = NULL;
+    const int saved = errno;
+    fuseln_stream_look(); /* at our earliest moment, when 1 and 2 are most likely still what the program started with */
+    const unsigned mine = atomic_fetch_add(&taken, 1);
     if (mine < sizeof pool / sizeof *pool) {
         load(&pool[mine]);
-        atomic_compare_exchange_strong(&fuseln_config_published, &winner, &pool[mine]);
+        atomic_compare_exchange_strong(&fuseln_config_published, &published, &pool[mine]);
     }
-    while (!(winner = atomic_load(&fuseln_config_published)))
+    while (!(published = atomic_load_explicit(&fuseln_config_published, memory_order_acquire)))
         sched_yield();
     errno = saved;
-    return winner;
+    return published;
 }
 
-static __attribute__((noinline)) void complain_of_template(const struct fuseln_config *config, const char *name,
-                                                           const char *path_template,
-                                                           void (*say)(const char *text, int length))
+static void complain_of_template(const char *name, const char *path_template, void (*say)(const char *text, int length))
 {
     char complaint[FUSELN_COMPLAINT_MAX], line[1400];
-    if (fuseln_path_expand(path_template, config->folder, NULL, complaint))
+    if (fuseln_path_expand(path_template, fuseln_config_get()->folder, NULL, complaint))
         snprintf(line, sizeof line, "%s: the path is too long", name);
     else if (*complaint)
         snprintf(line, sizeof line, "%s=%s: %s", name, path_template, complaint);
@@ -356,9 +344,10 @@ static __attribute__((noinline)) void complain_of_template(const struct fuseln_c
 void fuseln_config_complain(void (*say)(const char *text, int length))
 {
     const struct fuseln_config *config = fuseln_config_get();
+    const char *const templates[][2] = {
+        {"FUSELN_REPORT", config->report}, {"FUSELN_TRACE", config->trace}, {"FUSELN_LOG", config->log_path}};
     for (const char *line = config->warnings; *line; line += strcspn(line, "\n") + 1)
         say(line, (int)strcspn(line, "\n"));
-    complain_of_template(config, "FUSELN_REPORT", config->report, say);
-    complain_of_template(config, "FUSELN_TRACE", config->trace, say);
-    complain_of_template(config, "FUSELN_LOG", config->log_path, say);
+    for (size_t i = 0; i < sizeof templates / sizeof *templates; i++)
+        complain_of_template(templates[i][0], templates[i][1], say);
 }

@@ -1,108 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The names of fuseln.h, made from its X-macros: what log, report and trace call an operation, an element type or a
- * verdict. Called by everyone; static strings only, thread-safe.
+ * The names of fuseln.h, one function for each column of its X-macros.
  */
 #include "base/fuseln.h"
 
-#define ROW(table, index, count) ((size_t)(index) < (count) ? table[index] : "unknown")
+/* Defines FUNCTION(enum TYPE value), which returns the column of LIST that COLUMN picks. */
+#define NAMES(function, type, list, column, count)                         \
+    const char *function(enum type value)                                  \
+    {                                                                      \
+        static const char *const names[] = {list(column)};                 \
+        return (size_t)value < (size_t)(count) ? names[value] : "unknown"; \
+    }
+#define SECOND_OF_2(id, second)                second,
+#define SECOND_OF_3(id, second, third)         second,
+#define SECOND_OF_4(id, second, third, fourth) second,
+#define THIRD_OF_3(id, second, third)          third,
+#define THIRD_OF_4(id, second, third, fourth)  third,
 
-const char *fuseln_op_name(enum fuseln_op op)
-{
-    static const char *const names[] = {
-#define X(id, name, pass, text) name,
-        FUSELN_OPS(X)
-#undef X
-    };
-    return ROW(names, op, FUSELN_OP_COUNT);
-}
-
-const char *fuseln_op_pass(enum fuseln_op op)
-{
-    static const char *const passes[] = {
-#define X(id, name, pass, text) pass,
-        FUSELN_OPS(X)
-#undef X
-    };
-    return ROW(passes, op, FUSELN_OP_COUNT);
-}
-
-const char *fuseln_dtype_name(enum fuseln_dtype dtype)
-{
-    static const char *const names[] = {
-#define X(id, name, bytes) name,
-        FUSELN_DTYPES(X)
-#undef X
-    };
-    return ROW(names, dtype, FUSELN_DTYPE_COUNT);
-}
-
-const char *fuseln_boundary_name(enum fuseln_boundary boundary)
-{
-    static const char *const names[] = {
-#define X(id, name) name,
-        FUSELN_BOUNDARIES(X)
-#undef X
-    };
-    return ROW(names, boundary, FUSELN_BOUNDARY_COUNT);
-}
-
-const char *fuseln_runtime_name(enum fuseln_runtime runtime)
-{
-    static const char *const names[] = {
-#define X(id, name, words) name,
-        FUSELN_RUNTIMES(X)
-#undef X
-    };
-    return ROW(names, runtime, FUSELN_RUNTIME_COUNT);
-}
-
-const char *fuseln_runtime_words(enum fuseln_runtime runtime)
-{
-    static const char *const words[] = {
-#define X(id, name, text) text,
-        FUSELN_RUNTIMES(X)
-#undef X
-    };
-    return ROW(words, runtime, FUSELN_RUNTIME_COUNT);
-}
-
-const char *fuseln_verdict_key(enum fuseln_verdict verdict)
-{
-    static const char *const keys[] = {
-#define X(id, key, text) key,
-        FUSELN_VERDICTS(X)
-#undef X
-    };
-    return ROW(keys, verdict, FUSELN_VERDICT_COUNT);
-}
-
-const char *fuseln_verdict_text(enum fuseln_verdict verdict)
-{
-    static const char *const texts[] = {
-#define X(id, key, text) text,
-        FUSELN_VERDICTS(X)
-#undef X
-    };
-    return ROW(texts, verdict, FUSELN_VERDICT_COUNT);
-}
-
-const char *fuseln_pairing_key(enum fuseln_pairing pairing)
-{
-    static const char *const keys[] = {
-#define X(id, key, text) key,
-        FUSELN_PAIRINGS(X)
-#undef X
-    };
-    return ROW(keys, pairing, FUSELN_PAIRING_COUNT);
-}
-
-const char *fuseln_pairing_text(enum fuseln_pairing pairing)
-{
-    static const char *const texts[] = {
-#define X(id, key, text) text,
-        FUSELN_PAIRINGS(X)
-#undef X
-    };
-    return ROW(texts, pairing, FUSELN_PAIRING_COUNT);
-}
+NAMES(fuseln_mode_name, fuseln_mode, FUSELN_MODES, SECOND_OF_2, FUSELN_MODE_COUNT)
+NAMES(fuseln_op_name, fuseln_op, FUSELN_OPS, SECOND_OF_4, FUSELN_OP_COUNT)
+NAMES(fuseln_op_pass, fuseln_op, FUSELN_OPS, THIRD_OF_4, FUSELN_OP_COUNT)
+NAMES(fuseln_dtype_name, fuseln_dtype, FUSELN_DTYPES, SECOND_OF_3, FUSELN_DTYPE_COUNT)
+NAMES(fuseln_boundary_name, fuseln_boundary, FUSELN_BOUNDARIES, SECOND_OF_2, FUSELN_BOUNDARY_COUNT)
+NAMES(fuseln_runtime_name, fuseln_runtime, FUSELN_RUNTIMES, SECOND_OF_3, FUSELN_RUNTIME_COUNT)
+NAMES(fuseln_runtime_words, fuseln_runtime, FUSELN_RUNTIMES, THIRD_OF_3, FUSELN_RUNTIME_COUNT)
+NAMES(fuseln_verdict_key, fuseln_verdict, FUSELN_VERDICTS, SECOND_OF_3, FUSELN_VERDICT_COUNT)
+NAMES(fuseln_verdict_text, fuseln_verdict, FUSELN_VERDICTS, THIRD_OF_3, FUSELN_VERDICT_COUNT)
+NAMES(fuseln_pairing_key, fuseln_pairing, FUSELN_PAIRINGS, SECOND_OF_3, FUSELN_PAIRING_COUNT)
+NAMES(fuseln_pairing_text, fuseln_pairing, FUSELN_PAIRINGS, THIRD_OF_3, FUSELN_PAIRING_COUNT)

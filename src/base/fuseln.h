@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The words that hooks, src and kernels share: operations, element types, verdicts, a decoded call.
- * Everything enumerable is listed once, here, as an X-macro; log, report and README print these texts.
+ * The vocabulary that hooks, src and kernels share: modes, operations, element types, verdicts, a decoded call.
+ * Each enumeration is listed once, here, as an X-macro. The log, the report and README print these texts.
  */
 #ifndef FUSELN_FUSELN_H
 #define FUSELN_FUSELN_H
@@ -11,6 +11,17 @@
 #include <stdint.h>
 
 #include "kernels/params.h"
+
+/* X(ENUM, report name): FUSELN_MODE */
+#define FUSELN_MODES(X) \
+    X(REPLACE, "replace") X(OBSERVE, "observe") X(VERIFY, "verify") X(MEASURE, "measure") X(OFF, "off")
+
+enum fuseln_mode {
+#define X(id, name) FUSELN_MODE_##id,
+    FUSELN_MODES(X)
+#undef X
+        FUSELN_MODE_COUNT
+};
 
 /* X(ENUM, report name, pass it belongs to, what it computes) */
 // clang-format off
@@ -28,7 +39,8 @@
     X(BF16, "bf16", 2) \
     X(F64,  "f64",  8)
 
-/* X(ENUM, report key, one line of text). OK is zero; every other verdict means: launch the original. */
+/* X(ENUM, report key, one line of text): what becomes of a launch. OK is zero; any other verdict means that the original
+ * is launched. */
 #define FUSELN_VERDICTS(X) \
     X(OK,          "ok",          "replaced")                                                        \
     X(OBSERVE,     "observe",     "FUSELN_MODE=observe launches the originals")                      \
@@ -47,22 +59,22 @@
     X(DRIVER,      "driver",      "libcuda is not loaded or lacks a function that we need")          \
     X(REFUSED,     "refused",     "the driver refused our launch")                                   \
     X(VERIFY,      "verify",      "FUSELN_MODE=verify launches the originals")                       \
-    X(CHECK,       "check",       "a build that is not known: its first launches are checked")       \
+    X(CHECK,       "check",       "an unknown build: its first launches are checked")                \
     X(FAILED,      "failed",      "a check found its results outside the bound")                     \
-    X(ALIAS,       "alias",       "an output lies on an input: it cannot be checked")                \
+    X(ALIAS,       "alias",       "an output overlaps an input, so it cannot be checked")            \
     X(MEASURE,     "measure",     "FUSELN_MODE=measure: the original was timed")                     \
     X(SLOWER,      "slower",      "FUSELN_MODE=measure: the original is faster here")                \
-    X(BUSY,        "busy",        "too many results of checks have not come yet")
+    X(BUSY,        "busy",        "too many checks still wait for their results")
 // clang-format on
 
-/* X(ENUM, report key, one line of text): what became of the partial sums that a DX launch could have made for its
- * DGAMMA. PAIRED is zero; each other one means: DGAMMA reads dY and X again. */
+/* X(ENUM, report key, one line of text): what became of the partial sums that a DX launch can make for the DGAMMA
+ * launch of the same pass. PAIRED is zero; any other value means that DGAMMA reads dY and X again. */
 // clang-format off
 #define FUSELN_PAIRINGS(X)                                                                              \
-    X(PAIRED,    "paired",   "used by the gradients of gamma and beta of the same dY and X")            \
+    X(PAIRED,    "paired",   "consumed by the gradients of gamma and beta of the same dY and X")        \
     X(LAUNCH,    "launch",   "another launch came first")                                               \
     X(CALL,      "call",     "a copy, a synchronisation or the like came first")                        \
-    X(ALONE,     "alone",    "those of gamma and beta did not come in the site's last launches")        \
+    X(ALONE,     "alone",    "the gradients of gamma and beta did not follow the last times")          \
     X(SKIPPED,   "skip",     "FUSELN_SKIP=pairs")                                                       \
     X(UNSEEN,    "unseen",   "a call could go unseen (README, Limits)")                                 \
     X(CAPTURED,  "capture",  "in stream capture")                                                       \
@@ -123,7 +135,8 @@ enum fuseln_pairing {
         FUSELN_PAIRING_COUNT
 };
 
-/* Static strings; thread-safe; never NULL for a value inside the enum. */
+/* Static strings; never NULL. */
+const char *fuseln_mode_name(enum fuseln_mode mode);    /* "replace", ... */
 const char *fuseln_op_name(enum fuseln_op op);          /* "forward", "moments", ... */
 const char *fuseln_op_pass(enum fuseln_op op);          /* "forward" or "backward" */
 const char *fuseln_dtype_name(enum fuseln_dtype dtype); /* "f32", ... */
@@ -153,11 +166,11 @@ static inline size_t fuseln_acc_bytes(enum fuseln_dtype dtype)
 }
 
 /*
- * One layer-norm launch of the host, decoded: tensors are packed row-major [rows][cols] of dtype on the device;
- * mean and rstd are [rows] of float (double for f64); gamma, beta, dgamma, dbeta are [cols] of dtype.
- * A pointer that the operation does not have, or that the host passed as null, is NULL:
- * gamma NULL means 1, beta NULL means 0, an output that is NULL is not wanted.
- * rms: rstd = 1/sqrt(mean(x*x) + eps), nothing is subtracted, mean and dbeta are neither read nor written.
+ * One layer-norm launch of the host, decoded. Tensors are packed row-major [rows][cols] of dtype on the device;
+ * mean and rstd are [rows] of float (double for f64); gamma, beta, dgamma and dbeta are [cols] of dtype.
+ * A pointer is NULL if the operation does not have it or the host passed null: gamma NULL means 1, beta NULL means 0,
+ * and an output that is NULL is not wanted.
+ * rms: rstd = 1/sqrt(mean(x*x) + eps), no mean is subtracted, and mean and dbeta are neither read nor written.
  */
 struct fuseln_call {
     enum fuseln_op op;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Included before every C source: pins the few libc symbols whose default version moved after glibc 2.28, so that a
- * library linked on a new system loads on an old one. A function that lived in libpthread before 2.34 cannot be
- * pinned (an old libc does not have it at all): it is avoided, or referred to weakly. dlsym is not here: it is hooked
- * (hooks/dlsym.c), and nobody in the library calls it by name. Checked by tests/elf.
+ * library linked on a new system loads on an old one. A function that lived in libpthread before 2.34 cannot be pinned,
+ * because an old libc does not have it at all: we avoid it or make the reference weak. dlsym is missing here because we
+ * hook it (hooks/dlsym.c) and never call it by name. tests/elf checks the result.
  */
 #ifndef FUSELN_GLIBC_H
 #define FUSELN_GLIBC_H
@@ -20,7 +20,7 @@
 #define FUSELN_PIN_AS(reference, name, version) __asm__(".symver " #reference ", " #name "@" version)
 #define FUSELN_PIN_AT(name, version)            FUSELN_PIN_AS(name, name, version)
 #define FUSELN_PIN(name)                        FUSELN_PIN_AT(name, FUSELN_GLIBC_BASE)
-/* From 2.38 on, headers put a function that also reads 0b11 in place of each of these. */
+/* From 2.38 on, headers redirect each of these to a function that also reads 0b11. */
 #define FUSELN_PIN_OF_C23(name) FUSELN_PIN_AS(__isoc23_##name, name, FUSELN_GLIBC_BASE)
 FUSELN_PIN(dlopen);
 FUSELN_PIN(dlclose);

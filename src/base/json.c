@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The JSON writer (json.h). Bytes that are no UTF-8 become U+FFFD; numbers never pass the host's locale.
+ * The JSON writer (json.h). Bytes that are not UTF-8 become U+FFFD. Numbers are formatted without the host's locale.
  */
 #include "base/json.h"
 
 #include <inttypes.h>
 #include <string.h>
+
+#include "base/clean.h"
 
 static void json_string(struct fuseln_out *out, const char *text);
 
@@ -21,27 +23,12 @@ static void json_item(struct fuseln_json *json, const char *key)
     }
 }
 
-/* The length of the UTF-8 sequence at text, 0 if it is none (Unicode 15, table 3-7: no overlong, no surrogate). */
-static size_t utf8_length(const unsigned char *text)
-{
-    size_t length = text[0] < 0x80 ? 1 : text[0] < 0xc2 ? 0 : text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : 4;
-    if (length < 2)
-        return length;
-    unsigned char low = text[0] == 0xe0 ? 0xa0 : text[0] == 0xf0 ? 0x90 : 0x80;
-    unsigned char high = text[0] == 0xed ? 0x9f : text[0] == 0xf4 ? 0x8f : 0xbf;
-    if (text[0] > 0xf4 || text[1] < low || text[1] > high)
-        return 0;
-    for (size_t i = 2; i < length; i++)
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-    return length;
-}
-
 static void json_string(struct fuseln_out *out, const char *text)
 {
     fuseln_out_text(out, "\"");
     while (*text) {
-        size_t length = utf8_length((const unsigned char *)text);
+        uint32_t code_point;
+        const size_t length = fuseln_utf8_length(text, &code_point);
         if (length == 0)
             fuseln_out_text(out, "\\ufffd");
         else if (*text == '"' || *text == '\\')

@@ -12,9 +12,9 @@ void fuseln_shield_raise(struct fuseln_shield *ret_before)
     sigfillset(&blocked);
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
         sigdelset(&blocked, faults[i]);
-    ret_before->cancel_state = PTHREAD_CANCEL_ENABLE; /* stays so where there is no libpthread (before glibc 2.34) */
+    ret_before->cancel_state = PTHREAD_CANCEL_ENABLE; /* in case there is no libpthread (before glibc 2.34) */
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &ret_before->cancel_state);
-    /* Not pthread_sigmask: that was in libpthread before 2.32. On Linux this is the thread's mask all the same. */
+    /* Not pthread_sigmask, which was in libpthread before 2.32. On Linux this sets the thread's mask all the same. */
     sigprocmask(SIG_BLOCK, &blocked, &ret_before->signals);
     errno = saved_errno;
 }

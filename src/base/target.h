@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a foreign kernel is: a target, with the library that holds it and where its arguments lie. Made by
- * hooks/targets, kept by core/registry. Plain data.
+ * A target: a foreign kernel that we can replace, the library that holds it, and where its arguments are. Plain data,
+ * made by hooks/targets and stored by core/registry.
  */
 #ifndef FUSELN_TARGET_H
 #define FUSELN_TARGET_H
@@ -26,13 +26,13 @@ enum fuseln_arg_type { FUSELN_ARG_PTR, FUSELN_ARG_I32, FUSELN_ARG_I64, FUSELN_AR
 
 enum { FUSELN_ARGS_MAX = 16 };
 
-/* Where each role is found in a launch: parsed from a target row's argument words, once, at registration. */
+/* Which argument of a launch has which role: parsed once, at registration, from the words of a target row. */
 struct fuseln_layout {
     unsigned char count;
     unsigned char role[FUSELN_ARGS_MAX]; /* enum fuseln_role */
     unsigned char type[FUSELN_ARGS_MAX]; /* enum fuseln_arg_type */
     unsigned cols_per_block;             /* gridDim.x = ceil(cols / this); 0: gridDim.x = rows */
-    bool partial;                        /* gridDim.y rows of partial sums are written; else gridDim.y is 1 */
+    bool partial;                        /* writes gridDim.y rows of partial sums; else gridDim.y is 1 */
     /* The same once more, in the form that each launch is decoded by; fuseln_decode_prepare makes it. */
     unsigned char pointer_count;
     struct fuseln_pointer {
@@ -41,11 +41,11 @@ struct fuseln_layout {
     int rows, cols, eps; /* which argument; -1: none */
 };
 
-/* A loaded object that registered a kernel we know; made by library.c. */
+/* A loaded object that registered a kernel we know; made by core/library. */
 struct fuseln_library {
     char name[64];     /* file name: libtorch_cuda.so */
     char build_id[41]; /* GNU build-id in hex; "" where the library has none */
-    bool known;        /* a build that was tested (hooks/targets/match.c) */
+    bool known;        /* we tested this build (hooks/targets/match.c) */
 };
 
 struct fuseln_target {
@@ -54,9 +54,9 @@ struct fuseln_target {
     enum fuseln_dtype dtype;
     bool rms;
     struct fuseln_layout layout;
-    const char *symbol; /* complete mangled name, our own copy */
+    const char *symbol; /* complete mangled name; the registry owns the copy */
     const struct fuseln_library *library;
-    enum fuseln_runtime runtime; /* of that library, as the hook that saw the kernel could tell; SHARED by default */
+    enum fuseln_runtime runtime; /* of that library, as far as the hook could tell; SHARED by default */
 };
 
 #endif

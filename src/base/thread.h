@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The end of a thread, without libpthread: pthread_key_create was in it before glibc 2.34.
+ * Thread exit without libpthread, which pthread_key_create lived in before glibc 2.34.
  */
 #ifndef FUSELN_THREAD_H
 #define FUSELN_THREAD_H
 
-/* function(argument) runs when the calling thread ends; what was registered last runs first, and one that registers
- * another runs that too. Memory may be allocated by the C library. */
+/* Calls function(argument) when the calling thread ends. The last one registered runs first; one registered by another
+ * runs too. The C library may allocate memory. */
 void fuseln_thread_at_exit(void (*function)(void *), void *argument);
 
 #endif
