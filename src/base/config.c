@@ -317,7 +317,8 @@ const struct fuseln_config *fuseln_config_read(void)
     static _Atomic unsigned taken;
     const struct fuseln_config *published = NULL;
     const int saved = errno;
-    fuseln_stream_look(); /* at our earliest moment, when 1 and 2 are most likely still what the program started with */
+    fuseln_stream_record(); /* at our earliest moment, when 1 and 2 are most likely still what the program started with
+                             */
     const unsigned mine = atomic_fetch_add(&taken, 1);
     if (mine < sizeof pool / sizeof *pool) {
         load(&pool[mine]);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See file.h. The look at a file is the plain system call: glibc's fstat is younger than 2.28, and old seccomp profiles
- * answer statx with EPERM.
+ * See file.h.
  */
 #include "base/file.h"
 
@@ -17,14 +16,15 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-int fuseln_file_look(int folder, const char *path, int flags, struct stat *ret_info)
+/* The plain system call: glibc's fstat is younger than 2.28, and old seccomp profiles answer statx with EPERM. */
+int fuseln_file_stat(int folder, const char *path, int flags, struct stat *ret_info)
 {
     return syscall(SYS_newfstatat, folder, path, ret_info, flags) ? -errno : 0;
 }
 
-static int descriptor_look(int fd, struct stat *ret_info)
+static int descriptor_stat(int fd, struct stat *ret_info)
 {
-    return fuseln_file_look(fd, "", AT_EMPTY_PATH, ret_info);
+    return fuseln_file_stat(fd, "", AT_EMPTY_PATH, ret_info);
 }
 
 int fuseln_file_open(const char *path, int flags, mode_t mode)
@@ -40,30 +40,49 @@ int fuseln_file_open(const char *path, int flags, mode_t mode)
     return higher < 0 ? -error : higher;
 }
 
+size_t fuseln_file_read(const char *path, char *ret_text, size_t size)
+{
+    const int fd = fuseln_file_open(path, O_RDONLY, 0);
+    const ssize_t length = fd < 0 ? 0 : read(fd, ret_text, size - 1);
+    if (fd >= 0)
+        close(fd);
+    ret_text[length < 0 ? 0 : length] = '\0';
+    return length < 0 ? 0 : (size_t)length;
+}
+
 static bool is_writable(int fd)
 {
     const int flags = fcntl(fd, F_GETFL);
     return flags >= 0 && !(flags & O_PATH) && (flags & O_ACCMODE) != O_RDONLY;
 }
 
-/* The number of a file that was deleted is given to the next one at once (ext4, XFS), and so is a descriptor's. But
- * what the host opens itself has no signal set for input and output; ours has this one, which nothing ever sends. */
+/* The inode number of a deleted file is reused at once (ext4, XFS), and so is the number of a closed descriptor. So we
+ * mark our descriptors: this signal is set for their input and output, and never sent. The host's have none. */
 enum { MARK = SIGWINCH };
 
-static bool is_as_noted(const struct fuseln_descriptor *descriptor, int fd)
+static bool is_recorded(const struct fuseln_descriptor *descriptor, int fd)
 {
     struct stat info;
-    return fd > 0 && !descriptor_look(fd, &info) && info.st_dev == atomic_load(&descriptor->device) &&
+    return fd > 0 && !descriptor_stat(fd, &info) && info.st_dev == atomic_load(&descriptor->device) &&
            info.st_ino == atomic_load(&descriptor->inode) &&
            (!atomic_load(&descriptor->marked) || fcntl(fd, F_GETSIG) == MARK);
 }
 
-int fuseln_descriptor_own(struct fuseln_descriptor *descriptor, int fd)
+void fuseln_descriptor_borrow(struct fuseln_descriptor *descriptor, int fd)
+{
+    struct stat info = {0};
+    descriptor_stat(fd, &info);
+    atomic_store(&descriptor->device, info.st_dev);
+    atomic_store(&descriptor->inode, info.st_ino);
+    atomic_store(&descriptor->marked, false);
+    atomic_store(&descriptor->fd, fd);
+}
+
+void fuseln_descriptor_own(struct fuseln_descriptor *descriptor, int fd)
 {
     const bool marked = !fcntl(fd, F_SETSIG, MARK) && fcntl(fd, F_GETSIG) == MARK;
-    const int before = fuseln_descriptor_note(descriptor, fd);
+    fuseln_descriptor_borrow(descriptor, fd);
     atomic_store(&descriptor->marked, marked);
-    return before;
 }
 
 void fuseln_descriptor_move(struct fuseln_descriptor *to, struct fuseln_descriptor *from)
@@ -74,23 +93,13 @@ void fuseln_descriptor_move(struct fuseln_descriptor *to, struct fuseln_descript
     atomic_store(&to->fd, atomic_exchange(&from->fd, 0));
 }
 
-int fuseln_descriptor_note(struct fuseln_descriptor *descriptor, int fd)
-{
-    struct stat info = {0};
-    descriptor_look(fd, &info);
-    atomic_store(&descriptor->device, info.st_dev);
-    atomic_store(&descriptor->inode, info.st_ino);
-    atomic_store(&descriptor->marked, false);
-    return atomic_exchange(&descriptor->fd, fd);
-}
-
 int fuseln_descriptor_get(const struct fuseln_descriptor *descriptor)
 {
     const int fd = atomic_load(&descriptor->fd);
-    return is_as_noted(descriptor, fd) && is_writable(fd) ? fd : -EBADF;
+    return is_recorded(descriptor, fd) && is_writable(fd) ? fd : -EBADF;
 }
 
-void fuseln_descriptor_drop(struct fuseln_descriptor *descriptor)
+void fuseln_descriptor_close(struct fuseln_descriptor *descriptor)
 {
     const int fd = fuseln_descriptor_get(descriptor);
     atomic_store(&descriptor->fd, 0);
@@ -99,28 +108,33 @@ void fuseln_descriptor_drop(struct fuseln_descriptor *descriptor)
 }
 
 static struct fuseln_descriptor streams[3];
-static _Atomic bool looked;
 
-void fuseln_stream_look(void)
+void fuseln_stream_record(void)
 {
+    static _Atomic bool recorded;
     struct stat info;
-    if (atomic_exchange(&looked, true))
+    if (atomic_exchange(&recorded, true))
         return;
     for (int number = STDOUT_FILENO; number <= STDERR_FILENO; number++) {
-        /* A file that an exec would close did not come with this program. */
+        /* A regular file that exec would close was opened by this program: it is data. */
         const bool inherited = !(fcntl(number, F_GETFD) & FD_CLOEXEC);
-        if (!descriptor_look(number, &info) && (inherited || !S_ISREG(info.st_mode)))
-            fuseln_descriptor_note(&streams[number], number);
+        if (!descriptor_stat(number, &info) && (inherited || !S_ISREG(info.st_mode)))
+            fuseln_descriptor_borrow(&streams[number], number);
     }
 }
 
-/* It was handed down, then, and is back where a program had something else there for a while (a test that captures). */
+int fuseln_stream_number(const char *name)
+{
+    return !strcmp(name, "stdout") ? STDOUT_FILENO : !strcmp(name, "stderr") ? STDERR_FILENO : -1;
+}
+
+/* If so, the program inherited it, replaced it for a while (a test that captures output) and has restored it. */
 static bool is_the_parents(int number, const struct stat *info)
 {
     char name[48];
     struct stat other;
     snprintf(name, sizeof name, "/proc/%d/fd/%d", (int)getppid(), number);
-    return !fuseln_file_look(AT_FDCWD, name, 0, &other) && fuseln_file_equal(info, &other);
+    return !fuseln_file_stat(AT_FDCWD, name, 0, &other) && fuseln_file_equal(info, &other);
 }
 
 static bool is_stream_by_kind(int number, const struct stat *info)
@@ -130,10 +144,10 @@ static bool is_stream_by_kind(int number, const struct stat *info)
     if (fcntl(number, F_GETFD) & FD_CLOEXEC)
         return false;
     if (S_ISCHR(info->st_mode))
-        return info->st_rdev == makedev(1, 3) || isatty(number); /* /dev/null; not a GPU's device file */
+        return info->st_rdev == makedev(1, 3) || isatty(number); /* /dev/null; not the device file of a GPU */
     if (S_ISREG(info->st_mode) && fcntl(number, F_GETFL) & O_APPEND)
         return true;
-    if (!descriptor_look(other_number, &other) && fuseln_file_equal(info, &other) && is_writable(other_number))
+    if (!descriptor_stat(other_number, &other) && fuseln_file_equal(info, &other) && is_writable(other_number))
         return true;
     return is_the_parents(number, info);
 }
@@ -141,30 +155,28 @@ static bool is_stream_by_kind(int number, const struct stat *info)
 int fuseln_stream_get(int number)
 {
     struct stat info;
-    fuseln_stream_look();
-    if (descriptor_look(number, &info) || !is_writable(number))
+    fuseln_stream_record();
+    if (descriptor_stat(number, &info) || !is_writable(number))
         return -EBADF;
-    return is_as_noted(&streams[number], number) || is_stream_by_kind(number, &info) ? number : -EBADF;
+    return is_recorded(&streams[number], number) || is_stream_by_kind(number, &info) ? number : -EBADF;
 }
-
-enum { NAME_BYTES = 256 }; /* no longer name stands for a descriptor */
 
 static bool is_descriptor_folder(const char *path)
 {
-    struct stat wanted, info;
+    struct stat own, info;
     if (!strcmp(path, "/dev/fd") || !strcmp(path, "/proc/self/fd"))
         return true;
-    /* Held open while the two are compared: a number of an inode in /proc lives as long as it is in use. */
+    /* Open while we look: an inode number in /proc stays valid only as long as the inode is open. */
     const int fd = fuseln_file_open("/proc/self/fd", O_PATH | O_DIRECTORY, 0);
-    const bool same = fd >= 0 && !descriptor_look(fd, &wanted) && !fuseln_file_look(AT_FDCWD, path, 0, &info) &&
-                      fuseln_file_equal(&wanted, &info);
+    const bool same = fd >= 0 && !descriptor_stat(fd, &own) && !fuseln_file_stat(AT_FDCWD, path, 0, &info) &&
+                      fuseln_file_equal(&own, &info);
     if (fd >= 0)
         close(fd);
     return same;
 }
 
-/* The number that this very name says, without following it. */
-static int number_of(char *path)
+/* The number that path itself says; no link is followed. */
+static int written_number(char *path)
 {
     static const char *const names[] = {"/dev/stdin", "/dev/stdout", "/dev/stderr"};
     for (int number = 0; number < 3; number++)
@@ -175,28 +187,37 @@ static int number_of(char *path)
     if (digits == 0 || digits > 9 || slash[1 + digits])
         return -1;
     *slash = '\0';
-    const bool named = is_descriptor_folder(path);
+    const bool is_descriptor = is_descriptor_folder(path);
     *slash = '/';
-    return named ? atoi(slash + 1) : -1;
+    return is_descriptor ? atoi(slash + 1) : -1;
+}
+
+/* Path becomes the target of the link that it names: the target starts in the link's folder unless it is absolute.
+ * False if it does not fit. */
+static bool replace_link(char path[], size_t size, const char *target, size_t length)
+{
+    const char *slash = strrchr(path, '/');
+    const size_t folder = *target != '/' && slash ? (size_t)(slash + 1 - path) : 0;
+    if (folder + length >= size)
+        return false;
+    memcpy(path + folder, target, length);
+    path[folder + length] = '\0';
+    return true;
 }
 
 int fuseln_file_number(const char *path)
 {
-    char at[NAME_BYTES], target[NAME_BYTES];
+    char at[256], target[256]; /* no longer path stands for a descriptor */
     if (strlen(path) >= sizeof at)
         return -1;
     strcpy(at, path);
     for (int links = 0; links < 8; links++) {
-        const int number = number_of(at);
+        const int number = written_number(at);
         const ssize_t length = number < 0 ? readlink(at, target, sizeof target - 1) : -1;
         if (length < 0)
             return number;
-        const char *slash = strrchr(at, '/');
-        const size_t folder = *target != '/' && slash ? (size_t)(slash + 1 - at) : 0;
-        if (folder + (size_t)length >= sizeof at)
+        if (!replace_link(at, sizeof at, target, (size_t)length))
             return -1;
-        memcpy(at + folder, target, (size_t)length);
-        at[folder + (size_t)length] = '\0';
     }
     return -1;
 }
@@ -209,53 +230,43 @@ bool fuseln_file_is_planted(char *path, const struct stat *info)
         return false;
     const char first = slash[1];
     slash[1] = '\0';
-    const int error = fuseln_file_look(AT_FDCWD, path, 0, &folder);
+    const int error = fuseln_file_stat(AT_FDCWD, path, 0, &folder);
     slash[1] = first;
     return error || ((folder.st_mode & S_ISVTX) && (folder.st_mode & S_IWOTH) && folder.st_uid != info->st_uid);
 }
 
-/* On procfs a link is not what its text says: it stands for a file that some process has open. */
-static bool is_open_file(char *path)
+/* A link on procfs stands for a file that some process has open; its text is not a path to that file. */
+static bool is_on_procfs(int fd)
 {
     struct statfs system;
-    char *slash = strrchr(path, '/');
-    const char first = slash ? slash[1] : '\0';
-    if (!slash)
-        return false;
-    slash[1] = '\0';
-    const bool known = !statfs(path, &system);
-    slash[1] = first;
-    return known && system.f_type == PROC_SUPER_MAGIC;
+    return !fstatfs(fd, &system) && system.f_type == PROC_SUPER_MAGIC;
 }
 
-/* The text of the link at path in its place. 0; 1 where there is none that is to be followed; -errno. */
+/* Follows the link at path. 0; 1 if there is no link to follow; -errno. */
 static int follow(char path[], size_t size, bool *ret_open_file)
 {
     static char target[4096];
     struct stat info;
-    int fd = fuseln_file_open(path, O_PATH | O_NOFOLLOW, 0);
+    const int fd = fuseln_file_open(path, O_PATH | O_NOFOLLOW, 0);
     if (fd < 0)
         return fd == -ENOENT ? 1 : fd;
-    int error = descriptor_look(fd, &info);
-    ssize_t length = error || !S_ISLNK(info.st_mode) ? 0 : readlinkat(fd, "", target, sizeof target);
+    int error = descriptor_stat(fd, &info);
+    const bool is_link = !error && S_ISLNK(info.st_mode);
+    const ssize_t length = is_link ? readlinkat(fd, "", target, sizeof target) : 0;
     error = length < 0 ? -errno : error;
+    const bool on_procfs = is_link && is_on_procfs(fd);
     close(fd);
     if (error || length == 0 || fuseln_file_is_planted(path, &info))
         return error ? error : 1;
-    if ((*ret_open_file = is_open_file(path)))
+    *ret_open_file = on_procfs;
+    if (on_procfs)
         return 1;
-    const char *slash = strrchr(path, '/');
-    const size_t folder = *target != '/' && slash ? (size_t)(slash + 1 - path) : 0;
-    if (folder + (size_t)length >= size || length == sizeof target)
-        return -ENAMETOOLONG;
-    memcpy(path + folder, target, (size_t)length);
-    path[folder + (size_t)length] = '\0';
-    return 0;
+    return length < (ssize_t)sizeof target && replace_link(path, size, target, (size_t)length) ? 0 : -ENAMETOOLONG;
 }
 
 int fuseln_file_resolve(char path[], size_t size, bool *ret_open_file)
 {
-    enum { LINKS_MAX = 40 }; /* as the kernel has it */
+    enum { LINKS_MAX = 40 }; /* the kernel's limit */
     int error = 0;
     *ret_open_file = false;
     for (int links = 0; !error; links++)

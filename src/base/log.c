@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The log (log.h). A line of warn or error is written once a process: the same trouble at every launch is said once.
- * A log file that cannot be written sends its lines to stderr.
+ * See log.h. A process logs the same warning or error only once, however many launches cause it. If the log file cannot
+ * be written, its lines go to stderr.
  */
 #include "base/log.h"
 
@@ -13,31 +13,39 @@
 
 #include "base/clean.h"
 #include "base/output.h"
-#include "base/path.h"
+#include "base/shield.h"
 
-static char sink_path[FUSELN_PATH_MAX];
-static struct fuseln_sink sink = {.path = sink_path, .lost_words = {"fuseln: ", " lines of this log were lost here"}};
-/* Hashes of the lines said; when it is full, lines may repeat. */
-static _Atomic uint64_t said[128];
+static struct fuseln_sink sink = {.lost_words = {"fuseln: ", " lines of this log were lost here"},
+                                  .mutex = PTHREAD_MUTEX_INITIALIZER};
+/* Hashes of the warnings and errors so far, guarded by the sink's mutex. Once the table is full, lines may repeat. */
+static uint64_t logged[128];
+static size_t logged_count;
 
 bool fuseln_log_enabled(enum fuseln_log_level level)
 {
     return level <= fuseln_config_get()->log_level;
 }
 
-static bool already_said(const char *line)
+static uint64_t hash_line(const char *line)
 {
     uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
     for (; *line; line++)
         hash = (hash ^ (unsigned char)*line) * 0x100000001b3u;
-    for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
-        uint64_t none = 0;
-        if (atomic_compare_exchange_strong(&said[i], &none, hash | 1))
-            return false;
-        if (none == (hash | 1))
-            return true;
-    }
-    return false;
+    return hash;
+}
+
+static bool is_repeated(const char *line)
+{
+    const uint64_t hash = hash_line(line);
+    struct fuseln_shield shield;
+    bool found = false;
+    fuseln_shield_lock(&shield, &sink.mutex);
+    for (size_t i = 0; i < logged_count && !found; i++)
+        found = logged[i] == hash;
+    if (!found && logged_count < sizeof logged / sizeof *logged)
+        logged[logged_count++] = hash;
+    fuseln_shield_unlock(&shield, &sink.mutex);
+    return found;
 }
 
 static void write_line(const char *line, size_t length)
@@ -51,7 +59,7 @@ static void write_line(const char *line, size_t length)
     int size =
         snprintf(why, sizeof why, "fuseln[%d]: FUSELN_LOG=:%.100s cannot be written: %s, the log goes to stderr\n",
                  (int)getpid(), path, strerror(-error));
-    if (!already_said(why))
+    if (!is_repeated(why))
         fuseln_sink_write(&sink, "stderr", "", why, (size_t)size);
     fuseln_sink_write(&sink, "stderr", "", line, length);
 }
@@ -75,16 +83,16 @@ void fuseln_log(enum fuseln_log_level level, const char *format, ...)
         return;
     int saved = errno;
     char line[2048];
-    size_t used = (size_t)snprintf(line, sizeof line, "fuseln[%d]: ", (int)getpid());
+    const size_t prefix = (size_t)snprintf(line, sizeof line, "fuseln[%d]: ", (int)getpid());
     va_list arguments;
     va_start(arguments, format);
-    int length = vsnprintf(line + used, sizeof line - used - 1, format, arguments);
+    int length = vsnprintf(line + prefix, sizeof line - prefix - 1, format, arguments);
     va_end(arguments);
-    fuseln_clean(line + used); /* one line, and no escape sequence out of a path */
-    if (length >= 0 && (level > FUSELN_LOG_WARN || !already_said(line))) {
-        used = strlen(line);
-        line[used++] = '\n';
-        write_line(line, used);
+    fuseln_clean(line + prefix); /* one line, and no escape sequence from a path */
+    if (length >= 0 && (level > FUSELN_LOG_WARN || !is_repeated(line))) {
+        const size_t end = strlen(line);
+        line[end] = '\n';
+        write_line(line, end + 1);
     }
     errno = saved;
 }
@@ -92,6 +100,5 @@ void fuseln_log(enum fuseln_log_level level, const char *format, ...)
 void fuseln_log_after_fork(void)
 {
     fuseln_sink_after_fork(&sink);
-    for (size_t i = 0; i < sizeof said / sizeof *said; i++)
-        atomic_store(&said[i], 0);
+    logged_count = 0;
 }

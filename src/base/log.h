@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The log: one sink, one write(2) per line, prefix "fuseln[pid]: ". Formats into a stack buffer, never allocates,
- * keeps errno. Level and destination from FUSELN_LOG. src/ returns verdicts; hooks and the life cycle log.
+ * The log: one write(2) per line, prefix "fuseln[pid]: ", level and destination from FUSELN_LOG. A line is formatted on
+ * the stack. Thread-safe; no allocation; preserves errno.
  */
 #ifndef FUSELN_LOG_H
 #define FUSELN_LOG_H
@@ -10,8 +10,8 @@
 
 bool fuseln_log_enabled(enum fuseln_log_level level);
 void fuseln_log(enum fuseln_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void fuseln_log_end(void);        /* at exit: how many of the last lines nobody read, on stderr */
-void fuseln_log_after_fork(void); /* the child opens its own file; async-signal-safe */
+void fuseln_log_end(void);        /* at exit: says on stderr how many of the last lines were lost */
+void fuseln_log_after_fork(void); /* async-signal-safe */
 
 #define pr_error(...) fuseln_log(FUSELN_LOG_ERROR, __VA_ARGS__)
 #define pr_warn(...)  fuseln_log(FUSELN_LOG_WARN, __VA_ARGS__)

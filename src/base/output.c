@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bytes on their way out (output.h). Signals are blocked in this thread around each write, and a SIGPIPE or SIGXFSZ
- * that the write raised is taken from the pending ones: a host must not die of a report that goes into a closed pipe.
+ * See output.h. Each write runs with this thread's signals blocked, and a SIGPIPE or SIGXFSZ that the write raised is
+ * removed from the pending signals: a host must not die because our report went into a closed pipe.
  */
 #include "base/output.h"
 
@@ -14,14 +14,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "base/path.h"
 #include "base/shield.h"
 
-/* A pipe that says it is ready takes PIPE_BUF bytes at once. */
+/* A pipe that polls as ready accepts PIPE_BUF bytes without blocking. */
 static int write_all(int fd, const char *bytes, size_t size, int patience_ms)
 {
     while (size > 0) {
@@ -49,7 +47,7 @@ int fuseln_write(int fd, const char *bytes, size_t size, int patience_ms)
     sigpending(&before);
     const int error = write_all(fd, bytes, size, patience_ms);
     const int number = error == -EPIPE ? SIGPIPE : error == -EFBIG ? SIGXFSZ : 0;
-    if (number && !sigismember(&before, number)) { /* what waited before is the program's */
+    if (number && !sigismember(&before, number)) { /* one that was pending before is the program's */
         sigemptyset(&raised);
         sigaddset(&raised, number);
         sigtimedwait(&raised, NULL, &(struct timespec){0});
@@ -58,25 +56,25 @@ int fuseln_write(int fd, const char *bytes, size_t size, int patience_ms)
     return error;
 }
 
-static void out_empty(struct fuseln_out *out)
+static void out_drain(struct fuseln_out *out)
 {
     if (!out->error)
-        out->error = out->fd < 0 ? -ENOSPC : fuseln_write(out->fd, out->buffer, out->used, out->patience_ms);
+        out->error = out->fd < 0 ? -ENOSPC : fuseln_write(out->fd, out->buffer, out->length, out->patience_ms);
     if (out->fd >= 0)
-        out->used = 0;
+        out->length = 0;
 }
 
 void fuseln_out_bytes(struct fuseln_out *out, const char *bytes, size_t size)
 {
     while (size > 0 && !out->error) {
-        size_t room = out->size - out->used;
+        size_t room = out->capacity - out->length;
         size_t part = size < room ? size : room;
-        memcpy(out->buffer + out->used, bytes, part);
-        out->used += part;
+        memcpy(out->buffer + out->length, bytes, part);
+        out->length += part;
         bytes += part;
         size -= part;
         if (size > 0)
-            out_empty(out);
+            out_drain(out);
     }
 }
 
@@ -114,14 +112,54 @@ bool fuseln_out_real(char ret_text[FUSELN_REAL_MAX], double value)
 
 int fuseln_out_flush(struct fuseln_out *out)
 {
-    if (out->used > 0 && out->fd >= 0)
-        out_empty(out);
+    if (out->length > 0 && out->fd >= 0)
+        out_drain(out);
     return out->error;
 }
 
+static int sink_get(const struct fuseln_sink *sink)
+{
+    const int number = atomic_load(&sink->borrowed) - 1;
+    if (number == STDOUT_FILENO || number == STDERR_FILENO)
+        return fuseln_stream_get(number);
+    return fuseln_descriptor_get(&sink->descriptor);
+}
+
+static int sink_expand(struct fuseln_sink *sink, const char *path_template, const char *folder)
+{
+    struct fuseln_shield shield;
+    fuseln_shield_lock(&shield, &sink->mutex);
+    const int error = *sink->path ? 0 : fuseln_path_expand(path_template, folder, sink->path, NULL);
+    fuseln_shield_unlock(&shield, &sink->mutex);
+    return error;
+}
+
+/* Publishes a descriptor of the program or a file that we have just opened, unless another thread was first. */
+static void sink_publish(struct fuseln_sink *sink, int fd, bool borrowed)
+{
+    struct fuseln_shield shield;
+    fuseln_shield_lock(&shield, &sink->mutex);
+    const bool first = sink_get(sink) < 0;
+    if (first && borrowed) {
+        fuseln_descriptor_borrow(&sink->descriptor, fd);
+        atomic_store(&sink->borrowed, fd + 1);
+    } else if (first) { /* an earlier descriptor is not closed: its number belongs to somebody else now */
+        fuseln_descriptor_own(&sink->descriptor, fd);
+    }
+    fuseln_shield_unlock(&shield, &sink->mutex);
+    if (!first && !borrowed)
+        close(fd);
+}
+
+/* The descriptor to write a line to. Threads that need it at the same time may each open the file: an open can take
+ * long, so no lock is held across it. */
 static int sink_open(struct fuseln_sink *sink, const char *path_template, const char *folder)
 {
-    int fd = *sink->path ? 0 : fuseln_path_expand(path_template, folder, sink->path, NULL);
+    const int stream = fuseln_stream_number(path_template);
+    int fd = stream >= 0 ? fuseln_stream_get(stream) : sink_get(sink);
+    if (fd >= 0 || stream >= 0 || atomic_load(&sink->borrowed))
+        return fd;
+    fd = sink_expand(sink, path_template, folder);
     if (fd < 0)
         return fd;
     const int number = fuseln_file_number(sink->path);
@@ -129,41 +167,9 @@ static int sink_open(struct fuseln_sink *sink, const char *path_template, const 
     if (fd < 0)
         return fd;
     if (number < 0)
-        fcntl(fd, F_SETPIPE_SZ, 1 << 20); /* a reader may be some thousand lines late; fails for what is no pipe */
-    (number < 0 ? fuseln_descriptor_own : fuseln_descriptor_note)(&sink->descriptor, fd);
-    atomic_store(&sink->borrowed, number + 1);
-    return fd;
-}
-
-static int sink_get(const struct fuseln_sink *sink, const char *path_template)
-{
-    const int number = !strcmp(path_template, "stderr")   ? STDERR_FILENO
-                       : !strcmp(path_template, "stdout") ? STDOUT_FILENO
-                                                          : atomic_load(&sink->borrowed) - 1;
-    if (number == STDOUT_FILENO || number == STDERR_FILENO)
-        return fuseln_stream_get(number);
-    return fuseln_descriptor_get(&sink->descriptor);
-}
-
-/* The descriptor to write a line to. One thread opens it; the line of another meanwhile waits for it, a tenth of a
- * second or so at most. */
-static int sink_get_open(struct fuseln_sink *sink, const char *path_template, const char *folder)
-{
-    const bool stream = !strcmp(path_template, "stderr") || !strcmp(path_template, "stdout");
-    for (int tries = 0; tries < 1000; tries++) {
-        int fd = sink_get(sink, path_template);
-        if (fd >= 0 || stream || atomic_load(&sink->borrowed))
-            return fd;
-        if (!atomic_exchange(&sink->opening, true)) {
-            fd = sink_get(sink, path_template);
-            if (fd < 0 && !atomic_load(&sink->borrowed)) /* not closed: its number is someone else's now */
-                fd = sink_open(sink, path_template, folder);
-            atomic_store(&sink->opening, false);
-            return fd;
-        }
-        syscall(SYS_nanosleep, &(struct timespec){.tv_nsec = 50000}, NULL);
-    }
-    return -EAGAIN;
+        fcntl(fd, F_SETPIPE_SZ, 1 << 20); /* lets a reader be some thousand lines late; fails on all but a pipe */
+    sink_publish(sink, fd, number >= 0);
+    return sink_get(sink);
 }
 
 static int write_lost(const struct fuseln_sink *sink, int fd, uint64_t lost)
@@ -179,7 +185,7 @@ int fuseln_sink_write(struct fuseln_sink *sink, const char *path_template, const
     struct fuseln_shield shield;
     fuseln_shield_raise(&shield);
     uint64_t lost = 0;
-    const int fd = sink_get_open(sink, path_template, folder);
+    const int fd = sink_open(sink, path_template, folder);
     int error = fd < 0 ? fd : 0;
     if (!error && atomic_load(&sink->lost) > 0 && (lost = atomic_exchange(&sink->lost, 0)) > 0) {
         error = write_lost(sink, fd, lost);
@@ -200,10 +206,10 @@ uint64_t fuseln_sink_lost(const struct fuseln_sink *sink)
 
 void fuseln_sink_after_fork(struct fuseln_sink *sink)
 {
-    atomic_store(&sink->opening, false);
+    sink->mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     atomic_store(&sink->lost, 0);
     if (atomic_load(&sink->borrowed))
         return;
-    fuseln_descriptor_drop(&sink->descriptor);
+    fuseln_descriptor_close(&sink->descriptor);
     sink->path[0] = '\0';
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Path templates (path.h). An unset variable gives no text and an unknown % stays, so that a report is written in
- * any case; what was wrong is handed back as one line for the user.
+ * See path.h. An unset variable expands to nothing and an unknown % stays as it is, so that a report is written in any
+ * case; the complaint tells the user what was wrong.
  */
 #include "base/path.h"
 
@@ -13,7 +13,7 @@
 
 const char *fuseln_path_rank(void)
 {
-    /* A launcher's own before Slurm's, which the ranks of an mpirun inside of a batch script all inherit as 0. */
+    /* The launchers' own come before Slurm's, which every rank of an mpirun in a batch script inherits as 0. */
     static const char *const names[] = {"RANK",           "OMPI_COMM_WORLD_RANK", "PMIX_RANK",
                                         "PMI_RANK",       "MV2_COMM_WORLD_RANK",  "PALS_RANKID",
                                         "FLUX_TASK_RANK", "SLURM_PROCID"};
@@ -34,7 +34,7 @@ void fuseln_path_host(char *ret_host, size_t size)
 
 void fuseln_path_executable(char *ret_name, size_t size)
 {
-    char link[1024]; /* not 4 KB: a launch on the smallest stack must do */
+    char link[1024]; /* not 4 KB: a launch must work on the smallest stack */
     const ssize_t length = readlink("/proc/self/exe", link, sizeof link);
     const bool whole = length >= 0 && (size_t)length < sizeof link;
     link[whole ? length : 0] = '\0';
@@ -44,7 +44,7 @@ void fuseln_path_executable(char *ret_name, size_t size)
 
 struct expansion {
     char *path, *complaint;
-    size_t used, room; /* used: beyond room where it does not fit */
+    size_t length, room; /* of path; length exceeds room if it does not fit */
     char first;
 };
 
@@ -52,26 +52,27 @@ static void append(struct expansion *to, const char *text, size_t length)
 {
     if (length == 0)
         return;
-    if (to->used == 0)
+    if (to->length == 0)
         to->first = *text;
-    if (to->path && to->used + length <= to->room)
-        memcpy(to->path + to->used, text, length);
-    to->used += length;
+    if (to->path && to->length + length <= to->room)
+        memcpy(to->path + to->length, text, length);
+    to->length += length;
 }
 
+/* Only the first complaint counts. */
 static void complain(struct expansion *to, const char *format, int length, const char *what)
 {
     if (to->complaint && !*to->complaint)
         snprintf(to->complaint, FUSELN_COMPLAINT_MAX, format, length, what);
 }
 
-/* A value is a part of a name: it does not lead into another folder, be it by a slash or by dots. A variable that the
- * template begins with may be a folder. */
+/* A value is part of a file name and cannot lead into another folder, neither by a slash nor by dots. Only a variable
+ * that begins the template may name a folder. */
 static void append_value(struct expansion *to, const char *value, const char *what, int what_length)
 {
     const size_t length = strlen(value);
     const bool dots = length > 0 && strspn(value, ".") == length;
-    if (to->used == 0 && *what == 'q') {
+    if (to->length == 0 && *what == 'q') {
         append(to, value, length);
         return;
     }
@@ -81,7 +82,8 @@ static void append_value(struct expansion *to, const char *value, const char *wh
         complain(to, "%%%.*s would lead into another folder, _ stands for each / or dot of it", what_length, what);
 }
 
-/* %q{NAME}; text stands behind the %. Returns how much of it was read, 0 if it is not that. */
+/* Expands %q{NAME}; text starts after the %. Returns how many characters of it were consumed, 0 if it is something
+ * else. */
 static size_t expand_variable(struct expansion *to, const char *text)
 {
     const char *end = strncmp(text, "q{", 2) ? NULL : strchr(text, '}');
@@ -97,7 +99,7 @@ static size_t expand_variable(struct expansion *to, const char *text)
     return (size_t)length + 3;
 }
 
-/* What stands behind a %. Returns how much of it was read. */
+/* Expands one escape; text starts after its %. Returns how many characters were consumed. */
 static size_t expand_one(struct expansion *to, const char *text)
 {
     char value[256] = "";
@@ -143,27 +145,27 @@ static void expand(struct expansion *to, const char *path_template)
     }
 }
 
-/* The length first: what is too long changes nothing, and no second path stands on the stack. */
+/* Measures first, so that a path that is too long changes nothing, and no second path is needed on the stack. */
 int fuseln_path_expand(const char *path_template, const char *folder, char ret_path[FUSELN_PATH_MAX],
                        char ret_complaint[FUSELN_COMPLAINT_MAX])
 {
-    struct expansion length = {.complaint = ret_complaint}, to = {0};
+    struct expansion measured = {.complaint = ret_complaint}, to = {0};
     if (ret_complaint)
         *ret_complaint = '\0';
-    expand(&length, path_template);
-    folder = length.first == '/' ? "" : folder;
+    expand(&measured, path_template);
+    folder = measured.first == '/' ? "" : folder;
     const size_t before = *folder ? strlen(folder) + 1 : 0;
-    if (before + length.used >= FUSELN_PATH_MAX)
+    if (before + measured.length >= FUSELN_PATH_MAX)
         return -ENAMETOOLONG;
     if (!ret_path)
         return 0;
     if (before)
         snprintf(ret_path, FUSELN_PATH_MAX, "%s/", folder);
     to.path = ret_path + before;
-    to.room = length.used;
+    to.room = measured.length;
     expand(&to, path_template);
-    if (to.used > to.room) /* the environment has changed meanwhile */
+    if (to.length > to.room) /* the environment has changed in between */
         return -ENAMETOOLONG;
-    to.path[to.used] = '\0';
+    to.path[to.length] = '\0';
     return 0;
 }

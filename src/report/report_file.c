@@ -64,7 +64,7 @@ static int arm_path(void)
     place.json = length >= 5 && !strcmp(where + length - 5, ".json");
     place.number = fuseln_file_number(place.candidate_path);
     if (place.number >= 0) {
-        fuseln_descriptor_note(&place.descriptor, place.number);
+        fuseln_descriptor_borrow(&place.descriptor, place.number);
         return 0;
     }
     error = fuseln_file_resolve(place.candidate_path, FUSELN_PATH_MAX, &place.open_file);
@@ -97,7 +97,7 @@ void fuseln_report_file_after_fork(void)
 
 static int write_to(int fd, const struct fuseln_snapshot *snapshot, bool json, bool file)
 {
-    struct fuseln_out out = {.fd = fd, .buffer = buffer, .size = sizeof buffer};
+    struct fuseln_out out = {.fd = fd, .buffer = buffer, .capacity = sizeof buffer};
     if (fd < 0)
         return fd;
     out.patience_ms = file ? FUSELN_WRITE_FILE : FUSELN_WRITE_REPORT;
@@ -210,7 +210,7 @@ static int write_in_place(const struct fuseln_snapshot *snapshot)
     const int fd = fuseln_file_open(place.path, O_WRONLY | O_APPEND | O_NONBLOCK, 0);
     if (fd < 0)
         return fd;
-    int error = fuseln_file_look(fd, "", AT_EMPTY_PATH, &info);
+    int error = fuseln_file_stat(fd, "", AT_EMPTY_PATH, &info);
     if (!error && ((S_ISREG(info.st_mode) && !place.open_file) ||
                    (S_ISFIFO(info.st_mode) && fuseln_file_is_planted(place.path, &info))))
         error = -EACCES;
@@ -239,7 +239,7 @@ static int write_file(const struct fuseln_snapshot *snapshot)
         return snapshot->final ? write_descriptor(place.number, snapshot, place.json) : 0;
     if (place.open_file)
         return snapshot->final ? write_in_place(snapshot) : 0;
-    int error = fuseln_file_look(AT_FDCWD, place.path, AT_SYMLINK_NOFOLLOW, &info);
+    int error = fuseln_file_stat(AT_FDCWD, place.path, AT_SYMLINK_NOFOLLOW, &info);
     if (error && error != -ENOENT)
         return error;
     if (!error && !S_ISREG(info.st_mode) && !S_ISLNK(info.st_mode))

@@ -79,7 +79,7 @@ void fuseln_owner_begin(void)
     self.start_ticks = start_ticks();
     fuseln_owner_random(random);
     boot[read_text("/proc/sys/kernel/random/boot_id", boot, sizeof boot) < BOOT ? 0 : BOOT] = '\0';
-    if (!*boot || !self.start_ticks || fuseln_file_look(AT_FDCWD, "/proc/self/ns/pid", 0, &space))
+    if (!*boot || !self.start_ticks || fuseln_file_stat(AT_FDCWD, "/proc/self/ns/pid", 0, &space))
         snprintf(self.id, sizeof self.id, "%s", random);
     else
         snprintf(self.id, sizeof self.id, "%s.%s-%llx-%d-%llu", random, boot, (unsigned long long)space.st_ino,
@@ -99,8 +99,8 @@ bool fuseln_owner_is_self(void)
 
 void fuseln_owner_after_fork(void)
 {
-    fuseln_descriptor_drop(&self.kept); /* the lock stays the parent's: closing one of several does not undo it */
-    fuseln_descriptor_drop(&self.next);
+    fuseln_descriptor_close(&self.kept); /* the lock stays the parent's: closing one of several does not undo it */
+    fuseln_descriptor_close(&self.next);
     self.pid = 0;
     self.id[0] = '\0';
 }
@@ -168,7 +168,7 @@ static int open_there(const char *path, struct fuseln_owner_seen *ret_seen)
         fd = fuseln_file_open(path, O_RDONLY | flags, 0);
     if (fd < 0)
         return -1;
-    if (fuseln_file_look(fd, "", AT_EMPTY_PATH, &ret_seen->info) || !S_ISREG(ret_seen->info.st_mode)) {
+    if (fuseln_file_stat(fd, "", AT_EMPTY_PATH, &ret_seen->info) || !S_ISREG(ret_seen->info.st_mode)) {
         close(fd);
         return -1;
     }
@@ -184,7 +184,7 @@ static bool lock(int fd, int how)
 void fuseln_owner_look(const char *path, struct fuseln_owner_seen *ret_seen)
 {
     *ret_seen = (struct fuseln_owner_seen){.looked = true};
-    ret_seen->there = !fuseln_file_look(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &ret_seen->info);
+    ret_seen->there = !fuseln_file_stat(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &ret_seen->info);
     if (!ret_seen->there || !S_ISREG(ret_seen->info.st_mode))
         return;
     const int fd = open_there(path, ret_seen);
@@ -219,10 +219,10 @@ static bool may_replace(const char *path, const struct fuseln_owner_seen *seen, 
     struct fuseln_owner_seen now = {.looked = true};
     struct stat kept, again;
     *ret_lock = -1;
-    if (fuseln_file_look(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &now.info))
+    if (fuseln_file_stat(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &now.info))
         return false;
     const int own = fuseln_descriptor_get(&self.kept);
-    if (own >= 0 && !fuseln_file_look(own, "", AT_EMPTY_PATH, &kept) && fuseln_file_equal(&kept, &now.info))
+    if (own >= 0 && !fuseln_file_stat(own, "", AT_EMPTY_PATH, &kept) && fuseln_file_equal(&kept, &now.info))
         return true;
     if (S_ISLNK(now.info.st_mode)) /* one that is not followed */
         return is_as_seen(&now, seen);
@@ -232,7 +232,7 @@ static bool may_replace(const char *path, const struct fuseln_owner_seen *seen, 
     if (is_own_id(now.id))
         return true;
     return is_as_seen(&now, seen) && (*ret_lock < 0 || lock(*ret_lock, LOCK_EX)) &&
-           !fuseln_file_look(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &again) && fuseln_file_equal(&again, &now.info);
+           !fuseln_file_stat(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &again) && fuseln_file_equal(&again, &now.info);
 }
 
 /* Never over a file that is there, as far as the file system knows a way. */
@@ -257,14 +257,14 @@ void fuseln_owner_take(int fd)
 
 void fuseln_owner_drop(void)
 {
-    fuseln_descriptor_drop(&self.next);
+    fuseln_descriptor_close(&self.next);
 }
 
 int fuseln_owner_place(const char *temporary, const char *path, const struct fuseln_owner_seen *seen)
 {
     struct stat info;
     int old = -1;
-    int error = fuseln_file_look(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &info);
+    int error = fuseln_file_stat(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &info);
     if (error == -ENOENT)
         error = place_new(temporary, path);
     else if (!error)
@@ -273,7 +273,7 @@ int fuseln_owner_place(const char *temporary, const char *path, const struct fus
         close(old);
     if (error)
         return error;
-    fuseln_descriptor_drop(&self.kept);
+    fuseln_descriptor_close(&self.kept);
     fuseln_descriptor_move(&self.kept, &self.next);
     return 0;
 }

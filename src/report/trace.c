@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The trace (FUSELN_TRACE, report.h): one JSON line and one write(2) for each substitution, on a descriptor in append
- * mode, so that threads and processes may share a file.
+ * The trace (report.h): one JSON line and one write(2) for each substitution, in append mode, so that threads and
+ * processes can share a file.
  */
 #include "report/report.h"
 
@@ -14,10 +14,8 @@
 
 #include "base/json.h"
 #include "base/log.h"
-#include "base/path.h"
 
-static char sink_path[FUSELN_PATH_MAX];
-static struct fuseln_sink sink = {.path = sink_path, .lost_words = {"{\"lost\":", "}"}};
+static struct fuseln_sink sink = {.lost_words = {"{\"lost\":", "}"}, .mutex = PTHREAD_MUTEX_INITIALIZER};
 
 static void write_dim(struct fuseln_json *json, const char *key, const unsigned dim[3])
 {
@@ -59,11 +57,11 @@ void fuseln_trace(const struct fuseln_trace_event *event)
         return;
     int saved = errno;
     char line[1024];
-    struct fuseln_out out = {.fd = -1, .buffer = line, .size = sizeof line};
+    struct fuseln_out out = {.fd = -1, .buffer = line, .capacity = sizeof line};
     struct fuseln_json json = {.out = &out};
     write_event(&json, event);
     fuseln_out_text(&out, "\n");
-    int error = out.error ? out.error : fuseln_sink_write(&sink, path, config->folder, line, out.used);
+    int error = out.error ? out.error : fuseln_sink_write(&sink, path, config->folder, line, out.length);
     if (error)
         pr_warn("FUSELN_TRACE=%s cannot be written: %s; lines of it are lost", path,
                 error == -EAGAIN ? "nobody reads it" : strerror(-error));

@@ -226,11 +226,11 @@ static void a_file_of_the_same_number_elsewhere_is_not_taken_for_the_log(void **
     const int status = child(log_beside_a_twin, "FUSELN_LOG", value);
     assert_true(status == 0 || status == 5);
     const int fd = open(in_folder("file"), O_RDWR | O_CREAT, 0600);
-    fuseln_descriptor_note(&descriptor, fd);
+    fuseln_descriptor_borrow(&descriptor, fd);
     assert_int_equal(fuseln_descriptor_get(&descriptor), fd);
     descriptor.device++;
     assert_true(fuseln_descriptor_get(&descriptor) < 0);
-    fuseln_descriptor_drop(&descriptor);
+    fuseln_descriptor_close(&descriptor);
     assert_int_equal(close(fd), 0); /* it was not ours to close */
 }
 

@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "core/library.h"
 #include "core/record.h"
 #include "core/registry.h"
@@ -103,9 +104,14 @@ static void forget(void)
     fuseln_registry_forget(&owner);
 }
 
+static void warn(void)
+{
+    pr_warn("a warning of this test");
+}
+
 static void no_handler_runs_while_a_mutex_is_held(void **state)
 {
-    static void (*const functions[])(void) = {join_and_end, count, find_library, add, alias, learn, forget};
+    static void (*const functions[])(void) = {join_and_end, count, find_library, add, alias, learn, forget, warn};
     (void)state;
     signal(SIGUSR1, on_signal);
     for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
