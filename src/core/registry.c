@@ -1,87 +1,100 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See registry.h. Open addressing with linear probing over a table that stays far from full: one PyTorch registers
- * 24 to 184 host functions that we know, and each adds at most one kernel handle. A slot's target is written before
- * its address is published; a forgotten slot keeps a mark, so that probing goes on past it, while one behind it is
- * taken. Owners may die unseen (a module with its context), so where there is no room the oldest owner makes some.
+ * See registry.h. The hash table stays far from full: one PyTorch registers 24 to 184 host functions that we know, and
+ * each adds at most one kernel handle. A slot's target is written before its address is published. A removed slot
+ * becomes a tombstone, so that probing goes on past it, and can be taken again. Owners may vanish unseen (a module with
+ * its context), so when a table is full the oldest owner is evicted.
  */
 #include "core/registry.h"
 
 #include "base/shield.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
 
-enum { SLOTS = 1 << FUSELN_SLOT_BITS, SLOTS_USED_MAX = SLOTS / 2 };
+enum { SLOTS = 1 << FUSELN_SLOT_BITS, SLOTS_TAKEN_MAX = SLOTS / 2 };
 enum { TARGETS_MAX = 4096, SYMBOL_BYTES = 1 << 20, OWNERS_MAX = 1024 };
 
-#define FORGOTTEN ((const void *)1)
+#define TOMBSTONE ((const void *)1)
 
+pthread_mutex_t fuseln_registry_mutex = PTHREAD_MUTEX_INITIALIZER;
 struct fuseln_slot fuseln_slots[SLOTS];
-static size_t slots_used; /* forgotten ones too: they lengthen probes like others */
+static size_t slots_taken; /* tombstones too: they lengthen probes like others */
 static struct fuseln_target targets[TARGETS_MAX];
 static atomic_size_t target_count;
 static char symbols[SYMBOL_BYTES];
 static size_t symbol_bytes;
-/* The few fat binaries, modules and libraries that hold a kernel we know: unregistering each of the others (476 fat
- * binaries in PyTorch) costs nothing. */
-static const void *_Atomic owners[OWNERS_MAX];
-static atomic_size_t owner_count; /* places ever taken */
-static size_t oldest;             /* the next that makes room */
+/* The few owners that hold a kernel we know. Unregistering any other (476 fat binaries in PyTorch) searches no slots.
+ */
+static const void *owners[OWNERS_MAX];
+static size_t oldest; /* the owner to evict next */
 static atomic_uint left_out;
-static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
 static struct fuseln_slot *find_slot(const void *address)
 {
     for (size_t i = fuseln_registry_first_slot(address);; i = (i + 1) % SLOTS) {
-        const void *here = atomic_load_explicit(&fuseln_slots[i].address, memory_order_acquire);
-        if (here == address)
+        const void *found = atomic_load_explicit(&fuseln_slots[i].address, memory_order_acquire);
+        if (found == address)
             return &fuseln_slots[i];
-        if (here == NULL)
+        if (found == NULL)
             return NULL;
     }
 }
 
 const struct fuseln_target *fuseln_registry_probe(const void *address)
 {
-    struct fuseln_slot *slot = find_slot(address);
+    const struct fuseln_slot *slot = find_slot(address);
     return slot ? fuseln_slot_target(slot, address) : NULL;
 }
 
-/* Under the lock. */
-static int put(const void *address, const void *fatbin, const struct fuseln_target *target)
+/* All functions from here to the interface are called with the mutex held. */
+static struct fuseln_slot *take_slot(const void *address)
+{
+    for (size_t i = fuseln_registry_first_slot(address);; i = (i + 1) % SLOTS) {
+        const void *found = atomic_load_explicit(&fuseln_slots[i].address, memory_order_relaxed);
+        if (found && found != TOMBSTONE)
+            continue;
+        if (!found && slots_taken == SLOTS_TAKEN_MAX)
+            return NULL;
+        slots_taken += !found;
+        return &fuseln_slots[i];
+    }
+}
+
+static int insert(const void *address, const void *owner, const struct fuseln_target *target)
 {
     struct fuseln_slot *slot = find_slot(address);
-
-    if (!slot) {
-        size_t i = fuseln_registry_first_slot(address);
-        for (;; i = (i + 1) % SLOTS) {
-            const void *here = atomic_load_explicit(&fuseln_slots[i].address, memory_order_relaxed);
-            if (here == FORGOTTEN)
-                break;
-            if (here == NULL) {
-                if (slots_used == SLOTS_USED_MAX)
-                    return -ENOMEM;
-                slots_used++;
-                break;
-            }
-        }
-        slot = &fuseln_slots[i];
-    }
-    atomic_store_explicit(&slot->target, target, memory_order_release); /* who sees it sees who was here before gone */
-    atomic_store_explicit(&slot->fatbin, fatbin, memory_order_relaxed);
+    if (!slot)
+        slot = take_slot(address);
+    if (!slot)
+        return -ENOMEM;
+    /* Release: a launch that sees this target also sees that the address before it was removed. */
+    atomic_store_explicit(&slot->target, target, memory_order_release);
+    slot->owner = owner;
     atomic_store_explicit(&slot->address, address, memory_order_release);
     return 0;
 }
 
-/* Under the lock: the lasting copy of a target, the same one for the same kernel of the same library. */
-static const struct fuseln_target *keep(const struct fuseln_target *target)
+/* Tombstones at the end of a run of slots become free: nothing lies behind them. */
+static void remove_slot(struct fuseln_slot *slot)
 {
-    size_t count = atomic_load_explicit(&target_count, memory_order_relaxed);
-    size_t bytes = strlen(target->symbol) + 1;
+    size_t i = (size_t)(slot - fuseln_slots);
+    atomic_store_explicit(&slot->target, NULL, memory_order_relaxed);
+    slot->owner = NULL;
+    atomic_store_explicit(&slot->address, TOMBSTONE, memory_order_release);
+    if (atomic_load_explicit(&fuseln_slots[(i + 1) % SLOTS].address, memory_order_relaxed))
+        return;
+    for (; atomic_load_explicit(&fuseln_slots[i].address, memory_order_relaxed) == TOMBSTONE;
+         i = (i + SLOTS - 1) % SLOTS) {
+        atomic_store_explicit(&fuseln_slots[i].address, NULL, memory_order_release);
+        slots_taken--;
+    }
+}
 
+/* Our copy of a target, the same one for the same kernel of the same library; NULL if there is no room. */
+static const struct fuseln_target *copy_target(const struct fuseln_target *target)
+{
+    const size_t count = atomic_load(&target_count), bytes = strlen(target->symbol) + 1;
     for (size_t i = 0; i < count; i++)
         if (targets[i].library == target->library && strcmp(targets[i].symbol, target->symbol) == 0)
             return &targets[i];
@@ -90,96 +103,70 @@ static const struct fuseln_target *keep(const struct fuseln_target *target)
     targets[count] = *target;
     targets[count].symbol = memcpy(symbols + symbol_bytes, target->symbol, bytes);
     symbol_bytes += bytes;
-    atomic_store_explicit(&target_count, count + 1, memory_order_release);
+    atomic_store(&target_count, count + 1);
     return &targets[count];
-}
-
-/* Under the lock. The marks at the end of a run of slots are not needed: nobody probes past them to anything. */
-static void drop(size_t i)
-{
-    atomic_store_explicit(&fuseln_slots[i].target, NULL, memory_order_relaxed);
-    atomic_store_explicit(&fuseln_slots[i].fatbin, NULL, memory_order_relaxed);
-    atomic_store_explicit(&fuseln_slots[i].address, FORGOTTEN, memory_order_release);
-    if (atomic_load_explicit(&fuseln_slots[(i + 1) % SLOTS].address, memory_order_relaxed))
-        return;
-    for (; atomic_load_explicit(&fuseln_slots[i].address, memory_order_relaxed) == FORGOTTEN;
-         i = (i + SLOTS - 1) % SLOTS) {
-        atomic_store_explicit(&fuseln_slots[i].address, NULL, memory_order_release);
-        slots_used--;
-    }
 }
 
 static size_t find_owner(const void *owner)
 {
-    const size_t count = atomic_load_explicit(&owner_count, memory_order_acquire);
     size_t i = 0;
-
-    while (i < count && atomic_load_explicit(&owners[i], memory_order_relaxed) != owner)
+    while (i < OWNERS_MAX && owners[i] != owner)
         i++;
-    return i < count ? i : OWNERS_MAX;
+    return i;
 }
 
-/* Under the lock. */
-static void forget(size_t i)
+static void remove_owner(size_t i)
 {
-    const void *owner = atomic_load_explicit(&owners[i], memory_order_relaxed);
-
     for (size_t slot = 0; slot < SLOTS; slot++)
-        if (owner && atomic_load_explicit(&fuseln_slots[slot].fatbin, memory_order_relaxed) == owner)
-            drop(slot);
-    atomic_store_explicit(&owners[i], NULL, memory_order_relaxed);
+        if (owners[i] && fuseln_slots[slot].owner == owners[i])
+            remove_slot(&fuseln_slots[slot]);
+    owners[i] = NULL;
 }
 
-static void forget_oldest(void)
+static void evict_oldest(void)
 {
-    forget(oldest);
+    atomic_fetch_add(&left_out, owners[oldest] != NULL);
+    remove_owner(oldest);
     oldest = (oldest + 1) % OWNERS_MAX;
-    atomic_fetch_add(&left_out, 1);
 }
 
-/* Under the lock. A place that is free, or made so. */
-static void keep_owner(const void *owner)
+static void add_owner(const void *owner)
 {
     if (find_owner(owner) < OWNERS_MAX)
         return;
-    size_t i = find_owner(NULL), count = atomic_load_explicit(&owner_count, memory_order_relaxed);
-    if (i == OWNERS_MAX && count < OWNERS_MAX) {
-        i = count;
-        atomic_store_explicit(&owner_count, count + 1, memory_order_release);
-    } else if (i == OWNERS_MAX) {
+    size_t i = find_owner(NULL);
+    if (i == OWNERS_MAX) {
         i = oldest;
-        forget_oldest();
+        evict_oldest();
     }
-    atomic_store_explicit(&owners[i], owner, memory_order_relaxed);
+    owners[i] = owner;
 }
 
-/* Under the lock. */
-static int put_somehow(const void *address, const void *owner, const struct fuseln_target *target)
+static int insert_or_evict(const void *address, const void *owner, const struct fuseln_target *target)
 {
-    int rc = put(address, owner, target);
-    for (size_t tries = atomic_load(&owner_count); rc == -ENOMEM && tries > 0; tries--) {
-        if (atomic_load_explicit(&owners[oldest], memory_order_relaxed) == owner) {
+    int rc = insert(address, owner, target);
+    for (int tries = 0; rc == -ENOMEM && tries < OWNERS_MAX; tries++) {
+        if (owners[oldest] == owner) {
             oldest = (oldest + 1) % OWNERS_MAX;
             continue;
         }
-        forget_oldest();
-        rc = put(address, owner, target);
+        evict_oldest();
+        rc = insert(address, owner, target);
     }
     return rc;
 }
 
-int fuseln_registry_add(const void *host_function, const void *fatbin, const struct fuseln_target *target)
+int fuseln_registry_add(const void *host_function, const void *owner, const struct fuseln_target *target)
 {
     struct fuseln_shield before;
     int rc = -ENOMEM;
-
-    fuseln_shield_lock(&before, &mutex);
-    const struct fuseln_target *kept = keep(target);
-    if (kept) {
-        keep_owner(fatbin);
-        rc = put_somehow(host_function, fatbin, kept);
+    fuseln_shield_lock(&before, &fuseln_registry_mutex);
+    const struct fuseln_target *copy = copy_target(target);
+    if (copy) {
+        add_owner(owner);
+        rc = insert_or_evict(host_function, owner, copy);
     }
-    fuseln_shield_unlock(&before, &mutex);
+    fuseln_shield_unlock(&before, &fuseln_registry_mutex);
     if (rc)
         fuseln_registry_leave_out();
     return rc;
@@ -189,13 +176,12 @@ void fuseln_registry_alias(const void *handle, const void *host_function)
 {
     const struct fuseln_target *target = fuseln_registry_find(host_function);
     struct fuseln_shield before;
-
     if (!handle || !target || fuseln_registry_find(handle) == target)
         return;
-    fuseln_shield_lock(&before, &mutex);
-    const struct fuseln_slot *slot = find_slot(host_function); /* unless it was forgotten meanwhile */
-    const int rc = slot ? put_somehow(handle, atomic_load(&slot->fatbin), atomic_load(&slot->target)) : 0;
-    fuseln_shield_unlock(&before, &mutex);
+    fuseln_shield_lock(&before, &fuseln_registry_mutex);
+    const struct fuseln_slot *slot = find_slot(host_function); /* NULL if it was removed in between */
+    const int rc = slot ? insert_or_evict(handle, slot->owner, atomic_load(&slot->target)) : 0;
+    fuseln_shield_unlock(&before, &fuseln_registry_mutex);
     if (rc)
         fuseln_registry_leave_out();
 }
@@ -204,30 +190,28 @@ void fuseln_registry_learn(const void *handle, const void *owner, const struct f
 {
     const struct fuseln_target *known = fuseln_registry_find(handle);
     struct fuseln_shield before;
-
     if (target && !(known && strcmp(known->symbol, target->symbol) == 0))
         fuseln_registry_add(handle, owner, target);
     if (target || !known)
         return;
-    fuseln_shield_lock(&before, &mutex);
+    fuseln_shield_lock(&before, &fuseln_registry_mutex);
     struct fuseln_slot *slot = find_slot(handle);
     if (slot)
-        drop((size_t)(slot - fuseln_slots));
-    fuseln_shield_unlock(&before, &mutex);
+        remove_slot(slot);
+    fuseln_shield_unlock(&before, &fuseln_registry_mutex);
 }
 
-bool fuseln_registry_forget(const void *fatbin)
+bool fuseln_registry_forget(const void *owner)
 {
     struct fuseln_shield before;
-
-    if (!fatbin || find_owner(fatbin) == OWNERS_MAX)
+    if (!owner || fuseln_registry_targets() == 0) /* a process without layer norms takes no lock */
         return false;
-    fuseln_shield_lock(&before, &mutex);
-    const size_t i = find_owner(fatbin);
+    fuseln_shield_lock(&before, &fuseln_registry_mutex);
+    const size_t i = find_owner(owner);
     if (i < OWNERS_MAX)
-        forget(i);
-    fuseln_shield_unlock(&before, &mutex);
-    return true;
+        remove_owner(i);
+    fuseln_shield_unlock(&before, &fuseln_registry_mutex);
+    return i < OWNERS_MAX;
 }
 
 void fuseln_registry_leave_out(void)
@@ -242,10 +226,10 @@ unsigned fuseln_registry_left_out(void)
 
 size_t fuseln_registry_targets(void)
 {
-    return atomic_load_explicit(&target_count, memory_order_acquire);
+    return atomic_load(&target_count);
 }
 
 void fuseln_registry_after_fork(void)
 {
-    mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    fuseln_registry_mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 }

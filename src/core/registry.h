@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which host function or kernel handle is which foreign kernel: hash table from address to target, static storage.
- * Written under a mutex at registration, read lock-free (release/acquire) at each launch. Valid when zeroed: hooks
- * run before any constructor. Owned here: libraries and targets; both live, at fixed addresses, until the process
- * ends, also when their library is unloaded (reports name them); the same kernel registered again reuses its target.
+ * Which host function or kernel handle stands for which target: a hash table from addresses to targets. Written under a
+ * mutex at registration, read without a lock at each launch. Valid when zeroed, because hooks run before any
+ * constructor. Static storage: a target stays at its address until the process ends, even after its library was
+ * unloaded, because reports name it; a kernel that is registered again gets its old target.
+ *
+ * An owner is what holds a kernel and takes it along when it goes: a fat binary (the handle that
+ * __cudaRegisterFatBinary returned), a CUmodule or a CUlibrary.
  */
 #ifndef FUSELN_REGISTRY_H
 #define FUSELN_REGISTRY_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "base/target.h"
@@ -16,7 +20,7 @@ enum { FUSELN_SLOT_BITS = 14 };
 struct fuseln_slot {
     const void *_Atomic address;
     const struct fuseln_target *_Atomic target;
-    const void *_Atomic fatbin;
+    const void *owner; /* guarded by the mutex */
 };
 extern struct fuseln_slot fuseln_slots[1 << FUSELN_SLOT_BITS]; /* open addressing, linear probing */
 const struct fuseln_target *fuseln_registry_probe(const void *address);
@@ -26,52 +30,54 @@ static inline size_t fuseln_registry_first_slot(const void *address)
     return (size_t)((uint64_t)(uintptr_t)address * 0x9e3779b97f4a7c15u >> (64 - FUSELN_SLOT_BITS));
 }
 
-/* The target of a slot that held this address; NULL where it was given to another one meanwhile. */
+/* The target of a slot that held this address; NULL if the slot has been reused for another. */
 static inline const struct fuseln_target *fuseln_slot_target(const struct fuseln_slot *slot, const void *address)
 {
     const struct fuseln_target *target = atomic_load_explicit(&slot->target, memory_order_acquire);
     return atomic_load_explicit(&slot->address, memory_order_relaxed) == address ? target : NULL;
 }
 
-/* May this address be in the table? False for nearly all that are not. */
+/* Can this address be in the table? False for nearly all addresses that are not. */
 static inline bool fuseln_registry_may_hold(const void *address)
 {
     return atomic_load_explicit(&fuseln_slots[fuseln_registry_first_slot(address)].address, memory_order_acquire);
 }
 
-/* The target that a host function or kernel handle stands for, or NULL. Lock-free; every launch of the program comes
- * by here, so it mostly ends at the first slot, inline. */
+/* The target that a host function or kernel handle stands for, or NULL. Lock-free. Inline, because every launch of the
+ * program looks here and most end at the first slot. */
 static inline const struct fuseln_target *fuseln_registry_find(const void *address)
 {
     const struct fuseln_slot *slot = &fuseln_slots[fuseln_registry_first_slot(address)];
-    const void *here = atomic_load_explicit(&slot->address, memory_order_acquire);
-    if (__builtin_expect(!here, 1))
+    const void *found = atomic_load_explicit(&slot->address, memory_order_acquire);
+    if (__builtin_expect(!found, 1))
         return NULL;
-    return here == address ? fuseln_slot_target(slot, address) : fuseln_registry_probe(address);
+    return found == address ? fuseln_slot_target(slot, address) : fuseln_registry_probe(address);
 }
 
 /*
- * Add a host function of a fat binary (handle from __cudaRegisterFatBinary). The target is copied, its symbol too.
- * Room for more than 8,192 addresses or 1,024 owners is made by forgetting the oldest owner, which may be gone. 0, or
- * -ENOMEM when the table of targets is full (the kernel then passes as a foreign one).
+ * Adds a host function. The target is copied, with its symbol. If there are already 8,192 addresses or 1,024 owners,
+ * the oldest owner, which may be long gone, is evicted. 0, or -ENOMEM if the table of targets is full: the kernel is
+ * then treated as a foreign one.
  */
-int fuseln_registry_add(const void *host_function, const void *fatbin, const struct fuseln_target *target);
-/* A kernel handle (cudaKernel_t, CUfunction) is another address of what host_function is; nothing if that one is
- * unknown. */
+int fuseln_registry_add(const void *host_function, const void *owner, const struct fuseln_target *target);
+/* Makes a kernel handle (cudaKernel_t, CUfunction) another address of host_function. Ignored if that is unknown. */
 void fuseln_registry_alias(const void *handle, const void *host_function);
 /*
- * What a handle of the driver (CUfunction, CUkernel) is from now on: this target, held by owner (a CUmodule or
- * CUlibrary); NULL, no kernel that we know: handles are reused. A handle that is known as the same kernel keeps the
- * library and the owner that it was known with. As fuseln_registry_add where the table is full.
+ * Says what a driver handle (CUfunction, CUkernel), which the driver may have reused, stands for from now on: this
+ * target, held by owner; or, with target NULL, no kernel that we know. A handle that already stands for the same kernel
+ * keeps the library and the owner it had. Full tables: as in fuseln_registry_add.
  */
 void fuseln_registry_learn(const void *handle, const void *owner, const struct fuseln_target *target);
-/* This fat binary, CUmodule or CUlibrary is being unregistered or unloaded: forget its addresses. False if nothing of
- * it was known. */
-bool fuseln_registry_forget(const void *fatbin);
-/* How often a kernel that we know, or a whole owner, was left out because a table is full; and one more. */
+/* Removes all addresses of an owner that is being unregistered or unloaded. False if there were none. */
+bool fuseln_registry_forget(const void *owner);
+/* How many kernels that we know, or whole owners, were left out because a table was full; and counts one more. */
 unsigned fuseln_registry_left_out(void);
 void fuseln_registry_leave_out(void);
-size_t fuseln_registry_targets(void);  /* how many targets were ever registered */
-void fuseln_registry_after_fork(void); /* in the child: the lock is free again */
+size_t fuseln_registry_targets(void); /* how many targets were ever registered */
+void fuseln_registry_after_fork(void);
+
+/* Guards the writes to the tables of registry.c and library.c. Held under a shield, and never across a call to the
+ * loader, CUDA or anything foreign. */
+extern pthread_mutex_t fuseln_registry_mutex;
 
 #endif

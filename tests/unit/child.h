@@ -22,14 +22,11 @@
 #include <unistd.h>
 
 #include "core/measure.h"
-#include "core/registry.h"
 #include "kernels/host/device.h"
 
-/* What src asks of kernels and of the registry, as far as a test needs it. */
+/* Stand-ins for what a test does not link: nothing is checked or measured, and there is no driver. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
-static size_t registered_targets;
-/* Nothing is checked or measured, and no driver is there. */
 __attribute__((weak)) void fuseln_verify_collect(void) {}
 __attribute__((weak)) bool fuseln_measure_at(size_t index, struct fuseln_measure_view *ret_view)
 {
@@ -64,15 +61,6 @@ __attribute__((weak)) enum fuseln_verdict fuseln_context_current(struct fuseln_c
     *ret_context = NULL;
     return FUSELN_VERDICT_CONTEXT;
 }
-__attribute__((weak)) size_t fuseln_registry_targets(void)
-{
-    return registered_targets;
-}
-__attribute__((weak)) unsigned fuseln_registry_left_out(void)
-{
-    return 0;
-}
-__attribute__((weak)) void fuseln_registry_after_fork(void) {}
 __attribute__((weak)) void fuseln_pipeline_after_fork(void) {}
 __attribute__((weak)) void fuseln_pairing_after_fork(void) {}
 #pragma GCC diagnostic pop

@@ -6,6 +6,7 @@
 #include "report_child.h"
 
 #include "base/log.h"
+#include "core/registry.h"
 #include "hooks/process.h"
 
 static void the_json_report_says_what_happened(void **state)
@@ -97,7 +98,7 @@ static void launch_foreign(void)
 
 static void register_and_launch_foreign(void)
 {
-    registered_targets = 12;
+    fuseln_registry_add(&forward, &forward, &forward);
     fuseln_process_launch(FUSELN_BOUNDARY_RUNTIME);
 }
 
