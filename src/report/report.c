@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The report (report.h): when it is written, and the consistent copy that is written. Sites are read before the count
- * of all launches, and each site's launches are the sum of its outcomes: the totals of one report always add up.
- * One thread writes; others that find it due go on.
+ * See report.h: when the report is written, and the consistent copy that is written. Sites are read before the count of
+ * all launches, and a site's launches are the sum of its outcomes, so the totals of a report always add up.
  */
 #include "report/report.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,13 +19,14 @@
 #include "report/report_owner.h"
 #include "report/report_snapshot.h"
 
-static _Atomic int writer;     /* thread id of the thread that writes; 0: nobody */
-static _Atomic int64_t due_ms; /* next snapshot; 0: none was written yet */
+static _Atomic bool writing;   /* by one thread; others that find the report due go on */
+static _Atomic int64_t due_ms; /* when the next snapshot is due; 0 before the first */
 static _Atomic bool substituted_once;
-static _Atomic bool exiting;            /* the last report is due: snapshots leave the writer's place to it */
-static int64_t first_ms, step_ms;       /* under writer: time of the first snapshot, the next one's distance from it */
-static bool final_done;                 /* under writer */
-static struct fuseln_snapshot snapshot; /* under writer */
+static _Atomic bool exiting; /* no more snapshots: the last report is due */
+/* For the thread that writes: */
+static int64_t first_ms, step_ms; /* the time of the first snapshot, and from there to the next */
+static bool final_done;
+static struct fuseln_snapshot snapshot;
 
 static int64_t now_ms(void)
 {
@@ -37,25 +35,21 @@ static int64_t now_ms(void)
     return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* wait: up to 2 s. exit() from a signal handler may have stopped the writer in this very thread: then not at all. */
-static bool writer_enter(bool wait)
+/* wait: for up to 2 s. */
+static bool begin_writing(bool wait)
 {
-    int self = (int)syscall(SYS_gettid);
     for (int tries = wait ? 200 : 1; tries > 0; tries--) {
-        int nobody = 0;
-        if (atomic_compare_exchange_strong(&writer, &nobody, self))
+        if (!atomic_exchange(&writing, true))
             return true;
-        if (nobody == self)
-            return false;
         if (wait)
             nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
     }
     return false;
 }
 
-static void writer_leave(void)
+static void end_writing(void)
 {
-    atomic_store(&writer, 0);
+    atomic_store(&writing, false);
 }
 
 static void copy_site(const struct fuseln_site *site, struct fuseln_site_view *view)
@@ -80,7 +74,7 @@ static void copy_site(const struct fuseln_site *site, struct fuseln_site_view *v
     view->rows_max = atomic_load(&site->rows_max);
 }
 
-/* Insertion keeps the order of first use among equals; qsort would allocate. */
+/* Insertion sort leaves equals in the order of their first launch, and qsort would allocate. */
 static void insert_site(const struct fuseln_site_view *view)
 {
     size_t at = snapshot.site_count++;
@@ -99,7 +93,7 @@ static void copy_sites(void)
     memset(snapshot.sums, 0, sizeof snapshot.sums);
     for (size_t i = 0; i <= FUSELN_SITES_MAX && (site = fuseln_site_at(i)); i++) {
         copy_site(site, &view);
-        if (view.launches == 0) /* made by a launch that is not yet counted */
+        if (view.launches == 0) /* its first launch is not counted yet */
             continue;
         insert_site(&view);
         snapshot.recognised += view.launches;
@@ -117,34 +111,30 @@ static void copy_sites(void)
     snapshot.left_out = fuseln_registry_left_out();
 }
 
-/* A program that set its title left the rest of its words as NULs: as many of them in a row are one end. */
-static size_t without_padding(char *words, size_t size)
+/* A program that sets its title overwrites the rest of its words by NULs: a long run of them becomes one. */
+static size_t remove_padding(char *words, size_t size)
 {
-    enum { EMPTY_WORDS = 4 }; /* so many in a row may have been meant */
-    size_t used = 0;
+    enum { EMPTY_WORDS = 4 }; /* this many in a row may be intended */
+    size_t kept = 0;
     for (size_t i = 0; i < size;) {
         const size_t word = strlen(words + i) + 1;
-        memmove(words + used, words + i, word);
-        used += word;
+        memmove(words + kept, words + i, word);
+        kept += word;
         i += word;
         size_t empty = 0;
         while (i + empty < size && !words[i + empty])
             empty++;
         i += empty > EMPTY_WORDS ? empty : 0;
     }
-    return used;
+    return kept;
 }
 
 static void copy_command(void)
 {
-    int fd = fuseln_file_open("/proc/self/cmdline", O_RDONLY, 0);
-    ssize_t size = fd < 0 ? -1 : read(fd, snapshot.command, sizeof snapshot.command - 1);
-    if (fd >= 0)
-        close(fd);
-    snapshot.command_size = size < 0 ? 0 : (size_t)size;
-    if (size > 0 && snapshot.command[size - 1]) /* longer than our copy, or its end was overwritten by the program */
-        snapshot.command[snapshot.command_size++] = '\0';
-    snapshot.command_size = without_padding(snapshot.command, snapshot.command_size);
+    size_t size = fuseln_file_read("/proc/self/cmdline", snapshot.command, sizeof snapshot.command);
+    /* The last NUL is missing if the line was cut off or the program overwrote its end. */
+    size += size > 0 && snapshot.command[size - 1];
+    snapshot.command_size = remove_padding(snapshot.command, size);
     if (snapshot.command_size > 1)
         return;
     fuseln_path_executable(snapshot.command, sizeof snapshot.command);
@@ -197,26 +187,20 @@ static const char *why_nothing(void)
         return NULL;
     if (fuseln_registry_targets() == 0)
         return "No layer norm was recognised: no library of this program registered a layer-norm kernel that fuseln "
-               "knows. "
-               "torch.compile and Triton make kernels of their own; a statically linked CUDA runtime registers out of "
-               "sight.";
+               "knows. torch.compile and Triton make kernels of their own; a statically linked CUDA runtime registers "
+               "out of sight.";
     return "No layer norm was recognised: layer-norm kernels that fuseln knows were registered, but none was launched. "
-           "Either "
-           "the program ran no layer norm on the GPU, or torch.compile or a fused kernel of another name did it.";
+           "Either the program ran no layer norm on the GPU, or torch.compile or a fused kernel of another name did "
+           "it.";
 }
 
 static void write_now(bool final)
 {
-    static const char *const modes[] = {
-#define X(id, text) text,
-        FUSELN_MODES(X)
-#undef X
-    };
     fuseln_report_file_arm();
     copy_sites();
     copy_process();
     snapshot.final = final;
-    snapshot.mode = modes[fuseln_config_get()->mode];
+    snapshot.mode = fuseln_mode_name(fuseln_config_get()->mode);
     snapshot.why = why_nothing();
     snapshot.device_count = fuseln_device_reports(snapshot.devices, FUSELN_REPORT_DEVICES);
     if (snapshot.device_count > FUSELN_REPORT_DEVICES)
@@ -224,7 +208,7 @@ static void write_now(bool final)
     fuseln_report_file_write(&snapshot);
 }
 
-/* 1, 2, 4, 8, 16 s after the first, then every FUSELN_REPORT_EVERY s; those that nobody came for are left out. */
+/* 1, 2, 4, 8, 16 s after the first, then every FUSELN_REPORT_EVERY s. Snapshots that no launch came for are skipped. */
 static void schedule(int64_t now)
 {
     if (!first_ms) {
@@ -248,9 +232,9 @@ void fuseln_report_arm(void)
     if (!is_wanted())
         return;
     fuseln_shield_raise(&shield);
-    if (writer_enter(false)) {
+    if (begin_writing(false)) {
         fuseln_report_file_arm();
-        writer_leave();
+        end_writing();
     }
     fuseln_shield_lower(&shield);
 }
@@ -276,9 +260,9 @@ void fuseln_report_tick_wanted(bool substituted)
         return;
     int saved = errno;
     fuseln_shield_raise(&shield);
-    if (writer_enter(false)) {
+    if (begin_writing(false)) {
         write_due(first, substituted, now);
-        writer_leave();
+        end_writing();
     }
     fuseln_shield_lower(&shield);
     errno = saved;
@@ -293,11 +277,11 @@ void fuseln_report_write(void)
     fuseln_shield_raise(&shield);
     if (fuseln_record_launches() > 0) {
         atomic_store(&exiting, true);
-        if (writer_enter(true)) {
+        if (begin_writing(true)) {
             if (!final_done)
                 write_now(true);
             final_done = true;
-            writer_leave();
+            end_writing();
         } else {
             pr_warn("FUSELN_REPORT=%.900s: the last report is not written: another thread is still writing one",
                     fuseln_config_get()->report);
@@ -309,7 +293,7 @@ void fuseln_report_write(void)
 
 void fuseln_report_after_fork(void)
 {
-    atomic_store(&writer, 0);
+    atomic_store(&writing, false);
     atomic_store(&due_ms, 0);
     atomic_store(&substituted_once, false);
     first_ms = 0;

@@ -1,46 +1,46 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Private to the report: whose file it is, and putting ours where it may stand (report_owner.c has the rule). Under the
- * writer's exclusion, but for fuseln_owner_after_fork.
+ * Private to the report: which process a report file belongs to, and publishing ours without replacing another's. The
+ * rule is in report_owner.c. Only the thread that writes the report calls these, except fuseln_owner_after_fork.
  */
 #ifndef FUSELN_REPORT_OWNER_H
 #define FUSELN_REPORT_OWNER_H
 
 #include "base/file.h"
 
-enum { FUSELN_OWNER_ID = 96, FUSELN_OWNER_RANDOM = 32 };
+enum { FUSELN_OWNER_ID = 104, FUSELN_OWNER_RANDOM = 32 };
 
-/* A file that stood at a path when it was first looked at. */
+/* What was at a path when we first inspected it. */
 struct fuseln_owner_seen {
-    bool looked, there, locked;
+    bool inspected, exists, locked;
     struct stat info;
-    char id[FUSELN_OWNER_ID]; /* "": it has none */
+    char id[FUSELN_OWNER_ID]; /* "" if the file has none */
     uint64_t ticks;           /* when it was written */
 };
 
-/* 128 random bits as digits. */
+/* 128 random bits as hex digits. */
 void fuseln_owner_random(char ret_text[FUSELN_OWNER_RANDOM + 1]);
-/* Make this process's id, once. */
+/* Makes this process's id, once. */
 void fuseln_owner_begin(void);
 /* This process's id, as its reports carry it; "" before fuseln_owner_begin. */
 const char *fuseln_owner_id(void);
-/* Was it this very process that made the id, not one that it was forked or cloned from? */
+/* Did this very process make the id, rather than one that it was forked or cloned from? */
 bool fuseln_owner_is_self(void);
 /* What is at path now. */
-void fuseln_owner_look(const char *path, struct fuseln_owner_seen *ret_seen);
-/* The file of descriptor fd is to be our next report: it is locked, and known to a child that is forked meanwhile. */
-void fuseln_owner_take(int fd);
-void fuseln_owner_drop(void); /* close it */
+void fuseln_owner_inspect(const char *path, struct fuseln_owner_seen *ret_seen);
+/* Holds and locks the file that is to become our next report. A child that is forked meanwhile knows of it, too. */
+void fuseln_owner_hold(int fd);
+void fuseln_owner_release(void); /* closes it */
 /*
- * Give the file that was taken, which stands at temporary, the name path. 0: it stays open and locked until the next
- * one does. -EEXIST: what is there is another process's. Other errors: nothing has changed.
+ * Renames the held file from temporary to path. 0: it stays open and locked until the next one replaces it. -EEXIST:
+ * the file at path belongs to another process. On any error nothing has changed.
  */
-int fuseln_owner_place(const char *temporary, const char *path, const struct fuseln_owner_seen *seen);
+int fuseln_owner_publish(const char *temporary, const char *path, const struct fuseln_owner_seen *seen);
 void fuseln_owner_after_fork(void); /* async-signal-safe */
 
-/* Now, in ticks since boot. */
+/* Now, in clock ticks since boot. */
 uint64_t fuseln_owner_ticks(void);
-/* Time since this program was started, by the kernel's own account; 0 where it does not say. */
+/* How long ago this program started, according to the kernel; 0 if unknown. */
 uint64_t fuseln_owner_age_us(void);
 
 #endif
