@@ -6,11 +6,8 @@
 #ifndef FUSELN_TESTS_CHILD_H
 #define FUSELN_TESTS_CHILD_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#define TEST(name) TEST_WITH(name, folder_make, folder_remove)
+#include "test.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -21,9 +21,8 @@ static void check_defaults(void)
     fuseln_process_warn();
 }
 
-static void nothing_set_gives_the_defaults_and_no_word(void **state)
+TEST(nothing_set_gives_the_defaults_and_no_word)
 {
-    (void)state;
     assert_int_equal(child(check_defaults, "FUSELN_MODE", "", "FUSELN_LOG", ""), 0);
     assert_string_equal(stderr_text, "");
 }
@@ -39,9 +38,8 @@ static void check_values(void)
     fuseln_process_warn();
 }
 
-static void good_values_are_taken(void **state)
+TEST(good_values_are_taken)
 {
-    (void)state;
     assert_int_equal(child(check_values, "FUSELN_MODE", "observe", "FUSELN_REPORT", "a%p.json", "FUSELN_REPORT_EVERY",
                            "5", "FUSELN_TRACE", "t", "FUSELN_LOG", "debug:/x:y", "FUSELN_SKIP", "rms,cols=7",
                            "FUSELN_SCRATCH", "3g", "FUSELN_HOOKS", "driver", "FUSELN_ONLY", "nothing*, test_conf*"),
@@ -59,7 +57,7 @@ static void read_twice_and_warn_twice(void)
 }
 
 /* Variable, bad value, what the warning must name besides the variable and the value. */
-static void a_bad_value_warns_once_and_keeps_the_default(void **state)
+TEST(a_bad_value_warns_once_and_keeps_the_default)
 {
     static char long_value[1200];
     static const char *const rows[][3] = {
@@ -82,7 +80,6 @@ static void a_bad_value_warns_once_and_keeps_the_default(void **state)
         {"FUSELN_REPORT", "a%q{FUSELN_NO}", "is not set"},
         {"FUSELN_TRACE", "a%z", "%z is not known"},
     };
-    (void)state;
     memset(long_value, 'x', sizeof long_value - 1);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         folder_remove(NULL), folder_make(NULL);
@@ -108,23 +105,20 @@ static void check_no_pairs(void)
     check(fuseln_config_get()->pairs == FUSELN_PAIRING_SKIPPED);
 }
 
-static void no_pairs_where_they_are_skipped_or_not_measured(void **state)
+TEST(no_pairs_where_they_are_skipped_or_not_measured)
 {
-    (void)state;
     assert_int_equal(child(check_no_pairs, "FUSELN_SKIP", "rms,pairs"), 0);
     assert_int_equal(child(check_no_pairs, "FUSELN_MODE", "measure"), 0);
 }
 
-static void a_bad_word_of_skip_leaves_the_others(void **state)
+TEST(a_bad_word_of_skip_leaves_the_others)
 {
-    (void)state;
     assert_int_equal(child(check_other_words, "FUSELN_SKIP", "forward, bckward,rms"), 0);
     assert_non_null(strstr(stderr_text, "\"bckward\""));
 }
 
-static void a_mistyped_name_is_told_with_the_nearest(void **state)
+TEST(a_mistyped_name_is_told_with_the_nearest)
 {
-    (void)state;
     assert_int_equal(child(read_twice_and_warn_twice, "FUSELN_REPROT", "x", "FUSELN_REPORT_EVRY", "1",
                            "FUSELN_A_VERY_LONG_NAME_THAT_NOBODY_EVER_MEANT_TO_SET_AT_ALL_0123456789", "1"),
                      0);
@@ -139,7 +133,7 @@ static void exit_with_mode(void)
     _exit((int)fuseln_config_get()->mode);
 }
 
-static void only_named_executables_are_acted_on(void **state)
+TEST(only_named_executables_are_acted_on)
 {
     static const struct {
         const char *only;
@@ -147,7 +141,6 @@ static void only_named_executables_are_acted_on(void **state)
     } rows[] = {
         {"python*", FUSELN_MODE_OFF},    {"test_config", FUSELN_MODE_REPLACE}, {"a,b,test_c[o]*", FUSELN_MODE_REPLACE},
         {"test_confi", FUSELN_MODE_OFF}, {"/x/test_config", FUSELN_MODE_OFF},  {",", FUSELN_MODE_OFF}};
-    (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         assert_int_equal(child(exit_with_mode, "FUSELN_ONLY", rows[i].only), rows[i].mode);
 }
@@ -157,15 +150,14 @@ static void exec_under_another_name(void)
     execl("/proc/self/exe", "/x/other-name", "--mode", NULL);
 }
 
-static void an_executable_has_the_name_of_its_file_and_of_its_call(void **state)
+TEST(an_executable_has_the_name_of_its_file_and_of_its_call)
 {
-    (void)state;
     assert_int_equal(child(exec_under_another_name, "FUSELN_ONLY", "test_config"), FUSELN_MODE_REPLACE);
     assert_int_equal(child(exec_under_another_name, "FUSELN_ONLY", "other-*"), FUSELN_MODE_REPLACE);
     assert_int_equal(child(exec_under_another_name, "FUSELN_ONLY", "another-name"), FUSELN_MODE_OFF);
 }
 
-static void skip_names_targets(void **state)
+TEST(skip_names_targets)
 {
     static const struct fuseln_library library = {.build_id = "0a1b2c3d"};
     static const struct fuseln_target target = {
@@ -193,7 +185,6 @@ static void skip_names_targets(void **state)
                 {"pytorch/dgamma/f1", false},
                 {"f32,, dgamma", true}};
     struct fuseln_config config;
-    (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         strcpy(config.skip, rows[i].skip);
         if (fuseln_config_skips(&config, &target, 768) != rows[i].skipped)
@@ -223,28 +214,15 @@ static void read_by_threads(void)
     check(((struct fuseln_config *)first)->mode == FUSELN_MODE_OBSERVE);
 }
 
-static void threads_agree(void **state)
+TEST(threads_agree)
 {
-    (void)state;
     for (int i = 0; i < 50; i++)
         assert_int_equal(child(read_by_threads, "FUSELN_MODE", "observe"), 0);
 }
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {
-        test(nothing_set_gives_the_defaults_and_no_word),
-        test(good_values_are_taken),
-        test(a_bad_value_warns_once_and_keeps_the_default),
-        test(no_pairs_where_they_are_skipped_or_not_measured),
-        test(a_bad_word_of_skip_leaves_the_others),
-        test(a_mistyped_name_is_told_with_the_nearest),
-        test(only_named_executables_are_acted_on),
-        test(an_executable_has_the_name_of_its_file_and_of_its_call),
-        test(skip_names_targets),
-        test(threads_agree),
-    };
     if (argc > 1 && !strcmp(argv[1], "--mode"))
         exit_with_mode();
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_registered_tests();
 }

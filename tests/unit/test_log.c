@@ -19,10 +19,9 @@ static void log_all(void)
     pr_debug("d");
 }
 
-static void levels_choose(void **state)
+TEST(levels_choose)
 {
     static const char *const levels[] = {"error", "warn", "info", "debug"};
-    (void)state;
     for (size_t i = 0; i < 4; i++) {
         folder_remove(NULL), folder_make(NULL);
         assert_int_equal(child(log_all, "FUSELN_LOG", levels[i]), 0);
@@ -42,9 +41,8 @@ static void log_odd(void)
     check(errno == 77);
 }
 
-static void a_call_is_one_clean_line_and_keeps_errno(void **state)
+TEST(a_call_is_one_clean_line_and_keeps_errno)
 {
-    (void)state;
     assert_int_equal(child(log_odd, "FUSELN_LOG", "warn"), 0);
     assert_non_null(strstr(stderr_text, "]: a?b?[31m\n"));
     assert_int_equal(occurrences(stderr_text, "\n"), 2);
@@ -62,9 +60,8 @@ static void log_many(void)
     }
 }
 
-static void an_identical_warning_is_said_once(void **state)
+TEST(an_identical_warning_is_said_once)
 {
-    (void)state;
     assert_int_equal(child(log_many, "FUSELN_LOG", "debug"), 0);
     assert_int_equal(occurrences(stderr_text, "same"), 1);
     assert_int_equal(occurrences(stderr_text, "each"), 5);
@@ -83,10 +80,9 @@ static void log_and_fork(void)
     pr_warn("parent again");
 }
 
-static void a_file_takes_the_lines_and_a_child_its_own(void **state)
+TEST(a_file_takes_the_lines_and_a_child_its_own)
 {
     char value[256], text[4096];
-    (void)state;
     snprintf(value, sizeof value, "warn:%s/log.%%p", folder);
     pid_t pid = child_start(log_and_fork, (const char *const[]){"FUSELN_LOG", value, NULL});
     assert_int_equal(child_end(pid), 0);
@@ -102,10 +98,9 @@ static void a_file_takes_the_lines_and_a_child_its_own(void **state)
     assert_int_equal(occurrences(text, "child\n"), 1);
 }
 
-static void a_log_that_cannot_be_written_goes_to_stderr(void **state)
+TEST(a_log_that_cannot_be_written_goes_to_stderr)
 {
     char value[256];
-    (void)state;
     snprintf(value, sizeof value, "warn:%s/missing/log", folder);
     assert_int_equal(child(log_many, "FUSELN_LOG", value), 0);
     assert_int_equal(occurrences(stderr_text, "No such file or directory"), 1);
@@ -126,9 +121,8 @@ static void log_into_closed_pipe(void)
     _exit(3);
 }
 
-static void a_closed_pipe_does_not_kill_the_host(void **state)
+TEST(a_closed_pipe_does_not_kill_the_host)
 {
-    (void)state;
     assert_int_equal(child(log_into_closed_pipe, "FUSELN_LOG", "warn"), 3);
 }
 
@@ -143,10 +137,9 @@ static void log_after_descriptors_were_reused(void)
     pr_warn("two");
 }
 
-static void a_reused_descriptor_is_not_written_to(void **state)
+TEST(a_reused_descriptor_is_not_written_to)
 {
     char value[256], text[512];
-    (void)state;
     snprintf(value, sizeof value, "warn:%s/log", folder);
     assert_int_equal(child(log_after_descriptors_were_reused, "FUSELN_LOG", value), 0);
     assert_string_equal(read_file(in_folder("precious"), text, sizeof text), "");
@@ -163,10 +156,9 @@ static void log_without_descriptors(void)
     _exit(fcntl(0, F_GETFD) < 0 && fcntl(1, F_GETFD) < 0 && fcntl(2, F_GETFD) < 0 ? 0 : 1);
 }
 
-static void the_log_never_takes_a_standard_descriptor(void **state)
+TEST(the_log_never_takes_a_standard_descriptor)
 {
     char value[256];
-    (void)state;
     snprintf(value, sizeof value, "warn:%s/log", folder);
     assert_int_equal(child(log_without_descriptors, "FUSELN_LOG", value), 0);
     assert_non_null(strstr(read_file(in_folder("log"), stderr_text, sizeof stderr_text), "one\n"));
@@ -174,15 +166,5 @@ static void the_log_never_takes_a_standard_descriptor(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        test(levels_choose),
-        test(a_call_is_one_clean_line_and_keeps_errno),
-        test(an_identical_warning_is_said_once),
-        test(a_file_takes_the_lines_and_a_child_its_own),
-        test(a_log_that_cannot_be_written_goes_to_stderr),
-        test(a_closed_pipe_does_not_kill_the_host),
-        test(a_reused_descriptor_is_not_written_to),
-        test(the_log_never_takes_a_standard_descriptor),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_registered_tests();
 }

@@ -34,12 +34,11 @@ static void warn_beside_data(void)
     _exit(0);
 }
 
-static void data_at_a_standard_number_stays_clean(void **state)
+TEST(data_at_a_standard_number_stays_clean)
 {
     static const int flags[] = {O_RDWR, O_WRONLY | O_TRUNC, O_WRONLY | O_APPEND | O_CLOEXEC};
     static const char *const reports[] = {"stderr", "/dev/stderr", "/proc/self/fd/2", ""};
     char text[4096], value[16];
-    (void)state;
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         for (size_t j = 0; j < sizeof reports / sizeof *reports; j++) {
             unlink(in_folder("data"));
@@ -58,10 +57,9 @@ static void warn_beside_earlier_data(void)
     pr_warn("not into data");
 }
 
-static void data_from_before_the_first_look_stays_clean_where_an_exec_would_close_it(void **state)
+TEST(data_from_before_the_first_look_stays_clean_where_an_exec_would_close_it)
 {
     char text[256];
-    (void)state;
     assert_int_equal(child(warn_beside_earlier_data, "FUSELN_REPORT", "stderr"), 0);
     assert_string_equal(read_file(in_folder("data"), text, sizeof text), "mine");
 }
@@ -80,9 +78,8 @@ static void warn_beside_a_connection(void)
     check(fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0 && read(ends[0], text, sizeof text) < 0);
 }
 
-static void a_connection_at_a_standard_number_stays_clean(void **state)
+TEST(a_connection_at_a_standard_number_stays_clean)
 {
-    (void)state;
     assert_int_equal(child(warn_beside_a_connection, "SOCKET", "1"), 0);
     assert_int_equal(child(warn_beside_a_connection, "FUSELN_LOG", "warn"), 0);
 }
@@ -103,10 +100,9 @@ static void warn_into_a_log_of_the_program(void)
     pr_warn("four");
 }
 
-static void a_stream_that_the_program_redirects_is_followed(void **state)
+TEST(a_stream_that_the_program_redirects_is_followed)
 {
     char text[4096];
-    (void)state;
     assert_int_equal(child(warn_into_a_log_of_the_program, "FUSELN_LOG", "warn"), 0);
     assert_int_equal(occurrences(read_file(in_folder("log"), text, sizeof text), "one\n"), 1);
     assert_int_equal(occurrences(read_file(in_folder("both"), text, sizeof text), "two\n"), 1);
@@ -132,9 +128,8 @@ static void put_back_what_was_inherited(void)
     check(read(ends[0], text, sizeof text - 1) > 0 && strstr(text, "back\n"));
 }
 
-static void what_was_inherited_is_a_stream_again(void **state)
+TEST(what_was_inherited_is_a_stream_again)
 {
-    (void)state;
     assert_int_equal(child(put_back_what_was_inherited, "FUSELN_LOG", "warn"), 0);
 }
 
@@ -153,10 +148,9 @@ static void log_and_write_more(void)
     check(write(2, "most\n", 5) == 5);
 }
 
-static void a_path_that_names_an_open_descriptor_means_it(void **state)
+TEST(a_path_that_names_an_open_descriptor_means_it)
 {
     char text[4096], names[2][600];
-    (void)state;
     snprintf(names[0], sizeof names[0], "%s/link", folder);
     snprintf(names[1], sizeof names[1], "%s/fds/2", folder);
     const char *const all[] = {"/dev/stderr", "/dev/fd/2", "/proc/self/fd/2", "/proc/%d/fd/2", names[0], names[1]};
@@ -188,9 +182,8 @@ static void use_another_descriptor(void)
     check(!*read_file(in_folder("data"), text, sizeof text));
 }
 
-static void a_named_descriptor_that_became_another_file_is_left_alone(void **state)
+TEST(a_named_descriptor_that_became_another_file_is_left_alone)
 {
-    (void)state;
     assert_int_equal(child(use_another_descriptor, "RANK", "0"), 0);
     assert_int_equal(occurrences(stderr_text, "two\n"), 1);
 }
@@ -217,11 +210,10 @@ static void log_beside_a_twin(void)
     check(occurrences(read_file(log, text, sizeof text), "\n") == 2);
 }
 
-static void a_file_of_the_same_number_elsewhere_is_not_taken_for_the_log(void **state)
+TEST(a_file_of_the_same_number_elsewhere_is_not_taken_for_the_log)
 {
     char value[256];
     struct fuseln_descriptor descriptor = {0};
-    (void)state;
     snprintf(value, sizeof value, "warn:%s/a/log", folder);
     const int status = child(log_beside_a_twin, "FUSELN_LOG", value);
     assert_true(status == 0 || status == 5);
@@ -279,9 +271,8 @@ static void trace_to_a_stalled_reader(void)
     json_decref(line);
 }
 
-static void a_stalled_reader_of_the_trace_costs_lines_and_no_time(void **state)
+TEST(a_stalled_reader_of_the_trace_costs_lines_and_no_time)
 {
-    (void)state;
     mkfifo(in_folder("fifo"), 0600);
     assert_int_equal(child(trace_to_a_stalled_reader, "FUSELN_TRACE", in_folder("fifo")), 0);
     assert_int_equal(occurrences(stderr_text, "nobody reads it"), 1);
@@ -296,9 +287,8 @@ static void trace_and_end(void)
         trace_one();
 }
 
-static void lines_that_nobody_read_until_the_end_are_told(void **state)
+TEST(lines_that_nobody_read_until_the_end_are_told)
 {
-    (void)state;
     mkfifo(in_folder("fifo"), 0600);
     assert_int_equal(child(trace_and_end, "FUSELN_TRACE", in_folder("fifo")), 0);
     assert_non_null(strstr(stderr_text, " lines were lost, nobody read them\n"));
@@ -319,9 +309,8 @@ static void log_to_a_stalled_reader(void)
     check(strtoul(piped + strlen("fuseln: "), NULL, 10) == 10000 - there && strstr(piped, "lost here\nfuseln["));
 }
 
-static void a_stalled_reader_of_stderr_costs_lines_and_no_time(void **state)
+TEST(a_stalled_reader_of_stderr_costs_lines_and_no_time)
 {
-    (void)state;
     assert_int_equal(child(log_to_a_stalled_reader, "FUSELN_LOG", "debug"), 0);
 }
 
@@ -349,9 +338,8 @@ static void log_with_a_pending_signal(void)
     _exit(sigismember(&set, pending_number) ? 3 : 4);
 }
 
-static void only_a_signal_of_ours_is_taken_away(void **state)
+TEST(only_a_signal_of_ours_is_taken_away)
 {
-    (void)state;
     assert_int_equal(child(log_with_a_pending_signal, "FUSELN_LOG", "debug"), 3);
     assert_int_equal(child(log_with_a_pending_signal, "FUSELN_LOG", "debug", "PIPE", "1"), 3);
     assert_int_equal(child(log_with_a_pending_signal, "FUSELN_LOG", "debug", "PIPE", "1", "SAME", "1"), 3);
@@ -383,10 +371,9 @@ static void cancel_a_launch(void)
     json_decref(report);
 }
 
-static void a_cancelled_thread_leaves_no_launch_half_done(void **state)
+TEST(a_cancelled_thread_leaves_no_launch_half_done)
 {
     char log[256];
-    (void)state;
     snprintf(log, sizeof log, "debug:%s/log", folder);
     assert_int_equal(child(cancel_a_launch, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_TRACE", in_folder("trace"),
                            "FUSELN_LOG", log),
@@ -422,9 +409,8 @@ static void jump_out_of_launches(void)
     json_decref(report);
 }
 
-static void a_jump_out_of_a_handler_leaves_the_report_alive(void **state)
+TEST(a_jump_out_of_a_handler_leaves_the_report_alive)
 {
-    (void)state;
     assert_int_equal(child(jump_out_of_launches, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_REPORT_EVERY", "1",
                            "FUSELN_TRACE", "/dev/null"),
                      0);
@@ -435,21 +421,5 @@ static void a_jump_out_of_a_handler_leaves_the_report_alive(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        test(data_at_a_standard_number_stays_clean),
-        test(data_from_before_the_first_look_stays_clean_where_an_exec_would_close_it),
-        test(a_connection_at_a_standard_number_stays_clean),
-        test(a_stream_that_the_program_redirects_is_followed),
-        test(what_was_inherited_is_a_stream_again),
-        test(a_path_that_names_an_open_descriptor_means_it),
-        test(a_named_descriptor_that_became_another_file_is_left_alone),
-        test(a_file_of_the_same_number_elsewhere_is_not_taken_for_the_log),
-        test(a_stalled_reader_of_the_trace_costs_lines_and_no_time),
-        test(lines_that_nobody_read_until_the_end_are_told),
-        test(a_stalled_reader_of_stderr_costs_lines_and_no_time),
-        test(only_a_signal_of_ours_is_taken_away),
-        test(a_cancelled_thread_leaves_no_launch_half_done),
-        test(a_jump_out_of_a_handler_leaves_the_report_alive),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_registered_tests();
 }

@@ -40,9 +40,8 @@ static void check_expansions(void)
     check(!fuseln_path_expand("/%p.%h", fuseln_config_get()->folder, path, NULL) && !strcmp(path, wanted));
 }
 
-static void templates_expand(void **state)
+TEST(templates_expand)
 {
-    (void)state;
     assert_int_equal(child(check_expansions, "RANK", "7", "OMPI_COMM_WORLD_RANK", "8", "FOO", "b/r", "EMPTY", "", "ABS",
                            "/abs", "UP", "/../x", "DOTS", "..", "VERSION", "v1..2"),
                      0);
@@ -58,9 +57,8 @@ static void check_rank_with_slashes(void)
     check(!fuseln_path_expand("%r.json", fuseln_config_get()->folder, path, NULL) && !strstr(path, "../"));
 }
 
-static void a_rank_stays_in_the_folder(void **state)
+TEST(a_rank_stays_in_the_folder)
 {
-    (void)state;
     assert_int_equal(child(check_rank_with_slashes, "RANK", "/../../etc/x"), 0);
     assert_string_equal(stderr_text, "");
 }
@@ -73,9 +71,8 @@ static void exit_with_rank(void)
     _exit(atoi(path + 1));
 }
 
-static void the_rank_is_the_first_variable_set_or_0(void **state)
+TEST(the_rank_is_the_first_variable_set_or_0)
 {
-    (void)state;
     assert_int_equal(child(exit_with_rank, "RANK", "", "SLURM_PROCID", "5"), 5);
     assert_int_equal(child(exit_with_rank, "OMPI_COMM_WORLD_RANK", "4", "SLURM_PROCID", "5"), 4);
     assert_int_equal(child(exit_with_rank, "RANK", ""), 0);
@@ -99,9 +96,8 @@ static void check_relative(void)
     check(!strcmp(path, wanted));
 }
 
-static void relative_paths_start_where_the_program_did(void **state)
+TEST(relative_paths_start_where_the_program_did)
 {
-    (void)state;
     assert_int_equal(child(check_relative, "FUSELN_MODE", "off"), 0);
 }
 
@@ -115,10 +111,9 @@ static void check_long(void)
           0); /* too long with its folder */
 }
 
-static void a_path_that_is_too_long_is_refused(void **state)
+TEST(a_path_that_is_too_long_is_refused)
 {
     static char value[4001], part[96];
-    (void)state;
     memset(value, 'x', 4000);
     memset(part, 'y', 94);
     assert_int_equal(child(check_long, "LONG", value, "PART", part), 0);
@@ -126,12 +121,5 @@ static void a_path_that_is_too_long_is_refused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        test(templates_expand),
-        test(a_rank_stays_in_the_folder),
-        test(the_rank_is_the_first_variable_set_or_0),
-        test(relative_paths_start_where_the_program_did),
-        test(a_path_that_is_too_long_is_refused),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_registered_tests();
 }

@@ -39,9 +39,8 @@ static void count_in_threads(void)
     check(fuseln_record_launches() == 3 * (THREADS * EACH + THREADS * (THREADS - 1) / 2) + 5);
 }
 
-static void threads_that_ended_are_counted_exactly(void **state)
+TEST(threads_that_ended_are_counted_exactly)
 {
-    (void)state;
     assert_int_equal(child(count_in_threads, "FUSELN_MODE", "replace"), 0);
 }
 
@@ -69,9 +68,8 @@ static void count_in_destructors(void)
     check(fuseln_record_launches() == 70);
 }
 
-static void a_launch_in_a_threads_last_destructor_is_counted(void **state)
+TEST(a_launch_in_a_threads_last_destructor_is_counted)
 {
-    (void)state;
     assert_int_equal(child(count_in_destructors, "FUSELN_MODE", "replace"), 0);
 }
 
@@ -117,9 +115,8 @@ static void fork_and_make_too_many_sites(void)
     check(waitpid(pid, &status, 0) == pid && status == 0);
 }
 
-static void sites_beyond_the_table_are_counted_in_other(void **state)
+TEST(sites_beyond_the_table_are_counted_in_other)
 {
-    (void)state;
     assert_int_equal(child(fork_and_make_too_many_sites, NULL), 0);
 }
 
@@ -145,9 +142,8 @@ static void differ_in_each_field(void)
         }
 }
 
-static void a_site_is_its_whole_key(void **state)
+TEST(a_site_is_its_whole_key)
 {
-    (void)state;
     assert_int_equal(child(differ_in_each_field, NULL), 0);
 }
 
@@ -189,9 +185,8 @@ static void make_sites_in_threads(void)
     check(substituted == THREADS * 15000 && captured == THREADS * 5000);
 }
 
-static void threads_share_their_sites_and_lose_no_launch(void **state)
+TEST(threads_share_their_sites_and_lose_no_launch)
 {
-    (void)state;
     for (int i = 0; i < 10; i++)
         assert_int_equal(child(make_sites_in_threads, NULL), 0);
 }
@@ -207,9 +202,8 @@ static void record_rows(void)
     check(mine->substituted == 0 && mine->passed[FUSELN_VERDICT_EMPTY] == 4);
 }
 
-static void rows_are_kept_as_first_least_and_most(void **state)
+TEST(rows_are_kept_as_first_least_and_most)
 {
-    (void)state;
     assert_int_equal(child(record_rows, NULL), 0);
 }
 
@@ -248,9 +242,8 @@ static void fork_in_threads(void)
     check(fuseln_site_at(0)->substituted == THREADS);
 }
 
-static void a_forked_child_counts_afresh(void **state)
+TEST(a_forked_child_counts_afresh)
 {
-    (void)state;
     if (SANITIZED)
         skip();
     for (int i = 0; i < 10; i++)
@@ -259,14 +252,5 @@ static void a_forked_child_counts_afresh(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        test(threads_that_ended_are_counted_exactly),
-        test(a_launch_in_a_threads_last_destructor_is_counted),
-        test(sites_beyond_the_table_are_counted_in_other),
-        test(a_site_is_its_whole_key),
-        test(threads_share_their_sites_and_lose_no_launch),
-        test(rows_are_kept_as_first_least_and_most),
-        test(a_forked_child_counts_afresh),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_registered_tests();
 }

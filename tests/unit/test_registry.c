@@ -3,11 +3,7 @@
  * The registry: addresses found, forgotten and reused; handles; tables that are full; look-ups while another thread
  * registers. And library.c: this program's own name and build-id.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "test.h"
 
 #include "core/library.h"
 #include "core/registry.h"
@@ -30,11 +26,10 @@ static int add(size_t address, size_t fatbin, const char *symbol)
     return fuseln_registry_add(addresses[address], &fatbins[fatbin], &target);
 }
 
-static void what_was_registered_is_found(void **state)
+TEST(what_was_registered_is_found)
 {
     char symbol[] = "one";
 
-    (void)state;
     assert_null(fuseln_registry_find(addresses[0]));
     assert_int_equal(add(0, 0, symbol), 0);
     symbol[0] = '?'; /* the registry keeps its own copy */
@@ -46,9 +41,8 @@ static void what_was_registered_is_found(void **state)
     assert_null(fuseln_registry_find((void *)1));
 }
 
-static void a_handle_is_another_address_of_its_function(void **state)
+TEST(a_handle_is_another_address_of_its_function)
 {
-    (void)state;
     fuseln_registry_alias(addresses[2], addresses[0]);
     assert_ptr_equal(fuseln_registry_find(addresses[2]), fuseln_registry_find(addresses[0]));
     fuseln_registry_alias(addresses[3], addresses[1]); /* of a function nobody registered */
@@ -56,11 +50,10 @@ static void a_handle_is_another_address_of_its_function(void **state)
     fuseln_registry_alias(NULL, addresses[0]);
 }
 
-static void what_is_unregistered_is_forgotten_with_its_handles(void **state)
+TEST(what_is_unregistered_is_forgotten_with_its_handles)
 {
     const struct fuseln_target *before = fuseln_registry_find(addresses[0]);
 
-    (void)state;
     assert_int_equal(add(4, 1, "two"), 0);
     assert_false(fuseln_registry_forget(&fatbins[9]));
     assert_true(fuseln_registry_forget(&fatbins[0]));
@@ -73,13 +66,12 @@ static void what_is_unregistered_is_forgotten_with_its_handles(void **state)
     assert_ptr_equal(fuseln_registry_find(addresses[0]), before);
 }
 
-static void a_handle_is_what_it_was_looked_up_as_last(void **state)
+TEST(a_handle_is_what_it_was_looked_up_as_last)
 {
     static struct fuseln_library elsewhere = {.name = "libother.so"};
     const struct fuseln_target five = {.symbol = "five", .library = &library},
                                same = {.symbol = "five", .library = &elsewhere},
                                six = {.symbol = "six", .library = &library};
-    (void)state;
     fuseln_registry_learn(addresses[5], &fatbins[100], &five);
     fuseln_registry_learn(addresses[6], &fatbins[100], NULL); /* never known: nothing to forget */
     assert_string_equal(fuseln_registry_find(addresses[5])->symbol, "five");
@@ -97,11 +89,10 @@ static void a_handle_is_what_it_was_looked_up_as_last(void **state)
     assert_true(fuseln_registry_forget(&fatbins[100]));
 }
 
-static void load_and_unload_for_ever_takes_no_room(void **state)
+TEST(load_and_unload_for_ever_takes_no_room)
 {
     size_t targets = fuseln_registry_targets();
 
-    (void)state;
     for (size_t i = 0; i < 20000; i++) {
         assert_int_equal(add(100 + i % 50, 2 + i % 60, "again"), 0);
         assert_true(fuseln_registry_forget(&fatbins[2 + i % 60]));
@@ -122,12 +113,11 @@ static void *look_up(void *wrong)
     return NULL;
 }
 
-static void look_ups_race_with_registrations(void **state)
+TEST(look_ups_race_with_registrations)
 {
     pthread_t threads[4];
     int wrong[4] = {0};
 
-    (void)state;
     for (size_t i = 0; i < 4; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, look_up, &wrong[i]), 0);
     for (size_t i = 0; i < 20000; i++) {
@@ -142,52 +132,11 @@ static void look_ups_race_with_registrations(void **state)
     }
 }
 
-static void a_full_table_says_so_and_keeps_what_it_has(void **state)
-{
-    char symbol[32];
-    size_t i = 1000;
-    int rc = 0;
-
-    (void)state;
-    const unsigned left_out = fuseln_registry_left_out();
-    for (; i < 8000 && rc == 0; i++) {
-        snprintf(symbol, sizeof(symbol), "symbol %zu", i);
-        rc = add(i, 5, symbol);
-    }
-    assert_int_equal(rc, -ENOMEM);
-    assert_true(i > 1500);
-    assert_int_equal(fuseln_registry_left_out(), left_out + 1);
-    assert_string_equal(fuseln_registry_find(addresses[1000])->symbol, "symbol 1000");
-    assert_null(fuseln_registry_find(addresses[7999]));
-}
-
-/* As modules that die with their context, which nobody tells us of: their handles are elsewhere each time. */
-static void owners_that_die_unseen_make_room(void **state)
-{
-    enum { OWNERS = 5000, HANDLES = 8 };
-    const struct fuseln_target target = {.symbol = "of a module", .library = &library};
-    const unsigned left_out = fuseln_registry_left_out();
-
-    (void)state;
-    for (uintptr_t owner = 0; owner < OWNERS; owner++) {
-        for (uintptr_t i = 0; i < HANDLES; i++)
-            fuseln_registry_learn((void *)(1 << 30 | (owner * HANDLES + i) << 4), (void *)(2 << 30 | owner << 4),
-                                  &target);
-        for (uintptr_t i = 0; i < HANDLES; i++)
-            assert_non_null(fuseln_registry_find((void *)(1 << 30 | (owner * HANDLES + i) << 4)));
-    }
-    assert_true(fuseln_registry_left_out() >= left_out + OWNERS - 1024);
-    assert_null(fuseln_registry_find((void *)(1 << 30)));
-    for (uintptr_t owner = 0; owner < OWNERS; owner++)
-        fuseln_registry_forget((void *)(2 << 30 | owner << 4));
-}
-
-static void new_addresses_for_ever_take_no_room(void **state)
+TEST(new_addresses_for_ever_take_no_room)
 {
     const struct fuseln_target target = {.symbol = "again", .library = &library};
     const unsigned left_out = fuseln_registry_left_out();
 
-    (void)state;
     for (uintptr_t i = 1; i < 200000; i++) {
         assert_int_equal(fuseln_registry_add((void *)(i * 4096), &fatbins[7], &target), 0);
         if (i > 100)
@@ -221,10 +170,9 @@ static void step(int number)
     put_neighbour(second, "second");
 }
 
-static void a_look_up_never_finds_what_took_the_place(void **state)
+TEST(a_look_up_never_finds_what_took_the_place)
 {
     unsigned swapped = 0;
-    (void)state;
     while (fuseln_registry_first_slot(&neighbours[++second]) != fuseln_registry_first_slot(&neighbours[0]))
         assert_true(second + 1 < sizeof neighbours);
     signal(SIGTRAP, step);
@@ -244,17 +192,54 @@ static void a_look_up_never_finds_what_took_the_place(void **state)
 }
 #endif
 
+/* As modules that die with their context, which nobody tells us of: their handles are elsewhere each time. */
+TEST(owners_that_die_unseen_make_room)
+{
+    enum { OWNERS = 5000, HANDLES = 8 };
+    const struct fuseln_target target = {.symbol = "of a module", .library = &library};
+    const unsigned left_out = fuseln_registry_left_out();
+
+    for (uintptr_t owner = 0; owner < OWNERS; owner++) {
+        for (uintptr_t i = 0; i < HANDLES; i++)
+            fuseln_registry_learn((void *)(1 << 30 | (owner * HANDLES + i) << 4), (void *)(2 << 30 | owner << 4),
+                                  &target);
+        for (uintptr_t i = 0; i < HANDLES; i++)
+            assert_non_null(fuseln_registry_find((void *)(1 << 30 | (owner * HANDLES + i) << 4)));
+    }
+    assert_true(fuseln_registry_left_out() >= left_out + OWNERS - 1024);
+    assert_null(fuseln_registry_find((void *)(1 << 30)));
+    for (uintptr_t owner = 0; owner < OWNERS; owner++)
+        fuseln_registry_forget((void *)(2 << 30 | owner << 4));
+}
+
+TEST(a_full_table_says_so_and_keeps_what_it_has)
+{
+    char symbol[32];
+    size_t i = 1000;
+    int rc = 0;
+
+    const unsigned left_out = fuseln_registry_left_out();
+    for (; i < 8000 && rc == 0; i++) {
+        snprintf(symbol, sizeof(symbol), "symbol %zu", i);
+        rc = add(i, 5, symbol);
+    }
+    assert_int_equal(rc, -ENOMEM);
+    assert_true(i > 1500);
+    assert_int_equal(fuseln_registry_left_out(), left_out + 1);
+    assert_string_equal(fuseln_registry_find(addresses[1000])->symbol, "symbol 1000");
+    assert_null(fuseln_registry_find(addresses[7999]));
+}
+
 static bool known_by_length(const char *build_id)
 {
     return strlen(build_id) == 40;
 }
 
-static void a_library_is_known_by_name_and_build_id(void **state)
+TEST(a_library_is_known_by_name_and_build_id)
 {
     const struct fuseln_library *self = fuseln_library_of((const void *)known_by_length, known_by_length);
     const struct fuseln_library *libc = fuseln_library_of((const void *)gnu_get_libc_version, known_by_length);
 
-    (void)state;
     assert_non_null(self);
     assert_string_equal(self->name, "(program)");
     assert_int_equal(strlen(self->build_id), 40);
@@ -275,11 +260,10 @@ static void *ask_when_cancelled(void *unused)
     return &library;
 }
 
-static void a_thread_is_not_cancelled_while_it_waits_for_a_fork(void **state)
+TEST(a_thread_is_not_cancelled_while_it_waits_for_a_fork)
 {
     pthread_t thread;
     void *result = NULL;
-    (void)state;
     fuseln_library_before_fork();
     assert_int_equal(pthread_create(&thread, NULL, ask_when_cancelled, NULL), 0);
     assert_int_equal(pthread_join(thread, &result), 0);
@@ -289,22 +273,5 @@ static void a_thread_is_not_cancelled_while_it_waits_for_a_fork(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_was_registered_is_found),
-        cmocka_unit_test(a_handle_is_another_address_of_its_function),
-        cmocka_unit_test(what_is_unregistered_is_forgotten_with_its_handles),
-        cmocka_unit_test(a_handle_is_what_it_was_looked_up_as_last),
-        cmocka_unit_test(load_and_unload_for_ever_takes_no_room),
-        cmocka_unit_test(look_ups_race_with_registrations),
-        cmocka_unit_test(new_addresses_for_ever_take_no_room),
-#ifdef __x86_64__
-        cmocka_unit_test(a_look_up_never_finds_what_took_the_place),
-#endif
-        cmocka_unit_test(owners_that_die_unseen_make_room),
-        cmocka_unit_test(a_full_table_says_so_and_keeps_what_it_has),
-        cmocka_unit_test(a_library_is_known_by_name_and_build_id),
-        cmocka_unit_test(a_thread_is_not_cancelled_while_it_waits_for_a_fork),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_registered_tests();
 }

@@ -9,9 +9,8 @@
 #include "core/registry.h"
 #include "hooks/process.h"
 
-static void the_json_report_says_what_happened(void **state)
+TEST(the_json_report_says_what_happened)
 {
-    (void)state;
     pid_t pid =
         child_start(launch_some, (const char *const[]){"FUSELN_REPORT", in_folder("r.json"), "RANK", "3", NULL});
     assert_int_equal(child_end(pid), 0);
@@ -58,9 +57,8 @@ static void launch_many_sites(void)
         launch(&forward, cols, 1, FUSELN_VERDICT_OK);
 }
 
-static void eleven_hundred_sites_end_in_other(void **state)
+TEST(eleven_hundred_sites_end_in_other)
 {
-    (void)state;
     assert_int_equal(child(launch_many_sites, "FUSELN_REPORT", in_folder("r.json")), 0);
     json_t *report = load(in_folder("r.json")), *sites = json_object_get(report, "sites");
     assert_int_equal(check_sums(report), 1100);
@@ -73,9 +71,8 @@ static void eleven_hundred_sites_end_in_other(void **state)
 
 static void exit_plainly(void) {}
 
-static void a_process_that_launched_nothing_writes_nothing(void **state)
+TEST(a_process_that_launched_nothing_writes_nothing)
 {
-    (void)state;
     assert_int_equal(child(exit_plainly, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_MODE", "bad"), 0);
     assert_int_not_equal(access(in_folder("r.json"), F_OK), 0);
     assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_MODE", "off"), 0);
@@ -102,13 +99,12 @@ static void register_and_launch_foreign(void)
     fuseln_process_launch(FUSELN_BOUNDARY_RUNTIME);
 }
 
-static void a_report_without_layer_norms_says_why(void **state)
+TEST(a_report_without_layer_norms_says_why)
 {
     static const struct {
         void (*body)(void);
         const char *why;
     } rows[] = {{launch_foreign, "no library"}, {register_and_launch_foreign, "none was launched"}};
-    (void)state;
     for (size_t i = 0; i < 2; i++) {
         assert_int_equal(child(rows[i].body, "FUSELN_REPORT", in_folder("r.json")), 0);
         json_t *report = load(in_folder("r.json"));
@@ -135,9 +131,8 @@ static void launch_in_a_hostile_library(void)
     pr_warn("cannot read %s", HOSTILE);
 }
 
-static void nothing_that_others_named_commands_a_terminal(void **state)
+TEST(nothing_that_others_named_commands_a_terminal)
 {
-    (void)state;
     assert_int_equal(
         child(launch_in_a_hostile_library, "FUSELN_REPORT", "stderr", "RANK", HOSTILE, "FUSELN_SKIP", HOSTILE), 0);
     assert_non_null(strstr(stderr_text, "rank ?]0;x"));
@@ -183,15 +178,13 @@ static void launch_by_the_clock(void)
     _exit(0);
 }
 
-static void snapshots_are_due_after_1_2_4_8_16_and_then_every_so_often(void **state)
+TEST(snapshots_are_due_after_1_2_4_8_16_and_then_every_so_often)
 {
-    (void)state;
     assert_int_equal(child(launch_by_the_clock, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_REPORT_EVERY", "7"), 0);
 }
 
-static void the_last_snapshot_survives_sigkill(void **state)
+TEST(the_last_snapshot_survives_sigkill)
 {
-    (void)state;
     assert_int_equal(child(launch_and_be_killed, "FUSELN_REPORT", in_folder("r.json")), 256 + SIGKILL);
     json_t *report = load(in_folder("r.json"));
     assert_true(check_sums(report) >= 1);
@@ -229,9 +222,8 @@ static void read_while_threads_launch(void)
     exit(0); /* while they launch */
 }
 
-static void every_snapshot_is_complete_and_adds_up(void **state)
+TEST(every_snapshot_is_complete_and_adds_up)
 {
-    (void)state;
     assert_int_equal(child(read_while_threads_launch, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_REPORT_EVERY", "1"),
                      0);
     json_t *report = load(in_folder("r.json"));
@@ -249,9 +241,8 @@ static void launch_wide(void)
     launch_some();
 }
 
-static void the_text_report_is_a_table_of_100_columns(void **state)
+TEST(the_text_report_is_a_table_of_100_columns)
 {
-    (void)state;
     assert_int_equal(child(launch_some, "FUSELN_REPORT", "stderr", "RANK", "1"), 0);
     assert_int_equal(occurrences(stderr_text, "fuseln["), 0);
     assert_non_null(strstr(stderr_text, "9 kernel launches, 8 layer norms: 3 replaced, 5 passed on"));
@@ -275,10 +266,9 @@ static void exec_with_odd_words(void)
           "\xf0\x9f\x98\x80", "", NULL);
 }
 
-static void odd_words_make_valid_json(void **state)
+TEST(odd_words_make_valid_json)
 {
     char name[] = "q\"\n\xc3\xa9.json";
-    (void)state;
     assert_int_equal(child(exec_with_odd_words, "FUSELN_REPORT", in_folder(name), "RANK", "a\"b"), 0);
     json_t *report = load(in_folder(name)), *command = json_object_get(json_object_get(report, "process"), "command");
     static const char *const words[] = {
@@ -296,19 +286,7 @@ static void odd_words_make_valid_json(void **state)
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {
-        test(the_json_report_says_what_happened),
-        test(eleven_hundred_sites_end_in_other),
-        test(a_process_that_launched_nothing_writes_nothing),
-        test(a_report_without_layer_norms_says_why),
-        test(nothing_that_others_named_commands_a_terminal),
-        test(snapshots_are_due_after_1_2_4_8_16_and_then_every_so_often),
-        test(the_last_snapshot_survives_sigkill),
-        test(every_snapshot_is_complete_and_adds_up),
-        test(the_text_report_is_a_table_of_100_columns),
-        test(odd_words_make_valid_json),
-    };
     if (argc > 1 && !strcmp(argv[1], "--launch"))
         return launch_some(), 0;
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_registered_tests();
 }

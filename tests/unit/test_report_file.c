@@ -19,9 +19,8 @@ static void fork_children(void)
     launch_some();
 }
 
-static void a_forked_child_writes_its_own_report_once_it_launches(void **state)
+TEST(a_forked_child_writes_its_own_report_once_it_launches)
 {
-    (void)state;
     assert_int_equal(child(fork_children, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_SKIP", "bad"), 0);
     assert_int_equal(occurrences(stderr_text, "\"bad\" is not known"), 1); /* children do not say it again */
     struct found found = find_reports();
@@ -45,11 +44,10 @@ static void wait_and_launch(void)
         raise(SIGKILL); /* what was overwritten is not written again at exit */
 }
 
-static void processes_with_one_path_lose_no_report(void **state)
+TEST(processes_with_one_path_lose_no_report)
 {
     enum { PROCESSES = 6 };
     pid_t pids[PROCESSES];
-    (void)state;
     for (int round = 0; round < 20; round++) {
         bool killed = round / 2 % 2;
         folder_remove(NULL), folder_make(NULL);
@@ -74,9 +72,8 @@ static void processes_with_one_path_lose_no_report(void **state)
     }
 }
 
-static void one_after_the_other_replaces_the_report(void **state)
+TEST(one_after_the_other_replaces_the_report)
 {
-    (void)state;
     for (int i = 0; i < 5; i++)
         assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json")), 0);
     assert_int_equal(find_reports().reports, 1);
@@ -91,14 +88,13 @@ static void limit_files_and_launch(void)
     exit(3);
 }
 
-static void what_cannot_be_written_goes_to_stderr_with_one_line(void **state)
+TEST(what_cannot_be_written_goes_to_stderr_with_one_line)
 {
     static const char *const rows[][2] = {{"missing/r.json", "No such file or directory"},
                                           {"", "Is a directory"},
                                           {"stderr/r.json", "Not a directory"},
                                           {"fifo", "No such device or address"},
                                           {"full", "No space left on device"}};
-    (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         folder_remove(NULL), folder_make(NULL);
         mkfifo(in_folder("fifo"), 0600);
@@ -113,11 +109,10 @@ static void what_cannot_be_written_goes_to_stderr_with_one_line(void **state)
     assert_int_equal(find_reports().strangers, 2);                                            /* fifo and full only */
 }
 
-static void a_device_or_a_link_stays_what_it_is(void **state)
+TEST(a_device_or_a_link_stays_what_it_is)
 {
     char text_read[8192];
     struct stat info;
-    (void)state;
     assert_int_equal(child(launch_some, "FUSELN_REPORT", "/dev/null"), 0);
     assert_string_equal(stderr_text, "");
     assert_true(!stat("/dev/null", &info) && S_ISCHR(info.st_mode));
@@ -148,9 +143,8 @@ static void exit_while_a_thread_writes(void)
     usleep(200000);
 }
 
-static void a_last_report_that_waits_in_vain_is_missed_aloud(void **state)
+TEST(a_last_report_that_waits_in_vain_is_missed_aloud)
 {
-    (void)state;
     assert_int_equal(child(exit_while_a_thread_writes, "FUSELN_REPORT", in_folder("r.json"), "STALL", "5"), 0);
     assert_int_equal(occurrences(stderr_text, "the last report is not written"), 1);
 }
@@ -165,9 +159,8 @@ static void launch_into_closed_pipe(void)
     exit(4);
 }
 
-static void a_closed_pipe_does_not_kill_the_host(void **state)
+TEST(a_closed_pipe_does_not_kill_the_host)
 {
-    (void)state;
     assert_int_equal(child(launch_into_closed_pipe, "FUSELN_REPORT", "stderr"), 4);
 }
 
@@ -185,9 +178,8 @@ static void start_in_folder(void)
     launch_and_move();
 }
 
-static void the_path_is_the_one_of_the_first_launch(void **state)
+TEST(the_path_is_the_one_of_the_first_launch)
 {
-    (void)state;
     assert_int_equal(child(start_in_folder, "FUSELN_REPORT", "%q{WHERE}.json", "WHERE", "here"), 0);
     assert_string_equal(stderr_text, "");
     assert_int_equal(access(in_folder("here.json"), F_OK), 0);
@@ -195,15 +187,5 @@ static void the_path_is_the_one_of_the_first_launch(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        test(a_forked_child_writes_its_own_report_once_it_launches),
-        test(processes_with_one_path_lose_no_report),
-        test(one_after_the_other_replaces_the_report),
-        test(what_cannot_be_written_goes_to_stderr_with_one_line),
-        test(a_device_or_a_link_stays_what_it_is),
-        test(a_last_report_that_waits_in_vain_is_missed_aloud),
-        test(a_closed_pipe_does_not_kill_the_host),
-        test(the_path_is_the_one_of_the_first_launch),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_registered_tests();
 }

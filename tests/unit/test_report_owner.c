@@ -69,11 +69,10 @@ static void assert_ranks_keep_their_reports(size_t ranks, size_t others, const c
     assert_int_equal(access(in_folder("r.json"), F_OK), 0);
 }
 
-static void ranks_keep_their_reports_by_any_clock(void **state)
+TEST(ranks_keep_their_reports_by_any_clock)
 {
     static const char *const clocks[][2] = {
         {"SKEW", "60"}, {"SKEW", "-60"}, {"SHIFT", "86400"}, {"SHIFT", "-86400"}, {"RANK", "0"}};
-    (void)state;
     for (size_t i = 0; i < sizeof clocks / sizeof *clocks; i++)
         for (int stale = 0; stale < 2; stale++) {
             folder_remove(NULL), folder_make(NULL);
@@ -87,17 +86,15 @@ static void ranks_keep_their_reports_by_any_clock(void **state)
         }
 }
 
-static void ranks_keep_their_reports_without_locks(void **state)
+TEST(ranks_keep_their_reports_without_locks)
 {
-    (void)state;
     assert_ranks_keep_their_reports(3, 0,
                                     (const char *const[]){"FUSELN_REPORT", in_folder("r.json"), "NO_LOCKS", "1", NULL});
 }
 
-static void a_report_of_an_earlier_run_is_replaced_by_any_clock(void **state)
+TEST(a_report_of_an_earlier_run_is_replaced_by_any_clock)
 {
     static const char *const clocks[][2] = {{"SKEW", "60"}, {"SKEW", "-60"}, {"SHIFT", "-86400"}, {"SHIFT", "86400"}};
-    (void)state;
     for (size_t i = 0; i < sizeof clocks / sizeof *clocks; i++) {
         for (int run = 0; run < 3; run++) {
             assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json"), clocks[i][0], clocks[i][1]), 0);
@@ -110,13 +107,12 @@ static void a_report_of_an_earlier_run_is_replaced_by_any_clock(void **state)
 }
 
 /* Of an older fuseln, of another program, cut short, or huge: none has an id. */
-static void a_file_without_an_id_from_before_is_replaced(void **state)
+TEST(a_file_without_an_id_from_before_is_replaced)
 {
     static const char *const texts[] = {"", "{\"schema\":1,\"process\":{\"pid\":1}}", "\nid ",
                                         "{\"process\":{\"id\":\"ab",
                                         "\nid 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff00112233"
                                         "445566778899aabbccddeeff00112233445566778899aabbccddeeff0011223344556677"};
-    (void)state;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         FILE *file = fopen(in_folder("r.json"), "w");
         fputs(texts[i], file);
@@ -139,11 +135,10 @@ static void launch_and_wait(void)
 }
 
 /* Of another machine: nothing but its lock says that it is not one of an earlier run. */
-static void a_report_that_was_locked_at_the_first_look_stays_its_owners(void **state)
+TEST(a_report_that_was_locked_at_the_first_look_stays_its_owners)
 {
     static const char other[] = "{\"schema\":1,\"process\":{\"id\":\"00112233445566778899aabbccddeeff\"}}";
     char text[8192];
-    (void)state;
     for (int locked = 0; locked < 2; locked++) {
         folder_remove(NULL), folder_make(NULL);
         const int fd = open(in_folder("r.json"), O_RDWR | O_CREAT, 0600);
@@ -170,9 +165,8 @@ static void touch_between(void)
     }
 }
 
-static void a_file_whose_time_settles_later_stays_ours(void **state)
+TEST(a_file_whose_time_settles_later_stays_ours)
 {
-    (void)state;
     assert_int_equal(child(touch_between, "FUSELN_REPORT", in_folder("r.json")), 0);
     assert_int_equal(find_reports().reports, 1);
     assert_string_equal(stderr_text, "");
@@ -184,10 +178,9 @@ static void exec_again(void)
     execl("/proc/self/exe", "again", "--again", "4", NULL);
 }
 
-static void a_program_that_execs_itself_has_one_report(void **state)
+TEST(a_program_that_execs_itself_has_one_report)
 {
     static const char *const names[] = {"r.json", "r.txt"};
-    (void)state;
     for (size_t i = 0; i < 2; i++) {
         assert_int_equal(child(exec_again, "FUSELN_REPORT", in_folder(names[i])), 0);
         assert_string_equal(stderr_text, "");
@@ -215,9 +208,8 @@ static void clone_a_child(void)
     launch_some();
 }
 
-static void a_cloned_child_leaves_its_parents_report_alone(void **state)
+TEST(a_cloned_child_leaves_its_parents_report_alone)
 {
-    (void)state;
     assert_int_equal(child(clone_a_child, "FUSELN_REPORT", in_folder("r.json")), 0);
     assert_int_equal(child(clone_a_child, "FUSELN_REPORT", in_folder("r.json"), "LAUNCH", "1"), 0);
     struct found found = find_reports();
@@ -240,9 +232,8 @@ static void outlive_the_parent(void)
         raise(SIGKILL); /* with the file that the child inherited as its last */
 }
 
-static void a_forked_child_that_outlives_its_parent_holds_nothing_up(void **state)
+TEST(a_forked_child_that_outlives_its_parent_holds_nothing_up)
 {
-    (void)state;
     for (int dies = 0; dies < 2; dies++) {
         assert_int_equal(child(outlive_the_parent, "FUSELN_REPORT", in_folder("r.json"), dies ? "DIE" : "RANK", "1"),
                          dies ? 256 + SIGKILL : 0);
@@ -255,9 +246,8 @@ static void a_forked_child_that_outlives_its_parent_holds_nothing_up(void **stat
 }
 
 /* The parent's last report is not one of an earlier run, for the child. */
-static void a_child_that_launches_after_its_parent_has_ended_does_not_replace_it(void **state)
+TEST(a_child_that_launches_after_its_parent_has_ended_does_not_replace_it)
 {
-    (void)state;
     assert_int_equal(child(outlive_the_parent, "FUSELN_REPORT", in_folder("r.json"), "LAUNCH", "1"), 0);
     close(open(in_folder("go"), O_CREAT, 0600));
     for (int i = 0; i < 500 && find_reports().reports < 2; i++)
@@ -287,10 +277,9 @@ static void run_as_number_1(void)
     _exit(status ? 9 : 0);
 }
 
-static void processes_of_one_number_keep_their_reports(void **state)
+TEST(processes_of_one_number_keep_their_reports)
 {
     pid_t pids[3];
-    (void)state;
     for (int round = 0; round < 10; round++) {
         folder_remove(NULL), folder_make(NULL);
         assert_true(!pipe(gate) && !pipe(all_launched));
@@ -333,9 +322,8 @@ static void run_without_proc(void)
     launch_some();
 }
 
-static void reports_survive_without_proc(void **state)
+TEST(reports_survive_without_proc)
 {
-    (void)state;
     if (SANITIZED) /* the sanitizers read /proc */
         return;
     const int status = child(run_without_proc, "FUSELN_REPORT", in_folder("r.json"));
@@ -354,9 +342,8 @@ static void reports_survive_without_proc(void **state)
 }
 
 /* ---- folders, files, systems ---- */
-static void a_process_killed_while_it_writes_leaves_nothing(void **state)
+TEST(a_process_killed_while_it_writes_leaves_nothing)
 {
-    (void)state;
     assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json"), "KILL", "1"), 256 + SIGKILL);
     assert_int_equal(find_reports().strangers, 0);
     assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json")), 0);
@@ -377,11 +364,10 @@ static void launch_with_strict_mask(void)
     launch_some();
 }
 
-static void a_report_is_its_owners_alone(void **state)
+TEST(a_report_is_its_owners_alone)
 {
     static const char *const names[] = {"r.json", "r.txt"};
     struct stat info;
-    (void)state;
     for (size_t i = 0; i < 2; i++) {
         assert_int_equal(child(launch_with_open_mask, "FUSELN_REPORT", in_folder(names[i])), 0);
         assert_true(!stat(in_folder(names[i]), &info) && (info.st_mode & 07777) == 0600);
@@ -398,11 +384,10 @@ static const char *lay_out(const char *name)
 }
 
 /* A folder like /tmp, in which somebody else made a link and a FIFO; a folder of ours, in which nobody did. */
-static void what_others_laid_out_is_not_followed(void **state)
+TEST(what_others_laid_out_is_not_followed)
 {
     char text[4096];
     struct stat info;
-    (void)state;
     if (geteuid() != 0)
         return; /* nobody else's name can be had */
     assert_true(!mkdir(in_folder("open"), 0700) && !chmod(in_folder("open"), 01777));
@@ -425,10 +410,9 @@ static void what_others_laid_out_is_not_followed(void **state)
     close(reader);
 }
 
-static void a_link_of_ours_is_followed_also_where_it_dangles(void **state)
+TEST(a_link_of_ours_is_followed_also_where_it_dangles)
 {
     struct stat info;
-    (void)state;
     assert_int_equal(mkdir(in_folder("runs"), 0700), 0);
     assert_int_equal(symlink("runs/latest.json", in_folder("r.json")), 0);
     for (int i = 0; i < 2; i++) {
@@ -439,11 +423,10 @@ static void a_link_of_ours_is_followed_also_where_it_dangles(void **state)
     }
 }
 
-static void a_link_that_leads_nowhere_stays_and_is_said(void **state)
+TEST(a_link_that_leads_nowhere_stays_and_is_said)
 {
     static const char *const targets[] = {"missing/r.json", "r.json"};
     struct stat info;
-    (void)state;
     for (size_t i = 0; i < 2; i++) {
         assert_int_equal(symlink(targets[i], in_folder("r.json")), 0);
         assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json")), 0);
@@ -455,11 +438,10 @@ static void a_link_that_leads_nowhere_stays_and_is_said(void **state)
 }
 
 /* As /proc/1/fd/1, the output of a container; itself, and through a link. */
-static void what_another_process_has_open_is_written_to_once_and_not_replaced(void **state)
+TEST(what_another_process_has_open_is_written_to_once_and_not_replaced)
 {
     char name[64], text[8192];
     int ends[2];
-    (void)state;
     for (int kind = 0; kind < 4; kind++) {
         const bool is_pipe = kind % 2, through_a_link = kind / 2;
         const int file = open(in_folder("log"), O_RDWR | O_CREAT | O_TRUNC | O_APPEND, 0600);
@@ -498,9 +480,8 @@ static void close_ours_and_open_one(void)
     check(!fstat(number, &info) && info.st_ino == ours.st_ino);
 }
 
-static void a_descriptor_of_the_hosts_is_not_taken_for_ours(void **state)
+TEST(a_descriptor_of_the_hosts_is_not_taken_for_ours)
 {
-    (void)state;
     assert_int_equal(child(close_ours_and_open_one, "FUSELN_REPORT", in_folder("r.json")), 0);
     assert_string_equal(stderr_text, "");
     assert_int_equal(find_reports().reports, 1);
@@ -520,12 +501,11 @@ static void launch_where_a_call_is_refused(void)
     launch_some();
 }
 
-static void what_the_system_does_not_tell_is_not_taken_for_nothing(void **state)
+TEST(what_the_system_does_not_tell_is_not_taken_for_nothing)
 {
     static const int numbers[] = {SYS_statx, SYS_newfstatat, SYS_flock, SYS_getrandom, SYS_linkat, SYS_renameat2};
     char number[16];
     struct stat info;
-    (void)state;
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         folder_remove(NULL), folder_make(NULL);
         mkfifo(in_folder("fifo"), 0600);
@@ -551,11 +531,10 @@ static void exec_with_a_title(void)
     execv("/proc/self/exe", words);
 }
 
-static void a_process_title_is_one_word(void **state)
+TEST(a_process_title_is_one_word)
 {
     static const char *const titles[][2] = {
         {"ray::train", "ray::train"}, {"", NULL}, {"worker: 3 of 4", "worker: 3 of 4"}};
-    (void)state;
     for (size_t i = 0; i < sizeof titles / sizeof *titles; i++) {
         assert_int_equal(child(exec_with_a_title, "FUSELN_REPORT", in_folder("r.json"), "TITLE", titles[i][0]), 0);
         json_t *report = load(in_folder("r.json")),
@@ -589,32 +568,9 @@ static int launch_and_exec(char **argv)
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {
-        test(ranks_keep_their_reports_by_any_clock),
-        test(ranks_keep_their_reports_without_locks),
-        test(a_report_of_an_earlier_run_is_replaced_by_any_clock),
-        test(a_file_without_an_id_from_before_is_replaced),
-        test(a_report_that_was_locked_at_the_first_look_stays_its_owners),
-        test(a_file_whose_time_settles_later_stays_ours),
-        test(a_program_that_execs_itself_has_one_report),
-        test(a_cloned_child_leaves_its_parents_report_alone),
-        test(a_forked_child_that_outlives_its_parent_holds_nothing_up),
-        test(a_child_that_launches_after_its_parent_has_ended_does_not_replace_it),
-        test(processes_of_one_number_keep_their_reports),
-        test(reports_survive_without_proc),
-        test(a_process_killed_while_it_writes_leaves_nothing),
-        test(a_report_is_its_owners_alone),
-        test(what_others_laid_out_is_not_followed),
-        test(a_link_of_ours_is_followed_also_where_it_dangles),
-        test(a_link_that_leads_nowhere_stays_and_is_said),
-        test(what_another_process_has_open_is_written_to_once_and_not_replaced),
-        test(a_descriptor_of_the_hosts_is_not_taken_for_ours),
-        test(what_the_system_does_not_tell_is_not_taken_for_nothing),
-        test(a_process_title_is_one_word),
-    };
     if (argc > 2 && !strcmp(argv[1], "--title"))
         return launch_with_title(argc, argv);
     if (argc > 2 && !strcmp(argv[1], "--again"))
         return launch_and_exec(argv);
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_registered_tests();
 }

@@ -4,11 +4,7 @@
  * leave by siglongjmp. Each mutex raises a signal as soon as it is locked here, which is delivered after it is
  * unlocked.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "test.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
@@ -109,10 +105,9 @@ static void warn(void)
     pr_warn("a warning of this test");
 }
 
-static void no_handler_runs_while_a_mutex_is_held(void **state)
+TEST(no_handler_runs_while_a_mutex_is_held)
 {
     static void (*const functions[])(void) = {join_and_end, count, find_library, add, alias, learn, forget, warn};
-    (void)state;
     signal(SIGUSR1, on_signal);
     for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
         delivered = 0;
@@ -127,6 +122,5 @@ static void no_handler_runs_while_a_mutex_is_held(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(no_handler_runs_while_a_mutex_is_held)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_registered_tests();
 }

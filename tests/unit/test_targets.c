@@ -4,11 +4,7 @@
  * PyTorch wheel is recognised by exactly one row, and what the row says of its arguments is checked against the
  * demangled signature, which this test takes from c++filt. Other programs' names must not match.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "test.h"
 
 #include "hooks/targets/match.h"
 
@@ -151,12 +147,11 @@ static void check_foreign(const char *symbol, const char *demangled)
     assert_false(fuseln_targets_match(symbol, &target));
 }
 
-static void every_name_of_every_pytorch_wheel_is_recognised_by_one_row(void **state)
+TEST(every_name_of_every_pytorch_wheel_is_recognised_by_one_row)
 {
     glob_t files;
     size_t names = 0;
 
-    (void)state;
     assert_int_equal(glob(FUSELN_TEST_DATA "/symbols/torch-*.txt", 0, NULL, &files), 0);
     assert_int_equal(files.gl_pathc, 14);
     for (size_t i = 0; i < files.gl_pathc; i++)
@@ -165,9 +160,8 @@ static void every_name_of_every_pytorch_wheel_is_recognised_by_one_row(void **st
     assert_int_equal(names, 24 + 2 * 28 + 5 * 32 + 92 + 3 * 184 + 2 * 120);
 }
 
-static void names_of_other_programs_are_foreign(void **state)
+TEST(names_of_other_programs_are_foreign)
 {
-    (void)state;
     assert_true(for_each_name(FUSELN_TEST_DATA "/symbols/onnxruntime-gpu-1.31.1.txt", check_foreign) > 50);
     assert_true(for_each_name(FUSELN_TEST_DATA "/symbols/ctranslate2-4.8.5.txt", check_foreign) > 5);
     assert_true(for_each_name(FUSELN_TEST_DATA "/symbols/paddlepaddle-gpu-2.6.2.txt", check_foreign) > 50);
@@ -177,7 +171,7 @@ static void names_of_other_programs_are_foreign(void **state)
 #define LN   "_ZN2at6native53_GLOBAL__N__4da244e1_20_layer_norm_kernel_cu_9c5ada8a"
 #define TAIL "28vectorized_layer_norm_kernelIffLb0EEEviT0_PKT_S6_S6_PS3_S7_PS4_"
 
-static void near_misses_are_foreign(void **state)
+TEST(near_misses_are_foreign)
 {
     static const char *const names[] = {
         "",
@@ -202,7 +196,6 @@ static void near_misses_are_foreign(void **state)
         "_ZN2at53_GLOBAL__N__4da244e1_20_layer_norm_kernel_cu_9c5ada8a" TAIL,
     };
 
-    (void)state;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         struct fuseln_target target;
         if (fuseln_targets_match(names[i], &target))
@@ -210,19 +203,17 @@ static void near_misses_are_foreign(void **state)
     }
 }
 
-static void a_unit_name_with_a_number_behind_it_is_recognised(void **state)
+TEST(a_unit_name_with_a_number_behind_it_is_recognised)
 {
     struct fuseln_target target;
 
-    (void)state;
     assert_true(fuseln_targets_match("_ZN2at6native59_GLOBAL__N__4da244e1_20_layer_norm_kernel_cu_9c5ada8a_26520" TAIL,
                                      &target));
     assert_string_equal(target.name, "pytorch/forward/vectorized/f32");
 }
 
-static void known_builds_are_known_by_their_whole_id(void **state)
+TEST(known_builds_are_known_by_their_whole_id)
 {
-    (void)state;
     assert_true(fuseln_targets_known_build("4b4d248841eeece6dc64c71462b5cb1071864cd9"));
     assert_false(fuseln_targets_known_build("4b4d248841eeece6dc64c71462b5cb1071864cd"));
     assert_false(fuseln_targets_known_build(""));
@@ -230,13 +221,5 @@ static void known_builds_are_known_by_their_whole_id(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_name_of_every_pytorch_wheel_is_recognised_by_one_row),
-        cmocka_unit_test(names_of_other_programs_are_foreign),
-        cmocka_unit_test(near_misses_are_foreign),
-        cmocka_unit_test(a_unit_name_with_a_number_behind_it_is_recognised),
-        cmocka_unit_test(known_builds_are_known_by_their_whole_id),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_registered_tests();
 }

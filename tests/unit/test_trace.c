@@ -41,11 +41,10 @@ static void trace_in_threads_and_child(void)
     wait(NULL);
 }
 
-static void the_trace_has_one_line_for_each_substitution(void **state)
+TEST(the_trace_has_one_line_for_each_substitution)
 {
     char line[1024];
     bool seen[4001] = {0};
-    (void)state;
     pid_t pid = child_start(trace_in_threads_and_child, (const char *const[]){"FUSELN_TRACE", in_folder("t.%p"), NULL});
     assert_int_equal(child_end(pid), 0);
     assert_string_equal(stderr_text, "");
@@ -78,9 +77,8 @@ static void trace_twice(void)
     trace_one(2);
 }
 
-static void a_trace_that_cannot_be_written_is_told_once(void **state)
+TEST(a_trace_that_cannot_be_written_is_told_once)
 {
-    (void)state;
     assert_int_equal(child(trace_twice, "FUSELN_TRACE", in_folder("missing/t")), 0);
     assert_int_equal(occurrences(stderr_text, "No such file or directory"), 1);
     assert_int_equal(occurrences(stderr_text, "\n"), 1);
@@ -94,9 +92,5 @@ static void a_trace_that_cannot_be_written_is_told_once(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        test(the_trace_has_one_line_for_each_substitution),
-        test(a_trace_that_cannot_be_written_is_told_once),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_registered_tests();
 }

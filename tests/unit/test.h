@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cmocka, and tests that register themselves: TEST(name) { ... } defines one, and main returns run_registered_tests().
+ * They run in the order of their definitions.
+ */
+#ifndef FUSELN_TESTS_TEST_H
+#define FUSELN_TESTS_TEST_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+static struct CMUnitTest registered_tests[32];
+static size_t registered_test_count;
+
+static inline void register_test(struct CMUnitTest test)
+{
+    if (registered_test_count == sizeof registered_tests / sizeof *registered_tests)
+        abort();
+    registered_tests[registered_test_count++] = test;
+}
+
+static inline int run_registered_tests(void)
+{
+    return _cmocka_run_group_tests("tests", registered_tests, registered_test_count, NULL, NULL);
+}
+
+#define TEST_WITH(name, setup, teardown)                                                          \
+    static void name(void **state);                                                               \
+    __attribute__((constructor)) static void register_##name(void)                                \
+    {                                                                                             \
+        register_test((struct CMUnitTest)cmocka_unit_test_setup_teardown(name, setup, teardown)); \
+    }                                                                                             \
+    static void name(__attribute__((unused)) void **state)
+#ifndef TEST
+#define TEST(name) TEST_WITH(name, NULL, NULL)
+#endif
+
+#endif
