@@ -65,6 +65,20 @@ __attribute__((weak)) void fuseln_pairing_after_fork(void) {}
 static char folder[64];           /* made for each test, removed after it */
 static char stderr_text[1 << 16]; /* of the last child, or what read_file read */
 
+/* Formatted text, valid until eight more have been made. */
+static inline char *format(const char *pattern, ...) __attribute__((format(printf, 1, 2)));
+static inline char *format(const char *pattern, ...)
+{
+    static char texts[8][640];
+    static unsigned count;
+    char *text = texts[count++ % 8];
+    va_list arguments;
+    va_start(arguments, pattern);
+    vsnprintf(text, sizeof *texts, pattern, arguments);
+    va_end(arguments);
+    return text;
+}
+
 static inline int folder_make(void **state)
 {
     (void)state;
@@ -74,20 +88,31 @@ static inline int folder_make(void **state)
 
 static inline int folder_remove(void **state)
 {
-    char command[256];
     (void)state;
-    snprintf(command, sizeof command, "chmod -R u+w %s; rm -rf %s", folder, folder);
-    return system(command);
+    return system(format("chmod -R u+w %s; rm -rf %s", folder, folder));
 }
 
-/* A name in the folder; two may be used at a time. */
+static inline void folder_renew(void)
+{
+    folder_remove(NULL), folder_make(NULL);
+}
+
 static inline char *in_folder(const char *name)
 {
-    static char paths[4][512];
-    static unsigned turn;
-    char *path = paths[turn++ % 4];
-    snprintf(path, sizeof *paths, "%s/%s", folder, name);
-    return path;
+    return format("%s/%s", folder, name);
+}
+
+static inline void make_file(const char *name)
+{
+    if (close(open(in_folder(name), O_CREAT, 0600)))
+        abort();
+}
+
+/* Gives up after 5 s. */
+static inline void wait_for_file(const char *name)
+{
+    for (int i = 0; i < 5000 && access(in_folder(name), F_OK); i++)
+        usleep(1000);
 }
 
 /* The text of a file, "" if there is none. */
@@ -103,12 +128,14 @@ static inline char *read_file(const char *path, char *text, size_t size)
     return text;
 }
 
+static pid_t child_pid; /* of the last child */
+
 static inline pid_t child_start(void (*body)(void), const char *const *environment)
 {
     fflush(NULL);
     pid_t pid = fork();
     if (pid != 0)
-        return pid;
+        return child_pid = pid;
     for (; environment && *environment; environment += 2)
         setenv(environment[0], environment[1], 1);
     int fd = open(in_folder("stderr"), O_WRONLY | O_CREAT | O_APPEND, 0600);
@@ -118,7 +145,7 @@ static inline pid_t child_start(void (*body)(void), const char *const *environme
     exit(0);
 }
 
-/* The exit status of the child, 256 + the signal if it was killed. Its stderr is in stderr_text then. */
+/* The exit status of the child, or 256 + the signal that killed it. Its stderr is in stderr_text then. */
 static inline int child_end(pid_t pid)
 {
     int status = -1;

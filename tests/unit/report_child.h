@@ -148,6 +148,32 @@ static inline int64_t check_sums(const json_t *report)
     return number(report, "totals.launches");
 }
 
+/* Of a report in the folder: a number, how many launches it counts, whether it says it is the last. */
+static inline int64_t report_number(const char *name, const char *path)
+{
+    json_t *report = load(in_folder(name));
+    const int64_t value = number(report, path);
+    json_decref(report);
+    return value;
+}
+
+static inline int64_t report_launches(const char *name)
+{
+    json_t *report = load(in_folder(name));
+    const int64_t launches = check_sums(report);
+    json_decref(report);
+    return launches;
+}
+
+static inline bool report_is_final(const char *name)
+{
+    json_t *report = load(in_folder(name)), *final = json_object_get(report, "final");
+    const bool is_final = json_is_true(final);
+    assert_true(json_is_boolean(final));
+    json_decref(report);
+    return is_final;
+}
+
 /* All reports of the folder: how many, from how many processes, how many launches; whether another file lies there. */
 struct found {
     size_t reports, strangers;
@@ -156,9 +182,8 @@ struct found {
 static inline struct found find_reports(void)
 {
     struct found found = {0};
-    char command[128], name[256];
-    snprintf(command, sizeof command, "ls -A %s", folder);
-    FILE *names = popen(command, "r");
+    char name[256];
+    FILE *names = popen(format("ls -A %s", folder), "r");
     while (fgets(name, sizeof name, names)) {
         name[strcspn(name, "\n")] = '\0';
         if (!strcmp(name, "stderr"))

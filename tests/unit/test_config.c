@@ -82,7 +82,7 @@ TEST(a_bad_value_warns_once_and_keeps_the_default)
     };
     memset(long_value, 'x', sizeof long_value - 1);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        folder_remove(NULL), folder_make(NULL);
+        folder_renew();
         assert_int_equal(child(read_twice_and_warn_twice, rows[i][0], rows[i][1]), 0);
         assert_int_equal(occurrences(stderr_text, "\n"), 1);
         assert_int_equal(strncmp(stderr_text, "fuseln[", 7), 0);

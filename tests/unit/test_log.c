@@ -23,7 +23,7 @@ TEST(levels_choose)
 {
     static const char *const levels[] = {"error", "warn", "info", "debug"};
     for (size_t i = 0; i < 4; i++) {
-        folder_remove(NULL), folder_make(NULL);
+        folder_renew();
         assert_int_equal(child(log_all, "FUSELN_LOG", levels[i]), 0);
         assert_int_equal(occurrences(stderr_text, "\n"), i + 1);
         assert_int_equal(occurrences(stderr_text, "fuseln["), i + 1);
@@ -82,17 +82,13 @@ static void log_and_fork(void)
 
 TEST(a_file_takes_the_lines_and_a_child_its_own)
 {
-    char value[256], text[4096];
-    snprintf(value, sizeof value, "warn:%s/log.%%p", folder);
-    pid_t pid = child_start(log_and_fork, (const char *const[]){"FUSELN_LOG", value, NULL});
-    assert_int_equal(child_end(pid), 0);
+    char text[4096];
+    assert_int_equal(child(log_and_fork, "FUSELN_LOG", format("warn:%s/log.%%p", folder)), 0);
     assert_string_equal(stderr_text, "");
-    snprintf(value, sizeof value, "log.%d", (int)pid);
-    read_file(in_folder(value), text, sizeof text);
+    read_file(format("%s/log.%d", folder, (int)child_pid), text, sizeof text);
     assert_non_null(strstr(text, "parent again\n"));
     assert_null(strstr(text, "child"));
-    snprintf(value, sizeof value, "cat %s/log.*", folder);
-    FILE *all = popen(value, "r");
+    FILE *all = popen(format("cat %s/log.*", folder), "r");
     assert_int_equal(text[fread(text, 1, sizeof text - 1, all)] = '\0', 0);
     pclose(all);
     assert_int_equal(occurrences(text, "child\n"), 1);
@@ -100,9 +96,7 @@ TEST(a_file_takes_the_lines_and_a_child_its_own)
 
 TEST(a_log_that_cannot_be_written_goes_to_stderr)
 {
-    char value[256];
-    snprintf(value, sizeof value, "warn:%s/missing/log", folder);
-    assert_int_equal(child(log_many, "FUSELN_LOG", value), 0);
+    assert_int_equal(child(log_many, "FUSELN_LOG", format("warn:%s/missing/log", folder)), 0);
     assert_int_equal(occurrences(stderr_text, "No such file or directory"), 1);
     assert_int_equal(occurrences(stderr_text, "same"), 1);
     assert_int_equal(occurrences(stderr_text, "different"), 5);
@@ -139,9 +133,8 @@ static void log_after_descriptors_were_reused(void)
 
 TEST(a_reused_descriptor_is_not_written_to)
 {
-    char value[256], text[512];
-    snprintf(value, sizeof value, "warn:%s/log", folder);
-    assert_int_equal(child(log_after_descriptors_were_reused, "FUSELN_LOG", value), 0);
+    char text[512];
+    assert_int_equal(child(log_after_descriptors_were_reused, "FUSELN_LOG", format("warn:%s/log", folder)), 0);
     assert_string_equal(read_file(in_folder("precious"), text, sizeof text), "");
     read_file(in_folder("log"), text, sizeof text);
     assert_non_null(strstr(text, "two\n"));
@@ -158,9 +151,7 @@ static void log_without_descriptors(void)
 
 TEST(the_log_never_takes_a_standard_descriptor)
 {
-    char value[256];
-    snprintf(value, sizeof value, "warn:%s/log", folder);
-    assert_int_equal(child(log_without_descriptors, "FUSELN_LOG", value), 0);
+    assert_int_equal(child(log_without_descriptors, "FUSELN_LOG", format("warn:%s/log", folder)), 0);
     assert_non_null(strstr(read_file(in_folder("log"), stderr_text, sizeof stderr_text), "one\n"));
 }
 

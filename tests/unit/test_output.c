@@ -38,11 +38,11 @@ TEST(data_at_a_standard_number_stays_clean)
 {
     static const int flags[] = {O_RDWR, O_WRONLY | O_TRUNC, O_WRONLY | O_APPEND | O_CLOEXEC};
     static const char *const reports[] = {"stderr", "/dev/stderr", "/proc/self/fd/2", ""};
-    char text[4096], value[16];
+    char text[4096];
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         for (size_t j = 0; j < sizeof reports / sizeof *reports; j++) {
             unlink(in_folder("data"));
-            snprintf(value, sizeof value, "%d", flags[i]);
+            const char *value = format("%d", flags[i]);
             assert_int_equal(child(warn_beside_data, "FUSELN_REPORT", reports[j], "FLAGS", value), 0);
             assert_string_equal(read_file(in_folder("data"), text, sizeof text), "43 bytes");
         }
@@ -136,12 +136,9 @@ TEST(what_was_inherited_is_a_stream_again)
 /* As in (program; echo more) >log 2>&1. */
 static void log_and_write_more(void)
 {
-    char value[600];
     put_at_2(open(in_folder("log"), O_WRONLY | O_CREAT | O_TRUNC, 0600));
-    snprintf(value, sizeof value, "warn:%s", getenv("NAME"));
-    if (strstr(value, "%d"))
-        snprintf(value, sizeof value, "warn:/proc/%d/fd/2", (int)getpid());
-    setenv("FUSELN_LOG", value, 1);
+    const bool by_pid = strstr(getenv("NAME"), "%d") != NULL;
+    setenv("FUSELN_LOG", by_pid ? format("warn:/proc/%d/fd/2", (int)getpid()) : format("warn:%s", getenv("NAME")), 1);
     pr_warn("first");
     check(write(2, "more\n", 5) == 5);
     pr_warn("second");
@@ -155,7 +152,7 @@ TEST(a_path_that_names_an_open_descriptor_means_it)
     snprintf(names[1], sizeof names[1], "%s/fds/2", folder);
     const char *const all[] = {"/dev/stderr", "/dev/fd/2", "/proc/self/fd/2", "/proc/%d/fd/2", names[0], names[1]};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        folder_remove(NULL), folder_make(NULL);
+        folder_renew();
         memcpy(names[0], folder, strlen(folder)), memcpy(names[1], folder, strlen(folder));
         assert_int_equal(symlink("second", in_folder("link")), 0); /* a link to a link */
         assert_int_equal(symlink("/dev/stderr", in_folder("second")), 0);
@@ -169,10 +166,9 @@ TEST(a_path_that_names_an_open_descriptor_means_it)
 
 static void use_another_descriptor(void)
 {
-    char value[64], text[256];
+    char text[256];
     const int fd = open(in_folder("mine"), O_RDWR | O_CREAT | O_TRUNC, 0600);
-    snprintf(value, sizeof value, "warn:/dev/fd/%d", fd);
-    setenv("FUSELN_LOG", value, 1);
+    setenv("FUSELN_LOG", format("warn:/dev/fd/%d", fd), 1);
     pr_warn("one");
     check(write(fd, "more\n", 5) == 5);
     check(occurrences(read_file(in_folder("mine"), text, sizeof text), "one\nmore\n") == 1);
@@ -191,10 +187,9 @@ TEST(a_named_descriptor_that_became_another_file_is_left_alone)
 /* ---- files with one number on two file systems ---- */
 static void log_beside_a_twin(void)
 {
-    char log[300], twin[300], text[256];
+    char text[256];
     struct stat a, b;
-    snprintf(log, sizeof log, "%s/a/log", folder);
-    snprintf(twin, sizeof twin, "%s/b/data", folder);
+    const char *log = in_folder("a/log"), *twin = in_folder("b/data");
     mkdir(in_folder("a"), 0700), mkdir(in_folder("b"), 0700);
     if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL))
         _exit(5); /* not allowed here */
@@ -212,10 +207,8 @@ static void log_beside_a_twin(void)
 
 TEST(a_file_of_the_same_number_elsewhere_is_not_taken_for_the_log)
 {
-    char value[256];
     struct fuseln_descriptor descriptor = {0};
-    snprintf(value, sizeof value, "warn:%s/a/log", folder);
-    const int status = child(log_beside_a_twin, "FUSELN_LOG", value);
+    const int status = child(log_beside_a_twin, "FUSELN_LOG", format("warn:%s/a/log", folder));
     assert_true(status == 0 || status == 5);
     const int fd = open(in_folder("file"), O_RDWR | O_CREAT, 0600);
     fuseln_descriptor_borrow(&descriptor, fd);
@@ -366,17 +359,13 @@ static void cancel_a_launch(void)
     check(reached == 3);
     clock_ms = 5000;
     launch(&forward, 1024, 1, FUSELN_VERDICT_OK); /* the writer's place is free */
-    json_t *report = load(in_folder("r.json"));
-    check(number(report, "totals.substituted") == 2);
-    json_decref(report);
+    check(report_number("r.json", "totals.substituted") == 2);
 }
 
 TEST(a_cancelled_thread_leaves_no_launch_half_done)
 {
-    char log[256];
-    snprintf(log, sizeof log, "debug:%s/log", folder);
     assert_int_equal(child(cancel_a_launch, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_TRACE", in_folder("trace"),
-                           "FUSELN_LOG", log),
+                           "FUSELN_LOG", format("debug:%s/log", folder)),
                      0);
 }
 
@@ -404,9 +393,7 @@ static void jump_out_of_launches(void)
     signal(SIGALRM, SIG_IGN);
     clock_ms += 40000;
     launch(&gradient, 7, 7, FUSELN_VERDICT_CAPTURE);
-    json_t *report = load(in_folder("r.json"));
-    check(number(report, "totals.reasons.capture") == 1);
-    json_decref(report);
+    check(report_number("r.json", "totals.reasons.capture") == 1);
 }
 
 TEST(a_jump_out_of_a_handler_leaves_the_report_alive)
@@ -414,9 +401,7 @@ TEST(a_jump_out_of_a_handler_leaves_the_report_alive)
     assert_int_equal(child(jump_out_of_launches, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_REPORT_EVERY", "1",
                            "FUSELN_TRACE", "/dev/null"),
                      0);
-    json_t *report = load(in_folder("r.json"));
-    assert_true(json_is_true(json_object_get(report, "final")));
-    json_decref(report);
+    assert_true(report_is_final("r.json"));
 }
 
 int main(void)

@@ -11,15 +11,13 @@
 
 TEST(the_json_report_says_what_happened)
 {
-    pid_t pid =
-        child_start(launch_some, (const char *const[]){"FUSELN_REPORT", in_folder("r.json"), "RANK", "3", NULL});
-    assert_int_equal(child_end(pid), 0);
+    assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json"), "RANK", "3"), 0);
     assert_string_equal(stderr_text, "");
     json_t *report = load(in_folder("r.json")), *site = json_array_get(json_object_get(report, "sites"), 1);
     assert_int_equal(check_sums(report), 9);
     assert_int_equal(number(report, "totals.substituted"), 3);
     assert_int_equal(number(report, "totals.reasons.capture"), 4);
-    assert_int_equal(number(report, "process.pid"), pid);
+    assert_int_equal(number(report, "process.pid"), child_pid);
     assert_int_equal(number(report, "process.rank"), 3);
     assert_true(json_is_true(json_object_get(report, "final")));
     assert_true(json_is_null(json_object_get(report, "why")));
@@ -186,10 +184,8 @@ TEST(snapshots_are_due_after_1_2_4_8_16_and_then_every_so_often)
 TEST(the_last_snapshot_survives_sigkill)
 {
     assert_int_equal(child(launch_and_be_killed, "FUSELN_REPORT", in_folder("r.json")), 256 + SIGKILL);
-    json_t *report = load(in_folder("r.json"));
-    assert_true(check_sums(report) >= 1);
-    assert_true(json_is_false(json_object_get(report, "final")));
-    json_decref(report);
+    assert_true(report_launches("r.json") >= 1);
+    assert_false(report_is_final("r.json"));
 }
 
 static _Atomic bool stop;
@@ -226,10 +222,8 @@ TEST(every_snapshot_is_complete_and_adds_up)
 {
     assert_int_equal(child(read_while_threads_launch, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_REPORT_EVERY", "1"),
                      0);
-    json_t *report = load(in_folder("r.json"));
-    check_sums(report);
-    assert_true(json_is_true(json_object_get(report, "final")));
-    json_decref(report);
+    report_launches("r.json");
+    assert_true(report_is_final("r.json"));
 }
 
 static void launch_wide(void)

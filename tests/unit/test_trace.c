@@ -45,16 +45,16 @@ TEST(the_trace_has_one_line_for_each_substitution)
 {
     char line[1024];
     bool seen[4001] = {0};
-    pid_t pid = child_start(trace_in_threads_and_child, (const char *const[]){"FUSELN_TRACE", in_folder("t.%p"), NULL});
-    assert_int_equal(child_end(pid), 0);
+    assert_int_equal(child(trace_in_threads_and_child, "FUSELN_TRACE", in_folder("t.%p")), 0);
     assert_string_equal(stderr_text, "");
-    snprintf(line, sizeof line, "cd %s && cat t.%d && ls t.* | wc -l | grep -qx 2 && cat t.*", folder, (int)pid);
+    snprintf(line, sizeof line, "cd %s && cat t.%d && ls t.* | wc -l | grep -qx 2 && cat t.*", folder, (int)child_pid);
     FILE *lines = popen(line, "r");
     int count = 0;
     while (fgets(line, sizeof line, lines)) {
         json_t *event = json_loads(line, 0, NULL);
         assert_non_null(event);
-        assert_true(number(event, "rows") < 4000 ? number(event, "pid") == pid : number(event, "pid") != pid);
+        assert_true(number(event, "rows") < 4000 ? number(event, "pid") == child_pid
+                                                 : number(event, "pid") != child_pid);
         seen[number(event, "rows")] = true;
         assert_true(number(event, "tid") > 0 && json_real_value(json_object_get(event, "time")) > 1.6e9);
         assert_string_equal(text(event, "target"), forward.name);
@@ -82,10 +82,10 @@ TEST(a_trace_that_cannot_be_written_is_told_once)
     assert_int_equal(child(trace_twice, "FUSELN_TRACE", in_folder("missing/t")), 0);
     assert_int_equal(occurrences(stderr_text, "No such file or directory"), 1);
     assert_int_equal(occurrences(stderr_text, "\n"), 1);
-    folder_remove(NULL), folder_make(NULL);
+    folder_renew();
     assert_int_equal(child(trace_twice, "FUSELN_TRACE", "/dev/full"), 0);
     assert_int_equal(occurrences(stderr_text, "No space left on device"), 1);
-    folder_remove(NULL), folder_make(NULL);
+    folder_renew();
     assert_int_equal(child(trace_twice, "FUSELN_TRACE", "stderr"), 0);
     assert_int_equal(occurrences(stderr_text, "our_kernel"), 2);
 }
