@@ -7,8 +7,8 @@
  * process's start in ticks) and the tick at which it was written. A process keeps its last report open and locked
  * (flock). A file at the report's path
  *   - is ours if it has our random bits, or the rest of our id: then this process wrote it before it execed itself;
- *   - is abandoned, the report of an earlier run, if it was already there when we first inspected the path, was not
- * locked then and is not locked now, and was not written by a process of this boot after ours started;
+ *   - is abandoned, the report of an earlier run, if it was there when we first inspected the path, was not locked
+ *     then and is not now, and was not written by a process of this boot after ours started;
  *   - belongs to another process otherwise: ours goes to NAME.PID.EXT, or else to NAME.PID-RANDOM.EXT.
  * If nothing is there, we publish without replacing a file that may appear at the same moment. We lock a file before we
  * replace it, so that of two processes that find the same abandoned report only one does. Without locks (some network

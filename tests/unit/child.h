@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Unit tests of what a whole process shows: run a body in a forked child, with an environment, its stderr caught.
- * The settings are read once a process, so each case needs its own; the test program itself never reads them.
+ * Unit tests of what a whole process does: they run a body in a forked child, with an environment, and capture its
+ * stderr. A process reads the settings once, so each case needs a process of its own; the test program itself never
+ * reads them.
  */
 #ifndef FUSELN_TESTS_CHILD_H
 #define FUSELN_TESTS_CHILD_H
@@ -62,7 +63,7 @@ __attribute__((weak)) void fuseln_pipeline_after_fork(void) {}
 __attribute__((weak)) void fuseln_pairing_after_fork(void) {}
 #pragma GCC diagnostic pop
 
-static char folder[64];           /* made for each test, removed after it */
+static char folder[64];           /* one for each test */
 static char stderr_text[1 << 16]; /* of the last child, or what read_file read */
 
 /* Formatted text, valid until eight more have been made. */
@@ -166,7 +167,7 @@ static inline int child_end(pid_t pid)
 
 #define test(name) cmocka_unit_test_setup_teardown(name, folder_make, folder_remove)
 
-/* The sanitizers' own allocator may be locked for ever in a child that a process with threads forks. */
+/* When a process with threads forks, the sanitizers' own allocator may stay locked in the child. */
 #if defined(__has_feature)
 #define SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
 #elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the tests of report and trace share: launches as the pipeline records them, a clock that the test moves, and
- * reading a report back.
+ * What the tests of report and trace share: launches as the pipeline records them, a clock that the test moves, reports
+ * read back.
  */
 #ifndef FUSELN_TESTS_REPORT_CHILD_H
 #define FUSELN_TESTS_REPORT_CHILD_H
@@ -24,7 +24,7 @@
 static _Atomic int64_t clock_ms; /* added to the coarse clock, by which snapshots are due */
 
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
-/* SHIFT: what a preload library does that shifts the time of day, seconds. */
+/* SHIFT: by how many seconds a preload library shifts the time of day. */
 int clock_gettime(clockid_t clock, struct timespec *ret_time)
 {
     long error = syscall(SYS_clock_gettime, clock, ret_time);
@@ -35,7 +35,7 @@ int clock_gettime(clockid_t clock, struct timespec *ret_time)
     return (int)error;
 }
 
-/* SLOW: the moment between the look at a path and the rename is longer; STALL: so many seconds. SKEW: how many seconds
+/* SLOW: more time passes between the look at a path and the rename; STALL: this many seconds. SKEW: by how many seconds
  * the clock of the file server is ahead. */
 static inline int rename_slowly(const char *from, const char *to, unsigned flags)
 {
@@ -124,7 +124,7 @@ static inline const char *text(const json_t *json, const char *key)
     return value ? value : "";
 }
 
-/* What must hold in every report; returns how many launches it counts. */
+/* Asserts what must hold in every report; returns how many launches it counts. */
 static inline int64_t check_sums(const json_t *report)
 {
     int64_t substituted = 0, passed = 0, count;
@@ -148,7 +148,7 @@ static inline int64_t check_sums(const json_t *report)
     return number(report, "totals.launches");
 }
 
-/* Of a report in the folder: a number, how many launches it counts, whether it says it is the last. */
+/* Of a report in the folder: a number, the launches it counts, whether it says it is the last. */
 static inline int64_t report_number(const char *name, const char *path)
 {
     json_t *report = load(in_folder(name));
@@ -174,7 +174,7 @@ static inline bool report_is_final(const char *name)
     return is_final;
 }
 
-/* All reports of the folder: how many, from how many processes, how many launches; whether another file lies there. */
+/* The folder: how many reports, how many launches they count, and how many other files. */
 struct found {
     size_t reports, strangers;
     int64_t launches;

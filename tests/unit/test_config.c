@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The settings: defaults, every parser's good and bad values, warnings held back and said once, FUSELN_ONLY,
- * FUSELN_SKIP, mistyped names, threads that read at once.
+ * The settings: defaults, good and bad values of every parser, warnings that wait and come once, FUSELN_ONLY,
+ * FUSELN_SKIP, mistyped names, threads that read at the same time.
  */
 #include "child.h"
 
@@ -21,7 +21,7 @@ static void check_defaults(void)
     fuseln_process_warn();
 }
 
-TEST(nothing_set_gives_the_defaults_and_no_word)
+TEST(the_defaults_apply_and_nothing_is_said)
 {
     assert_int_equal(child(check_defaults, "FUSELN_MODE", "", "FUSELN_LOG", ""), 0);
     assert_string_equal(stderr_text, "");
@@ -51,7 +51,7 @@ static void read_twice_and_warn_twice(void)
 {
     fuseln_config_get();
     struct stat info;
-    check(!fstat(2, &info) && info.st_size == 0); /* held back */
+    check(!fstat(2, &info) && info.st_size == 0); /* the warning waits */
     fuseln_process_warn();
     fuseln_process_warn();
 }
@@ -105,19 +105,19 @@ static void check_no_pairs(void)
     check(fuseln_config_get()->pairs == FUSELN_PAIRING_SKIPPED);
 }
 
-TEST(no_pairs_where_they_are_skipped_or_not_measured)
+TEST(skip_and_measure_switch_pairs_off)
 {
     assert_int_equal(child(check_no_pairs, "FUSELN_SKIP", "rms,pairs"), 0);
     assert_int_equal(child(check_no_pairs, "FUSELN_MODE", "measure"), 0);
 }
 
-TEST(a_bad_word_of_skip_leaves_the_others)
+TEST(a_bad_word_in_skip_leaves_the_others)
 {
     assert_int_equal(child(check_other_words, "FUSELN_SKIP", "forward, bckward,rms"), 0);
     assert_non_null(strstr(stderr_text, "\"bckward\""));
 }
 
-TEST(a_mistyped_name_is_told_with_the_nearest)
+TEST(a_mistyped_name_is_reported_with_the_nearest)
 {
     assert_int_equal(child(read_twice_and_warn_twice, "FUSELN_REPROT", "x", "FUSELN_REPORT_EVRY", "1",
                            "FUSELN_A_VERY_LONG_NAME_THAT_NOBODY_EVER_MEANT_TO_SET_AT_ALL_0123456789", "1"),
@@ -133,7 +133,7 @@ static void exit_with_mode(void)
     _exit((int)fuseln_config_get()->mode);
 }
 
-TEST(only_named_executables_are_acted_on)
+TEST(only_named_executables_are_affected)
 {
     static const struct {
         const char *only;
@@ -150,7 +150,7 @@ static void exec_under_another_name(void)
     execl("/proc/self/exe", "/x/other-name", "--mode", NULL);
 }
 
-TEST(an_executable_has_the_name_of_its_file_and_of_its_call)
+TEST(an_executable_is_named_by_its_file_and_by_argv_0)
 {
     assert_int_equal(child(exec_under_another_name, "FUSELN_ONLY", "test_config"), FUSELN_MODE_REPLACE);
     assert_int_equal(child(exec_under_another_name, "FUSELN_ONLY", "other-*"), FUSELN_MODE_REPLACE);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The log: levels, one line a call, errno, repeated warnings, a file, a file that cannot be, fork, a closed pipe,
- * a descriptor that the host closed and used again.
+ * The log: levels, one line a call, errno, repeated warnings, a file, a file that cannot be written, fork, a closed
+ * pipe, a descriptor that the host closed and reused.
  */
 #include "child.h"
 
@@ -19,7 +19,7 @@ static void log_all(void)
     pr_debug("d");
 }
 
-TEST(levels_choose)
+TEST(the_level_decides_what_is_logged)
 {
     static const char *const levels[] = {"error", "warn", "info", "debug"};
     for (size_t i = 0; i < 4; i++) {
@@ -41,7 +41,7 @@ static void log_odd(void)
     check(errno == 77);
 }
 
-TEST(a_call_is_one_clean_line_and_keeps_errno)
+TEST(a_call_writes_one_clean_line_and_preserves_errno)
 {
     assert_int_equal(child(log_odd, "FUSELN_LOG", "warn"), 0);
     assert_non_null(strstr(stderr_text, "]: a?b?[31m\n"));
@@ -60,7 +60,7 @@ static void log_many(void)
     }
 }
 
-TEST(an_identical_warning_is_said_once)
+TEST(an_identical_warning_is_logged_once)
 {
     assert_int_equal(child(log_many, "FUSELN_LOG", "debug"), 0);
     assert_int_equal(occurrences(stderr_text, "same"), 1);
@@ -70,7 +70,7 @@ TEST(an_identical_warning_is_said_once)
 
 static void log_and_fork(void)
 {
-    fuseln_process_launch(FUSELN_BOUNDARY_RUNTIME); /* from here on fork is noticed */
+    fuseln_process_launch(FUSELN_BOUNDARY_RUNTIME); /* from here on forks are handled */
     pr_warn("parent");
     if (fork() == 0) {
         pr_warn("child");
@@ -80,7 +80,7 @@ static void log_and_fork(void)
     pr_warn("parent again");
 }
 
-TEST(a_file_takes_the_lines_and_a_child_its_own)
+TEST(parent_and_child_log_to_files_of_their_own)
 {
     char text[4096];
     assert_int_equal(child(log_and_fork, "FUSELN_LOG", format("warn:%s/log.%%p", folder)), 0);
@@ -120,7 +120,7 @@ TEST(a_closed_pipe_does_not_kill_the_host)
     assert_int_equal(child(log_into_closed_pipe, "FUSELN_LOG", "warn"), 3);
 }
 
-/* As daemons do: every descriptor above 2 closed, then files of its own opened. */
+/* Like a daemon: closes every descriptor above 2, then opens files of its own. */
 static void log_after_descriptors_were_reused(void)
 {
     pr_warn("one");
@@ -141,7 +141,7 @@ TEST(a_reused_descriptor_is_not_written_to)
     assert_int_equal(occurrences(text, "\n"), 2);
 }
 
-/* A program that runs without stdin, stdout, stderr must not find our files under these numbers. */
+/* A program that runs without stdin, stdout and stderr must not find our files under their numbers. */
 static void log_without_descriptors(void)
 {
     close(0), close(1), close(2);

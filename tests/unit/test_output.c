@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lines into a program's own descriptors and pipes: what is a stream and what is data, names that stand for an open
- * descriptor, readers that stall, signals that wait, cancellation.
+ * Lines written to a program's own descriptors and pipes: what is a stream and what is data, paths that name an open
+ * descriptor, readers that stall, pending signals, cancellation.
  */
 #include "report_child.h"
 
@@ -12,7 +12,7 @@
 
 #include "base/log.h"
 
-/* ---- what stands at 2 ---- */
+/* ---- what descriptor 2 is ---- */
 static int put_at_2(int fd)
 {
     check(fd >= 0 && dup2(fd, 2) == 2);
@@ -34,7 +34,7 @@ static void warn_beside_data(void)
     _exit(0);
 }
 
-TEST(data_at_a_standard_number_stays_clean)
+TEST(data_at_descriptor_2_is_left_alone)
 {
     static const int flags[] = {O_RDWR, O_WRONLY | O_TRUNC, O_WRONLY | O_APPEND | O_CLOEXEC};
     static const char *const reports[] = {"stderr", "/dev/stderr", "/proc/self/fd/2", ""};
@@ -48,7 +48,7 @@ TEST(data_at_a_standard_number_stays_clean)
         }
 }
 
-/* Already when fuseln first looks; an inherited descriptor is never closed by exec. */
+/* The file is there when fuseln first looks, but an inherited descriptor would survive exec. */
 static void warn_beside_earlier_data(void)
 {
     close(2);
@@ -57,7 +57,7 @@ static void warn_beside_earlier_data(void)
     pr_warn("not into data");
 }
 
-TEST(data_from_before_the_first_look_stays_clean_where_an_exec_would_close_it)
+TEST(data_that_exec_would_close_is_left_alone)
 {
     char text[256];
     assert_int_equal(child(warn_beside_earlier_data, "FUSELN_REPORT", "stderr"), 0);
@@ -78,7 +78,7 @@ static void warn_beside_a_connection(void)
     check(fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0 && read(ends[0], text, sizeof text) < 0);
 }
 
-TEST(a_connection_at_a_standard_number_stays_clean)
+TEST(a_connection_at_descriptor_2_is_left_alone)
 {
     assert_int_equal(child(warn_beside_a_connection, "SOCKET", "1"), 0);
     assert_int_equal(child(warn_beside_a_connection, "FUSELN_LOG", "warn"), 0);
@@ -119,7 +119,7 @@ static void put_back_what_was_inherited(void)
     if (fork() == 0) {
         const int saved = dup(2);
         put_at_2(open(in_folder("data"), O_RDWR | O_CREAT, 0600));
-        fuseln_config_get(); /* looks for the first time */
+        fuseln_config_get(); /* the first look */
         check(dup2(saved, 2) == 2);
         pr_warn("back");
         _exit(0);
@@ -128,7 +128,7 @@ static void put_back_what_was_inherited(void)
     check(read(ends[0], text, sizeof text - 1) > 0 && strstr(text, "back\n"));
 }
 
-TEST(what_was_inherited_is_a_stream_again)
+TEST(an_inherited_stream_that_was_restored_is_a_stream)
 {
     assert_int_equal(child(put_back_what_was_inherited, "FUSELN_LOG", "warn"), 0);
 }
@@ -145,7 +145,7 @@ static void log_and_write_more(void)
     check(write(2, "most\n", 5) == 5);
 }
 
-TEST(a_path_that_names_an_open_descriptor_means_it)
+TEST(a_path_can_name_an_open_descriptor)
 {
     char text[4096], names[2][600];
     snprintf(names[0], sizeof names[0], "%s/link", folder);
@@ -184,7 +184,7 @@ TEST(a_named_descriptor_that_became_another_file_is_left_alone)
     assert_int_equal(occurrences(stderr_text, "two\n"), 1);
 }
 
-/* ---- files with one number on two file systems ---- */
+/* ---- files with the same inode number on two file systems ---- */
 static void log_beside_a_twin(void)
 {
     char text[256];
@@ -205,7 +205,7 @@ static void log_beside_a_twin(void)
     check(occurrences(read_file(log, text, sizeof text), "\n") == 2);
 }
 
-TEST(a_file_of_the_same_number_elsewhere_is_not_taken_for_the_log)
+TEST(the_same_inode_number_elsewhere_is_not_mistaken_for_the_log)
 {
     struct fuseln_descriptor descriptor = {0};
     const int status = child(log_beside_a_twin, "FUSELN_LOG", format("warn:%s/a/log", folder));
@@ -235,7 +235,7 @@ static double now(void)
 }
 
 static char piped[4 << 20];
-/* All that is in the pipe now. */
+/* Everything that is in the pipe now. */
 static char *drain(int fd)
 {
     size_t used = 0;
@@ -253,7 +253,7 @@ static void trace_to_a_stalled_reader(void)
     const double start = now();
     for (int i = 0; i < LINES; i++)
         trace_one();
-    check(now() - start < 5); /* 0.1 s; a wait for each lost line would be hours */
+    check(now() - start < 5); /* takes 0.1 s; a wait for each lost line would take hours */
     size_t there = occurrences(drain(fd), "\"rows\":1");
     check(there > 1000 && there < LINES && !strstr(piped, "\"lost\""));
     trace_one();
@@ -264,7 +264,7 @@ static void trace_to_a_stalled_reader(void)
     json_decref(line);
 }
 
-TEST(a_stalled_reader_of_the_trace_costs_lines_and_no_time)
+TEST(a_stalled_reader_of_the_trace_loses_lines_but_costs_no_time)
 {
     mkfifo(in_folder("fifo"), 0600);
     assert_int_equal(child(trace_to_a_stalled_reader, "FUSELN_TRACE", in_folder("fifo")), 0);
@@ -280,7 +280,7 @@ static void trace_and_end(void)
         trace_one();
 }
 
-TEST(lines_that_nobody_read_until_the_end_are_told)
+TEST(lines_lost_at_the_end_are_reported)
 {
     mkfifo(in_folder("fifo"), 0600);
     assert_int_equal(child(trace_and_end, "FUSELN_TRACE", in_folder("fifo")), 0);
@@ -292,7 +292,7 @@ static void log_to_a_stalled_reader(void)
     int ends[2];
     alarm(20);
     check(!pipe(ends) && fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0);
-    put_at_2(ends[1]); /* which would block whoever writes to it */
+    put_at_2(ends[1]); /* a write to it would block */
     for (int i = 0; i < 10000; i++)
         pr_debug("line %d", i);
     const size_t there = occurrences(drain(ends[0]), "line ");
@@ -302,7 +302,7 @@ static void log_to_a_stalled_reader(void)
     check(strtoul(piped + strlen("fuseln: "), NULL, 10) == 10000 - there && strstr(piped, "lost here\nfuseln["));
 }
 
-TEST(a_stalled_reader_of_stderr_costs_lines_and_no_time)
+TEST(a_stalled_reader_of_stderr_loses_lines_but_costs_no_time)
 {
     assert_int_equal(child(log_to_a_stalled_reader, "FUSELN_LOG", "debug"), 0);
 }
@@ -331,7 +331,7 @@ static void log_with_a_pending_signal(void)
     _exit(sigismember(&set, pending_number) ? 3 : 4);
 }
 
-TEST(only_a_signal_of_ours_is_taken_away)
+TEST(only_a_signal_of_ours_is_discarded)
 {
     assert_int_equal(child(log_with_a_pending_signal, "FUSELN_LOG", "debug"), 3);
     assert_int_equal(child(log_with_a_pending_signal, "FUSELN_LOG", "debug", "PIPE", "1"), 3);
@@ -358,7 +358,7 @@ static void cancel_a_launch(void)
     pthread_join(thread, NULL);
     check(reached == 3);
     clock_ms = 5000;
-    launch(&forward, 1024, 1, FUSELN_VERDICT_OK); /* the writer's place is free */
+    launch(&forward, 1024, 1, FUSELN_VERDICT_OK); /* the report can be written again */
     check(report_number("r.json", "totals.substituted") == 2);
 }
 
@@ -385,7 +385,7 @@ static void jump_out_of_launches(void)
     while (jumps < 300) {
         setitimer(ITIMER_REAL, &(struct itimerval){.it_value = {0, 200}}, NULL);
         for (int i = 0; i < 3000; i++) {
-            clock_ms += 1000; /* each launch writes */
+            clock_ms += 1000; /* each launch writes a report */
             launch(&forward, 1024, 1, FUSELN_VERDICT_OK);
             trace_one();
         }
@@ -396,7 +396,7 @@ static void jump_out_of_launches(void)
     check(report_number("r.json", "totals.reasons.capture") == 1);
 }
 
-TEST(a_jump_out_of_a_handler_leaves_the_report_alive)
+TEST(reports_continue_after_a_jump_out_of_a_handler)
 {
     assert_int_equal(child(jump_out_of_launches, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_REPORT_EVERY", "1",
                            "FUSELN_TRACE", "/dev/null"),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Path templates: each escape, what is unset or unknown, relative paths after chdir, too long ones.
+ * Path templates: each escape, unset variables and unknown escapes, relative paths after chdir, paths that are too
+ * long.
  */
 #include "child.h"
 
@@ -22,7 +23,7 @@ static void check_expansions(void)
         {"/out/%q{DOTS}/r.json", "/out/__/r.json", "%q{DOTS} would lead"},
         {"%q{EMPTY}/out/%q{ABS}", "/out/_abs", "%q{ABS} would lead"},
         {"/out/%q{VERSION}.json", "/out/v1..2.json", ""},
-        {"%q{ABS}/x", "/abs/x", ""}, /* what a template begins with may be a folder */
+        {"%q{ABS}/x", "/abs/x", ""}, /* a variable that begins the template may name a folder */
         {"/x%q{NONE_SUCH}y", "/xy", "NONE_SUCH is not set"},
         {"/x%z", "/x%z", "%z is not known"},
         {"/x%", "/x%", "is not known"},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The counters and the sites: threads that count at once and end, more sites than the table holds, threads that make
- * the same sites, rows, fork.
+ * The counters and the sites: threads that count at the same time and end, more sites than the table holds, threads
+ * that make the same sites, rows, fork.
  */
 #include "child.h"
 
@@ -50,7 +50,7 @@ static void launch_at_thread_exit(void *unused)
     count((void *)3);
 }
 
-/* Runs after the counter was folded in, since what was registered last runs first. */
+/* Runs after the counter was folded in, since the last one registered runs first. */
 static void *count_late(void *unused)
 {
     fuseln_thread_at_exit(launch_at_thread_exit, NULL);
@@ -100,7 +100,7 @@ static void make_too_many_sites(void)
     check(fuseln_site_at(FUSELN_SITES_MAX + 1) == NULL);
 }
 
-/* Twice, since in a forked child the table is empty again. */
+/* Twice, because the table is empty again in a forked child. */
 static void fork_and_make_too_many_sites(void)
 {
     int status;
@@ -108,7 +108,7 @@ static void fork_and_make_too_many_sites(void)
     make_too_many_sites();
     pid_t pid = fork();
     if (pid == 0) {
-        alarm(20); /* a table without a free slot is searched for ever */
+        alarm(20); /* a search in a table without a free slot never ends */
         make_too_many_sites();
         exit(0);
     }
@@ -120,14 +120,14 @@ TEST(sites_beyond_the_table_are_counted_in_other)
     assert_int_equal(child(fork_and_make_too_many_sites, NULL), 0);
 }
 
-/* Many of them, so that they meet in the table. */
+/* So many that they collide in the table. */
 static void differ_in_each_field(void)
 {
     static struct fuseln_target targets[151];
     struct fuseln_site_key keys[750];
     bool is_new;
     for (int i = 0; i < 750; i++) {
-        int field = i / 150, value = (i % 150 + 1) * (i % 150 + 1); /* at uneven distances */
+        int field = i / 150, value = (i % 150 + 1) * (i % 150 + 1); /* unevenly spaced */
         keys[i] = (struct fuseln_site_key){.target = &targets[field == 0 ? i + 1 : 0],
                                            .cols = field == 1 ? value : 0,
                                            .device = field == 2 ? value : 0,
@@ -202,7 +202,7 @@ static void record_rows(void)
     check(mine->substituted == 0 && mine->passed[FUSELN_VERDICT_EMPTY] == 4);
 }
 
-TEST(rows_are_kept_as_first_least_and_most)
+TEST(a_site_records_the_first_fewest_and_most_rows)
 {
     assert_int_equal(child(record_rows, NULL), 0);
 }
@@ -242,7 +242,7 @@ static void fork_in_threads(void)
     check(fuseln_site_at(0)->substituted == THREADS);
 }
 
-TEST(a_forked_child_counts_afresh)
+TEST(a_forked_child_counts_from_zero)
 {
     if (SANITIZED)
         skip();

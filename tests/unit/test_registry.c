@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The registry: addresses found, forgotten and reused; handles; tables that are full; look-ups while another thread
+ * The registry: addresses that are found, removed and reused; handles; full tables; look-ups while another thread
  * registers. And library.c: this program's own name and build-id.
  */
 #include "test.h"
@@ -32,7 +32,7 @@ TEST(what_was_registered_is_found)
 
     assert_null(fuseln_registry_find(addresses[0]));
     assert_int_equal(add(0, 0, symbol), 0);
-    symbol[0] = '?'; /* the registry keeps its own copy */
+    symbol[0] = '?'; /* the registry has its own copy */
     assert_string_equal(fuseln_registry_find(addresses[0])->symbol, "one");
     assert_true(fuseln_registry_find(addresses[0])->rms);
     assert_ptr_equal(fuseln_registry_find(addresses[0])->library, &library);
@@ -60,13 +60,13 @@ TEST(what_is_unregistered_is_forgotten_with_its_handles)
     assert_null(fuseln_registry_find(addresses[0]));
     assert_null(fuseln_registry_find(addresses[2]));
     assert_non_null(fuseln_registry_find(addresses[4]));
-    assert_null(fuseln_registry_find((void *)1)); /* the mark of a forgotten slot is no address */
+    assert_null(fuseln_registry_find((void *)1)); /* a tombstone is not an address */
     assert_false(fuseln_registry_forget(&fatbins[0]));
     assert_int_equal(add(0, 0, "one"), 0); /* loaded again: the same target, so its sites go on */
     assert_ptr_equal(fuseln_registry_find(addresses[0]), before);
 }
 
-TEST(a_handle_is_what_it_was_looked_up_as_last)
+TEST(a_handle_stands_for_what_was_looked_up_last)
 {
     static struct fuseln_library elsewhere = {.name = "libother.so"};
     const struct fuseln_target five = {.symbol = "five", .library = &library},
@@ -77,9 +77,9 @@ TEST(a_handle_is_what_it_was_looked_up_as_last)
     assert_string_equal(fuseln_registry_find(addresses[5])->symbol, "five");
     fuseln_registry_learn(addresses[5], &fatbins[101], &same); /* the same kernel stays the first library's */
     assert_ptr_equal(fuseln_registry_find(addresses[5])->library, &library);
-    fuseln_registry_learn(addresses[5], &fatbins[101], &six); /* a handle is used again */
+    fuseln_registry_learn(addresses[5], &fatbins[101], &six); /* the handle is reused */
     assert_string_equal(fuseln_registry_find(addresses[5])->symbol, "six");
-    fuseln_registry_alias(addresses[5], addresses[4]); /* and the runtime says what it is */
+    fuseln_registry_alias(addresses[5], addresses[4]); /* and by what the runtime says */
     assert_string_equal(fuseln_registry_find(addresses[5])->symbol, "two");
     fuseln_registry_learn(addresses[5], &fatbins[101], NULL);
     assert_null(fuseln_registry_find(addresses[5]));
@@ -89,7 +89,7 @@ TEST(a_handle_is_what_it_was_looked_up_as_last)
     assert_true(fuseln_registry_forget(&fatbins[100]));
 }
 
-TEST(load_and_unload_for_ever_takes_no_room)
+TEST(loading_and_unloading_for_ever_takes_no_room)
 {
     size_t targets = fuseln_registry_targets();
 
@@ -149,8 +149,8 @@ TEST(new_addresses_for_ever_take_no_room)
 }
 
 #ifdef __x86_64__
-/* Two addresses that begin at one slot. Between any two instructions of a look-up of the first, it is forgotten, and
- * the slot is the second's. */
+/* Two addresses whose probes start at the same slot. Between any two instructions of a look-up of the first, it is
+ * removed and the second takes its slot. */
 static char neighbours[1 << 16];
 static size_t second;
 static volatile sig_atomic_t steps, swap_at;
@@ -170,7 +170,7 @@ static void step(int number)
     put_neighbour(second, "second");
 }
 
-TEST(a_look_up_never_finds_what_took_the_place)
+TEST(a_look_up_never_finds_the_next_address_in_its_slot)
 {
     unsigned swapped = 0;
     while (fuseln_registry_first_slot(&neighbours[++second]) != fuseln_registry_first_slot(&neighbours[0]))
@@ -192,8 +192,8 @@ TEST(a_look_up_never_finds_what_took_the_place)
 }
 #endif
 
-/* As modules that die with their context, which nobody tells us of: their handles are elsewhere each time. */
-TEST(owners_that_die_unseen_make_room)
+/* Like modules that vanish with their context, which nobody tells us: their handles are at new addresses each time. */
+TEST(owners_that_vanish_unseen_are_evicted)
 {
     enum { OWNERS = 5000, HANDLES = 8 };
     const struct fuseln_target target = {.symbol = "of a module", .library = &library};

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The report: what stands in it, when it is written, and that every snapshot is complete. Times pass by a clock that
- * the test moves.
+ * The report: what it says, when it is written, and that every snapshot is complete. The test moves the clock.
  */
 #include "report_child.h"
 
@@ -67,11 +66,11 @@ TEST(eleven_hundred_sites_end_in_other)
     json_decref(report);
 }
 
-static void exit_plainly(void) {}
+static void do_nothing(void) {}
 
 TEST(a_process_that_launched_nothing_writes_nothing)
 {
-    assert_int_equal(child(exit_plainly, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_MODE", "bad"), 0);
+    assert_int_equal(child(do_nothing, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_MODE", "bad"), 0);
     assert_int_not_equal(access(in_folder("r.json"), F_OK), 0);
     assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_MODE", "off"), 0);
     assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_ONLY", "other", "FUSELN_X", ""),
@@ -115,7 +114,7 @@ TEST(a_report_without_layer_norms_says_why)
     }
 }
 
-/* C0 and C1 controls, a line of its own, half a character, a turned direction. */
+/* C0 and C1 controls, a line break, half a character, a change of writing direction. */
 #define HOSTILE            \
     "\033]0;x\007\xc2\x9b" \
     "31m\nfuseln: all replaced\xff\xe2\x80\xae"
@@ -129,7 +128,7 @@ static void launch_in_a_hostile_library(void)
     pr_warn("cannot read %s", HOSTILE);
 }
 
-TEST(nothing_that_others_named_commands_a_terminal)
+TEST(foreign_names_cannot_control_a_terminal)
 {
     assert_int_equal(
         child(launch_in_a_hostile_library, "FUSELN_REPORT", "stderr", "RANK", HOSTILE, "FUSELN_SKIP", HOSTILE), 0);
@@ -167,7 +166,7 @@ static void launch_by_the_clock(void)
         written = ++count;
         check(on_disk() == written);
     }
-    clock_ms = 100000; /* those that nobody came for are left out: the next is due at 100 + 7 - (100 - 30) % 7 */
+    clock_ms = 100000; /* missed ones are skipped: the next is due at 100 + 7 - (100 - 30) % 7 */
     launch(&forward, 1, 1, FUSELN_VERDICT_OK);
     check(on_disk() == ++count);
     clock_ms = 106000;
@@ -176,7 +175,7 @@ static void launch_by_the_clock(void)
     _exit(0);
 }
 
-TEST(snapshots_are_due_after_1_2_4_8_16_and_then_every_so_often)
+TEST(snapshots_are_due_after_1_2_4_8_16_s_and_then_at_intervals)
 {
     assert_int_equal(child(launch_by_the_clock, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_REPORT_EVERY", "7"), 0);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where the report goes, and what becomes of it when paths, processes or the machine are unkind.
+ * Where the report goes, and what happens if a path cannot be written, processes share a path, or the disk is full.
  */
 #include "hooks/process.h"
 #include "report_child.h"
@@ -22,7 +22,7 @@ static void fork_children(void)
 TEST(a_forked_child_writes_its_own_report_once_it_launches)
 {
     assert_int_equal(child(fork_children, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_SKIP", "bad"), 0);
-    assert_int_equal(occurrences(stderr_text, "\"bad\" is not known"), 1); /* children do not say it again */
+    assert_int_equal(occurrences(stderr_text, "\"bad\" is not known"), 1); /* children do not repeat it */
     struct found found = find_reports();
     assert_int_equal(found.reports, 3);
     assert_int_equal(found.launches, 9 + 9 + 18);
@@ -39,7 +39,7 @@ static void wait_and_launch(void)
     launch_some();
     usleep(20000);
     if (getenv("KILL"))
-        raise(SIGKILL); /* what was overwritten is not written again at exit */
+        raise(SIGKILL); /* so that no report is written again at exit */
 }
 
 TEST(processes_with_one_path_lose_no_report)
@@ -49,7 +49,7 @@ TEST(processes_with_one_path_lose_no_report)
     for (int round = 0; round < 20; round++) {
         bool killed = round / 2 % 2;
         folder_renew();
-        if (round % 2) { /* over the report of an earlier run, which is not a rival's */
+        if (round % 2) { /* replaces the report of an earlier run */
             assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json")), 0);
             usleep(30000);
         }
@@ -70,7 +70,7 @@ TEST(processes_with_one_path_lose_no_report)
     }
 }
 
-TEST(one_after_the_other_replaces_the_report)
+TEST(a_later_run_replaces_the_report)
 {
     for (int i = 0; i < 5; i++)
         assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json")), 0);
@@ -81,7 +81,7 @@ TEST(one_after_the_other_replaces_the_report)
 static void limit_files_and_launch(void)
 {
     setrlimit(RLIMIT_FSIZE, &(struct rlimit){.rlim_cur = 100, .rlim_max = 100});
-    dup2(open("/dev/null", O_WRONLY), STDERR_FILENO); /* a file, too */
+    dup2(open("/dev/null", O_WRONLY), STDERR_FILENO); /* the limit covers that file, too */
     launch_some();
     exit(3);
 }
@@ -104,7 +104,7 @@ TEST(what_cannot_be_written_goes_to_stderr_with_one_line)
         assert_int_equal(find_reports().reports, 0);
     }
     assert_int_equal(child(limit_files_and_launch, "FUSELN_REPORT", in_folder("r.json")), 3); /* no SIGXFSZ */
-    assert_int_equal(find_reports().strangers, 2);                                            /* fifo and full only */
+    assert_int_equal(find_reports().strangers, 2);                                            /* only fifo and full */
 }
 
 TEST(a_device_or_a_link_stays_what_it_is)
@@ -141,7 +141,7 @@ static void exit_while_a_thread_writes(void)
     usleep(200000);
 }
 
-TEST(a_last_report_that_waits_in_vain_is_missed_aloud)
+TEST(a_last_report_that_is_not_written_is_reported)
 {
     assert_int_equal(child(exit_while_a_thread_writes, "FUSELN_REPORT", in_folder("r.json"), "STALL", "5"), 0);
     assert_int_equal(occurrences(stderr_text, "the last report is not written"), 1);
@@ -176,7 +176,7 @@ static void start_in_folder(void)
     launch_and_move();
 }
 
-TEST(the_path_is_the_one_of_the_first_launch)
+TEST(the_path_is_fixed_at_the_first_launch)
 {
     assert_int_equal(child(start_in_folder, "FUSELN_REPORT", "%q{WHERE}.json", "WHERE", "here"), 0);
     assert_string_equal(stderr_text, "");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whose report it is: clocks that are wrong, processes that are alike, that exec, fork or clone, folders where others
- * lay out names, systems that do not answer.
+ * Which process a report belongs to: wrong clocks, processes with the same pid, processes that exec, fork or clone,
+ * folders where others plant names, refused system calls.
  */
 #include "hooks/process.h"
 #include "report_child.h"
@@ -13,7 +13,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 
-/* NO_LOCKS: as on a network file system without them. */
+/* NO_LOCKS: like a network file system without locks. */
 int flock(int fd, int operation)
 {
     if (getenv("NO_LOCKS"))
@@ -21,7 +21,7 @@ int flock(int fd, int operation)
     return (int)syscall(SYS_flock, fd, operation);
 }
 
-/* KILL: dies half-way through its report. */
+/* KILL: dies in the middle of writing its report. */
 ssize_t write(int fd, const void *bytes, size_t size)
 {
     if (getenv("KILL") && fd > 2) {
@@ -34,7 +34,7 @@ ssize_t write(int fd, const void *bytes, size_t size)
 /* ---- clocks ---- */
 static int gate[2], all_launched[2];
 
-/* Ranks overlap: none ends before each has launched. They take a report a second meanwhile. */
+/* Ranks overlap: none ends before all have launched. By their clock each writes a report a second. */
 static void run_as_rank(void)
 {
     char byte;
@@ -82,7 +82,7 @@ static void assert_ranks_keep_their_reports(size_t ranks, const char *const *env
     assert_int_equal(access(in_folder("r.json"), F_OK), 0);
 }
 
-TEST(ranks_keep_their_reports_by_any_clock)
+TEST(ranks_keep_their_reports_whatever_the_clocks_say)
 {
     static const char *const clocks[][2] = {
         {"SKEW", "60"}, {"SKEW", "-60"}, {"SHIFT", "86400"}, {"SHIFT", "-86400"}, {"RANK", "0"}};
@@ -104,7 +104,7 @@ TEST(ranks_keep_their_reports_without_locks)
                                     (const char *const[]){"FUSELN_REPORT", in_folder("r.json"), "NO_LOCKS", "1", NULL});
 }
 
-TEST(a_report_of_an_earlier_run_is_replaced_by_any_clock)
+TEST(an_earlier_report_is_replaced_whatever_the_clocks_say)
 {
     static const char *const clocks[][2] = {{"SKEW", "60"}, {"SKEW", "-60"}, {"SHIFT", "-86400"}, {"SHIFT", "86400"}};
     for (size_t i = 0; i < sizeof clocks / sizeof *clocks; i++) {
@@ -118,8 +118,8 @@ TEST(a_report_of_an_earlier_run_is_replaced_by_any_clock)
     }
 }
 
-/* Of an older fuseln, of another program, cut short, or huge: none has an id. */
-TEST(a_file_without_an_id_from_before_is_replaced)
+/* From an older fuseln or another program, cut short, or huge: none has an id. */
+TEST(an_earlier_file_without_an_id_is_replaced)
 {
     static const char *const texts[] = {"", "{\"schema\":1,\"process\":{\"pid\":1}}", "\nid ",
                                         "{\"process\":{\"id\":\"ab",
@@ -145,8 +145,8 @@ static void launch_and_wait(void)
     launch_some();
 }
 
-/* Of another machine: nothing but its lock says that it is not one of an earlier run. */
-TEST(a_report_that_was_locked_at_the_first_look_stays_its_owners)
+/* From another machine: only its lock shows that it does not come from an earlier run. */
+TEST(a_report_that_was_locked_at_the_first_look_is_not_replaced)
 {
     static const char other[] = "{\"schema\":1,\"process\":{\"id\":\"00112233445566778899aabbccddeeff\"}}";
     char text[8192];
@@ -168,7 +168,7 @@ TEST(a_report_that_was_locked_at_the_first_look_stays_its_owners)
 static void touch_between(void)
 {
     launch_some();
-    for (int i = 0; i < 4; i++) { /* object stores settle a file's times after the rename */
+    for (int i = 0; i < 4; i++) { /* object stores set a file's times some time after the rename */
         utimensat(AT_FDCWD, in_folder("r.json"), (struct timespec[]){{.tv_sec = 2000000000}, {2000000000 + i, 0}}, 0);
         clock_ms += 1000 << i;
         launch_some();
@@ -182,7 +182,7 @@ TEST(a_file_whose_time_settles_later_stays_ours)
     assert_string_equal(stderr_text, "");
 }
 
-/* ---- exec, clone, alike ---- */
+/* ---- exec, clone, the same pid ---- */
 static void exec_again(void)
 {
     execl("/proc/self/exe", "again", "--again", "4", NULL);
@@ -205,7 +205,7 @@ static void clone_a_child(void)
 {
     launch_some();
     const pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
-    if (pid == 0) { /* no handler of fork ran here */
+    if (pid == 0) { /* no fork handler ran here */
         clock_ms = 100000;
         if (getenv("LAUNCH"))
             launch_some();
@@ -236,24 +236,25 @@ static void outlive_the_parent(void)
         exit(0);
     }
     if (getenv("DIE"))
-        raise(SIGKILL); /* with the file that the child inherited as its last */
+        raise(SIGKILL); /* the child has inherited the descriptor of its last report */
 }
 
-TEST(a_forked_child_that_outlives_its_parent_holds_nothing_up)
+TEST(a_forked_child_does_not_hold_its_ended_parents_report)
 {
     for (int dies = 0; dies < 2; dies++) {
         assert_int_equal(child(outlive_the_parent, "FUSELN_REPORT", in_folder("r.json"), dies ? "DIE" : "RANK", "1"),
                          dies ? 256 + SIGKILL : 0);
         usleep(20000);
-        assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json")), 0); /* an earlier run's: replaced */
+        assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json")),
+                         0); /* replaces that of an earlier run */
         assert_string_equal(stderr_text, "");
         assert_int_equal(find_reports().reports, 1);
     }
     make_file("go");
 }
 
-/* The parent's last report is not one of an earlier run, for the child. */
-TEST(a_child_that_launches_after_its_parent_has_ended_does_not_replace_it)
+/* To the child, its parent's last report does not come from an earlier run. */
+TEST(a_forked_child_does_not_replace_its_ended_parents_report)
 {
     assert_int_equal(child(outlive_the_parent, "FUSELN_REPORT", in_folder("r.json"), "LAUNCH", "1"), 0);
     make_file("go");
@@ -265,7 +266,7 @@ TEST(a_child_that_launches_after_its_parent_has_ended_does_not_replace_it)
     assert_true(report_is_final("r.json"));
 }
 
-/* As in two containers with one host name: each process is number 1. */
+/* Like two containers with one host name: each process has pid 1. */
 static void run_as_number_1(void)
 {
     if (unshare(CLONE_NEWPID))
@@ -282,7 +283,7 @@ static void run_as_number_1(void)
     _exit(status ? 9 : 0);
 }
 
-TEST(processes_of_one_number_keep_their_reports)
+TEST(processes_with_one_pid_keep_their_reports)
 {
     bool allowed = true;
     for (int round = 0; allowed && round < 10; round++) {
@@ -335,7 +336,7 @@ TEST(a_process_killed_while_it_writes_leaves_nothing)
     assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json")), 0);
     assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json"), "KILL", "1"), 256 + SIGKILL);
     assert_int_equal(find_reports().strangers, 0);
-    assert_int_equal(find_reports().reports, 1); /* the one before is whole */
+    assert_int_equal(find_reports().reports, 1); /* the earlier one is intact */
 }
 
 static void launch_with_open_mask(void)
@@ -362,13 +363,13 @@ TEST(a_report_is_its_owners_alone)
     }
 }
 
-/* A folder like /tmp, in which somebody else made a link and a FIFO; a folder of ours, in which nobody did. */
-TEST(what_others_laid_out_is_not_followed)
+/* A folder like /tmp, in which somebody else made a link and a FIFO. */
+TEST(what_others_planted_is_not_followed)
 {
     char text[4096];
     struct stat info;
     if (geteuid() != 0)
-        return; /* nobody else's name can be had */
+        return; /* only root can make files in another user's name */
     assert_true(!mkdir(in_folder("open"), 0700) && !chmod(in_folder("open"), 01777));
     for (int dangling = 0; dangling < 2; dangling++) {
         if (!dangling)
@@ -390,7 +391,7 @@ TEST(what_others_laid_out_is_not_followed)
     close(reader);
 }
 
-TEST(a_link_of_ours_is_followed_also_where_it_dangles)
+TEST(a_link_of_ours_is_followed_even_if_it_dangles)
 {
     struct stat info;
     assert_int_equal(mkdir(in_folder("runs"), 0700), 0);
@@ -403,7 +404,7 @@ TEST(a_link_of_ours_is_followed_also_where_it_dangles)
     }
 }
 
-TEST(a_link_that_leads_nowhere_stays_and_is_said)
+TEST(a_link_that_leads_nowhere_stays_and_is_reported)
 {
     static const char *const targets[] = {"missing/r.json", "r.json"};
     struct stat info;
@@ -417,8 +418,8 @@ TEST(a_link_that_leads_nowhere_stays_and_is_said)
     }
 }
 
-/* As /proc/1/fd/1, the output of a container; itself, and through a link. */
-TEST(what_another_process_has_open_is_written_to_once_and_not_replaced)
+/* Like /proc/1/fd/1, the output of a container: by that name, and through a link. */
+TEST(a_file_that_another_process_has_open_is_written_once_and_not_replaced)
 {
     char text[8192];
     int ends[2];
@@ -442,7 +443,7 @@ TEST(what_another_process_has_open_is_written_to_once_and_not_replaced)
     }
 }
 
-/* A file's number, too, may be that of ours, where ours was deleted. */
+/* If ours was deleted, another file may even have its inode number. */
 static void close_ours_and_open_one(void)
 {
     struct stat ours, info;
@@ -460,14 +461,14 @@ static void close_ours_and_open_one(void)
     check(!fstat(number, &info) && info.st_ino == ours.st_ino);
 }
 
-TEST(a_descriptor_of_the_hosts_is_not_taken_for_ours)
+TEST(a_descriptor_of_the_host_is_not_mistaken_for_ours)
 {
     assert_int_equal(child(close_ours_and_open_one, "FUSELN_REPORT", in_folder("r.json")), 0);
     assert_string_equal(stderr_text, "");
     assert_int_equal(find_reports().reports, 1);
 }
 
-/* NUMBER: this system call answers EPERM, as old seccomp profiles do. */
+/* NUMBER: this system call fails with EPERM, as old seccomp profiles make it. */
 static void launch_where_a_call_is_refused(void)
 {
     struct sock_filter filter[] = {
@@ -481,7 +482,7 @@ static void launch_where_a_call_is_refused(void)
     launch_some();
 }
 
-TEST(what_the_system_does_not_tell_is_not_taken_for_nothing)
+TEST(a_refused_system_call_does_not_mean_that_nothing_is_there)
 {
     static const int numbers[] = {SYS_statx, SYS_newfstatat, SYS_flock, SYS_getrandom, SYS_linkat, SYS_renameat2};
     struct stat info;
@@ -492,16 +493,16 @@ TEST(what_the_system_does_not_tell_is_not_taken_for_nothing)
         assert_int_equal(child(launch_where_a_call_is_refused, "FUSELN_REPORT", in_folder("fifo"), "NUMBER", number),
                          0);
         assert_true(!lstat(in_folder("fifo"), &info) && S_ISFIFO(info.st_mode));
-        const bool told = numbers[i] != SYS_newfstatat; /* without that, nor is it known what stderr is */
-        assert_int_equal(occurrences(stderr_text, "3 replaced"), told); /* nobody reads the FIFO */
+        const bool reported = numbers[i] != SYS_newfstatat; /* without it we cannot tell what stderr is, either */
+        assert_int_equal(occurrences(stderr_text, "3 replaced"), reported); /* nobody reads the FIFO */
         assert_int_equal(child(launch_where_a_call_is_refused, "FUSELN_REPORT", in_folder("r.json"), "NUMBER", number),
                          0);
-        assert_int_equal(find_reports().reports, told);
+        assert_int_equal(find_reports().reports, reported);
         assert_int_equal(find_reports().strangers, 1);
     }
 }
 
-/* ---- the words of a program that set its title ---- */
+/* ---- the command of a program that set its title ---- */
 static void exec_with_a_title(void)
 {
     char *words[364] = {"title", "--title", getenv("TITLE")};

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * No signal handler of the host runs while a mutex of ours is held: it could call exit(), which takes them again, or
- * leave by siglongjmp. Each mutex raises a signal as soon as it is locked here, which is delivered after it is
- * unlocked.
+ * No signal handler of the host runs while a mutex of ours is held: it could call exit(), which takes our mutexes, or
+ * leave by siglongjmp. Here each lock of a mutex raises a signal, which must be delivered only after the unlock.
  */
 #include "test.h"
 
@@ -27,7 +26,7 @@ static void on_signal(int signal)
     delivered_while_held += held > 0;
 }
 
-/* These take the place of the C library's for all that is linked into this program. */
+/* These replace the C library's for everything that is linked into this program. */
 int pthread_mutex_lock(pthread_mutex_t *mutex)
 {
     int (*lock)(pthread_mutex_t *);
@@ -56,7 +55,8 @@ static bool is_known(const char *build_id)
 
 static void *launch(void *unused)
 {
-    fuseln_process_launch(FUSELN_BOUNDARY_RUNTIME); /* this thread's first; its end takes the mutex, too */
+    fuseln_process_launch(
+        FUSELN_BOUNDARY_RUNTIME); /* this thread's first; the end of the thread takes the mutex, too */
     return unused;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of targets against the names that real wheels register (tests/data/symbols): each layer-norm name of each
- * PyTorch wheel is recognised by exactly one row, and what the row says of its arguments is checked against the
- * demangled signature, which this test takes from c++filt. Other programs' names must not match.
+ * The table of targets against the names that real wheels register (tests/data/symbols): exactly one row recognises
+ * each layer-norm name of each PyTorch wheel, and what it says of the arguments agrees with the signature that c++filt
+ * prints. Names of other programs must not match.
  */
 #include "test.h"
 
@@ -61,7 +61,7 @@ static const char *parameter_text(const struct fuseln_target *target, unsigned i
     }
 }
 
-/* The last template argument, where there is one for it: the third, of the gamma and beta template the eighth. */
+/* The last template argument if there is one for RMS norm: the third, or the eighth of the gamma and beta template. */
 static bool rms_argument(const char *demangled)
 {
     const char *arguments = strchr(demangled, '<');
@@ -102,7 +102,7 @@ static size_t rows_that_match(const char *symbol, struct fuseln_target *ret_targ
     return matches;
 }
 
-/* Calls check for each pair of lines (mangled, demangled) of a file of names; returns how many. */
+/* Calls check for each pair of lines (mangled, demangled) of a file of names; returns how many there were. */
 static size_t for_each_name(const char *path, void (*check)(const char *symbol, const char *demangled))
 {
     char command[LINE], symbol[LINE], demangled[LINE];
@@ -181,7 +181,7 @@ TEST(near_misses_are_foreign)
         "_ZN2at6native59_GLOBAL__N__4da244e1_20_group_norm_kernel_cu_ef1a7132_2652024RowwiseMomentsCUDAKernelIfEEvlT_"
         "PKS3_PS3_S6_",
         LN "24RowwiseMomentsCUDAKernelIfEEvlT_PKS3_PS3_S6_",
-        /* CTranslate2 and Paddle: namespace alone */
+        /* CTranslate2 and Paddle: only the namespace */
         "_ZN2at6native26LayerNormForwardCUDAKernelIfjEEvT0_fPKT_S4_S4_PS2_",
         LN TAIL "i",                                                            /* one parameter more */
         LN "28vectorized_layer_norm_kernelIffLb0EEEviT0_PKT_S6_S6_PS3_S7_PS5_", /* another type at the end */
@@ -203,7 +203,7 @@ TEST(near_misses_are_foreign)
     }
 }
 
-TEST(a_unit_name_with_a_number_behind_it_is_recognised)
+TEST(a_unit_name_followed_by_a_number_is_recognised)
 {
     struct fuseln_target target;
 

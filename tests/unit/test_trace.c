@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The trace: a line for each substitution, from any thread, in each process's own file; paths that cannot be written.
+ * The trace: one line for each substitution, from any thread, in each process's own file; paths that cannot be written.
  */
 #include "hooks/process.h"
 #include "report_child.h"
@@ -77,7 +77,7 @@ static void trace_twice(void)
     trace_one(2);
 }
 
-TEST(a_trace_that_cannot_be_written_is_told_once)
+TEST(a_trace_that_cannot_be_written_is_reported_once)
 {
     assert_int_equal(child(trace_twice, "FUSELN_TRACE", in_folder("missing/t")), 0);
     assert_int_equal(occurrences(stderr_text, "No such file or directory"), 1);
