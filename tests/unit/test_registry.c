@@ -201,15 +201,15 @@ TEST(owners_that_vanish_unseen_are_evicted)
 
     for (uintptr_t owner = 0; owner < OWNERS; owner++) {
         for (uintptr_t i = 0; i < HANDLES; i++)
-            fuseln_registry_learn((void *)(1 << 30 | (owner * HANDLES + i) << 4), (void *)(2 << 30 | owner << 4),
+            fuseln_registry_learn((void *)(1ul << 30 | (owner * HANDLES + i) << 4), (void *)(2ul << 30 | owner << 4),
                                   &target);
         for (uintptr_t i = 0; i < HANDLES; i++)
-            assert_non_null(fuseln_registry_find((void *)(1 << 30 | (owner * HANDLES + i) << 4)));
+            assert_non_null(fuseln_registry_find((void *)(1ul << 30 | (owner * HANDLES + i) << 4)));
     }
     assert_true(fuseln_registry_left_out() >= left_out + OWNERS - 1024);
     assert_null(fuseln_registry_find((void *)(1 << 30)));
     for (uintptr_t owner = 0; owner < OWNERS; owner++)
-        fuseln_registry_forget((void *)(2 << 30 | owner << 4));
+        fuseln_registry_forget((void *)(2ul << 30 | owner << 4));
 }
 
 TEST(a_full_table_says_so_and_keeps_what_it_has)

@@ -122,7 +122,8 @@ TEST(a_report_without_layer_norms_says_why)
 static void launch_in_a_hostile_library(void)
 {
     static const struct fuseln_library library = {.name = HOSTILE, .build_id = "ab12"};
-    struct fuseln_target target = forward;
+    static struct fuseln_target target; /* the report at exit reads it */
+    target = forward;
     target.library = &library;
     launch(&target, 64, 64, FUSELN_VERDICT_OK);
     pr_warn("cannot read %s", HOSTILE);

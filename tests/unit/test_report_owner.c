@@ -123,8 +123,8 @@ TEST(an_earlier_file_without_an_id_is_replaced)
 {
     static const char *const texts[] = {"", "{\"schema\":1,\"process\":{\"pid\":1}}", "\nid ",
                                         "{\"process\":{\"id\":\"ab",
-                                        "\nid 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff00112233"
-                                        "445566778899aabbccddeeff00112233445566778899aabbccddeeff0011223344556677"};
+                                        ("\nid 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff00112233"
+                                         "445566778899aabbccddeeff00112233445566778899aabbccddeeff0011223344556677")};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         FILE *file = fopen(in_folder("r.json"), "w");
         fputs(texts[i], file);
