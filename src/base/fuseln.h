@@ -16,13 +16,6 @@
 #define FUSELN_MODES(X) \
     X(REPLACE, "replace") X(OBSERVE, "observe") X(VERIFY, "verify") X(MEASURE, "measure") X(OFF, "off")
 
-enum fuseln_mode {
-#define X(id, name) FUSELN_MODE_##id,
-    FUSELN_MODES(X)
-#undef X
-        FUSELN_MODE_COUNT
-};
-
 /* X(ENUM, report name, pass it belongs to, what it computes) */
 // clang-format off
 #define FUSELN_OPS(X) \
@@ -87,53 +80,36 @@ enum fuseln_mode {
 /* X(ENUM, report name): where a launch is seen */
 #define FUSELN_BOUNDARIES(X) X(RUNTIME, "runtime") X(DRIVER, "driver")
 
-enum fuseln_boundary {
-#define X(id, name) FUSELN_BOUNDARY_##id,
-    FUSELN_BOUNDARIES(X)
-#undef X
-        FUSELN_BOUNDARY_COUNT
-};
-
 /* X(ENUM, report name, words): the CUDA runtime of the program or library that a launch comes from */
 #define FUSELN_RUNTIMES(X)                       \
     X(SHARED, "shared", "shared CUDA runtime")   \
     X(STATIC, "static", "a CUDA runtime inside") \
     X(NONE, "none", "driver API")
 
-enum fuseln_runtime {
-#define X(id, name, words) FUSELN_RUNTIME_##id,
-    FUSELN_RUNTIMES(X)
+/* Each list as an enum, ended by its count: FUSELN_MODE_REPLACE, ..., FUSELN_MODE_COUNT. */
+// clang-format off
+#define X(id, ...) FUSELN_MODE_##id,
+enum fuseln_mode { FUSELN_MODES(X) FUSELN_MODE_COUNT };
 #undef X
-        FUSELN_RUNTIME_COUNT
-};
-
-enum fuseln_op {
-#define X(id, name, pass, text) FUSELN_OP_##id,
-    FUSELN_OPS(X)
+#define X(id, ...) FUSELN_BOUNDARY_##id,
+enum fuseln_boundary { FUSELN_BOUNDARIES(X) FUSELN_BOUNDARY_COUNT };
 #undef X
-        FUSELN_OP_COUNT
-};
-
-enum fuseln_dtype {
-#define X(id, name, bytes) FUSELN_DTYPE_##id,
-    FUSELN_DTYPES(X)
+#define X(id, ...) FUSELN_RUNTIME_##id,
+enum fuseln_runtime { FUSELN_RUNTIMES(X) FUSELN_RUNTIME_COUNT };
 #undef X
-        FUSELN_DTYPE_COUNT
-};
-
-enum fuseln_verdict {
-#define X(id, key, text) FUSELN_VERDICT_##id,
-    FUSELN_VERDICTS(X)
+#define X(id, ...) FUSELN_OP_##id,
+enum fuseln_op { FUSELN_OPS(X) FUSELN_OP_COUNT };
 #undef X
-        FUSELN_VERDICT_COUNT
-};
-
-enum fuseln_pairing {
-#define X(id, key, text) FUSELN_PAIRING_##id,
-    FUSELN_PAIRINGS(X)
+#define X(id, ...) FUSELN_DTYPE_##id,
+enum fuseln_dtype { FUSELN_DTYPES(X) FUSELN_DTYPE_COUNT };
 #undef X
-        FUSELN_PAIRING_COUNT
-};
+#define X(id, ...) FUSELN_VERDICT_##id,
+enum fuseln_verdict { FUSELN_VERDICTS(X) FUSELN_VERDICT_COUNT };
+#undef X
+#define X(id, ...) FUSELN_PAIRING_##id,
+enum fuseln_pairing { FUSELN_PAIRINGS(X) FUSELN_PAIRING_COUNT };
+#undef X
+// clang-format on
 
 /* Static strings; never NULL. */
 const char *fuseln_mode_name(enum fuseln_mode mode);    /* "replace", ... */
