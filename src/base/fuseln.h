@@ -112,17 +112,17 @@ enum fuseln_pairing { FUSELN_PAIRINGS(X) FUSELN_PAIRING_COUNT };
 // clang-format on
 
 /* Static strings; never NULL. */
-const char *fuseln_mode_name(enum fuseln_mode mode);    /* "replace", ... */
-const char *fuseln_op_name(enum fuseln_op op);          /* "forward", "moments", ... */
-const char *fuseln_op_pass(enum fuseln_op op);          /* "forward" or "backward" */
-const char *fuseln_dtype_name(enum fuseln_dtype dtype); /* "f32", ... */
-const char *fuseln_boundary_name(enum fuseln_boundary boundary);
-const char *fuseln_runtime_name(enum fuseln_runtime runtime);
-const char *fuseln_runtime_words(enum fuseln_runtime runtime);
-const char *fuseln_verdict_key(enum fuseln_verdict verdict);
-const char *fuseln_verdict_text(enum fuseln_verdict verdict);
-const char *fuseln_pairing_key(enum fuseln_pairing pairing);
-const char *fuseln_pairing_text(enum fuseln_pairing pairing);
+const char *fuseln_mode_name(enum fuseln_mode value);   /* "replace", ... */
+const char *fuseln_op_name(enum fuseln_op value);       /* "forward", "moments", ... */
+const char *fuseln_op_pass(enum fuseln_op value);       /* "forward" or "backward" */
+const char *fuseln_dtype_name(enum fuseln_dtype value); /* "f32", ... */
+const char *fuseln_boundary_name(enum fuseln_boundary value);
+const char *fuseln_runtime_name(enum fuseln_runtime value);
+const char *fuseln_runtime_words(enum fuseln_runtime value);
+const char *fuseln_verdict_key(enum fuseln_verdict value);
+const char *fuseln_verdict_text(enum fuseln_verdict value);
+const char *fuseln_pairing_key(enum fuseln_pairing value);
+const char *fuseln_pairing_text(enum fuseln_pairing value);
 
 /* Bytes of one element. */
 static inline size_t fuseln_dtype_bytes(enum fuseln_dtype dtype)

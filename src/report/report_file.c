@@ -151,8 +151,9 @@ static int settle(int fd)
     return copy >= 0 && close(copy) ? -errno : 0;
 }
 
-/* Writes the report to a temporary file, which is held then. */
-static int write_temporary(const struct fuseln_snapshot *snapshot)
+/* -EAGAIN: the nameless file could not be given a name, as there is no /proc. The next one has a name from the start.
+ */
+static int write_temporary_once(const struct fuseln_snapshot *snapshot)
 {
     const int fd = open_temporary();
     if (fd < 0)
@@ -161,16 +162,22 @@ static int write_temporary(const struct fuseln_snapshot *snapshot)
     int error = write_to(fd, snapshot, destination.json, true);
     if (!error)
         error = settle(fd);
-    if (!error && destination.nameless && link_temporary(fd)) { /* no /proc: start again with a name */
-        destination.nameless = false;
-        fuseln_owner_release();
-        return write_temporary(snapshot);
-    }
     if (error && !destination.nameless)
         unlink(destination.temporary);
+    if (!error && destination.nameless && link_temporary(fd)) {
+        destination.nameless = false;
+        error = -EAGAIN;
+    }
     if (error)
         fuseln_owner_release();
     return error;
+}
+
+/* Writes the report to a temporary file, and holds it. */
+static int write_temporary(const struct fuseln_snapshot *snapshot)
+{
+    const int error = write_temporary_once(snapshot);
+    return error == -EAGAIN ? write_temporary_once(snapshot) : error;
 }
 
 /* Renames the temporary file to the first candidate that is free or ours. */
