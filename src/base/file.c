@@ -207,7 +207,7 @@ static bool replace_link(char path[], size_t size, const char *target, size_t le
 
 int fuseln_file_number(const char *path)
 {
-    char at[256], target[256]; /* no longer path stands for a descriptor */
+    char at[256], target[256]; /* a longer path names no descriptor */
     if (strlen(path) >= sizeof at)
         return -1;
     strcpy(at, path);

@@ -79,7 +79,7 @@ static void append_value(struct expansion *to, const char *value, const char *wh
     for (size_t i = 0; i < length; i++)
         append(to, value[i] == '/' || dots ? "_" : value + i, 1);
     if (dots || memchr(value, '/', length))
-        complain(to, "%%%.*s would lead into another folder, _ stands for each / or dot of it", what_length, what);
+        complain(to, "%%%.*s would lead into another folder, each / or dot of it becomes _", what_length, what);
 }
 
 /* Expands %q{NAME}; text starts after the %. Returns how many characters of it were consumed, 0 if it is something
@@ -94,7 +94,7 @@ static size_t expand_variable(struct expansion *to, const char *text)
     snprintf(name, sizeof name, "%.*s", length, text + 2);
     const char *value = secure_getenv(name);
     if (!value)
-        complain(to, "the variable %.*s is not set, nothing stands in its place", length, name);
+        complain(to, "the variable %.*s is not set and expands to nothing", length, name);
     append_value(to, value ? value : "", text, length + 3);
     return (size_t)length + 3;
 }

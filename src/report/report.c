@@ -115,18 +115,18 @@ static void copy_sites(void)
 static size_t remove_padding(char *words, size_t size)
 {
     enum { EMPTY_WORDS = 4 }; /* this many in a row may be intended */
-    size_t kept = 0;
+    size_t length = 0;
     for (size_t i = 0; i < size;) {
         const size_t word = strlen(words + i) + 1;
-        memmove(words + kept, words + i, word);
-        kept += word;
+        memmove(words + length, words + i, word);
+        length += word;
         i += word;
         size_t empty = 0;
         while (i + empty < size && !words[i + empty])
             empty++;
         i += empty > EMPTY_WORDS ? empty : 0;
     }
-    return kept;
+    return length;
 }
 
 static void copy_command(void)

@@ -120,12 +120,12 @@ static inline void wait_for_file(const char *name)
 static inline char *read_file(const char *path, char *text, size_t size)
 {
     int fd = open(path, O_RDONLY);
-    size_t used = 0;
-    for (ssize_t part; fd >= 0 && (part = read(fd, text + used, size - 1 - used)) > 0;)
-        used += (size_t)part;
+    size_t length = 0;
+    for (ssize_t part; fd >= 0 && (part = read(fd, text + length, size - 1 - length)) > 0;)
+        length += (size_t)part;
     if (fd >= 0)
         close(fd);
-    text[used] = '\0';
+    text[length] = '\0';
     return text;
 }
 

@@ -238,10 +238,10 @@ static char piped[4 << 20];
 /* Everything that is in the pipe now. */
 static char *drain(int fd)
 {
-    size_t used = 0;
-    for (ssize_t part; (part = read(fd, piped + used, sizeof piped - 1 - used)) > 0;)
-        used += (size_t)part;
-    piped[used] = '\0';
+    size_t length = 0;
+    for (ssize_t part; (part = read(fd, piped + length, sizeof piped - 1 - length)) > 0;)
+        length += (size_t)part;
+    piped[length] = '\0';
     return piped;
 }
 

@@ -17,7 +17,7 @@
 #include "hooks/process.h"
 
 static volatile int held, delivered, delivered_while_held;
-static volatile bool watching;
+static volatile bool raising;
 
 static void on_signal(int signal)
 {
@@ -32,7 +32,7 @@ int pthread_mutex_lock(pthread_mutex_t *mutex)
     int (*lock)(pthread_mutex_t *);
     *(void **)&lock = dlsym(RTLD_NEXT, "pthread_mutex_lock");
     const int rc = lock(mutex);
-    if (watching) {
+    if (raising) {
         held++;
         raise(SIGUSR1);
     }
@@ -43,7 +43,7 @@ int pthread_mutex_unlock(pthread_mutex_t *mutex)
 {
     int (*unlock)(pthread_mutex_t *);
     *(void **)&unlock = dlsym(RTLD_NEXT, "pthread_mutex_unlock");
-    held -= watching;
+    held -= raising;
     return unlock(mutex);
 }
 
@@ -111,9 +111,9 @@ TEST(no_handler_runs_while_a_mutex_is_held)
     signal(SIGUSR1, on_signal);
     for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
         delivered = 0;
-        watching = true;
+        raising = true;
         functions[i]();
-        watching = false;
+        raising = false;
         assert_int_equal(held, 0);
         assert_int_equal(delivered_while_held, 0);
         assert_true(delivered > 0);
