@@ -151,17 +151,23 @@ static const char *parse_HOOKS(struct fuseln_config *config, const char *value)
     return NULL;
 }
 
+bool fuseln_config_names(const char *list, const char *executable, const char *invoked)
+{
+    char pattern[256];
+    struct word word;
+    bool named = *list == '\0';
+    while (!named && next_word(&list, &word)) {
+        snprintf(pattern, sizeof pattern, "%.*s", (int)word.length, word.text);
+        named = !fnmatch(pattern, executable, 0) || !fnmatch(pattern, invoked, 0);
+    }
+    return named;
+}
+
 static const char *parse_ONLY(struct fuseln_config *config, const char *value)
 {
-    char executable[256], pattern[256];
-    struct word word;
+    char executable[256];
     fuseln_path_executable(executable, sizeof executable);
-    bool named = *value == '\0';
-    while (!named && next_word(&value, &word)) {
-        snprintf(pattern, sizeof pattern, "%.*s", (int)word.length, word.text);
-        named = !fnmatch(pattern, executable, 0) || !fnmatch(pattern, program_invocation_short_name, 0);
-    }
-    if (!named)
+    if (!fuseln_config_names(value, executable, program_invocation_short_name))
         config->mode = FUSELN_MODE_OFF;
     return NULL;
 }

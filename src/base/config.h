@@ -75,6 +75,9 @@ static inline bool fuseln_config_hooks(enum fuseln_boundary boundary)
     return config->mode != FUSELN_MODE_OFF && config->hooks >> boundary & 1;
 }
 
+/* Does the list, a value of FUSELN_ONLY, name a program with these base names of its executable and its argv[0]? */
+bool fuseln_config_names(const char *list, const char *executable, const char *invoked);
+
 /* Does FUSELN_SKIP name this target at this width? A pure function of its arguments. */
 bool fuseln_config_skips(const struct fuseln_config *config, const struct fuseln_target *target, int64_t cols);
 
