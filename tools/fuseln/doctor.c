@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuseln doctor: is the preload in effect here, and what to do if it is not (doctor.h). This file: the command line,
- * and how a finding is said.
+ * and the order of the checks.
  */
 #include "tools/fuseln/doctor.h"
 
 #include "version.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 static error_t parse(int key, char *argument, struct argp_state *state)
@@ -39,31 +37,6 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     }
 }
 
-void doctor_say(struct doctor *doctor, enum finding finding, const char *check, const char *remedy, const char *format,
-                ...)
-{
-    static const char *const names[] = {"ok", "note", "BAD"};
-    char *text;
-    va_list arguments;
-    va_start(arguments, format);
-    const int length = vasprintf(&text, format, arguments);
-    va_end(arguments);
-    doctor->bad += finding == FINDING_BAD;
-    if (length < 0)
-        return;
-    if (doctor->findings) {
-        json_array_append_new(doctor->findings, json_pack("{s:s,s:s,s:o,s:o}", "finding", names[finding], "check",
-                                                          check, "text", fuseln_text_json(text), "remedy",
-                                                          remedy ? fuseln_text_json(remedy) : json_null()));
-    } else {
-        fuseln_say(stdout, "%-4s %s: %s", names[finding], check, text);
-        if (remedy)
-            fuseln_say(stdout, "       %s", remedy);
-        fflush(stdout);
-    }
-    free(text);
-}
-
 int fuseln_command_doctor(int argc, char **argv)
 {
     static const struct argp_option accepted[] = {
@@ -83,7 +56,7 @@ int fuseln_command_doctor(int argc, char **argv)
             "under it. Nothing on the system is changed. Exit code: 0; 1 if anything is BAD; 2 for wrong usage.",
     };
     static struct doctor doctor;
-    doctor.name = argv[0];
+    doctor.said = json_object();
     argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &doctor);
     doctor_check_library(&doctor);
     doctor_check_driver(&doctor);
@@ -91,7 +64,7 @@ int fuseln_command_doctor(int argc, char **argv)
     doctor_check_preloads(&doctor);
     if (doctor.program) {
         doctor_check_program(&doctor);
-        doctor_run(&doctor);
+        doctor_check_run(&doctor);
     }
     if (doctor.findings)
         fuseln_say_json(json_pack("{s:{s:s,s:s},s:i,s:o}", "fuseln", "version", FUSELN_VERSION, "commit", FUSELN_COMMIT,

@@ -1,92 +1,92 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Private to `fuseln doctor`: a list of checks, run one after the other; each says its findings as it makes them.
- * What may crash or hang (a driver, a broken library) is tried in a child process. Changes nothing on the system; the
- * only files are the reports of the program's run, in a temporary folder that is removed.
+ * Private to `fuseln doctor`. doctor.c runs the checks one after the other; each prints its findings as it makes them
+ * (doctor_finding.c). What may crash or hang (a driver, a broken library) is tried in a child process. Changes nothing
+ * on the system; the only files are the reports of the program's run, in a temporary folder that is removed.
  */
 #ifndef FUSELN_DOCTOR_H
 #define FUSELN_DOCTOR_H
 
 #include "tools/fuseln/command.h"
 
-#include <stddef.h>
 #include <sys/types.h>
 
-enum finding { FINDING_OK, FINDING_NOTE, FINDING_BAD };
-
 struct doctor {
-    const char *name; /* "fuseln doctor" */
-    char **program;   /* NULL: none was given */
+    char **program; /* NULL: none was named */
     bool no_run;
-    unsigned seconds; /* the program is stopped after these; 0: it takes its time */
+    unsigned seconds; /* the program is stopped after these; 0: it runs to its end */
     json_t *findings; /* NULL: findings are printed as lines */
+    json_t *said;     /* the texts of all findings so far, as keys */
     unsigned bad;
     char library[PATH_MAX];    /* libfuseln.so; "" if it cannot be used */
-    char executable[PATH_MAX]; /* what is executed: the program, or the interpreter of a script; "" if it cannot be */
-    const char *invoked;       /* base name of what becomes its argv[0] */
+    char invoked[PATH_MAX];    /* what becomes the program's argv[0]: its path, or that of a script's interpreter */
+    char executable[PATH_MAX]; /* the same, links resolved; "" if it cannot take a preload */
 };
 
-/* One finding; remedy is one line of what to do about it, NULL for none. */
+/* ---- doctor_finding.c ---- */
+
+enum finding { FINDING_OK, FINDING_NOTE, FINDING_BAD };
+/* remedy is one line of what to do about it, or NULL. What was said before is not said again. */
 void doctor_say(struct doctor *doctor, enum finding finding, const char *check, const char *remedy, const char *format,
                 ...) __attribute__((format(printf, 5, 6)));
 
-/* The checks, in their order. */
+/* ---- the checks, in their order: each in doctor_NAME.c ---- */
+
 void doctor_check_library(struct doctor *doctor);
 void doctor_check_driver(struct doctor *doctor);
 void doctor_check_settings(struct doctor *doctor);
 void doctor_check_preloads(struct doctor *doctor);
 void doctor_check_program(struct doctor *doctor);
-void doctor_run(struct doctor *doctor);
+void doctor_check_run(struct doctor *doctor);
 
-/* Calls work(shared) in a child process, with its output thrown away, for at most so many seconds. NULL: it returned.
- * Else how it ended: "it was killed by signal 11 (...)". shared is from doctor_share. */
-const char *doctor_apart(void (*work)(void *shared), void *shared, unsigned seconds);
-/* Zeroed memory that a child process writes into; never freed. Ends the process if there is none. */
+/* ---- doctor_child.c ---- */
+
+/* Starts a child process that calls work(argument) and exits. -1 with errno. */
+pid_t doctor_child(void (*work)(void *argument), void *argument);
+/* Zeroed memory that a child process writes into. Never freed. Ends the process if there is none. */
 void *doctor_share(size_t size);
+/* "was killed by signal 11 (Segmentation fault)" and the like, until the next call; NULL: it exited with 0. */
+const char *doctor_child_failure(int status);
+/* Calls work(argument) in a child process, its output thrown away, for at most so many seconds. NULL: all went well;
+ * else as doctor_child_failure. */
+const char *doctor_try(void (*work)(void *argument), void *argument, unsigned seconds);
 
-struct doctor_elf {
-    bool same_machine;          /* as this command's own file */
-    int machine, bits;          /* e_machine; 32 or 64 */
-    char interpreter[PATH_MAX]; /* of the program headers; "" if there is none (only read if same_machine) */
-};
-/* 0; -ENOEXEC where it is no ELF file or is cut off; -errno. */
-int doctor_elf_read(const char *path, struct doctor_elf *ret_elf);
-/* "x86-64", "aarch64", ... or "machine 123", with "32-bit " before it; valid until the next call. */
-const char *doctor_elf_machine(const struct doctor_elf *elf);
+/* ---- doctor_file.c ---- */
 
-struct doctor_image {
-    const char *name, *compiler;
-    int arch;
-    bool ptx;
+struct doctor_file {
+    bool script;                /* it begins with #! */
+    char interpreter[PATH_MAX]; /* of the script, or of the ELF program; "" if there is none */
 };
-/* The image that a device of this compute capability gets (kernels/host/image.c, launch.c): false where there is none.
- * The rule stands here once more because kernels/host/image.c brings 16 MB of images with it; a test compares the two.
- */
-bool doctor_image_find(int cc_major, int cc_minor, struct doctor_image *ret_image);
+/* NULL: the file is a script, or an ELF file for this machine. Else what is wrong, until the next call: "was not
+ * found", "is for another architecture (aarch64)", or where it is neither, these words. */
+const char *doctor_file_read(const char *path, const char *neither, struct doctor_file *ret_file);
+/* Does the file contain these bytes? */
+bool doctor_file_contains(const char *path, const void *bytes, size_t size);
+/* The file that the loader has for this library, which may be a name without a folder; NULL: it is not loaded. To be
+ * freed. */
+char *doctor_file_loaded(const char *name);
 
-enum { RUNTIMES_MAX = 4 };
-/* What was seen of one process of the program's run, while it ran. */
-struct doctor_process {
-    pid_t pid;
-    char executable[PATH_MAX];
-    bool dynamic, libc, fuseln;       /* mapped: a loader, the C library, libfuseln.so */
-    bool asked;                       /* LD_PRELOAD of its environment names libfuseln.so */
-    bool running;                     /* at the last look */
-    char driver[512];                 /* the file of libcuda that it has mapped; "" none */
-    char runtimes[RUNTIMES_MAX][512]; /* those of libcudart: a wheel's own may stand beside another, unused */
-};
+/* ---- doctor_processes.c ---- */
+
 struct doctor_processes {
+    pid_t root;          /* the program */
+    const char *library; /* libfuseln.so */
+    unsigned looks;
     size_t count;
     struct doctor_process *list; /* from malloc */
 };
-/* Looks at every descendant of root that runs now, and adds it or what is new of it. */
-void doctor_watch(struct doctor_processes *processes, pid_t root, const char *library);
+/* Looks at the root and every descendant of it that runs now, and records what is new. */
+void doctor_processes_look(struct doctor_processes *processes);
+/* Sends a signal to those that the last look found. */
+void doctor_processes_kill(const struct doctor_processes *processes, int signal_number);
+/* Which CUDA libraries they had mapped. */
+void doctor_say_files(struct doctor *doctor, const struct doctor_processes *processes);
+/* Why there is no report of any of them. */
+void doctor_say_no_report(struct doctor *doctor, const struct doctor_processes *processes);
 
-/* The reports in a folder, one of each process, as an array. */
-json_t *doctor_reports_read(const char *folder);
-/* Says what the reports say, summed over processes. processes is what was seen of the run. */
-void doctor_say_reports(struct doctor *doctor, const json_t *reports, const struct doctor_processes *processes);
-/* Says why there is no report. */
-void doctor_say_silence(struct doctor *doctor, const struct doctor_processes *processes);
+/* ---- doctor_report.c ---- */
+
+/* What the reports in a folder say, added up. False: there is none. */
+bool doctor_say_reports(struct doctor *doctor, const char *folder);
 
 #endif

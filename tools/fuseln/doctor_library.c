@@ -7,117 +7,65 @@
 
 #include "version.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <dlfcn.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+enum { LOADING_SECONDS = 20 };
 #define CHECK  "library"
 #define REMEDY "install fuseln anew: the command, and libfuseln.so beside it or in ../lib"
 
 struct loading {
     const char *path;
-    int output; /* a file in memory, for what the loader says */
+    char error[1024]; /* "": it loads */
 };
 
-/* Not by dlopen: its thread-local storage must be there from the start. This command is started with it instead, to
- * print its version; the loader says on stderr what it could not preload. */
-static void start_with_it(void *shared)
+static void load(void *argument)
 {
-    const struct loading *loading = shared;
-    if (setenv("LD_PRELOAD", loading->path, 1) == 0 && dup2(loading->output, STDERR_FILENO) >= 0)
-        execl("/proc/self/exe", "fuseln", "--version", (char *)NULL);
-    _exit(127);
+    struct loading *loading = argument;
+    if (!dlopen(loading->path, RTLD_NOW | RTLD_LOCAL))
+        snprintf(loading->error, sizeof loading->error, "%s", dlerror());
 }
 
-/* The reason in "ERROR: ld.so: object '...' from LD_PRELOAD cannot be preloaded (REASON): ignored." */
-static void shorten(char *text)
+/* Says it where it does not. */
+static bool loads(struct doctor *doctor, const char *path)
 {
-    char *reason = strstr(text, "cannot be preloaded (");
-    if (reason)
-        memmove(text, reason + 21, strlen(reason + 21) + 1);
-    char *end = strstr(text, "): ignored");
-    text[end ? (size_t)(end - text) : strcspn(text, "\n")] = '\0';
+    struct loading *loading = doctor_share(sizeof *loading);
+    loading->path = path;
+    const char *failure = doctor_try(load, loading, LOADING_SECONDS);
+    if (!failure && !*loading->error)
+        return true;
+    doctor_say(doctor, FINDING_BAD, CHECK, REMEDY, "libfuseln.so does not load: %s%s",
+               failure ? "a process with it " : "", failure ? failure : loading->error);
+    return false;
 }
 
-/* "" if it loads. */
-static void try_to_load(const char *path, char *ret_error, size_t size)
+static bool can_preload(struct doctor *doctor, const char *path)
 {
-    struct loading loading = {path, memfd_create("loader", MFD_CLOEXEC)};
-    const char *end = doctor_apart(start_with_it, &loading, 20);
-    const ssize_t length = pread(loading.output, ret_error, size - 1, 0);
-    ret_error[length > 0 ? length : 0] = '\0';
-    shorten(ret_error);
-    if (end && !*ret_error)
-        snprintf(ret_error, size, "%s", end);
-    close(loading.output);
-}
-
-/* The library exports nothing of its own that would tell its build, but its log and its report hold both as text. */
-static bool holds_version(const char *path)
-{
-    static const char version[] = "fuseln " FUSELN_VERSION, commit[] = FUSELN_COMMIT;
-    struct stat file;
-    bool found = false;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    if (fstat(fd, &file) == 0 && file.st_size > 0) {
-        const size_t size = (size_t)file.st_size;
-        void *bytes = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (bytes != MAP_FAILED) {
-            found = memmem(bytes, size, version, sizeof version - 1) && memmem(bytes, size, commit, sizeof commit);
-            munmap(bytes, size);
-        }
-    }
-    close(fd);
-    return found;
-}
-
-static bool is_good(struct doctor *doctor, const char *path)
-{
-    struct doctor_elf elf;
-    char failure[1024];
-    const int error = doctor_elf_read(path, &elf);
-    if (error) {
-        doctor_say(doctor, FINDING_BAD, CHECK, REMEDY, "%s %s%s", path,
-                   error == -ENOEXEC ? "is damaged: not an ELF file" : "cannot be read: ",
-                   error == -ENOEXEC ? "" : strerror(-error));
-        return false;
-    }
-    if (!elf.same_machine) {
-        doctor_say(doctor, FINDING_BAD, CHECK, REMEDY, "%s is for another architecture (%s)", path,
-                   doctor_elf_machine(&elf));
-        return false;
-    }
-    if (!fuseln_command_can_preload(path)) {
+    struct doctor_file file;
+    const char *wrong = doctor_file_read(path, "is damaged: not an ELF file", &file);
+    if (wrong)
+        doctor_say(doctor, FINDING_BAD, CHECK, REMEDY, "%s %s", path, wrong);
+    else if (!fuseln_command_can_preload(path))
         doctor_say(doctor, FINDING_BAD, CHECK, "move it to a folder whose name has none", "%s: " FUSELN_CANNOT_PRELOAD,
                    path);
-        return false;
-    }
-    try_to_load(path, failure, sizeof failure);
-    if (*failure) {
-        doctor_say(doctor, FINDING_BAD, CHECK, REMEDY, "%s does not load: %s", path, failure);
-        return false;
-    }
-    return true;
+    else
+        return true;
+    return false;
 }
 
 void doctor_check_library(struct doctor *doctor)
 {
+    /* The library exports nothing of its own that tells its build, but its log and its report have both as text. */
+    static const char version[] = "fuseln " FUSELN_VERSION, commit[] = FUSELN_COMMIT;
     char path[PATH_MAX];
     if (!fuseln_command_library(path)) {
         doctor_say(doctor, FINDING_BAD, CHECK, REMEDY, "no libfuseln.so beside this command");
         return;
     }
-    if (!is_good(doctor, path))
+    if (!can_preload(doctor, path) || !loads(doctor, path))
         return;
-    snprintf(doctor->library, sizeof doctor->library, "%s", path);
-    if (holds_version(path))
+    strcpy(doctor->library, path);
+    if (doctor_file_contains(path, version, sizeof version - 1) && doctor_file_contains(path, commit, sizeof commit))
         doctor_say(doctor, FINDING_OK, CHECK, NULL, "%s loads (%s, commit %s)", path, FUSELN_VERSION, FUSELN_COMMIT);
     else
         doctor_say(doctor, FINDING_NOTE, CHECK, "build or install both at once",

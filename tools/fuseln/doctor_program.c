@@ -5,8 +5,6 @@
 #include "tools/fuseln/doctor.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -23,47 +21,21 @@ static bool is_runnable(const char *path)
     return access(path, X_OK) == 0 && stat(path, &file) == 0 && S_ISREG(file.st_mode);
 }
 
-/* As execvp does. 0 or -errno. */
+/* As execvp does. 0 or an error code. */
 static int find_in_path(const char *name, char ret_path[PATH_MAX])
 {
-    const char *folders = getenv("PATH");
-    char path[PATH_MAX];
-    int error = -ENOENT;
-    if (strchr(name, '/')) {
-        snprintf(ret_path, PATH_MAX, "%s", name);
-        return is_runnable(name) ? 0 : access(name, F_OK) ? -errno : -EACCES;
+    const char *path = getenv("PATH");
+    char *folders = strdup(strchr(name, '/') ? "" : path ? path : "/bin:/usr/bin"), *rest = folders;
+    int error = ENOENT;
+    for (char *folder; error && (folder = strsep(&rest, ":"));) {
+        snprintf(ret_path, PATH_MAX, "%s%s%s", folder, *folder ? "/" : "", name);
+        if (is_runnable(ret_path))
+            error = 0;
+        else if (access(ret_path, F_OK) == 0)
+            error = EACCES;
     }
-    for (const char *folder = folders ? folders : "/bin:/usr/bin"; *name;) {
-        const int length = (int)strcspn(folder, ":");
-        snprintf(path, sizeof path, "%.*s%s%s", length, folder, length ? "/" : "", name);
-        if (is_runnable(path)) {
-            snprintf(ret_path, PATH_MAX, "%s", path);
-            return 0;
-        }
-        if (access(path, F_OK) == 0)
-            error = -EACCES;
-        if (!folder[length])
-            break;
-        folder += length + 1;
-    }
+    free(folders);
     return error;
-}
-
-/* The interpreter on the first line, if it begins with #!. */
-static bool read_interpreter(const char *path, char ret_interpreter[PATH_MAX])
-{
-    char line[256 + 1];
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    const ssize_t size = fd < 0 ? -1 : read(fd, line, sizeof line - 1);
-    if (fd >= 0)
-        close(fd);
-    if (size < 3 || memcmp(line, "#!", 2))
-        return false;
-    line[size] = '\0';
-    char *word = line + 2 + strspn(line + 2, " \t");
-    word[strcspn(word, " \t\r\n")] = '\0';
-    snprintf(ret_interpreter, PATH_MAX, "%s", word);
-    return *word != '\0';
 }
 
 /* What makes the loader distrust the environment (AT_SECURE), or NULL. */
@@ -82,30 +54,44 @@ static const char *secure_because(const char *path)
     return NULL;
 }
 
-static bool say_file(struct doctor *doctor, const char *path)
+/* Follows scripts from doctor->invoked to the file that the system will execute. False: it said why there is none. */
+static bool follow_scripts(struct doctor *doctor, struct doctor_file *ret_file)
 {
-    struct doctor_elf elf;
-    const int error = doctor_elf_read(path, &elf);
+    char *path = doctor->invoked;
+    for (unsigned scripts = 0; access(path, R_OK) == 0; scripts++) {
+        const char *wrong = doctor_file_read(path, "is neither a program nor a script", ret_file);
+        if (wrong)
+            doctor_say(doctor, FINDING_BAD, CHECK, "name the program itself, of the architecture of libfuseln.so",
+                       "%s %s", path, wrong);
+        if (wrong || !ret_file->script)
+            return !wrong;
+        if (scripts == SCRIPTS_MAX || !is_runnable(ret_file->interpreter)) {
+            doctor_say(doctor, FINDING_BAD, CHECK, "correct its first line", "%s: its interpreter %s cannot be run",
+                       path, ret_file->interpreter);
+            return false;
+        }
+        doctor_say(doctor, FINDING_OK, CHECK, NULL, "%s is a script, run by %s", path, ret_file->interpreter);
+        strcpy(path, ret_file->interpreter);
+    }
+    return true;
+}
+
+static bool takes_preload(struct doctor *doctor, const char *path, const char *loader)
+{
     const char *secure = secure_because(path);
-    if (error == -EACCES) {
+    if (access(path, R_OK)) {
         doctor_say(doctor, FINDING_NOTE, CHECK, NULL, "%s may not be read, so only its run can tell", path);
         return true;
     }
-    if (error)
-        doctor_say(doctor, FINDING_BAD, CHECK, "name the program itself", "%s is neither a program nor a script: %s",
-                   path, strerror(-error));
-    else if (!elf.same_machine)
-        doctor_say(doctor, FINDING_BAD, CHECK, "use a program and a libfuseln.so of the same architecture",
-                   "%s is for another architecture (%s): a preload cannot get into it", path, doctor_elf_machine(&elf));
-    else if (!elf.interpreter[0])
+    if (!*loader)
         doctor_say(doctor, FINDING_BAD, CHECK, "link it dynamically: with a shared C library",
                    "%s is statically linked: LD_PRELOAD has no effect on it", path);
-    else if (strstr(elf.interpreter, "/ld-musl"))
+    else if (strstr(loader, "/ld-musl"))
         doctor_say(doctor, FINDING_BAD, CHECK, "use an image or a build with glibc (Debian, not Alpine)",
-                   "%s uses the C library musl (%s): libfuseln.so needs glibc", path, elf.interpreter);
-    else if (access(elf.interpreter, F_OK))
+                   "%s uses the C library musl (%s): libfuseln.so needs glibc", path, loader);
+    else if (access(loader, F_OK))
         doctor_say(doctor, FINDING_BAD, CHECK, "install the C library that it was built for",
-                   "%s needs the loader %s, which is not there", path, elf.interpreter);
+                   "%s needs the loader %s, which is not there", path, loader);
     else if (secure)
         doctor_say(doctor, FINDING_BAD, CHECK, "run a copy without that bit (chmod u-s,g-s; setcap -r)",
                    "%s %s: the loader ignores LD_PRELOAD there", path, secure);
@@ -116,30 +102,14 @@ static bool say_file(struct doctor *doctor, const char *path)
 
 void doctor_check_program(struct doctor *doctor)
 {
-    static char invoked[PATH_MAX];
-    char path[PATH_MAX], next[PATH_MAX];
-    const int error = find_in_path(doctor->program[0], path);
-    unsigned scripts = 0;
-    snprintf(invoked, sizeof invoked, "%s", doctor->program[0]);
-    if (error) {
+    struct doctor_file file = {0};
+    const int error = find_in_path(doctor->program[0], doctor->invoked);
+    if (error)
         doctor_say(doctor, FINDING_BAD, CHECK, "check its name and its rights (chmod +x), or give its whole path",
-                   "%s: %s", doctor->program[0], error == -ENOENT ? "not found" : strerror(-error));
+                   "%s: %s", doctor->program[0], error == ENOENT ? "not found" : strerror(error));
+    if (error || !follow_scripts(doctor, &file) || !takes_preload(doctor, doctor->invoked, file.interpreter))
         return;
-    }
-    while (read_interpreter(path, next)) {
-        if (!is_runnable(next) || ++scripts > SCRIPTS_MAX) {
-            doctor_say(doctor, FINDING_BAD, CHECK, "correct its first line", "%s: its interpreter %s cannot be run",
-                       path, next);
-            return;
-        }
-        strcpy(path, next);
-        strcpy(invoked, next);
-    }
-    if (!say_file(doctor, path))
-        return;
-    doctor_say(doctor, FINDING_OK, CHECK, NULL, "%s%s%s can take a preload", scripts ? doctor->program[0] : path,
-               scripts ? ", run by " : "", scripts ? path : "");
-    if (!realpath(path, doctor->executable))
-        snprintf(doctor->executable, sizeof doctor->executable, "%s", path);
-    doctor->invoked = strrchr(invoked, '/') ? strrchr(invoked, '/') + 1 : invoked;
+    doctor_say(doctor, FINDING_OK, CHECK, NULL, "%s can take a preload", doctor->invoked);
+    if (!realpath(doctor->invoked, doctor->executable))
+        strcpy(doctor->executable, doctor->invoked);
 }

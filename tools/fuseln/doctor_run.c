@@ -5,10 +5,10 @@
  */
 #include "tools/fuseln/doctor.h"
 
+#include "base/config.h"
+
 #include <errno.h>
-#include <fnmatch.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -17,29 +17,33 @@
 
 #define CHECK "run"
 
-static void execute(const struct doctor *doctor, const char *folder)
+struct run {
+    struct doctor *doctor;
+    char folder[PATH_MAX]; /* for reports */
+    sigset_t signals;      /* that end the doctor, and the program with it */
+    struct doctor_processes processes;
+    bool stopped;      /* we ended the program */
+    int signal_number; /* that came for us; 0: none */
+};
+
+/* In the child. The log tells at the first launch that the preload is in effect. */
+static void execute(void *argument)
 {
-    char *report = fuseln_command_report_in(folder);
+    const struct run *run = argument;
+    char **program = run->doctor->program, *report = fuseln_command_report_in(run->folder);
     fuseln_command_signals_return();
     dup2(STDERR_FILENO, STDOUT_FILENO);
     if (report)
         setenv("FUSELN_REPORT", report, 1);
     setenv("FUSELN_LOG", "info", 1);
-    fuseln_command_set_preload(doctor->library);
-    execvp(doctor->program[0], doctor->program);
-    fuseln_command_fail(doctor->name, 1, "%s: %s", doctor->program[0], strerror(errno));
+    fuseln_command_set_preload(run->doctor->library);
+    execvp(program[0], program);
+    fuseln_command_fail(program_invocation_name, 1, "%s: %s", program[0], strerror(errno));
     _exit(127);
 }
 
-static double now_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 /* Those that end us, if they are not ignored here. From the terminal they reach the program by themselves, and its
- * report is judged after it; whoever sends one to the doctor alone wants both of us gone. */
+ * report is read after it; whoever sends one to the doctor alone wants both of us gone. */
 static sigset_t ending_signals(void)
 {
     static const int numbers[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP};
@@ -52,50 +56,42 @@ static sigset_t ending_signals(void)
     return set;
 }
 
-/* Short-lived processes come early: look often at first. Returns the signal that came for us, or 0. */
+static double now_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* Short-lived processes come early: look often at first, but for no more than a fifth of the time. Returns the signal
+ * that came for us, or 0. */
 static int pause_after(double age, double look, const sigset_t *signals)
 {
     siginfo_t signal;
-    double pause = age < 1 ? 0.002 : age < 10 ? 0.02 : 0.25;
-    if (pause < 4 * look)
-        pause = 4 * look;
+    const double least = age < 1 ? 0.002 : age < 10 ? 0.02 : 0.25, pause = 4 * look > least ? 4 * look : least;
     const struct timespec time = {(time_t)pause, (long)((pause - (double)(time_t)pause) * 1e9)};
     return sigtimedwait(signals, &signal, &time) > 0 && signal.si_code != SI_KERNEL ? signal.si_signo : 0;
 }
 
-struct ending {
-    bool stopped;      /* we ended the program */
-    int signal_number; /* that came for us; 0: none */
-};
-
-static void stop(const struct doctor_processes *processes, pid_t root, int number)
+/* Waits for the program. When its time is over or a signal came for us, it is stopped: by SIGTERM, 5 s later by
+ * SIGKILL. Returns its status. */
+static int wait_for(struct run *run)
 {
-    for (size_t i = 0; i < processes->count; i++)
-        if (processes->list[i].running && processes->list[i].pid != root)
-            kill(processes->list[i].pid, number);
-    kill(root, number);
-}
-
-/* Waits for the program, and stops it when its time is over or a signal came for us. Returns its status. */
-static int watch(const struct doctor *doctor, pid_t root, struct doctor_processes *processes, struct ending *ret_ending)
-{
-    const sigset_t signals = ending_signals();
     const double start = now_seconds();
-    double limit = doctor->seconds;
+    double limit = run->doctor->seconds;
     int status = 0, signal_number = SIGTERM;
-    *ret_ending = (struct ending){0};
-    while (waitpid(root, &status, WNOHANG) == 0) {
+    while (waitpid(run->processes.root, &status, WNOHANG) == 0) {
         const double before = now_seconds(), age = before - start;
-        doctor_watch(processes, root, doctor->library);
+        doctor_processes_look(&run->processes);
         if (limit > 0 && age > limit) {
-            stop(processes, root, signal_number);
-            ret_ending->stopped = true;
+            doctor_processes_kill(&run->processes, signal_number);
+            run->stopped = true;
             signal_number = SIGKILL;
             limit = age + 5;
         }
-        const int came = pause_after(age, now_seconds() - before, &signals);
-        if (came && !ret_ending->signal_number) {
-            ret_ending->signal_number = came;
+        const int came = pause_after(age, now_seconds() - before, &run->signals);
+        if (came && !run->signal_number) {
+            run->signal_number = came;
             limit = 1e-9; /* over */
         }
     }
@@ -104,96 +100,66 @@ static int watch(const struct doctor *doctor, pid_t root, struct doctor_processe
 
 static void say_end(struct doctor *doctor, int status, bool stopped)
 {
-    static const char remedy[] = "see whether it does without fuseln too: FUSELN_MODE=off";
+    const char *failure = doctor_child_failure(status);
     if (stopped)
         doctor_say(doctor, FINDING_OK, CHECK, NULL, "the program was stopped after %u s", doctor->seconds);
-    else if (WIFSIGNALED(status))
-        doctor_say(doctor, FINDING_NOTE, CHECK, remedy, "the program was killed by signal %d (%s)", WTERMSIG(status),
-                   strsignal(WTERMSIG(status)));
-    else if (WEXITSTATUS(status))
-        doctor_say(doctor, FINDING_NOTE, CHECK, remedy, "the program ended with exit code %d", WEXITSTATUS(status));
+    else if (failure)
+        doctor_say(doctor, FINDING_NOTE, CHECK, "see whether it does without fuseln too: FUSELN_MODE=off",
+                   "the program %s", failure);
 }
 
-/* Does FUSELN_ONLY, if it is set, name the program? As src/base/config.c asks. */
-static bool is_named(const struct doctor *doctor)
+/* Says so, and returns true, where FUSELN_ONLY keeps fuseln out of the program. */
+static bool say_not_named(struct doctor *doctor, enum finding finding)
 {
-    const char *list = getenv("FUSELN_ONLY"), *executable = strrchr(doctor->executable, '/');
-    char *words = strdup(list ? list : ""), *rest = words;
-    bool named = !*words;
-    for (char *word; (word = strsep(&rest, ", "));)
-        named |= *word && (!fnmatch(word, executable ? executable + 1 : doctor->executable, 0) ||
-                           !fnmatch(word, doctor->invoked, 0));
-    free(words);
-    return named;
-}
-
-static void say_only(struct doctor *doctor, enum finding finding)
-{
+    const char *only = getenv("FUSELN_ONLY"), *executable = basename(doctor->executable),
+               *invoked = basename(doctor->invoked);
+    if (!only || fuseln_config_names(only, executable, invoked))
+        return false;
     doctor_say(doctor, finding, "environment", "unset FUSELN_ONLY, or add the program to it",
-               "FUSELN_ONLY=%s does not name this program (%s, run as %s)", getenv("FUSELN_ONLY"),
-               strrchr(doctor->executable, '/') ? strrchr(doctor->executable, '/') + 1 : doctor->executable,
-               doctor->invoked);
+               "FUSELN_ONLY=%s does not name this program (%s, run as %s)", only, executable, invoked);
+    return true;
 }
 
-static void judge(struct doctor *doctor, const char *folder, const struct doctor_processes *processes)
+static void run_program(struct run *run)
 {
-    json_t *reports = doctor_reports_read(folder);
-    if (json_array_size(reports) > 0)
-        doctor_say_reports(doctor, reports, processes);
-    else if (!is_named(doctor))
-        say_only(doctor, FINDING_BAD);
-    else
-        doctor_say_silence(doctor, processes);
-    json_decref(reports);
-}
-
-/* Returns the signal that is to end us, or 0. */
-static int run_in(struct doctor *doctor, const char *folder)
-{
-    struct doctor_processes processes = {0};
-    struct ending ending;
-    fflush(stdout);
-    const pid_t root = fork();
-    if (root < 0) {
+    struct doctor *doctor = run->doctor;
+    run->processes = (struct doctor_processes){.root = doctor_child(execute, run), .library = doctor->library};
+    if (run->processes.root < 0) {
         doctor_say(doctor, FINDING_BAD, CHECK, NULL, "the program could not be started: %s", strerror(errno));
-        return 0;
+        return;
     }
-    if (root == 0)
-        execute(doctor, folder);
-    const int status = watch(doctor, root, &processes, &ending);
-    if (!ending.signal_number) {
-        say_end(doctor, status, ending.stopped);
-        judge(doctor, folder, &processes);
-    }
-    free(processes.list);
-    return ending.signal_number;
+    const int status = wait_for(run);
+    if (run->signal_number)
+        return;
+    say_end(doctor, status, run->stopped);
+    if (!doctor_say_reports(doctor, run->folder) && !say_not_named(doctor, FINDING_BAD))
+        doctor_say_no_report(doctor, &run->processes);
+    doctor_say_files(doctor, &run->processes);
 }
 
-void doctor_run(struct doctor *doctor)
+void doctor_check_run(struct doctor *doctor)
 {
     const char *mode = getenv("FUSELN_MODE");
-    char folder[PATH_MAX];
+    struct run run = {.doctor = doctor, .signals = ending_signals()};
     sigset_t before;
-    if (!doctor->executable[0] || !doctor->library[0] || (mode && !strcmp(mode, "off"))) {
-        doctor_say(doctor, FINDING_NOTE, CHECK, "first mend what is BAD above", "the program was not run");
+    if (!*doctor->executable || !*doctor->library || (mode && !strcmp(mode, "off"))) {
+        doctor_say(doctor, FINDING_NOTE, CHECK, "first fix what is BAD above", "the program was not run");
         return;
     }
     if (doctor->no_run) {
-        if (!is_named(doctor))
-            say_only(doctor, FINDING_NOTE);
+        say_not_named(doctor, FINDING_NOTE);
         return;
     }
-    const sigset_t signals = ending_signals();
-    sigprocmask(SIG_BLOCK, &signals, &before);
-    if (!fuseln_command_folder_make(folder)) {
+    sigprocmask(SIG_BLOCK, &run.signals, &before);
+    if (fuseln_command_folder_make(run.folder)) {
+        run_program(&run);
+        fuseln_command_folder_remove(run.folder);
+        free(run.processes.list);
+    } else {
         doctor_say(doctor, FINDING_BAD, CHECK, "set TMPDIR to a folder that this user may write to",
                    "no folder for reports in TMPDIR or /tmp: %s", strerror(errno));
-        sigprocmask(SIG_SETMASK, &before, NULL);
-        return;
     }
-    const int signal_number = run_in(doctor, folder);
-    fuseln_command_folder_remove(folder);
-    if (signal_number)
-        exit(fuseln_command_end_by(signal_number));
+    if (run.signal_number)
+        exit(fuseln_command_end_by(run.signal_number));
     sigprocmask(SIG_SETMASK, &before, NULL);
 }

@@ -9,7 +9,7 @@
 #include "base/path.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,64 +17,46 @@
 
 #define CHECK "environment"
 
-static char complaints[32][1024];
-static size_t complaint_count;
+/* What say_complaint is about: fuseln_config_complain hands it no argument of ours. */
+static struct {
+    struct doctor *doctor;
+    const char *variable; /* and its value, as in the environment */
+    bool complained;
+} current;
 
-static void collect(const char *text, int length)
+static void say_complaint(const char *text, int length)
 {
-    if (complaint_count < sizeof complaints / sizeof complaints[0])
-        snprintf(complaints[complaint_count++], sizeof complaints[0], "%.*s", length, text);
-}
-
-/* Does the complaint, which begins with a variable's name, speak of this one? */
-static bool speaks_of(const char *complaint, const char *name, size_t length)
-{
-    return !strncmp(complaint, name, length) && strchr("=: ", complaint[length]);
-}
-
-static void say_complaint(struct doctor *doctor, const char *complaint)
-{
+    const size_t name = strcspn(current.variable, "=");
+    if (strncmp(text, current.variable, name) != 0 || !strchr("=: ", text[name]))
+        return;
+    char *complaint = fuseln_text("%.*s", length, text);
     const bool unknown = strstr(complaint, " is not a variable of fuseln") != NULL;
     const bool bad = strstr(complaint, " is not valid (") || strstr(complaint, "\" is not known (");
-    doctor_say(doctor, bad ? FINDING_BAD : FINDING_NOTE, CHECK,
+    doctor_say(current.doctor, bad ? FINDING_BAD : FINDING_NOTE, CHECK,
                unknown ? "correct its name, or unset it" : "correct it, or unset it", "%s", complaint);
+    free(complaint);
+    current.complained = true;
 }
 
-static void say_variable(struct doctor *doctor, const char *entry)
+/* Why no file can be written there; 0 if one can. */
+static int write_error(char *path)
 {
-    const size_t length = strcspn(entry, "=");
-    bool complained = false;
-    for (size_t i = 0; i < complaint_count; i++)
-        if (speaks_of(complaints[i], entry, length)) {
-            say_complaint(doctor, complaints[i]);
-            complained = true;
-        }
-    if (!complained)
-        doctor_say(doctor, FINDING_OK, CHECK, NULL, "%s", entry);
-}
-
-/* Can a file be made at the template's path? "" and words are no paths; special files are left to their owners. */
-static void say_place(struct doctor *doctor, const char *name, const char *path_template)
-{
-    char path[FUSELN_PATH_MAX], complaint[FUSELN_COMPLAINT_MAX], remedy[128];
     struct stat file;
+    if (stat(path, &file) == 0)
+        return S_ISDIR(file.st_mode) ? EISDIR : access(path, W_OK) ? errno : 0;
+    return errno != ENOENT || access(dirname(path), W_OK | X_OK) ? errno : 0;
+}
+
+static void say_path(struct doctor *doctor, const char *variable, const char *path_template)
+{
+    char path[FUSELN_PATH_MAX], folder[FUSELN_PATH_MAX], complaint[FUSELN_COMPLAINT_MAX], remedy[128];
     if (!*path_template || !strcmp(path_template, "stderr") || !strcmp(path_template, "stdout") ||
         fuseln_path_expand(path_template, fuseln_config_get()->folder, path, complaint))
         return;
-    if (stat(path, &file) == 0) {
-        if (!S_ISDIR(file.st_mode) && (!S_ISREG(file.st_mode) || access(path, W_OK) == 0))
-            return;
-        errno = S_ISDIR(file.st_mode) ? EISDIR : errno;
-    } else {
-        char folder[FUSELN_PATH_MAX];
-        strcpy(folder, path);
-        char *slash = strrchr(folder, '/');
-        strcpy(slash ? slash + (slash == folder) : folder, slash ? "" : ".");
-        if (access(folder, W_OK | X_OK) == 0 && (stat(folder, &file) || S_ISDIR(file.st_mode)))
-            return;
-    }
-    snprintf(remedy, sizeof remedy, "make the folder, or name a place in %s that this user may write to", name);
-    doctor_say(doctor, FINDING_BAD, CHECK, remedy, "%s: %s cannot be written: %s", name, path, strerror(errno));
+    const int error = write_error(strcpy(folder, path));
+    snprintf(remedy, sizeof remedy, "make the folder, or set %s to a path that this user may write to", variable);
+    if (error)
+        doctor_say(doctor, FINDING_BAD, CHECK, remedy, "%s: %s cannot be written: %s", variable, path, strerror(error));
 }
 
 void doctor_check_settings(struct doctor *doctor)
@@ -82,17 +64,22 @@ void doctor_check_settings(struct doctor *doctor)
     const struct fuseln_config *config = fuseln_config_get();
     const char *mode = getenv("FUSELN_MODE");
     bool any = false;
-    fuseln_config_complain(collect);
-    for (char **entry = environ; *entry; entry++)
-        if (!strncmp(*entry, "FUSELN_", 7) && strchr(*entry, '=')) {
-            say_variable(doctor, *entry);
-            any = true;
-        }
+    for (char **entry = environ; *entry; entry++) {
+        if (strncmp(*entry, "FUSELN_", 7) != 0 || !strchr(*entry, '='))
+            continue;
+        current.doctor = doctor;
+        current.variable = *entry;
+        current.complained = false;
+        fuseln_config_complain(say_complaint);
+        if (!current.complained)
+            doctor_say(doctor, FINDING_OK, CHECK, NULL, "%s", *entry);
+        any = true;
+    }
     if (!any)
         doctor_say(doctor, FINDING_OK, CHECK, NULL, "no variable of fuseln is set");
-    say_place(doctor, "FUSELN_REPORT", config->report);
-    say_place(doctor, "FUSELN_TRACE", config->trace);
-    say_place(doctor, "FUSELN_LOG", config->log_path);
+    say_path(doctor, "FUSELN_REPORT", config->report);
+    say_path(doctor, "FUSELN_TRACE", config->trace);
+    say_path(doctor, "FUSELN_LOG", config->log_path);
     if (mode && !strcmp(mode, "off"))
         doctor_say(doctor, doctor->program ? FINDING_BAD : FINDING_NOTE, CHECK, "unset FUSELN_MODE",
                    "FUSELN_MODE=off switches fuseln off");

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The doctor's child processes: the program's run, and what may crash, hang or end the process (doctor.h).
+ */
+#include "tools/fuseln/doctor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+pid_t doctor_child(void (*work)(void *argument), void *argument)
+{
+    fflush(stdout);
+    const pid_t child = fork();
+    if (child != 0)
+        return child;
+    work(argument);
+    _exit(0);
+}
+
+const char *doctor_child_failure(int status)
+{
+    static char text[128];
+    if (WIFSIGNALED(status))
+        snprintf(text, sizeof text, "was killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+    else
+        snprintf(text, sizeof text, "ended with exit code %d", WEXITSTATUS(status));
+    return status ? text : NULL;
+}
+
+void *doctor_share(size_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        exit(fuseln_command_fail(program_invocation_name, 1, "out of memory"));
+    return memory;
+}
+
+struct trial {
+    void (*work)(void *argument);
+    void *argument;
+    unsigned seconds;
+};
+
+/* An alarm ends it in time, and our own end takes it along. */
+static void run_trial(void *argument)
+{
+    const struct trial *trial = argument;
+    const int null = open("/dev/null", O_RDWR);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGALRM, SIG_DFL);
+    alarm(trial->seconds);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (null >= 0) {
+        dup2(null, STDOUT_FILENO);
+        dup2(null, STDERR_FILENO);
+    }
+    trial->work(trial->argument);
+}
+
+const char *doctor_try(void (*work)(void *argument), void *argument, unsigned seconds)
+{
+    struct trial trial = {work, argument, seconds};
+    int status = 0;
+    const pid_t child = doctor_child(run_trial, &trial);
+    if (child < 0 || waitpid(child, &status, 0) != child)
+        return "could not be tried in a process of its own";
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+        return "did not come back in time";
+    return doctor_child_failure(status);
+}
