@@ -10,16 +10,11 @@ import signal
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
-from cli import COMMANDS
+from cli import BUILD, COMMANDS, FUSELN, PYTHON, SOURCE, Command
 
-BUILD = os.environ["TEST_BUILD"]
-SOURCE = os.environ["TEST_SOURCE"]
-PYTHON = os.path.join(os.environ.get("TEST_VENV", ""), "bin", "python")
-COMMAND = os.environ.get("TEST_FUSELN", f"{BUILD}/fuseln")
 SOFTGPU = f"{BUILD}/tests/softgpu"
 
 STEP = """
@@ -99,22 +94,39 @@ def copy_for_another_machine(path, copy):
         file.write(struct.pack("=H", 0xF3 if os.uname().machine != "riscv64" else 0x3E))
 
 
-class Doctor(unittest.TestCase):
+class Doctor(Command):
     def setUp(self):
-        self.folder = tempfile.mkdtemp()
-        self.addCleanup(shutil.rmtree, self.folder)
+        super().setUp()
         self.temporary = self.path("temporary")
         os.mkdir(self.temporary)
 
     def path(self, name):
-        return os.path.join(self.folder, name)
+        return str(self.dir / name)
 
-    def doctor(self, *arguments, env=None, command=COMMAND, prefix=(), driver=SOFTGPU):
-        environment = {k: v for k, v in os.environ.items()
-                       if not k.startswith(("FUSELN_", "SOFTGPU_", "LD_")) and k != "CUDA_VISIBLE_DEVICES"}
-        environment |= {"TMPDIR": self.temporary} | ({"LD_LIBRARY_PATH": driver} if driver else {}) | (env or {})
-        done = subprocess.run([*prefix, command, "doctor", *arguments], env=environment, cwd=self.folder,
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False)
+    def write(self, name, text, mode=0o644):
+        path = self.path(name)
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text)
+        os.chmod(path, mode)
+        return path
+
+    def program(self, name, *options, body="return 0;"):
+        gcc(*options, "-o", self.path(name), source=f"#include <unistd.h>\nint main(void) {{ {body} }}")
+        return self.path(name)
+
+    def library(self, name, *options, source="int nothing;"):
+        gcc("-shared", "-fPIC", *options, "-o", self.path(name), source=source)
+        return self.path(name)
+
+    def environment(self, driver=SOFTGPU, **more):
+        kept = {k: v for k, v in os.environ.items()
+                if not k.startswith(("FUSELN_", "SOFTGPU_", "LD_")) and k != "CUDA_VISIBLE_DEVICES"}
+        return kept | {"TMPDIR": self.temporary} | ({"LD_LIBRARY_PATH": driver} if driver else {}) | more
+
+    def doctor(self, *arguments, env=None, command=FUSELN, prefix=(), driver=SOFTGPU):
+        done = subprocess.run([*prefix, command, "doctor", *arguments], env=self.environment(driver, **(env or {})),
+                              cwd=self.dir, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300,
+                              check=False)
         self.assertEqual(os.listdir(self.temporary), [], "it leaves no file behind")
         return done
 
@@ -148,8 +160,7 @@ class Doctor(unittest.TestCase):
         self.assert_one_cause(r"device: 0: .*capability 5\.2: no image", env={"SOFTGPU_CC": "5.2"})
 
     def test_a_statically_linked_program(self):
-        gcc("-static", "-o", self.path("static"), source="int main(void) { return 0; }")
-        self.assert_one_cause("program: .*/static is statically linked", "--", self.path("static"))
+        self.assert_one_cause("program: .*/static is statically linked", "--", self.program("static", "-static"))
 
     @unittest.skipUnless(os.geteuid() == 0, "only root can give a file away")
     def test_a_setuid_program(self):
@@ -174,9 +185,7 @@ class Doctor(unittest.TestCase):
         dropped = "run: the preload was dropped on the way: .*/sleep "
         self.assert_one_cause(dropped, "--", "env", "-u", "LD_PRELOAD", "sleep", "0.5")
         self.assert_one_cause(dropped, "--", "env", "-i", "/bin/sleep", "0.5")
-        with open(self.path("wrapper"), "w", encoding="ascii") as file:
-            file.write("#!/bin/sh\nunset LD_PRELOAD\nsleep 0.5\n")
-        os.chmod(self.path("wrapper"), 0o755)
+        self.write("wrapper", "#!/bin/sh\nunset LD_PRELOAD\nsleep 0.5\n", 0o755)
         self.assert_one_cause(dropped, "--", "./wrapper")
 
     # More of the library
@@ -184,10 +193,9 @@ class Doctor(unittest.TestCase):
     def test_a_library_that_is_not_there_damaged_or_of_another_machine(self):
         os.mkdir(self.path("bin"))
         command, library = self.path("bin/fuseln"), self.path("bin/libfuseln.so")
-        shutil.copy(COMMAND, command)
+        shutil.copy(FUSELN, command)
         self.assert_one_cause("library: no libfuseln.so", command=command)
-        with open(library, "w", encoding="ascii") as file:
-            file.write("nothing")
+        self.write("bin/libfuseln.so", "nothing")
         self.assert_one_cause("library: .*damaged", command=command)
         with open(f"{BUILD}/libfuseln.so", "rb") as whole, open(library, "wb") as file:
             file.write(whole.read(200000))
@@ -198,14 +206,14 @@ class Doctor(unittest.TestCase):
     def test_a_library_whose_path_cannot_be_preloaded(self):
         for name in "two words", "a:b", "$LIB", "x${PLATFORM}":
             os.mkdir(self.path(name))
-            shutil.copy(COMMAND, self.path(f"{name}/fuseln"))
+            shutil.copy(FUSELN, self.path(f"{name}/fuseln"))
             shutil.copy(f"{BUILD}/libfuseln.so", self.path(f"{name}/libfuseln.so"))
             self.assert_one_cause(r"library: .*/libfuseln.so: LD_PRELOAD cannot hold .* blank, a colon or a \$",
                                   command=self.path(f"{name}/fuseln"))
 
     def test_a_library_of_another_build(self):
-        shutil.copy(COMMAND, self.path("fuseln"))
-        gcc("-shared", "-fPIC", "-o", self.path("libfuseln.so"), source="int nothing;")
+        shutil.copy(FUSELN, self.path("fuseln"))
+        self.library("libfuseln.so")
         done = self.doctor(command=self.path("fuseln"))
         self.assertIn("is of another build than this command", done.stdout)
         self.assertEqual(done.returncode, 0, done.stdout)
@@ -215,7 +223,7 @@ class Doctor(unittest.TestCase):
     def driver_of(self, source):
         os.makedirs(self.path("driver"), exist_ok=True)
         head = "int cuDriverGetVersion(int *v) { *v = 12040; return 0; }\n"
-        gcc("-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-o", self.path("driver/libcuda.so.1"), source=head + source)
+        self.library("driver/libcuda.so.1", "-Wl,-soname,libcuda.so.1", source=head + source)
         return self.path("driver")
 
     def test_a_driver_that_crashes_fails_or_is_a_stub(self):
@@ -225,8 +233,7 @@ class Doctor(unittest.TestCase):
         self.assert_one_cause("driver: cuInit failed with error 999", driver=fails)
         stub = self.driver_of("int cuInit(unsigned f) { return 34 + (int)f; }")
         self.assertIn("stubs", self.doctor(driver=stub).stdout)
-        with open(self.path("driver/libcuda.so.1"), "w", encoding="ascii") as file:
-            file.write("nothing")
+        self.write("driver/libcuda.so.1", "nothing")
         self.assert_one_cause("driver: libcuda.so.1 does not load", driver=self.path("driver"))
 
     def test_no_device(self):
@@ -272,11 +279,11 @@ class Doctor(unittest.TestCase):
             self.assert_one_cause(f"environment: {name}: .*/no/r.1?json cannot be written: No such",
                                   env={name: self.path("no/r.json")})
         self.assert_one_cause("FUSELN_LOG: .*/no/log cannot", env={"FUSELN_LOG": f"info:{self.path('no/log')}"})
-        self.assert_one_cause("FUSELN_REPORT: .* Is a directory", env={"FUSELN_REPORT": self.folder})
+        self.assert_one_cause("FUSELN_REPORT: .* Is a directory", env={"FUSELN_REPORT": str(self.dir)})
         self.assertEqual(self.bad_lines(env={"FUSELN_REPORT": self.path("r-%p.json"), "FUSELN_TRACE": "stderr"}), [])
 
     def test_other_preloads(self):
-        gcc("-shared", "-fPIC", "-o", self.path("other.so"), source="int other;")
+        self.library("other.so")
         copy_for_another_machine(self.path("other.so"), self.path("foreign.so"))
         shutil.copy(self.path("other.so"), self.path("libasan.so.8"))
         shutil.copy(self.path("other.so"), self.path("libfuseln.so.1"))
@@ -296,7 +303,7 @@ class Doctor(unittest.TestCase):
         self.assertIn("ok   preload: LD_PRELOAD holds libfuseln.so\n", by_name.stdout)
 
     def test_an_existing_preload_stays_behind_ours_and_asan_in_front(self):
-        gcc("-shared", "-fPIC", "-o", self.path("other.so"), source="int other;")
+        self.library("other.so")
         shutil.copy(self.path("other.so"), self.path("libasan.so.8"))
         for first, order in ("other.so", ("libfuseln", "other")), ("libasan.so.8", ("libasan", "libfuseln", "other")):
             done = self.doctor("--", "printenv", "LD_PRELOAD",
@@ -307,35 +314,28 @@ class Doctor(unittest.TestCase):
     # More of the program
 
     def test_programs_that_cannot_be_run(self):
-        with open(self.path("text"), "w", encoding="ascii") as file:
-            file.write("nothing")
+        self.write("text", "nothing")
         self.assert_one_cause("program: nosuchprogram: not found", "--", "nosuchprogram")
         self.assert_one_cause("program: ./text: Permission denied", "--", "./text")
         os.chmod(self.path("text"), 0o755)
         self.assert_one_cause("program: ./text is neither a program nor a script", "--", "./text")
-        with open(self.path("text"), "w", encoding="ascii") as file:
-            file.write("#!/no/interpreter -x\n")
+        self.write("text", "#!/no/interpreter -x\n", 0o755)
         self.assert_one_cause("program: ./text: its interpreter /no/interpreter", "--", "./text")
 
     def test_a_program_with_another_c_library(self):
-        musl, missing = self.path("musl"), self.path("missing")
-        gcc("-Wl,--dynamic-linker=/lib/ld-musl-x86_64.so.1", "-o", musl, source="int main(void) { return 0; }")
-        gcc("-Wl,--dynamic-linker=/lib/ld-none.so.1", "-o", missing, source="int main(void) { return 0; }")
+        musl = self.program("musl", "-Wl,--dynamic-linker=/lib/ld-musl-x86_64.so.1")
+        missing = self.program("missing", "-Wl,--dynamic-linker=/lib/ld-none.so.1")
         self.assert_one_cause("program: .* uses the C library musl", "--", musl)
         self.assert_one_cause("program: .* needs the loader /lib/ld-none.so.1", "--", missing)
 
     def test_a_script_is_followed_to_its_interpreter(self):
-        gcc("-static", "-o", self.path("static"), source="int main(void) { return 0; }")
-        with open(self.path("script"), "w", encoding="ascii") as file:
-            file.write(f"#!{self.path('static')} -x\n")
-        os.chmod(self.path("script"), 0o755)
+        self.write("script", f"#!{self.program('static', '-static')} -x\n", 0o755)
         self.assert_one_cause("program: .*/static is statically linked", "--", "./script")
 
     # More of the run
 
     def test_a_static_program_behind_a_wrapper(self):
-        gcc("-static", "-o", self.path("static"),
-            source="#include <unistd.h>\nint main(void) { usleep(500000); return 0; }")
+        self.program("static", "-static", body="usleep(500000); return 0;")
         self.assert_one_cause("run: .*/static .*is statically linked", "--", "sh", "-c", "./static; true")
 
     def test_a_program_without_cuda(self):
@@ -354,7 +354,7 @@ class Doctor(unittest.TestCase):
         self.assertRegex(done.stdout, "ok   run: driver library loaded: .*/libcuda.so.1")
 
     def test_a_launch_that_is_seen_only_without_rtld_deepbind(self):
-        gcc("-shared", "-fPIC", "-w", "-o", self.path("step.so"), f"-L{SOFTGPU}", "-l:libcudart.so.13", source=LAUNCH)
+        self.library("step.so", "-w", f"-L{SOFTGPU}", "-l:libcudart.so.13", source=LAUNCH)
         gcc("-o", self.path("host"), "-D_GNU_SOURCE", "-ldl", source=HOST)
         seen = self.doctor("--", "./host", "./step.so")
         self.assertEqual(seen.returncode, 0, seen.stdout + seen.stderr)
@@ -365,7 +365,7 @@ class Doctor(unittest.TestCase):
         self.assertIn("ok   run: 1 layer norms recognised, 1 replaced\n", seen.stdout)
         self.assertRegex(seen.stdout, r"note run: step.so, build .*replaced by name alone\n")
         os.mkdir(self.path("newer"))
-        gcc("-shared", "-fPIC", "-Wl,-soname,libcudart.so.99", "-o", self.path("newer/libcudart.so.99"), source="int a;")
+        self.library("newer/libcudart.so.99", "-Wl,-soname,libcudart.so.99")
         newer = self.doctor("--", "./host", "newer/libcudart.so.99")
         self.assertRegex(newer.stdout, "note run: CUDA runtime loaded: .*/libcudart.so.99, of a release that fuseln does")
         hidden = self.doctor("--", "./host", "./step.so", "deep")
@@ -384,10 +384,8 @@ class Doctor(unittest.TestCase):
 
     def start(self, script, *options):
         """The doctor with a program that has written its pid."""
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(("FUSELN_", "LD_"))}
-        environment |= {"TMPDIR": self.temporary, "LD_LIBRARY_PATH": SOFTGPU}
-        command = [*options, COMMAND, "doctor", "--", "sh", "-c", f"echo $$ >{self.path('new')}; mv new pid; {script}"]
-        doctor = subprocess.Popen(command, env=environment, cwd=self.folder, stdin=subprocess.DEVNULL,
+        command = [*options, FUSELN, "doctor", "--", "sh", "-c", f"echo $$ >{self.path('new')}; mv new pid; {script}"]
+        doctor = subprocess.Popen(command, env=self.environment(), cwd=self.dir, stdin=subprocess.DEVNULL,
                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.addCleanup(doctor.stdout.close)
         self.until(lambda: os.path.exists(self.path("pid")))
@@ -395,12 +393,6 @@ class Doctor(unittest.TestCase):
             pid = int(file.read())
         os.unlink(self.path("pid"))
         return doctor, pid
-
-    def until(self, condition, seconds=60):
-        end = time.monotonic() + seconds
-        while not condition():
-            self.assertLess(time.monotonic(), end, "it did not come to that")
-            time.sleep(0.01)
 
     def test_a_signal_ends_it_and_its_program_and_leaves_nothing(self):
         scripts = "exec sleep 100", "sleep 100; true", "trap '' TERM HUP INT; exec sleep 100"
@@ -437,7 +429,7 @@ class Doctor(unittest.TestCase):
 
     def test_nothing_that_others_named_commands_the_terminal(self):
         bad = "\x1b[2J\nok   driver: forged\x9b31m\u202e\u2028\x7f\r"
-        gcc("-shared", "-fPIC", "-o", self.path("other.so"), source="int other;")
+        self.library("other.so")
         folder = self.path(f"p{bad.replace('/', '')}")
         os.mkdir(folder)
         shutil.copy(self.path("other.so"), f"{folder}/other.so")

@@ -20,21 +20,22 @@ struct mapping {
     size_t size;
 };
 
-/* 0 or an error code; ENOEXEC for what cannot be mapped: a folder, an empty file. O_NONBLOCK: a FIFO does not hold us
- * up. */
-static int map(const char *path, struct mapping *ret_mapping)
+/* False with errno: ENOEXEC for what cannot be mapped, as a folder or an empty file. O_NONBLOCK: a FIFO does not hold
+ * us up. */
+static bool map(const char *path, struct mapping *ret_mapping)
 {
     struct stat file = {0};
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-        return errno;
+        return false;
     fstat(fd, &file);
     void *bytes = mmap(NULL, (size_t)file.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     close(fd);
-    if (bytes == MAP_FAILED)
-        return ENOEXEC;
-    *ret_mapping = (struct mapping){bytes, (size_t)file.st_size};
-    return 0;
+    if (bytes != MAP_FAILED)
+        *ret_mapping = (struct mapping){bytes, (size_t)file.st_size};
+    else
+        errno = ENOEXEC;
+    return bytes != MAP_FAILED;
 }
 
 /* The path on the first line, if it begins with #!. */
@@ -109,11 +110,11 @@ const char *doctor_file_read(const char *path, const char *neither, struct docto
 {
     static char unreadable[80];
     struct mapping mapping;
-    const int error = map(path, &mapping);
     *ret_file = (struct doctor_file){0};
-    snprintf(unreadable, sizeof unreadable, "cannot be read: %s", strerror(error));
-    if (error)
-        return error == ENOENT ? "was not found" : error == ENOEXEC ? neither : unreadable;
+    if (!map(path, &mapping)) {
+        snprintf(unreadable, sizeof unreadable, "cannot be read: %s", strerror(errno));
+        return errno == ENOENT ? "was not found" : errno == ENOEXEC ? neither : unreadable;
+    }
     ret_file->script = read_script(&mapping, ret_file->interpreter);
     const char *wrong = ret_file->script ? NULL : read_elf(&mapping, neither, ret_file->interpreter);
     munmap(mapping.bytes, mapping.size);
@@ -123,7 +124,7 @@ const char *doctor_file_read(const char *path, const char *neither, struct docto
 bool doctor_file_contains(const char *path, const void *bytes, size_t size)
 {
     struct mapping mapping;
-    if (map(path, &mapping))
+    if (!map(path, &mapping))
         return false;
     const bool found = memmem(mapping.bytes, mapping.size, bytes, size) != NULL;
     munmap(mapping.bytes, mapping.size);
