@@ -42,7 +42,7 @@ int fuseln_command_doctor(int argc, char **argv)
     static const struct argp_option accepted[] = {
         {"json", 'j', NULL, 0, "Print the findings as JSON", 0},
         {"no-run", 'n', NULL, 0, "Look at PROGRAM, but do not run it", 0},
-        {"seconds", 's', "N", 0, "Stop PROGRAM after N seconds, and judge by what was seen", 0},
+        {"seconds", 's', "N", 0, "Stop PROGRAM after N seconds; go by what was seen until then", 0},
         {0}};
     static const struct argp argp = {
         .options = accepted,

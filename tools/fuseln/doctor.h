@@ -41,8 +41,8 @@ void doctor_check_run(struct doctor *doctor);
 
 /* ---- doctor_child.c ---- */
 
-/* Starts a child process that calls work(argument) and exits. -1 with errno. */
-pid_t doctor_child(void (*work)(void *argument), void *argument);
+/* fork, after all that was printed is out. */
+pid_t doctor_child(void);
 /* Zeroed memory that a child process writes into. Never freed. Ends the process if there is none. */
 void *doctor_share(size_t size);
 /* "was killed by signal 11 (Segmentation fault)" and the like, until the next call; NULL: it exited with 0. */

@@ -14,14 +14,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-pid_t doctor_child(void (*work)(void *argument), void *argument)
+pid_t doctor_child(void)
 {
     fflush(stdout);
-    const pid_t child = fork();
-    if (child != 0)
-        return child;
-    work(argument);
-    _exit(0);
+    return fork();
 }
 
 const char *doctor_child_failure(int status)
@@ -42,35 +38,29 @@ void *doctor_share(size_t size)
     return memory;
 }
 
-struct trial {
-    void (*work)(void *argument);
-    void *argument;
-    unsigned seconds;
-};
-
-/* An alarm ends it in time, and our own end takes it along. */
-static void run_trial(void *argument)
+/* An alarm ends it in time, whatever is blocked or ignored here; if we end first, it ends with us. */
+static void limit(unsigned seconds)
 {
-    const struct trial *trial = argument;
     const int null = open("/dev/null", O_RDWR);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGALRM, SIG_DFL);
-    alarm(trial->seconds);
+    alarm(seconds);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (null >= 0) {
-        dup2(null, STDOUT_FILENO);
-        dup2(null, STDERR_FILENO);
-    }
-    trial->work(trial->argument);
+    dup2(null, STDOUT_FILENO);
+    dup2(null, STDERR_FILENO);
 }
 
 const char *doctor_try(void (*work)(void *argument), void *argument, unsigned seconds)
 {
-    struct trial trial = {work, argument, seconds};
     int status = 0;
-    const pid_t child = doctor_child(run_trial, &trial);
+    const pid_t child = doctor_child();
+    if (child == 0) {
+        limit(seconds);
+        work(argument);
+        _exit(0);
+    }
     if (child < 0 || waitpid(child, &status, 0) != child)
         return "could not be tried in a process of its own";
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)

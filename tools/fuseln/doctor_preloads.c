@@ -10,6 +10,7 @@
 
 #define CHECK "preload"
 
+/* The loader only warns and goes on without it. */
 static void say_not_loaded(struct doctor *doctor, const char *entry, const char *variable)
 {
     struct doctor_file file;
@@ -36,6 +37,7 @@ static void say_loaded(struct doctor *doctor, const char *entry, const char *var
                    "another preload, in %s: %s", variable, entry);
 }
 
+/* The list as the loader splits it, at any of these separators. */
 static void say_list(struct doctor *doctor, const char *variable, const char *list, const char *separators)
 {
     char *words = strdup(list), *rest = words;

@@ -173,14 +173,10 @@ void doctor_processes_kill(const struct doctor_processes *processes, int signal_
 /* Is it of a release that we hook? A name without a release counts as one. */
 static bool is_known_runtime(const char *name)
 {
-    static const char *const nodes[] = {
-#define X(suffix, node) node,
-        FUSELN_CUDART_NODES(X)
-#undef X
-    };
     bool known = !begins(name, "libcudart.so.");
-    for (size_t i = 0; i < sizeof nodes / sizeof nodes[0] && !known; i++)
-        known = begins(name, nodes[i]) && strchr(".", name[strlen(nodes[i])]);
+#define X(suffix, node) known |= begins(name, node) && strchr(".", name[sizeof node - 1]);
+    FUSELN_CUDART_NODES(X)
+#undef X
     return known;
 }
 
@@ -218,6 +214,7 @@ static const struct doctor_process *pick(const struct doctor_processes *processe
     return found;
 }
 
+/* Of a process that the preload did not reach: why it did not. */
 static void say_lost(struct doctor *doctor, const struct doctor_process *lost)
 {
     const int pid = (int)lost->pid;
@@ -243,6 +240,7 @@ void doctor_say_no_report(struct doctor *doctor, const struct doctor_processes *
 {
     static const char name_another[] = "name a program that computes on the device";
     const struct doctor_process *lost = pick(processes, false), *reached = pick(processes, true);
+    /* One that the preload did not reach explains it, unless only one that it did reach uses CUDA. */
     if (lost && (uses_cuda(lost) || !reached || !uses_cuda(reached)))
         say_lost(doctor, lost);
     else if (!reached)

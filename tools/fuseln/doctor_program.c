@@ -21,7 +21,7 @@ static bool is_runnable(const char *path)
     return access(path, X_OK) == 0 && stat(path, &file) == 0 && S_ISREG(file.st_mode);
 }
 
-/* As execvp does. 0 or an error code. */
+/* As execvp does: the first of PATH that can be run, else EACCES if there is one that cannot. 0 or an error code. */
 static int find_in_path(const char *name, char ret_path[PATH_MAX])
 {
     const char *path = getenv("PATH");
@@ -38,7 +38,8 @@ static int find_in_path(const char *name, char ret_path[PATH_MAX])
     return error;
 }
 
-/* What makes the loader distrust the environment (AT_SECURE), or NULL. */
+/* What makes the loader distrust the environment (AT_SECURE), or NULL. Root gains nothing from file capabilities, and
+ * no one gains anything on a file system that is mounted nosuid. */
 static const char *secure_because(const char *path)
 {
     struct stat file;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the doctor says of the reports of the program's run (doctor.h).
+ * What the doctor says of the reports of the program's run (doctor.h). The library has just written them, so they are
+ * not checked as `fuseln report` checks its files: what is missing counts as 0.
  */
 #include "tools/fuseln/doctor.h"
 
@@ -95,6 +96,7 @@ static void say_reasons(struct doctor *doctor, const json_t *reports)
     }
 }
 
+/* It is BAD if layer norms were recognised and none was replaced, unless the settings ask for just that. */
 static void say_totals(struct doctor *doctor, const json_t *reports)
 {
     const long long recognised = total(reports, NULL, "recognised"), replaced = total(reports, NULL, "substituted");
@@ -150,7 +152,7 @@ static void say_site(struct doctor *doctor, const json_t *site)
                    number(site, "cols"));
 }
 
-/* dx: how many dX were replaced. */
+/* Where no backward could have been paired nor failed to, dX that were replaced (so many) ask for a word about it. */
 static void say_pairs(struct doctor *doctor, const json_t *reports, long long dx)
 {
     const long long pairs = total(reports, NULL, "pairs");

@@ -27,9 +27,8 @@ struct run {
 };
 
 /* In the child. The log tells at the first launch that the preload is in effect. */
-static void execute(void *argument)
+static void execute(const struct run *run)
 {
-    const struct run *run = argument;
     char **program = run->doctor->program, *report = fuseln_command_report_in(run->folder);
     fuseln_command_signals_return();
     dup2(STDERR_FILENO, STDOUT_FILENO);
@@ -123,11 +122,14 @@ static bool say_not_named(struct doctor *doctor, enum finding finding)
 static void run_program(struct run *run)
 {
     struct doctor *doctor = run->doctor;
-    run->processes = (struct doctor_processes){.root = doctor_child(execute, run), .library = doctor->library};
-    if (run->processes.root < 0) {
+    const pid_t root = doctor_child();
+    if (root == 0)
+        execute(run);
+    if (root < 0) {
         doctor_say(doctor, FINDING_BAD, CHECK, NULL, "the program could not be started: %s", strerror(errno));
         return;
     }
+    run->processes = (struct doctor_processes){.root = root, .library = doctor->library};
     const int status = wait_for(run);
     if (run->signal_number)
         return;
