@@ -39,6 +39,7 @@ static const struct {
 static const char *const unpaired[FUSELN_PAIRING_COUNT] = {
     [FUSELN_PAIRING_SKIPPED] = "take pairs out of FUSELN_SKIP",
     [FUSELN_PAIRING_NOSCRATCH] = RAISE_SCRATCH,
+    [FUSELN_PAIRING_FAILED] = "see why launches were passed on, above",
 };
 
 /* ---- reading the reports ---- */
