@@ -41,14 +41,14 @@ void doctor_check_run(struct doctor *doctor);
 
 /* ---- doctor_child.c ---- */
 
-/* fork, after all that was printed is out. */
+/* fork; what was printed before goes out first, and once. */
 pid_t doctor_child(void);
 /* Zeroed memory that a child process writes into. Never freed. Ends the process if there is none. */
 void *doctor_share(size_t size);
-/* "was killed by signal 11 (Segmentation fault)" and the like, until the next call; NULL: it exited with 0. */
+/* "was killed by signal 11 (Segmentation fault)" or the like, valid until the next call; NULL if it exited with 0. */
 const char *doctor_child_failure(int status);
-/* Calls work(argument) in a child process, its output thrown away, for at most so many seconds. NULL: all went well;
- * else as doctor_child_failure. */
+/* Calls work(argument) in a child process for at most so many seconds; its output is thrown away. NULL if it returned,
+ * else how it ended, as doctor_child_failure says. */
 const char *doctor_try(void (*work)(void *argument), void *argument, unsigned seconds);
 
 /* ---- doctor_file.c ---- */
@@ -57,12 +57,12 @@ struct doctor_file {
     bool script;                /* it begins with #! */
     char interpreter[PATH_MAX]; /* of the script, or of the ELF program; "" if there is none */
 };
-/* NULL: the file is a script, or an ELF file for this machine. Else what is wrong, until the next call: "was not
- * found", "is for another architecture (aarch64)", or where it is neither, these words. */
+/* NULL if the file is a script or an ELF file for this machine. Else what is wrong with it: "was not found", "is for
+ * another architecture (aarch64)", or for a file of any other kind the text neither. Valid until the next call. */
 const char *doctor_file_read(const char *path, const char *neither, struct doctor_file *ret_file);
 /* Does the file contain these bytes? */
 bool doctor_file_contains(const char *path, const void *bytes, size_t size);
-/* The file that the loader has for this library, which may be a name without a folder; NULL: it is not loaded. To be
+/* The file of a library that this process has loaded; the name may be without a folder. NULL if it is not loaded. To be
  * freed. */
 char *doctor_file_loaded(const char *name);
 

@@ -21,7 +21,7 @@ enum { ERROR_NO_DEVICE = 100, ERROR_STUB_LIBRARY = 34, ERROR_MISMATCH = 803, ERR
 #include "images.inc"
 #undef FUSELN_IMAGE
 
-/* What the child process finds out: in shared memory, so that a crash leaves what was there before it. */
+/* What the child process has found out so far. It is in shared memory, so it outlives a crash of the child. */
 struct probe {
     char error[1024]; /* why libcuda does not load; "" it does */
     char step[32];    /* the call that it is in, or that failed */
@@ -35,7 +35,7 @@ struct probe {
     } devices[DEVICES_MAX];
 };
 
-/* Calls NAME of libcuda, and remembers how far it came. */
+/* Calls NAME of libcuda, and records which call it was and its result. */
 #define CALL(probe, libcuda, name, parameters, arguments)      \
     (snprintf((probe)->step, sizeof(probe)->step, "%s", name), \
      (probe)->result =                                         \

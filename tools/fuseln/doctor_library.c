@@ -19,6 +19,7 @@ struct loading {
     char error[1024]; /* "": it loads */
 };
 
+/* In a child process: a file that is cut off crashes the loader. */
 static void load(void *argument)
 {
     struct loading *loading = argument;
@@ -26,7 +27,7 @@ static void load(void *argument)
         snprintf(loading->error, sizeof loading->error, "%s", dlerror());
 }
 
-/* Says it where it does not. */
+/* If it does not, says why. */
 static bool loads(struct doctor *doctor, const char *path)
 {
     struct loading *loading = doctor_share(sizeof *loading);

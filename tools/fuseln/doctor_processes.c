@@ -201,7 +201,7 @@ static bool uses_cuda(const struct doctor_process *process)
     return *process->cuda[0];
 }
 
-/* A process that the preload reached, or did not reach: the last one that uses CUDA, else the last. NULL: there is
+/* Of the processes that the preload reached, or of the others: the last that uses CUDA, else the last. NULL: there is
  * none. */
 static const struct doctor_process *pick(const struct doctor_processes *processes, bool reached)
 {
@@ -214,7 +214,7 @@ static const struct doctor_process *pick(const struct doctor_processes *processe
     return found;
 }
 
-/* Of a process that the preload did not reach: why it did not. */
+/* Why the preload did not reach this process. */
 static void say_lost(struct doctor *doctor, const struct doctor_process *lost)
 {
     const int pid = (int)lost->pid;
@@ -240,7 +240,7 @@ void doctor_say_no_report(struct doctor *doctor, const struct doctor_processes *
 {
     static const char name_another[] = "name a program that computes on the device";
     const struct doctor_process *lost = pick(processes, false), *reached = pick(processes, true);
-    /* One that the preload did not reach explains it, unless only one that it did reach uses CUDA. */
+    /* A process without the preload explains it, unless only processes with the preload use CUDA. */
     if (lost && (uses_cuda(lost) || !reached || !uses_cuda(reached)))
         say_lost(doctor, lost);
     else if (!reached)

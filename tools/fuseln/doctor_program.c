@@ -21,7 +21,8 @@ static bool is_runnable(const char *path)
     return access(path, X_OK) == 0 && stat(path, &file) == 0 && S_ISREG(file.st_mode);
 }
 
-/* As execvp does: the first of PATH that can be run, else EACCES if there is one that cannot. 0 or an error code. */
+/* As execvp does: the first file of that name in PATH that can be run. 0, EACCES if there are only others, or ENOENT.
+ */
 static int find_in_path(const char *name, char ret_path[PATH_MAX])
 {
     const char *path = getenv("PATH");
@@ -55,7 +56,8 @@ static const char *secure_because(const char *path)
     return NULL;
 }
 
-/* Follows scripts from doctor->invoked to the file that the system will execute. False: it said why there is none. */
+/* Follows scripts from doctor->invoked to the file that the system will execute. False if there is none; it has said
+ * why. */
 static bool follow_scripts(struct doctor *doctor, struct doctor_file *ret_file)
 {
     char *path = doctor->invoked;

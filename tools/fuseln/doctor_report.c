@@ -153,7 +153,7 @@ static void say_site(struct doctor *doctor, const json_t *site)
                    number(site, "cols"));
 }
 
-/* Where no backward could have been paired nor failed to, dX that were replaced (so many) ask for a word about it. */
+/* dx is how many dX were replaced. If not one of them was to be paired, the user is told which dX come alone. */
 static void say_pairs(struct doctor *doctor, const json_t *reports, long long dx)
 {
     const long long pairs = total(reports, NULL, "pairs");

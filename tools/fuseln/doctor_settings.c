@@ -17,7 +17,7 @@
 
 #define CHECK "environment"
 
-/* What say_complaint is about: fuseln_config_complain hands it no argument of ours. */
+/* The variable whose complaints say_complaint prints: fuseln_config_complain passes no argument on to it. */
 static struct {
     struct doctor *doctor;
     const char *variable; /* and its value, as in the environment */
