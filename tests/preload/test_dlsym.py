@@ -1,16 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """dlsym gives the same answers with and without fuseln: for 200 names, by every kind of handle, again and again, from a
-constructor, a signal handler, a thread, before any constructor. The exceptions are ours to name: what we export
-ourselves is found where a library that is loaded first is looked at, and libcuda's functions that we hook are ours when
-they are asked of libcuda."""
-import os
+constructor, a signal handler, a thread, before any constructor. There are two exceptions: what we export ourselves is
+found where the library loaded first is looked at, and of libcuda's functions, when libcuda is asked for them, those
+that we hook are ours."""
 import re
 import subprocess
 import unittest
 
-import test_hooks
-from test_hooks import BUILD, HERE, gcc
+import stand_in
+from stand_in import FUSELN, HERE, LIBCUDA, gcc, shared
 
 WAYS = {"default", "next", "libc.so.6", "libm.so.6", "libcuda.so.1", "program", "version"}
 LIBC_NAMES, LIBM_NAMES = 120, 30
@@ -25,39 +24,34 @@ def exports(library):
     return sorted({line.split()[-1].split("@")[0] for line in lines.splitlines() if line.split()[-2] in "TW"})
 
 
-class Dlsym(test_hooks.Preload):
+class Dlsym(stand_in.Preload):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        hooked = {name for name in exports(BUILD / "libfuseln.so") if re.match("cu[A-Z]", name)}
-        (cls.dir / "rest.c").write_text("".join(f"__attribute__((weak)) int {name}(void) {{ return 0; }}\n" for name in hooked))
-        gcc("-shared", "-fPIC", "-Wl,-Bsymbolic", HERE / "libcuda.c", cls.dir / "rest.c", "-Wl,-soname,libcuda.so.1",
-            "-o", cls.dir / "libcuda.so.1")  # fmt: skip
-        gcc("-shared", "-fPIC", "-D_GNU_SOURCE", HERE / "dlsym_client.c", "-Wl,--no-as-needed", cls.dir / "libcuda.so.1",
-            "-lm", "-ldl", f"-Wl,-rpath,{cls.dir}", "-o", cls.dir / "client.so")  # fmt: skip
-        gcc("-D_GNU_SOURCE", HERE / "early.c", "-ldl", "-o", cls.dir / "early")
+        cls.hooked = {name for name in exports(FUSELN) if re.match("cu[A-Z]", name)}
+        rest = cls.dir / "rest.c"
+        rest.write_text("".join(f"__attribute__((weak)) int {name}(void) {{ return 0; }}\n" for name in cls.hooked))
+        shared(cls.dir / "libcuda.so.1", HERE / "libcuda.c", rest, LIBCUDA)
+        shared(cls.dir / "client.so", HERE / "dlsym_client.c", cls.dir / "libcuda.so.1", "-lm")
+        gcc(cls.dir / "early", HERE / "early.c")
         found = dict(re.findall(r"(lib[cm]\.so\.6) => (\S+)", subprocess.run(
             ["ldd", cls.dir / "client.so"], check=True, capture_output=True, text=True).stdout))  # fmt: skip
-        cls.hooked = hooked
         names = [*exports(found["libc.so.6"])[::20][:LIBC_NAMES], *exports(found["libm.so.6"])[::30][:LIBM_NAMES], *OTHERS]
         names += sorted(cls.hooked)
         cls.names = list(dict.fromkeys(names))
         (cls.dir / "names").write_text("\n".join(cls.names))
 
-    def answers(self, mode, preload):
-        env = {"NAMES": str(self.dir / "names"), "LD_LIBRARY_PATH": str(self.dir)}
-        said, errors, _ = self.run_host([self.dir / "host", f"{mode}:{self.dir}/client.so"], preload, env)
-        self.assertEqual(errors, "")
-        return said.splitlines()
+    def answers(self, mode, *preload):
+        return self.said(*self.hosted(f"{mode}:client"), preload=preload, NAMES=str(self.dir / "names")).splitlines()
 
     def test_the_same_answers(self):
         self.assertGreaterEqual(len(self.names), 200)
         for mode in "lg":
-            plain, hooked = self.answers(mode, False), self.answers(mode, True)
+            plain, hooked = self.answers(mode), self.answers(mode, FUSELN)
             self.assertEqual(len(plain), len(hooked))
             self.assertEqual({line.split()[0] for line in plain} - WAYS, {"==", "ompt"})
             self.assertNotIn("errno", "".join(hooked))
-            given, ours = set(), 0
+            given = set()
             for before, after in zip(plain, hooked):
                 if before == after:
                     continue
@@ -69,24 +63,18 @@ class Dlsym(test_hooks.Preload):
                     given.add(name)
                 else:
                     self.assertTrue(exported and way in ("default", "program", "version"), (mode, before, after))
-                    ours += 1
-            self.assertEqual(given, self.hooked)  # also through dlsym.c's own first look at a name
+            self.assertEqual(given, self.hooked)  # none is lost in dlsym.c's first look at a name
 
     def test_before_any_constructor(self):
-        plain, _, _ = self.run_host([self.dir / "early"], False)
-        hooked, _, _ = self.run_host([self.dir / "early"], True)
-        self.assertEqual((plain, hooked), ("1 1 0\n", "1 1 0\n"))
+        for preload in ((), (FUSELN,)):
+            self.assertEqual(self.execute(self.dir / "early", preload=preload).stdout, "1 1 0\n")
 
     def test_a_library_that_hooks_dlsym_itself_is_still_asked(self):
-        gcc("-shared", "-fPIC", "-D_GNU_SOURCE", HERE / "other_dlsym.c", "-ldl", "-o", self.dir / "other.so")
-        env = {"NAMES": str(self.dir / "names"), "LD_LIBRARY_PATH": str(self.dir)}
-        command = [self.dir / "host", f"l:{self.dir}/client.so"]
-        said = {}
-        for order in ((), ("fuseln",), ("fuseln", "other"), ("other", "fuseln"), ("other",)):
-            libraries = {"fuseln": BUILD / "libfuseln.so", "other": self.dir / "other.so"}
-            done = subprocess.run(command, env=os.environ | env | {"LD_PRELOAD": ":".join(str(libraries[o]) for o in order)},
-                                  capture_output=True, text=True, timeout=60, check=True)  # fmt: skip
-            self.assertEqual(done.stderr.strip(), "asked" if "other" in order else "", order)
+        other, said = self.dir / "other.so", {}
+        shared(other, HERE / "other_dlsym.c")
+        for order in ((), (FUSELN,), (FUSELN, other), (other, FUSELN), (other,)):
+            done = self.execute(*self.hosted("l:client"), preload=order, NAMES=str(self.dir / "names"))
+            self.assertEqual(done.stderr.strip(), "asked" if other in order else "", order)
             said[order] = [line for line in done.stdout.splitlines() if line.startswith("lib") and " cu" not in line]
         for order, lines in said.items():
             self.assertEqual(lines, said[()], order)

@@ -6,25 +6,21 @@ replaced do not come to one that stands behind it. Seen for each runtime alone, 
 driver. What a library finds by its own look-ups stays the same too, a driver's above all; but a preload in front of
 fuseln finds fuseln where it found a runtime."""
 import collections
-import json
-import os
 import pathlib
 import re
 import subprocess
-import tempfile
 import unittest
 
-import test_hooks
-from test_hooks import BUILD, HERE, NODES, SYMBOL, gcc
+import stand_in
+from stand_in import COMPLETE, FUSELN, HERE, LIBCUDA, NODES, VERSIONS, gcc, shared, versioned
 
-ROOT = HERE.parents[2]
-SOURCE = HERE / "interposers.c"
-VERSIONS = {"11": 11080, "12": 12090, "13": 13050}
+SOURCE, ASKING = HERE / "interposers.c", HERE / "asking.c"
+DRIVERS = ("named", "unnamed", "poor", "shim")
 
 
 def exported():
     """The names that fuseln exports, by the version node's tag, and the driver's."""
-    lines = subprocess.run(["nm", "-D", "--defined-only", BUILD / "libfuseln.so"], check=True, capture_output=True, text=True).stdout
+    lines = subprocess.run(["nm", "-D", "--defined-only", FUSELN], check=True, capture_output=True, text=True).stdout
     names = collections.defaultdict(list)
     for name in (line.split()[-1] for line in lines.splitlines()):
         for tag, node in NODES.items():
@@ -35,30 +31,22 @@ def exported():
     return names
 
 
-class Interposers(test_hooks.Preload):
+class Interposers(stand_in.Preload):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         cls.names = exported()
-        stand_in = ROOT / "tests/budgets/stand_in_cuda.c"
-        called = re.findall(r"^CUresult (cu\w+)\(", stand_in.read_text(), re.MULTILINE)
+        called = set(re.findall(r"^CUresult (cu\w+)\(", stand_in.STAND_IN_CUDA.read_text(), re.MULTILINE))
         for tag, names in cls.names.items():
-            own = {"cudaGetDevice", "cudaRuntimeGetVersion"} if tag in NODES else set(called) - set(names)
-            cls.list_names(tag, names, own)
-        # The driver: what our own launches need of the stand-in, all other names answer 0 and count.
-        kept = [name for name in called if re.match("cuLaunchKernel|cuModuleGetFunction", name)]
-        rest = [name for name in cls.names["driver"] if name not in kept]
-        gcc("-c", "-fPIC", "-w", f"-I{ROOT}", f"-I{ROOT}/src", *(f"-D{name}=unused_{name}" for name in rest), stand_in,
-            "-o", cls.dir / "cuda.o")  # fmt: skip
-        cls.list_names("rest", rest, ())
-        cls.library("rest", "-DLIBRARY", "-Wl,-Bsymbolic", cls.dir / "cuda.o",
-                    "-Wl,-soname,libcuda.so.1", output="libcuda.so.1")  # fmt: skip
+            cls.list_names(tag, names, {"cudaGetDevice", "cudaRuntimeGetVersion"} if tag in NODES else called - set(names))
+        # The driver: what launches of ours is the stand-in's, all other names answer 0 and count.
+        counted = [name for name in cls.names["driver"] if name not in called or not re.match("cuLaunchKernel|cuModuleGet", name)]
+        cls.list_names("counted", counted, ())
+        cls.library("counted", "-DLIBRARY", *COMPLETE, LIBCUDA, output="libcuda.so.1")
         for tag, node in NODES.items():
-            (cls.dir / tag / "map").write_text(f"{node} {{ global: *; }};\n")
-            version = f"-Wl,--version-script={cls.dir / tag}/map"
-            table = f"-Wl,--hash-style={'sysv' if tag == '11' else 'gnu'}"  # as linkers wrote it before 2006
-            cls.library(tag, "-DLIBRARY", f"-DEXTRA={VERSIONS[tag]}", version, table,
-                        f"-Wl,-soname,{node}", output=node)  # fmt: skip
+            version = versioned(cls.dir, node)
+            table = f"-Wl,--hash-style={'sysv' if tag == '11' else 'gnu'}"  # sysv: as linkers wrote it before 2006
+            cls.library(tag, "-DLIBRARY", f"-DEXTRA={VERSIONS[tag]}", version, table, f"-Wl,-soname,{node}", output=node)
             cls.library(tag, "-DINTERPOSER", f'-DNODE="{node}"', version, output=f"versioned{tag}.so")
             cls.library(tag, "-DINTERPOSER", f'-DNODE="{node}"', "-DHIDDEN", version, output=f"hidden{tag}.so")
             cls.library(tag, "-DINTERPOSER", table, output=f"plain{tag}.so")
@@ -66,68 +54,57 @@ class Interposers(test_hooks.Preload):
         cls.library("driver", "-DINTERPOSER", output="plaindriver.so")
         cls.library("driver", "-DCALLER=call_driver", cls.dir / "libcuda.so.1", output="callsdriver.so")
         for tags in (*((tag,) for tag in (*NODES, "driver")), ("12", "13"), ("13", "12")):
-            gcc("-w", "-DPROGRAM", f"-I{cls.dir}/13", SOURCE, "-Wl,--no-as-needed", *(cls.dir / f"calls{tag}.so" for tag in tags),
-                "-ldl", f"-Wl,-rpath,{cls.dir}", "-o", cls.dir / ("program" + "".join(tags)))  # fmt: skip
+            cls.program("program" + "".join(tags), *(f"calls{tag}.so" for tag in tags))
         cls.make_askers()
 
     @classmethod
     def make_askers(cls):
         """Libraries that look names up: one for any place, drivers and what stands in for one, and programs for them."""
-        cls.asking = HERE / "asking.c"
+        soname, runtime = "-Wl,-soname,libcuda.so.1", NODES["13"]
         for tag in ("13", "driver"):
-            cls.asker(tag, "-DASK=ask", output=f"asks{tag}.so")
-        soname = "-Wl,-soname,libcuda.so.1"
-        for name, options in (("named", [soname]), ("unnamed", []), ("poor", [soname, "-DPOOR"])):
-            (cls.dir / name).mkdir()
-            cls.asker("driver", "-DDRIVER", *options, output=f"{name}/libcuda.so.1")
-        cls.asker("driver", "-DDRIVER", output="libcuda.so.1.1")
-        (cls.dir / "shim").mkdir()
-        cls.asker("driver", "-DDRIVER", f'-DINNER="{cls.dir}/libcuda.so.1.1"', "-Wl,-soname,libcuda.so.1", output="shim/libcuda.so.1")
-        gcc("-w", "-D_GNU_SOURCE", "-DPROGRAM", cls.asking, "-Wl,--no-as-needed", cls.dir / NODES["13"], f"-Wl,-rpath,{cls.dir}",
-            "-ldl", "-o", cls.dir / "opens")  # fmt: skip
-        for tag in ("13", "driver"):
-            gcc("-w", "-D_GNU_SOURCE", "-DPROGRAM", cls.asking, "-Wl,--no-as-needed", cls.dir / f"asks{tag}.so", cls.dir / NODES["13"],
-                f"-Wl,-rpath,{cls.dir}", "-ldl", "-o", cls.dir / f"linked{tag}")  # fmt: skip
-        for name in ("named", "unnamed", "poor", "shim"):
-            gcc("-w", "-D_GNU_SOURCE", "-DPROGRAM", cls.asking, "-Wl,--no-as-needed", cls.dir / name / "libcuda.so.1",
-                f"-Wl,-rpath,{cls.dir}/{name}", "-ldl", "-o", cls.dir / f"linked{name}")  # fmt: skip
+            cls.library(tag, "-DASK=ask", source=ASKING, output=f"asks{tag}.so")
+            cls.program(f"linked{tag}", f"asks{tag}.so", runtime, source=ASKING)
+        cls.library("driver", "-DDRIVER", source=ASKING, output="libcuda.so.1.1")
+        inner = f'-DINNER="{cls.dir}/libcuda.so.1.1"'
+        for name, options in zip(DRIVERS, ([soname], [], [soname, "-DPOOR"], [soname, inner])):
+            cls.library("driver", "-DDRIVER", *options, source=ASKING, output=f"{name}/libcuda.so.1")
+            cls.program(f"linked{name}", f"{name}/libcuda.so.1", f"-Wl,-rpath,{cls.dir}/{name}", source=ASKING)
+        cls.program("opens", runtime, source=ASKING)
 
     @classmethod
     def list_names(cls, tag, names, own):
         (cls.dir / tag).mkdir()
-        lists = (("NAMES", names), ("OWN", own))
-        (cls.dir / tag / "names.h").write_text("".join(f"#define {which}(X) " + " ".join(f"X({name})" for name in some) + "\n"
-                                                       for which, some in lists))  # fmt: skip
+        lists = {"NAMES": names, "OWN": own}
+        text = "".join(f"#define {which}(X) " + " ".join(f"X({name})" for name in some) + "\n" for which, some in lists.items())
+        (cls.dir / tag / "names.h").write_text(text)
 
     @classmethod
-    def library(cls, tag, *options, output):
-        gcc("-w", "-shared", "-fPIC", "-D_GNU_SOURCE", f"-I{cls.dir}/{tag}", f'-DSYMBOL="{SYMBOL}"', f'-DWHO="{output}"', SOURCE, *options, "-ldl",
-            f"-Wl,-rpath,{cls.dir}", "-o", cls.dir / output)  # fmt: skip
+    def library(cls, tag, *options, source=SOURCE, output):
+        shared(cls.dir / output, "-w", f"-I{cls.dir}/{tag}", f'-DWHO="{output}"', source, *options)
 
-    def run_with(self, program, preloads, mode):
+    @classmethod
+    def program(cls, name, *linked, source=SOURCE):
+        """Linked to these libraries of the folder, in this order."""
+        linked = [part if part.startswith("-") else cls.dir / part for part in linked]
+        gcc(cls.dir / name, "-w", "-DPROGRAM", f"-I{cls.dir}/13", source, *linked)
+
+    def counted(self, program, preloads, mode):
         """How often each function of the interposer and of the runtimes was called, {(who, name): count}, and the report.
         (A driver is called by us, too.)"""
-        report = self.dir / "report.json"
-        report.unlink(missing_ok=True)
-        paths = {"fuseln": BUILD / "libfuseln.so"}
-        env = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")} | {
-            "LD_PRELOAD": ":".join(str(paths.get(name, self.dir / f"{name}.so")) for name in preloads),
-            "LD_LIBRARY_PATH": str(self.dir), "FUSELN_MODE": mode, "FUSELN_CHECK": "0", "FUSELN_REPORT": str(report)}  # fmt: skip
-        done = subprocess.run([self.dir / program], env=env, capture_output=True, text=True, timeout=60)
-        self.assertEqual((done.returncode, done.stderr), (0, ""), preloads)
-        counts = {(who, name): int(count) for who, name, count in map(str.split, done.stdout.splitlines()) if who != "libcuda.so.1"}
-        return counts, json.loads(report.read_text()) if report.exists() else None
+        preload = [FUSELN if name == "fuseln" else self.dir / f"{name}.so" for name in preloads]
+        lines = self.said(self.dir / program, preload=preload, FUSELN_MODE=mode).splitlines()
+        return {(who, name): int(count) for who, name, count in map(str.split, lines) if who != "libcuda.so.1"}, self.report
 
     def check(self, program, *interposers):
         """The program with these in front of fuseln, behind it, and on both sides."""
-        alone, report = self.run_with(program, interposers, "replace")
+        alone, report = self.counted(program, interposers, "replace")
         self.assertIsNone(report)
         self.assertTrue(all(alone[f"{interposers[0]}.so", name] for name in self.names[re.sub("^(plain|versioned|hidden)", "", interposers[0])]))
         totals = collections.defaultdict(list)
         for at in range(len(interposers) + 1):
             order = [*interposers[:at], "fuseln", *interposers[at:]]
             for mode in ("observe", "replace"):
-                counts, report = self.run_with(program, order, mode)
+                counts, report = self.counted(program, order, mode)
                 totals[mode].append(report["totals"] | {"unpaired": 0})
                 fewer = collections.Counter()  # calls that came than without fuseln, by who counts them
                 for (who, name), count in alone.items():
@@ -159,89 +136,63 @@ class Interposers(test_hooks.Preload):
 
     def test_behind_a_runtime_of_another_node(self):
         """Linked, not preloaded: what the second runtime's callers bind to stands behind the first runtime."""
-        gcc("-w", "-DPROGRAM", f"-I{self.dir}/13", SOURCE, "-Wl,--no-as-needed", self.dir / NODES["12"], self.dir / "plain13.so",
-            self.dir / "calls13.so", "-ldl", f"-Wl,-rpath,{self.dir}", "-o", self.dir / "behind")  # fmt: skip
-        alone, _ = self.run_with("behind", [], "replace")
+        self.program("behind", NODES["12"], "plain13.so", "calls13.so")
+        alone, _ = self.counted("behind", [], "replace")
         self.assertTrue(all(alone["plain13.so", name] for name in self.names["13"]))
         for mode in ("observe", "replace"):
-            counts, report = self.run_with("behind", ["fuseln"], mode)
+            counts, report = self.counted("behind", ["fuseln"], mode)
             fewer = {name: count - counts[who, name] for (who, name), count in alone.items() if who == "plain13.so"}
             self.assertEqual(sum(fewer.values()), report["totals"]["substituted"], mode)
 
     def test_a_library_that_finds_the_driver_through_the_one_that_loads_it(self):
         """It is not linked to the driver itself, so its own dependences do not lead there."""
         self.library("driver", "-DCALLER=call_driver", output="unlinked.so")
-        gcc("-w", "-shared", "-fPIC", "-xc", "/dev/null", "-xnone", "-Wl,--no-as-needed", self.dir / "unlinked.so", self.dir / "libcuda.so.1",
-            f"-Wl,-rpath,{self.dir}", "-o", self.dir / "loader.so")  # fmt: skip
-        (self.dir / "opens.c").write_text("""#include <dlfcn.h>
-int main(int argc, char **argv)
-{
-    int (*call)(void);
-    *(void **)&call = dlsym(dlopen(argv[1], RTLD_LAZY | RTLD_LOCAL), "call_driver");
-    return call();
-}
-""")
-        gcc("-w", self.dir / "opens.c", "-ldl", "-o", self.dir / "opensloader")
-        said = []
-        for preload in ({}, {"LD_PRELOAD": str(BUILD / "libfuseln.so"), "FUSELN_MODE": "observe"}):
-            done = subprocess.run([self.dir / "opensloader", self.dir / "loader.so"], env=os.environ | preload, capture_output=True, text=True)
-            self.assertEqual((done.returncode, done.stderr), (0, ""), preload)
-            said.append(done.stdout)
-        self.assertIn("libcuda.so.1 cuMemFree_v2 1", said[0])
-        self.assertEqual(said[1], said[0])
+        shared(self.dir / "loader.so", "-xc", "/dev/null", "-xnone", self.dir / "unlinked.so", self.dir / "libcuda.so.1")
+        gcc(self.dir / "opensloader", "-w", '-DCALLED="call_driver"', "-DPROGRAM", ASKING)
+        command = [self.dir / "opensloader", "l", self.dir / "loader.so"]
+        self.same(*command, FUSELN_MODE="observe")
+        self.assertIn("libcuda.so.1 cuMemFree_v2 1", self.said(*command, preload=()))
 
     def test_the_driver(self):
         self.check("programdriver", "plaindriver")
 
-    @classmethod
-    def asker(cls, tag, *options, output):
-        gcc("-w", "-shared", "-fPIC", "-D_GNU_SOURCE", f"-I{cls.dir}/{tag}", f'-DWHO="{output}"', *options, cls.asking, "-ldl",
-            "-o", cls.dir / output)  # fmt: skip
-
     def answers(self, *preloads, command):
-        env = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")} | {"LD_PRELOAD": ":".join(map(str, preloads))}
-        done = subprocess.run(list(map(str, command)), env=env, capture_output=True, text=True, timeout=60)
-        self.assertEqual((done.returncode, done.stderr), (0, ""), (preloads, command))
-        lines = [line.split(" ", 3) for line in done.stdout.splitlines()]
+        lines = [line.split(" ", 3) for line in self.said(*command, preload=preloads, FUSELN_REPORT=None, LD_LIBRARY_PATH=None).splitlines()]
         answers = {tuple(line[:3]): line[3] for line in lines if len(line) == 4}  # a runtime's counts have three words
         self.assertGreater(len(answers), 4 * 200)
         return answers
 
     def test_a_preload_in_front_finds_fuseln_where_it_found_a_runtime(self):
         library, command = self.dir / "asks13.so", [self.dir / "opens"]
-        fuseln = BUILD / "libfuseln.so"
         plain = self.answers(library, command=command)
-        behind, before = (self.answers(*order, command=command) for order in ([fuseln, library], [library, fuseln]))
+        behind, before = (self.answers(*order, command=command) for order in ([FUSELN, library], [library, FUSELN]))
         self.assertEqual(behind, plain)
         for (_, way, name), found in plain.items():
             ours = way in ("next", "default") and name in self.names["13"]
             self.assertEqual(found == NODES["13"], ours or (name == "cudaMalloc" and found != "nothing"), (way, name))
             self.assertEqual(before["asks13.so", way, name], "libfuseln.so" if ours else found, (way, name))
-        self.assertEqual(self.answers(fuseln, command=[self.dir / "linked13"]), self.answers(command=[self.dir / "linked13"]))
+        self.assertEqual(self.answers(FUSELN, command=[self.dir / "linked13"]), self.answers(command=[self.dir / "linked13"]))
 
     def test_a_driver_finds_what_it_finds_without_fuseln(self):
-        fuseln = BUILD / "libfuseln.so"
-        for name in ("named", "unnamed", "poor", "shim"):
+        for name in DRIVERS:
             driver = self.dir / name / "libcuda.so.1"
             for command in ([self.dir / f"linked{name}"], [self.dir / "opens", "g", driver], [self.dir / "opens", "l", driver]):
                 with self.subTest(driver=name, command=command):
-                    self.assertEqual(self.answers(fuseln, command=command), self.answers(command=command))
-            for order in ([driver, fuseln], [fuseln, driver]):
+                    self.assertEqual(self.answers(FUSELN, command=command), self.answers(command=command))
+            for order in ([driver, FUSELN], [FUSELN, driver]):
                 with self.subTest(driver=name, order=order):
                     command = [self.dir / f"linked{name}"]
                     self.assertEqual(self.answers(*order, command=command), self.answers(driver, command=command))
 
 
-class Order(unittest.TestCase):
-    """Which library is reached, where the loader's order is not what it mostly is."""
+class Order(stand_in.Preload):
+    """Which library is reached, where the loader's order is not the usual one."""
 
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.dir = pathlib.Path(cls.folder.name)
-        for tag, node in NODES.items():
-            (cls.dir / f"{tag}.map").write_text(f"{node} {{ global: *; }};\n")
-            cls.make(node, "-shared", "-fPIC", "-DRUNTIME", f"-Wl,--version-script={cls.dir}/{tag}.map,-soname,{node}")
+        super().setUpClass()
+        for node in NODES.values():
+            cls.make(node, "-shared", "-fPIC", "-DRUNTIME", versioned(cls.dir, node), f"-Wl,-soname,{node}")
         cls.make("plain.so", "-shared", "-fPIC", "-DPLAIN")
         cls.make("ifunc.so", "-shared", "-fPIC", "-DIFUNC")
         cls.make("asks.so", "-shared", "-fPIC", "-DASKS")
@@ -250,24 +201,17 @@ class Order(unittest.TestCase):
         cls.make("high.so", "-shared", "-fPIC", "-Wl,-Ttext-segment=0xffffffffff700000")
 
     @classmethod
-    def tearDownClass(cls):
-        cls.folder.cleanup()
-
-    @classmethod
     def make(cls, name, *options):
-        gcc("-w", "-D_GNU_SOURCE", f'-DWHO="{name}"', HERE / "order.c", "-Wl,--no-as-needed", *options, "-ldl",
-            f"-Wl,-rpath,{cls.dir}", "-o", cls.dir / name)  # fmt: skip
+        gcc(cls.dir / name, "-w", f'-DWHO="{name}"', HERE / "order.c", *options)
 
     def linked(self, name, interposer, *options):
         runtime = self.dir / NODES["12"]
         self.make(name, *options, runtime, self.dir / interposer, self.dir / "calls.so")
 
-    def check(self, said, *command, before=(), behind=()):
+    def check(self, said, *command, before=()):
         """With fuseln as without it."""
-        for fuseln in ((), (BUILD / "libfuseln.so",)):
-            preload = {"LD_PRELOAD": ":".join(map(str, (*before, *fuseln, *behind))), "LD_LIBRARY_PATH": str(self.dir)}
-            done = subprocess.run(list(map(str, command)), env=os.environ | preload, capture_output=True, text=True, timeout=60)
-            self.assertEqual((done.returncode, done.stdout.split(), done.stderr), (0, said.split(), ""), (fuseln, command))
+        for fuseln in ((), (FUSELN,)):
+            self.assertEqual(self.said(*command, preload=(*before, *fuseln)).split(), said.split(), (fuseln, command))
 
     def test_behind_a_runtime_of_another_node(self):
         loader = pathlib.Path("/lib64/ld-linux-x86-64.so.2")

@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a launch arrives: every entry point, by every way to it, for CUDA 11, 12 and 13, of a layer norm and of another
 kernel. The layer norm is replaced exactly where it must be, everything else reaches the function that it was meant for,
-and each launch is counted once. Prints the table. One process for each of its cells; the driver is a stand-in that our
-launches find complete and that says what it launches."""
+and each launch is counted once. Prints the table, each cell of which is a process of its own. The driver is a stand-in
+that has all that our launches need, and says what it launches."""
 import re
 import unittest
 
-import test_hooks
-from test_hooks import HERE, NODES, SYMBOL, gcc
+import stand_in
+from stand_in import COMPLETE, HERE, LIBCUDA, NODES, SYMBOL, WAYS, gcc, shared
 
 OTHER = "_Z5otherv"
 REPLACED, COOPERATIVE, ATTRIBUTE = "replaced", "cooperative", "attribute"
@@ -19,7 +19,6 @@ RUNTIME = {"cudaLaunchKernel": REPLACED, "__cudaLaunchKernel": REPLACED, "cudaLa
 DRIVER = {"cuLaunchKernel": REPLACED, "cuLaunchKernelEx": REPLACED, "cuLaunchKernelEx+cluster": ATTRIBUTE,
           "cuLaunchCooperativeKernel": COOPERATIVE}  # fmt: skip
 LOOK_UPS = {"runtime": ("stub", "handle"), "driver": ("module", "library", "function")}
-DRIVER_WAYS = {"linked": "-DLINKED", "dlsym": "-DDLSYM", "resolver": "-DRESOLVER=0", "resolver_ptsz": "-DRESOLVER=2"}
 
 
 def rows(entries):
@@ -29,24 +28,20 @@ def rows(entries):
             yield entry + "_ptsz", fate
 
 
-class Matrix(test_hooks.Clients):
+class Matrix(stand_in.Clients):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        gcc("-shared", "-fPIC", "-Wl,-Bsymbolic", HERE / "libcuda.c", HERE / "libcuda_complete.c",
-            "-Wl,-soname,libcuda.so.1", "-o", cls.dir / "libcuda.so.1")  # fmt: skip
+        driver = cls.dir / "libcuda.so.1"
+        shared(driver, HERE / "libcuda.c", *COMPLETE, LIBCUDA)
         for tag in NODES:
-            gcc("-DRUNTIME", HERE / "matrix.c", "-L", cls.dir / tag, "-lruntime", f"-Wl,-rpath,{cls.dir / tag}", "-ldl",
-                "-o", cls.dir / f"matrix{tag}")  # fmt: skip
-        for way, option in DRIVER_WAYS.items():
-            linked = ["-Wl,--no-as-needed", cls.dir / "libcuda.so.1"] if way == "linked" else []
-            gcc("-w", option, HERE / "matrix.c", *linked, "-ldl", "-o", cls.dir / f"matrix{way}")
+            gcc(cls.dir / f"matrix{tag}", "-DRUNTIME", HERE / "matrix.c", cls.runtimes[tag])
+        for way, option in WAYS.items():
+            gcc(cls.dir / f"matrix{way}", "-w", option, HERE / "matrix.c", *([driver] if way == "linked" else []))
 
     def cell(self, way, entry, look_up, kernel, fate):
         """What happened to one launch, as the table shows it."""
-        said, errors, report = self.run_host([self.dir / f"matrix{way}", entry, look_up, kernel], True,
-                                             {"LD_LIBRARY_PATH": str(self.dir)})  # fmt: skip
-        self.assertEqual(errors, "")
+        said = self.said(self.dir / f"matrix{way}", entry, look_up, kernel)
         launches = re.findall(r"^(?:\S+ )?(\w*[Ll]aunch\w*) (\S+)", said, re.MULTILINE)
         self.assertEqual(len(launches), 1, said)
         ours = launches[0][1].startswith("fuseln_ln_forward_")
@@ -54,13 +49,13 @@ class Matrix(test_hooks.Clients):
         if ours:
             stream = re.search(r"^cuLaunchKernel fuseln\S+ \S+ \S+ \d+ (\S+)", said, re.MULTILINE)[1]
             self.assertEqual(stream, "0x2" if entry.endswith("_ptsz") else "(nil)", said)
-        totals = report["totals"]
+        totals = self.report["totals"]
         boundary = "runtime" if way in NODES else "driver"
         self.assertEqual(totals["launches"], 1)
         if kernel == OTHER:
             self.assertEqual((ours, totals["recognised"]), (False, 0))
             return "passed"
-        (site,) = report["sites"]
+        (site,) = self.report["sites"]
         self.assertEqual((site["launches"], site["boundary"]), (1, boundary))
         self.assertEqual((ours, totals["substituted"]), (fate == REPLACED, int(fate == REPLACED)))
         self.assertEqual(site["passed_through"], {} if ours else {fate: 1})
@@ -68,7 +63,7 @@ class Matrix(test_hooks.Clients):
 
     def test_every_way_of_a_launch(self):
         lines = []
-        for kind, entries, ways in (("runtime", RUNTIME, NODES), ("driver", DRIVER, DRIVER_WAYS)):
+        for kind, entries, ways in (("runtime", RUNTIME, NODES), ("driver", DRIVER, WAYS)):
             lines.append(f"\n{'launch':<34}{'handle':<10}" + "".join(f"{way:<26}" for way in ways))
             for entry, fate in rows(entries):
                 for look_up in LOOK_UPS[kind]:

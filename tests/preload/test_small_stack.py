@@ -10,7 +10,10 @@ import subprocess
 import tempfile
 import unittest
 
-from test_hooks import BUILD, HERE, gcc
+import stand_in
+from stand_in import BUILD, FUSELN, HERE, gcc
+
+LIBRARIES = f"{BUILD}/tests/budgets"
 
 SETTINGS = {
     "nothing asked for": {},
@@ -26,29 +29,16 @@ SETTINGS = {
 }  # fmt: skip
 
 
-class SmallStack(unittest.TestCase):
+class SmallStack(stand_in.Preload):
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.dir = pathlib.Path(cls.folder.name)
+        super().setUpClass()
         cls.program = cls.dir / "small_stack"
-        libraries = f"-L{BUILD}/tests/budgets", "-Wl,--no-as-needed", "-l:libcudart.so.13", "-l:libcuda.so.1"
-        gcc(HERE / "small_stack.c", *libraries, "-lpthread", "-o", cls.program)
+        gcc(cls.program, HERE / "small_stack.c", f"-L{LIBRARIES}", "-l:libcudart.so.13", "-l:libcuda.so.1", "-lpthread")
 
-    @classmethod
-    def tearDownClass(cls):
-        cls.folder.cleanup()
-
-    def environment(self, settings, preload=True):
-        env = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")}
-        env |= {"LD_LIBRARY_PATH": f"{BUILD}/tests/budgets", "FUSELN_CHECK": "0", "LONG": "x" * 3500} | settings
-        return env | ({"LD_PRELOAD": f"{BUILD}/libfuseln.so"} if preload else {})
-
-    def run_in(self, folder, settings, *arguments, preload=True):
-        done = subprocess.run([self.program, *arguments], env=self.environment(settings, preload), cwd=folder,
-                              capture_output=True, text=True, timeout=60)  # fmt: skip
-        self.assertEqual(done.returncode, 0, (settings, done.stderr))
-        return done.stdout
+    def run_in(self, folder, settings, *arguments):
+        settings = {"FUSELN_REPORT": None, "LD_LIBRARY_PATH": LIBRARIES, "LONG": "x" * 3500} | settings
+        return self.execute(self.program, *arguments, cwd=folder, **settings).stdout
 
     def test_launches_live_and_take_little(self):
         for name, settings in SETTINGS.items():
@@ -63,7 +53,8 @@ class SmallStack(unittest.TestCase):
         streams = {"FUSELN_REPORT": "/dev/stderr", "FUSELN_TRACE": "/dev/stderr", "FUSELN_LOG": "info:/dev/stderr"}
         with tempfile.TemporaryDirectory() as folder:
             command = f"(echo before; {self.program}; echo more; {self.program}; echo most) >log 2>&1"
-            subprocess.run(["bash", "-c", command], env=self.environment(streams), cwd=folder, check=True, timeout=60)
+            env = stand_in.environment(FUSELN, FUSELN_CHECK="0", LD_LIBRARY_PATH=LIBRARIES, **streams)
+            subprocess.run(["bash", "-c", command], env=env, cwd=folder, check=True, timeout=60)
             lines = pathlib.Path(folder, "log").read_text().splitlines()
         self.assertEqual([line for line in lines if line in ("before", "more", "most")], ["before", "more", "most"])
         self.assertEqual(sum(line.startswith('{"time"') for line in lines), 6)

@@ -12,13 +12,16 @@
 
 #ifdef PROGRAM
 
+#ifndef CALLED
+#define CALLED "ask_driver"
+#endif
+
 int ask(void) __attribute__((weak)), cuInit(void) __attribute__((weak));
 int main(int argc, char **argv)
 {
     int (*function)(void) = ask ? ask : cuInit;
-    if (argc > 2) /* FLAG LIBRARY */
-        *(void **)&function =
-            dlsym(dlopen(argv[2], RTLD_NOW | (*argv[1] == 'g' ? RTLD_GLOBAL : RTLD_LOCAL)), "ask_driver");
+    if (argc > 2) /* MODE LIBRARY */
+        *(void **)&function = dlsym(dlopen(argv[2], RTLD_LAZY | (*argv[1] == 'g' ? RTLD_GLOBAL : RTLD_LOCAL)), CALLED);
     return function();
 }
 
