@@ -6,9 +6,9 @@
  * driver's cuInit. -DDRIVER: libcuda.so.1 with all of NAMES, with -DPOOR none; with -DINNER="file" a shim that asks
  * that library for each of them.
  */
-#include <dlfcn.h>
+#include "../../object_of.h"
+
 #include <stdio.h>
-#include <string.h>
 
 #ifdef PROGRAM
 
@@ -31,10 +31,7 @@ int main(int argc, char **argv)
 
 static const char *file_of(void *function)
 {
-    Dl_info info;
-    if (!function)
-        return dlerror() ? "nothing" : "nothing, without an error";
-    return dladdr(function, &info) ? strrchr(info.dli_fname, '/') + 1 : "?";
+    return function ? object_of(function) : dlerror() ? "nothing" : "nothing, without an error";
 }
 
 #ifdef DRIVER

@@ -7,34 +7,30 @@
 
 #include <stdio.h>
 
-void **__cudaRegisterFatBinary(void *image);
-void __cudaUnregisterFatBinary(void **handle);
-void __cudaRegisterFunction(void **handle, const char *host_function, char *device_function, const char *device_name,
-                            int thread_limit, void *tid, void *bid, void *block, void *grid, int *warp_size);
+register_image __cudaRegisterFatBinary;
+void __cudaUnregisterFatBinary(void *fatbin);
+register_function __cudaRegisterFunction;
 int __cudaGetKernel(void **ret_kernel, const void *function);
-typedef int launch(const void *function, struct dim3 grid, struct dim3 block, void **args, size_t smem_bytes,
-                   void *stream);
-launch cudaLaunchKernel, cudaLaunchKernel_ptsz, __cudaLaunchKernel, __cudaLaunchKernel_ptsz,
+runtime_launch cudaLaunchKernel, cudaLaunchKernel_ptsz, __cudaLaunchKernel, __cudaLaunchKernel_ptsz,
     cudaLaunchCooperativeKernel, cudaLaunchCooperativeKernel_ptsz;
-int cudaLaunchKernelExC(const struct config *config, const void *function, void **args);
-int cudaLaunchKernelExC_ptsz(const struct config *config, const void *function, void **args);
+runtime_launch_ex cudaLaunchKernelExC, cudaLaunchKernelExC_ptsz;
 
 static char layer_norm[16], other[16], image[16];
-static void **fatbin;
+static void *fatbin;
 
 static void launch_all(void *function)
 {
-    void **args = launch_args, *kernel;
+    void **args = launch_args, *kernel, *const stream = (void *)0x40;
     struct dim3 grid = {5, 1, 1}, block = {32, 4, 1};
-    struct config config = {grid, block, 24, (void *)0x40, &serialization, 1};
-    launch *const launches[] = {cudaLaunchKernel, cudaLaunchKernel_ptsz, cudaLaunchCooperativeKernel,
-                                cudaLaunchCooperativeKernel_ptsz};
+    struct config config = {grid, block, 24, stream, &serialization, 1};
     int sum = 0;
 
-    for (size_t i = 0; i < sizeof(launches) / sizeof(launches[0]); i++)
-        sum += launches[i](function, grid, block, args, 24, (void *)0x40);
+    sum += cudaLaunchKernel(function, grid, block, args, 24, stream);
+    sum += cudaLaunchKernel_ptsz(function, grid, block, args, 24, stream);
+    sum += cudaLaunchCooperativeKernel(function, grid, block, args, 24, stream);
+    sum += cudaLaunchCooperativeKernel_ptsz(function, grid, block, args, 24, stream);
     __cudaGetKernel(&kernel, function);
-    sum += __cudaLaunchKernel(kernel, grid, block, args, 24, (void *)0x40);
+    sum += __cudaLaunchKernel(kernel, grid, block, args, 24, stream);
     sum += __cudaLaunchKernel_ptsz(kernel, grid, block, args, 24, NULL);
     sum += cudaLaunchKernelExC(&config, function, args) + cudaLaunchKernelExC_ptsz(&config, function, args);
     config.attributes = &cluster;

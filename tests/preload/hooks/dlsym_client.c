@@ -5,25 +5,22 @@
  * thread and when it is told to. Named like the hook of LLVM's OpenMP, ompt_start_tool looks for the next one of its
  * name.
  */
-#include <dlfcn.h>
+#include "../../object_of.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 static void say(const char *way, const char *name, void *found)
 {
     const char *error = dlerror();
     Dl_info info;
-    if (found && dladdr(found, &info) && info.dli_fname) {
-        const char *file = strrchr(info.dli_fname, '/');
-        printf("%s %s: %s+%#lx\n", way, name, file ? file + 1 : info.dli_fname,
-               (unsigned long)((char *)found - (char *)info.dli_fbase));
-    } else {
+    if (found && dladdr(found, &info) && info.dli_fname)
+        printf("%s %s: %s+%#tx\n", way, name, object_of(found), (char *)found - (char *)info.dli_fbase);
+    else
         printf("%s %s: %s %s\n", way, name, found ? "unknown" : "null", error ? error : "-");
-    }
 }
 
 static void ask_all(const char *when)

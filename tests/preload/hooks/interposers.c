@@ -107,16 +107,6 @@ int cudaRuntimeGetVersion(int *ret_version)
 NAMES(X)
 #undef X
 
-typedef int runtime_launch(const void *function, struct dim3 grid, struct dim3 block, void **args, size_t smem_bytes,
-                           void *stream);
-typedef int runtime_launch_ex(const struct config *config, const void *function, void **args);
-typedef int driver_launch(void *function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
-                          unsigned block_y, unsigned block_z, unsigned smem_bytes, void *stream, void **args,
-                          void **extra);
-typedef int driver_launch_ex(const struct driver_config *config, void *function, void **args, void **extra);
-typedef void register_function(void **handle, const char *host_function, char *device_function, const char *device_name,
-                               int thread_limit, void *tid, void *bid, void *block, void *grid, int *warp_size);
-
 static char kernels[2], memory[4096]; /* of the layer norm, and of another one; whatever is written to or read */
 static const char *const kernel_names[] = {SYMBOL, "_Z5otherv"};
 
@@ -148,8 +138,8 @@ static void call(const char *name, any *function)
             launch(name, function, &kernels[n]);
     else if (is(name, "__cudaRegisterFunction"))
         for (int n = 0; n < 2; n++)
-            ((register_function *)function)((void **)memory, &kernels[n], "kernel", kernel_names[n], -1, NULL, NULL,
-                                            NULL, NULL, NULL);
+            ((register_function *)function)(memory, &kernels[n], "kernel", kernel_names[n], -1, NULL, NULL, NULL, NULL,
+                                            NULL);
     else if (strstr(name, "GetKernel") || strstr(name, "ModuleGetFunction"))
         for (int n = 0; n < 2; n++)
             function(at, (long)&kernels[n], (long)kernel_names[n], 0, 0, 0, 0, 0, 0, 0, 0);

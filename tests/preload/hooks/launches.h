@@ -1,34 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * What the clients of the stand-in libraries launch with: the types of cuda.h and driver_types.h, and the arguments of
- * PyTorch's vectorized layer-norm forward for float.
- */
+/* The arguments of PyTorch's vectorized layer-norm forward for float, and launch attributes to go with them. */
 #ifndef FUSELN_TEST_LAUNCHES_H
 #define FUSELN_TEST_LAUNCHES_H
 
-#include <stddef.h>
-
-struct dim3 {
-    unsigned x, y, z;
-};
-struct attribute {
-    int id;
-    char pad[4];
-    char value[64];
-};
-struct config { /* cudaLaunchConfig_t */
-    struct dim3 grid, block;
-    size_t smem_bytes;
-    void *stream;
-    struct attribute *attributes;
-    unsigned attribute_count;
-};
-struct driver_config { /* CUlaunchConfig */
-    unsigned grid[3], block[3], smem_bytes;
-    void *stream;
-    struct attribute *attributes;
-    unsigned attribute_count;
-};
+#include "../../cudart.h"
 
 static char launch_memory[64];
 static int launch_cols = 768;

@@ -1,33 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * matrix ENTRY LOOKUP KERNEL: one launch of the kernel of that name by that function, its handle got by that look-up,
- * made for one WAY as driver_client.c (LINKED, DLSYM, RESOLVER) or for a runtime (RUNTIME).
+ * matrix ENTRY LOOKUP KERNEL: one launch of the kernel of that name by that function, its handle got by that look-up:
+ * of a runtime (RUNTIME), or of the driver, found by one WAY (ways.h).
  */
 #include "launches.h"
 
+#ifndef RUNTIME
+#include "ways.h"
+#endif
+
 #include <dlfcn.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 #ifdef RUNTIME
-void **__cudaRegisterFatBinary(void *image);
-void __cudaRegisterFunction(void **handle, const char *host_function, char *device_function, const char *device_name,
-                            int thread_limit, void *tid, void *bid, void *block, void *grid, int *warp_size);
+register_image __cudaRegisterFatBinary;
+register_function __cudaRegisterFunction;
 int __cudaGetKernel(void **ret_kernel, const void *function);
-typedef int launch(const void *function, struct dim3 grid, struct dim3 block, void **args, size_t smem_bytes,
-                   void *stream);
-typedef int launch_ex(const struct config *config, const void *function, void **args);
-launch cudaLaunchKernel, cudaLaunchKernel_ptsz, __cudaLaunchKernel, __cudaLaunchKernel_ptsz,
+runtime_launch cudaLaunchKernel, cudaLaunchKernel_ptsz, __cudaLaunchKernel, __cudaLaunchKernel_ptsz,
     cudaLaunchCooperativeKernel, cudaLaunchCooperativeKernel_ptsz;
-launch_ex cudaLaunchKernelExC, cudaLaunchKernelExC_ptsz;
+runtime_launch_ex cudaLaunchKernelExC, cudaLaunchKernelExC_ptsz;
 
 static int run(const char *entry, const char *look_up, const char *name)
 {
     static const struct {
         const char *name;
-        launch *launch;
-        launch_ex *ex;
+        runtime_launch *launch;
+        runtime_launch_ex *ex;
     } entries[] = {
         {"cudaLaunchKernel", cudaLaunchKernel, NULL},
         {"cudaLaunchKernel_ptsz", cudaLaunchKernel_ptsz, NULL},
@@ -40,7 +39,7 @@ static int run(const char *entry, const char *look_up, const char *name)
         {"cudaLaunchKernelExC+cluster", NULL, cudaLaunchKernelExC},
     };
     const struct dim3 grid = {5, 1, 1}, block = {32, 4, 1};
-    void *kernel = launch_memory, **fatbin = __cudaRegisterFatBinary(launch_memory);
+    void *kernel = launch_memory, *fatbin = __cudaRegisterFatBinary(launch_memory);
     __cudaRegisterFunction(fatbin, launch_memory, "kernel", name, -1, NULL, NULL, NULL, NULL, NULL);
     if (strcmp(look_up, "handle") == 0)
         __cudaGetKernel(&kernel, launch_memory);
@@ -53,53 +52,6 @@ static int run(const char *entry, const char *look_up, const char *name)
     return -1;
 }
 #else
-typedef int any();
-typedef int resolver(const char *name, void **ret_function, int version, uint64_t flags, int *ret_status);
-
-#ifdef LINKED
-any cuLaunchKernel, cuLaunchKernel_ptsz, cuLaunchKernelEx, cuLaunchKernelEx_ptsz, cuLaunchCooperativeKernel,
-    cuLaunchCooperativeKernel_ptsz, cuModuleGetFunction, cuLibraryGetKernel, cuKernelGetFunction;
-#define ENTRY(name) \
-    {               \
-#name, name \
-    }
-static any *find(const char *name)
-{
-    static const struct {
-        const char *name;
-        any *function;
-    } all[] = {ENTRY(cuLaunchKernel),        ENTRY(cuLaunchKernel_ptsz),       ENTRY(cuLaunchKernelEx),
-               ENTRY(cuLaunchKernelEx_ptsz), ENTRY(cuLaunchCooperativeKernel), ENTRY(cuLaunchCooperativeKernel_ptsz),
-               ENTRY(cuModuleGetFunction),   ENTRY(cuLibraryGetKernel),        ENTRY(cuKernelGetFunction)};
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        if (strcmp(all[i].name, name) == 0)
-            return all[i].function;
-    return NULL;
-}
-#elif defined(DLSYM)
-static any *find(const char *name)
-{
-    return (any *)dlsym(dlopen("libcuda.so.1", RTLD_NOW), name);
-}
-#else
-static any *find(const char *name)
-{
-    static resolver *ask;
-    char base[64] = "";
-    void *function = NULL;
-    int status;
-    if (!ask) {
-        ask = (resolver *)dlsym(dlopen("libcuda.so.1", RTLD_NOW), "cuGetProcAddress_v2");
-        ask("cuGetProcAddress", &function, 12000, RESOLVER, &status);
-        ask = (resolver *)function;
-    }
-    const char *ptsz = strstr(name, "_ptsz");
-    strncat(base, name, ptsz ? (size_t)(ptsz - name) : sizeof base - 1);
-    ask(base, &function, 13000, ptsz ? 2 : 0, &status);
-    return (any *)function;
-}
-#endif
-
 static int run(const char *entry, const char *look_up, const char *name)
 {
     struct driver_config config = {{5, 1, 1}, {32, 4, 1}, 24, NULL, strchr(entry, '+') ? &cluster : &serialization, 1};

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every noticed function (hooks/names.h), called between the two halves of a backward. Built as a runtime (-DRUNTIME=
- * its version), as the rest of a driver (-DDRIVER), and as the program: -DCLIENT of a runtime, with -DLINKED or -DASKED
- * of the driver. The program prints the name of each function after which the sums were still used, or that did not get
- * its arguments; last, how many there were, and "ok" if nothing but they makes the sums be forgotten.
+ * Every noticed function (hooks/names.h), called between the two halves of a backward. Built as the rest of a
+ * runtime (-DRUNTIME=its version) and of a driver (-DDRIVER), and as the program: -DCLIENT of a runtime, with -DLINKED
+ * or -DASKED of the driver. The program prints the name of each function after which the sums were still consumed, or
+ * that did not get its arguments; last, how many there were, and "ok" if nothing else invalidates the sums.
  */
 #include <dlfcn.h>
 #include <stdio.h>
@@ -28,25 +28,6 @@ FUSELN_DRIVER_NOTICED(X)
 #else
 FUSELN_CUDART_NOTICED(X)
 
-struct dim3 {
-    unsigned x, y, z;
-};
-void __cudaRegisterFunction(void) {}
-void __cudaUnregisterFatBinary(void) {}
-int __cudaGetKernel(const void **ret_kernel, const void *function)
-{
-    *ret_kernel = function;
-    return 0;
-}
-int cudaLaunchKernel(const void *function, struct dim3 grid, struct dim3 block, void **args, size_t bytes, void *stream)
-{
-    (void)function, (void)grid, (void)block, (void)args, (void)bytes, (void)stream;
-    return 0;
-}
-int cudaGetDevice(int *ret_device)
-{
-    return *ret_device = 0;
-}
 int cudaRuntimeGetVersion(int *ret_version)
 {
     *ret_version = RUNTIME;
@@ -62,14 +43,9 @@ int cudaGetDriverEntryPoint(const char *name, void **ret_function, unsigned long
 
 #else
 
+#include "layer_norms.h"
+
 typedef long any(PARAMETERS);
-struct dim3 {
-    unsigned x, y, z;
-};
-void __cudaRegisterFunction(void **fatbin, const char *host, char *device, const char *name, int threads, void *tid,
-                            void *bid, void *block, void *grid, int *warp);
-int cudaLaunchKernel(const void *function, struct dim3 grid, struct dim3 block, void **args, size_t bytes,
-                     void *stream);
 int cudaGetDevice(int *ret_device);
 int cudaGetDriverEntryPoint(const char *name, void **ret_function, unsigned long long flags);
 
@@ -96,21 +72,22 @@ static const struct {
 #endif
 };
 
-#define UNIT "_ZN2at6native53_GLOBAL__N__4da244e1_20_layer_norm_kernel_cu_9c5ada8a"
-static const char halves[2]; /* host functions */
+static const struct kernel *halves[2]; /* a backward's dx and dgamma; their host functions too */
 static unsigned long *launches;
 
-/* One half, of 4096 rows of 1024: how many launches it became. Nothing is read or written there. */
+static const struct kernel *kernel_named(const char *what)
+{
+    const struct kernel *kernel = kernels;
+    while (strcmp(kernel->what, what) != 0)
+        kernel++;
+    return kernel;
+}
+
+/* Launches one half and returns how many launches it became. */
 static unsigned long launch(int half)
 {
-    static void *dy = (void *)(1L << 40), *x = (void *)(2L << 40), *mean = (void *)(3L << 40), *dx = (void *)(4L << 40);
-    static long long rows = 4096, cols64 = 1024;
-    static int cols = 1024;
-    void *dx_args[] = {&dy, &x, &mean, &mean, &mean, &dx, &cols},
-         *sums_args[] = {&rows, &cols64, &dy, &x, &mean, &mean, &dx, &dx};
     const unsigned long before = *launches;
-    cudaLaunchKernel(&halves[half], half ? (struct dim3){32, 1, 1} : (struct dim3){4096, 1, 1},
-                     half ? (struct dim3){32, 32, 1} : (struct dim3){128, 1, 1}, half ? sums_args : dx_args, 0, NULL);
+    cudaLaunchKernel(halves[half], halves[half]->grid, halves[half]->block, (void **)halves[half]->args, 0, NULL);
     return *launches - before;
 }
 
@@ -135,13 +112,10 @@ int main(void)
     int device;
 
     launches = dlsym(libcuda, "stand_in_driver_launches");
-    __cudaRegisterFunction(&fatbin, &halves[0], NULL,
-                           UNIT "39layer_norm_grad_input_kernel_vectorizedIffLb0EEEvPKT_S5_PKT0_S8_S5_PS3_i", -1, NULL,
-                           NULL, NULL, NULL, NULL);
-    __cudaRegisterFunction(
-        &fatbin, &halves[1], NULL,
-        UNIT "35GammaBetaBackwardCUDAKernelTemplateIffLj32ELj32ELj256ELb0ELb1ELb0EEEvllPKT_S5_PKT0_S8_PS3_S9_", -1,
-        NULL, NULL, NULL, NULL, NULL);
+    for (int i = 0; i < 2; i++) {
+        const char *const function = (const char *)(halves[i] = kernel_named(i ? "dgamma" : "dx"));
+        __cudaRegisterFunction(&fatbin, function, NULL, halves[i]->name, -1, NULL, NULL, NULL, NULL, NULL);
+    }
     for (size_t i = 0; i < count; i++) {
         any *function = functions[i].function;
         if (!function)

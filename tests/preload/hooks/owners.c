@@ -5,10 +5,8 @@
  */
 #include "launches.h"
 
-void __cudaRegisterFunction(void **handle, const char *host_function, char *device_function, const char *device_name,
-                            int thread_limit, void *tid, void *bid, void *block, void *grid, int *warp_size);
-int cudaLaunchKernel(const void *function, struct dim3 grid, struct dim3 block, void **args, size_t smem_bytes,
-                     void *stream);
+register_function __cudaRegisterFunction;
+runtime_launch cudaLaunchKernel;
 
 static char owners[OWNERS], functions[OWNERS];
 
@@ -20,7 +18,7 @@ static void launch(size_t i)
 int main(void)
 {
     for (size_t i = 0; i < OWNERS; i++) {
-        __cudaRegisterFunction((void **)&owners[i], &functions[i], "kernel", SYMBOL, -1, NULL, NULL, NULL, NULL, NULL);
+        __cudaRegisterFunction(&owners[i], &functions[i], "kernel", SYMBOL, -1, NULL, NULL, NULL, NULL, NULL);
         if (i == OWNERS / 2)
             launch(i);
     }

@@ -4,27 +4,24 @@
  * version node or without one; stands behind the hooks in test_hooks.py, which compares what it says with and without
  * fuseln.
  */
-#include <stddef.h>
-#include <stdio.h>
+#include "../../cudart.h"
 
-struct dim3 {
-    unsigned x, y, z;
-};
+#include <stdio.h>
 
 #define SAY(format, ...) printf(TAG " %s " format "\n", __func__, __VA_ARGS__)
 
-void **__cudaRegisterFatBinary(void *image)
+void *__cudaRegisterFatBinary(void *image)
 {
     return image;
 }
 
-void __cudaUnregisterFatBinary(void **handle)
+void __cudaUnregisterFatBinary(void *handle)
 {
     (void)handle;
     SAY("%s", "");
 }
 
-void __cudaRegisterFunction(void **handle, const char *host_function, char *device_function, const char *device_name,
+void __cudaRegisterFunction(void *handle, const char *host_function, char *device_function, const char *device_name,
                             int thread_limit, void *tid, void *bid, void *block, void *grid, int *warp_size)
 {
     (void)handle, (void)host_function, (void)tid, (void)bid, (void)block, (void)grid, (void)warp_size;
@@ -44,14 +41,13 @@ int cudaGetDevice(int *ret_device)
     return 0;
 }
 
-#define LAUNCH(name)                                                                                                   \
-    int name(const void *function, struct dim3 grid, struct dim3 block, void **args, size_t smem_bytes, void *stream); \
-    int name(const void *function, struct dim3 grid, struct dim3 block, void **args, size_t smem_bytes, void *stream)  \
-    {                                                                                                                  \
-        (void)function;                                                                                                \
-        SAY("%u %u %u, %u %u %u, %zu %p %d", grid.x, grid.y, grid.z, block.x, block.y, block.z, smem_bytes, stream,    \
-            *(int *)args[0]);                                                                                          \
-        return 7;                                                                                                      \
+#define LAUNCH(name)                                                                                                  \
+    int name(const void *function, struct dim3 grid, struct dim3 block, void **args, size_t smem_bytes, void *stream) \
+    {                                                                                                                 \
+        (void)function;                                                                                               \
+        SAY("%u %u %u, %u %u %u, %zu %p %d", grid.x, grid.y, grid.z, block.x, block.y, block.z, smem_bytes, stream,   \
+            *(int *)args[0]);                                                                                         \
+        return 7;                                                                                                     \
     }
 LAUNCH(cudaLaunchKernel)
 LAUNCH(cudaLaunchKernel_ptsz)
@@ -60,16 +56,12 @@ LAUNCH(__cudaLaunchKernel_ptsz)
 LAUNCH(cudaLaunchCooperativeKernel)
 LAUNCH(cudaLaunchCooperativeKernel_ptsz)
 
-int cudaLaunchKernelExC(const void *config, const void *function, void **args)
-{
-    (void)function;
-    SAY("%u %d", *(const unsigned *)config, *(int *)args[0]);
-    return 7;
-}
-
-int cudaLaunchKernelExC_ptsz(const void *config, const void *function, void **args)
-{
-    (void)function;
-    SAY("%u %d", *(const unsigned *)config, *(int *)args[0]);
-    return 7;
-}
+#define LAUNCH_EX(name)                                                      \
+    int name(const struct config *config, const void *function, void **args) \
+    {                                                                        \
+        (void)function;                                                      \
+        SAY("%u %d", config->grid.x, *(int *)args[0]);                       \
+        return 7;                                                            \
+    }
+LAUNCH_EX(cudaLaunchKernelExC)
+LAUNCH_EX(cudaLaunchKernelExC_ptsz)

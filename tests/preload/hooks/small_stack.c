@@ -11,10 +11,8 @@
 
 #include "launches.h"
 
-void __cudaRegisterFunction(void **handle, const char *function, char *device_function, const char *name, int limit,
-                            void *tid, void *bid, void *block, void *grid, int *warp_size);
-int cudaLaunchKernel(const void *function, struct dim3 grid, struct dim3 block, void **args, size_t smem_bytes,
-                     void *stream);
+register_function __cudaRegisterFunction;
+runtime_launch cudaLaunchKernel;
 
 enum { PAINTED = 1 << 18 };
 static unsigned char painted[PAINTED] __attribute__((aligned(4096)));
@@ -37,10 +35,7 @@ int main(int argc, char **argv)
     pthread_attr_t attributes;
     pthread_t thread;
     (void)argv, (void)serialization, (void)cluster;
-    __cudaRegisterFunction(&handle, &norm, NULL,
-                           "_ZN2at6native53_GLOBAL__N__4da244e1_20_layer_norm_kernel_cu_9c5ada8a"
-                           "28vectorized_layer_norm_kernelIffLb0EEEviT0_PKT_S6_S6_PS3_S7_PS4_",
-                           -1, NULL, NULL, NULL, NULL, NULL);
+    __cudaRegisterFunction(&handle, &norm, NULL, SYMBOL, -1, NULL, NULL, NULL, NULL, NULL);
     __cudaRegisterFunction(&handle, &foreign, NULL, "_Z7foreignPf", -1, NULL, NULL, NULL, NULL, NULL);
     pthread_attr_init(&attributes);
     memset(painted, 0xa5, sizeof painted);
