@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What the linker made of libfuseln.so: what it needs, what it exports, what runs when it is loaded, which device
-images are inside. Each of these is a promise to every process that inherits LD_PRELOAD. Reads the file with readelf
-and nm; expected exports come from hooks/, expected images from the build's images.inc."""
+images are inside. Each of these is a promise to every process that inherits LD_PRELOAD. The expected exports come
+from hooks/names.h, the expected images from the build's images.inc."""
 import os
 import re
 import subprocess
+import sys
 import unittest
 
 BUILD = os.environ["TEST_BUILD"]
-SOURCE = os.environ["TEST_SOURCE"]
+sys.path.append(f"{os.environ['TEST_SOURCE']}/tests")
+import names  # noqa: E402
+
 LIBRARY = os.environ.get("TEST_LIBRARY", f"{BUILD}/libfuseln.so")
 ALL_ARCHS = {("sm", n) for n in (70, 75, 80, 90, 100, 120)} | {("compute", 90)}
 
@@ -56,13 +59,13 @@ class Symbols(unittest.TestCase):
                 self.assertLessEqual(version(found[1]), (2, 28), name)
 
     def test_libpthread_is_not_needed_on_an_old_glibc(self):
-        """What lived in libpthread before 2.34: a strong reference kills each process on Debian 11 (exit 127)."""
+        """A strong reference to what lived in libpthread before 2.34 kills each process on Debian 11 (exit 127)."""
         strong = [n.split("@")[0] for n, kind in self.symbols("--undefined-only") if kind == "U"]
-        in_libc_since_ever = {"pthread_mutex_lock", "pthread_mutex_unlock", "pthread_mutex_init", "pthread_self",
+        always_in_libc = {"pthread_mutex_lock", "pthread_mutex_unlock", "pthread_mutex_init", "pthread_self",
                               "pthread_mutex_destroy", "pthread_cond_wait", "pthread_cond_signal", "pthread_equal",
                               "pthread_setcancelstate"}
         bad = [n for n in strong if re.match(r"(pthread_|sem_|mtx_|cnd_|tss_|thrd_|call_once)", n)]
-        self.assertEqual(sorted(set(bad) - in_libc_since_ever), [])
+        self.assertEqual(sorted(set(bad) - always_in_libc), [])
 
     def test_no_reference_to_cuda(self):
         for name, _ in self.symbols("--undefined-only"):
@@ -78,31 +81,13 @@ class Symbols(unittest.TestCase):
         definitions = listing.split(".gnu.version_d")[1].split("Version needs section")[0]
         nodes = re.findall(r"Flags: (?:none|WEAK).*Name: (\S+)", definitions)
         self.assertEqual(nodes[0], "FUSELN")
-        self.assertEqual(nodes[1:], hook_lists()[0])
-
-
-def hook_lists():
-    """Version nodes, the names exported in each, those without a version, and what is noticed in which nodes, as the
-    preprocessor reads hooks/names.h."""
-    text = f"""#include "{SOURCE}/hooks/names.h"
-#define NODE(suffix, node) FOUND_NODE node
-#define NAME(id, name) FOUND_NAME name
-#define BASE(id, name) FOUND_BASE name
-#define KNOWN(suffix, node, version) FOUND_KNOWN node
-#define NOTICED(name) FOUND_NOTICED name
-#define CALL(name) FOUND_BASE name
-FUSELN_CUDART_NODES(NODE) FUSELN_CUDART_EXPORTS(NAME) FUSELN_DRIVER_EXPORTS(BASE)
-FUSELN_NOTICE_NODES(KNOWN) FUSELN_CUDART_NOTICED(NOTICED) FUSELN_DRIVER_NOTICED(CALL)"""
-    text = subprocess.run(["gcc", "-E", "-P", "-"], input=text, check=True, capture_output=True, text=True).stdout
-    words = ("NODE", "NAME", "BASE", "KNOWN", "NOTICED")
-    nodes, names, base, known, noticed = (re.findall(rf"FOUND_{word} (\S+)", text) for word in words)
-    return [node.strip('"') for node in nodes], names, base + ["dlsym"], [node.strip('"') for node in known], noticed
+        self.assertEqual(nodes[1:], [node for _, node in names.rows("CUDART_NODES")])
 
 
 def expected_exports():
-    nodes, names, base, known, noticed = hook_lists()
-    hooked = [f"{name}@{node}" for node in nodes for name in names]
-    return hooked + [f"{name}@{node}" for node in known for name in noticed] + base
+    hooked = [f"{name}@{node}" for _, node in names.rows("CUDART_NODES") for name in names.listed("CUDART_EXPORTS")]
+    noticed = [f"{name}@{node}" for _, node, _ in names.rows("NOTICE_NODES") for name in names.listed("CUDART_NOTICED")]
+    return hooked + noticed + names.listed("DRIVER_EXPORTS") + names.listed("DRIVER_NOTICED") + ["dlsym"]
 
 
 class Images(unittest.TestCase):

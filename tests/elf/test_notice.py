@@ -2,28 +2,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """hooks/names.h against the public headers and libraries of CUDA that are installed here: each function of the runtime
 and of the driver is hooked, noticed or harmless, and stands in one list alone; the lists are sorted, as their readers
-want them."""
+need them."""
 import glob
 import os
 import pathlib
 import re
 import subprocess
+import sys
 import unittest
 
-SOURCE = os.environ["TEST_SOURCE"]
+sys.path.append(f"{os.environ['TEST_SOURCE']}/tests")
+import names  # noqa: E402
+from names import base  # noqa: E402
+
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "fuseln"
 # The runtime's headers include crt/, which is in another wheel than they; as tests/softgpu has it.
 CRT = [f"-idirafter{folder}" for folder in CACHE.glob("torch-*/lib/python3*/site-packages/triton/backends/nvidia/include")]
 LISTS = ("CUDART_EXPORTS", "DRIVER_EXPORTS", "CUDART_NOTICED", "DRIVER_NOTICED", "DRIVER_HARMLESS", "CUDART_HARMLESS")
-
-
-def preprocess(text, *options):
-    command = ["gcc", "-E", "-P", "-x", "c", *options, "-"]
-    return subprocess.run(command, input=text, check=True, capture_output=True, text=True).stdout
-
-
-def base(name):
-    return re.sub(r"_v\d+$", "", re.sub(r"_pt[sd][sz]$", "", name))
 
 
 def header_folders():
@@ -33,20 +28,18 @@ def header_folders():
 
 
 def declared(folder, header, pattern):
-    names = set()
+    found = set()
     for options in ((), ("-DCUDA_API_PER_THREAD_DEFAULT_STREAM",), ("-D__CUDA_API_VERSION_INTERNAL",)):
-        text = preprocess(f"#include <{header}>", f"-I{folder}", *CRT, *options)
-        names |= set(re.findall(rf"\b({pattern})\s*\(", text))
-    return names - {"cudaError_t"}
+        command = ["gcc", "-E", "-P", "-xc", f"-I{folder}", *CRT, *options, "-"]
+        text = subprocess.run(command, input=f"#include <{header}>", check=True, capture_output=True, text=True).stdout
+        found |= set(re.findall(rf"\b({pattern})\s*\(", text))
+    return found - {"cudaError_t"}
 
 
 class Notice(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        text = f'#include "{SOURCE}/hooks/names.h"\n#define NAME(id, name) name\n#define ONLY(name) name\n' + "".join(
-            f"FOUND {which}: FUSELN_{which}({'NAME' if 'EXPORTS' in which else 'ONLY'})\n" for which in LISTS)
-        cls.lists = {which: names.split() for which, names in re.findall(r"FOUND (\w+):([^:]*?)(?=FOUND|\Z)",
-                                                                         preprocess(text))}
+        cls.lists = {which: names.listed(which) for which in LISTS}
         cls.folders = header_folders()
 
     def check(self, header, pattern, which):
@@ -82,7 +75,7 @@ class Notice(unittest.TestCase):
             self.assertLess(max(map(len, self.lists[which])), 56)
 
     def test_what_changes_memory_or_order_is_noticed(self):
-        """By their names; a new function has to be thought about, not waved through."""
+        """By their names, so that somebody has to think about a new function."""
         for which in ("CUDART", "DRIVER"):
             for name in self.lists[f"{which}_HARMLESS"]:
                 self.assertNotRegex(name, r"Memcpy(?!Node)|Memset(?!Node)|Free(?!Node)|Synchronize|(Stream|Ctx)WaitEvent|"

@@ -1,30 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Preloaded before everything else: writes to the file ASKED what the program asks the driver's resolver for, a line
- * each: name, version, flags, result, status, and the object that the function it was given lies in.
+ * each: name, version, flags, result, status, and the library that the answer lies in.
  */
-#include <dlfcn.h>
+#include "../object_of.h"
+
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 typedef void *look_up(void *handle, const char *name);
 typedef int resolver(const char *name, void **ret_function, int version, uint64_t flags, int *ret_status);
 
 static resolver *real_resolver;
 static FILE *asked;
-
-static const char *object_of(const void *function)
-{
-    Dl_info info;
-    if (!function)
-        return "none";
-    if (!dladdr(function, &info) || !info.dli_fname)
-        return "unknown";
-    const char *slash = strrchr(info.dli_fname, '/');
-    return slash ? slash + 1 : info.dli_fname;
-}
 
 static int resolve(const char *name, void **ret_function, int version, uint64_t flags, int *ret_status)
 {

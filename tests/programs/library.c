@@ -8,18 +8,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../cudart.h"
 #include "rows.h"
 
 enum { HOST_TO_DEVICE = 1, DEVICE_TO_HOST = 2, RELAXED = 2 };
 
-struct dim3 {
-    unsigned x, y, z;
-};
 int cudaLibraryLoadData(void **library, const void *code, void *jit, void *jit_values, unsigned jit_count,
                         void *options, void *values, unsigned count);
 int cudaLibraryGetKernel(void **ret_kernel, void *library, const char *name);
-int cudaLaunchKernel(const void *function, struct dim3 grid, struct dim3 block, void **args, size_t smem_bytes,
-                     void *stream);
+runtime_launch cudaLaunchKernel;
 int cudaMalloc(void **ret_memory, size_t bytes);
 int cudaMemcpy(void *to, const void *from, size_t bytes, int kind);
 int cudaMemset(void *to, int value, size_t bytes);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * resolve: asks the driver's resolver for each name of its input, at every version and with every flag, and prints
- * result, status and the object that the function lies in. Linked to no CUDA library.
+ * result, status and the library that the answer lies in. Linked to no CUDA library.
  */
-#include <dlfcn.h>
+#include "../object_of.h"
+
 #include <stdint.h>
 #include <stdio.h>
-#include <string.h>
 
 typedef int resolver(const char *name, void **ret_function, int version, uint64_t flags, int *ret_status);
 
@@ -24,13 +24,8 @@ int main(void)
             for (uint64_t flags = 0; flags < 3; flags++) {
                 void *function = NULL;
                 int status = -1;
-                Dl_info info = {0};
                 const int result = ask(name, &function, versions[v], flags, &status);
-                if (function)
-                    dladdr(function, &info);
-                const char *slash = info.dli_fname ? strrchr(info.dli_fname, '/') : NULL;
-                printf("%s %d %d: %d %d %s\n", name, versions[v], (int)flags, result, status,
-                       function ? slash ? slash + 1 : "?" : "none");
+                printf("%s %d %d: %d %d %s\n", name, versions[v], (int)flags, result, status, object_of(function));
             }
     }
     return ask == NULL;

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs of large wheels, alone and with fuseln: they must say the same and end the same way, and the report must
-count their launches. No real CUDA runtime starts on the software device's driver, but one that is inside of a wheel
-must be given our launch functions. Run by tools/test.sh --all; usage: wheels.py BUILD CACHE TORCH, where TORCH is the
-environment that has torchvision. Exits 1 if anything was wrong."""
+"""Programs of large wheels, alone and with fuseln: both must print the same and end the same way, and the report must
+count their launches. No real CUDA runtime starts on the software device's driver, but one inside a wheel must get our
+launch functions. Run by tools/test.sh --all; usage: wheels.py BUILD CACHE TORCH, where TORCH is the environment that
+has torchvision. Exits 1 if anything was wrong."""
 
 import json
 import os
@@ -13,6 +13,9 @@ import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent))
+import names  # noqa: E402
+
 NO_DRIVER, DRIVER, DEVICE = "without a driver", "with a driver", "on the software device"
 PROGRAMS = (  # wheel, program, where, kernels launched, of those replaced
     ("tensorflow", "use_tensorflow.py", DRIVER, 0, 0),
@@ -27,7 +30,7 @@ PROGRAMS = (  # wheel, program, where, kernels launched, of those replaced
     ("torchvision", "use_torchvision.py", DEVICE, 2, 1),
     ("numba-cuda", "numba_add.py", DEVICE, 3, 0),
 )
-STATIC = ("ctranslate2", "cupy-cuda13x")  # the CUDA runtime is inside
+STATIC = ("ctranslate2", "cupy-cuda13x")  # these have the CUDA runtime inside
 LAUNCH = re.compile(r"\bcuLaunch(Cooperative)?Kernel(Ex)?(_ptsz)?\b")
 
 build, cache, torch = map(pathlib.Path, sys.argv[1:])
@@ -43,7 +46,7 @@ def run(command, *preload, **variables):
 
 
 def compare(command, where, report):
-    """Runs it alone and with fuseln: (what it said with fuseln, launches, of those replaced, what is wrong)"""
+    """Runs it alone and with fuseln: (what it printed with fuseln, launches, of those replaced, what is wrong)"""
     report.unlink(missing_ok=True)
     variables = {"FUSELN_REPORT": str(report), "LD_LIBRARY_PATH": "" if where == NO_DRIVER else driver,
                  "FUSELN_CHECK": "0"}  # vllm comes with a PyTorch that is no known build
@@ -68,15 +71,14 @@ def asked(command, folder):
     alone, ours = ([line for line, _ in part] for part in lines)
     launches = [(line, owner) for line, owner in lines[1] if LAUNCH.search(line)]
     wrong = [f"{line}: given {owner}'s" for line, owner in launches if owner != fuseln.name]
-    notice = (HERE.parents[1] / "hooks" / "names.h").read_text()
-    harmless = set(re.findall(r"X\((\w+)\)", notice.split("FUSELN_DRIVER_HARMLESS(X)")[1].split("#define")[0]))
+    harmless = set(names.listed("DRIVER_HARMLESS"))
     passed = [line for line, owner in lines[1] if owner == "libcuda.so.1"]
     unknown = [line for line in passed if not harmless & set(re.sub(r"_v\d+\b", "", line).split())]
     wrong += [f"{line}: neither noticed nor harmless" for line in unknown]
     if len(launches) < 6:
         wrong.append(f"it asked for few launch functions: {launches}")
     if alone != ours:
-        wrong.append(f"it asked otherwise than alone: {sorted(set(alone) ^ set(ours))}")
+        wrong.append(f"it asked for other functions than alone: {sorted(set(alone) ^ set(ours))}")
     return wrong
 
 

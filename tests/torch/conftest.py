@@ -10,7 +10,16 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-RUN = ROOT / "tests" / "softgpu" / "run"
+RUN, PROGRAMS = ROOT / "tests" / "softgpu" / "run", ROOT / "tests" / "programs"
+BUILD = pathlib.Path(os.environ.get("TEST_BUILD", ROOT / "build"))
+FUSELN, COMMAND = BUILD / "libfuseln.so", BUILD / "fuseln"
+sys.path += [str(ROOT / "tests"), str(ROOT / "tests" / "budgets")]
+import names  # noqa: E402, F401
+
+
+def environment(**variables):
+    """This process's environment, with no setting of fuseln but these."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("FUSELN_")} | variables
 
 
 class Runner:
@@ -35,12 +44,9 @@ class Runner:
         options += [] if seed is None else ["--seed", str(seed)]
         for option, libraries in ("--before", before), ("--behind", behind):
             options += [part for library in libraries for part in (option, str(library))]
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")}
-        environment |= {"FUSELN_REPORT": str(self.path)} | self.env | (env or {})
-        done = subprocess.run(
-            [str(RUN), *options, "--", *command],
-            env=environment, cwd=self.folder, timeout=timeout, capture_output=True, text=True,
-        )  # fmt: skip
+        env = environment(FUSELN_REPORT=str(self.path)) | self.env | (env or {})
+        done = subprocess.run([str(RUN), *options, "--", *command], env=env, cwd=self.folder, timeout=timeout,
+                              capture_output=True, text=True)  # fmt: skip
         if check:
             assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
