@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -15,6 +16,7 @@ BUILD = pathlib.Path(os.environ.get("TEST_BUILD", ROOT / "build"))
 FUSELN, COMMAND = BUILD / "libfuseln.so", BUILD / "fuseln"
 sys.path += [str(ROOT / "tests"), str(ROOT / "tests" / "budgets")]
 import names  # noqa: E402, F401
+import wheel  # noqa: E402
 
 
 def environment(**variables):
@@ -58,6 +60,22 @@ class Runner:
 @pytest.fixture
 def run(tmp_path):
     return Runner(tmp_path)
+
+
+@pytest.fixture
+def unchecked(run):
+    """For programs whose build nobody knows: replace from the first launch on."""
+    run.env["FUSELN_CHECK"] = "0"
+
+
+@pytest.fixture(scope="session")
+def image():
+    """The cubin with PyTorch's layer norms, and the name of its forward kernel for float."""
+    (library,) = pathlib.Path(sys.prefix).glob("lib/python3*/site-packages/torch/lib/libtorch_cuda.so")
+    cubin = wheel.layer_norm_image(str(library), 90, f"{sys.prefix}-images")
+    found = {name.decode() for name in re.findall(rb"(?<=\0)_ZN\w+(?=\0)", cubin.read_bytes())}
+    (name,) = (name for name in found if re.search(wheel.pattern("forward", "f32", 5, 768), name))
+    return cubin, name
 
 
 def launches(report, *ops):

@@ -3,9 +3,9 @@
 
     pairs.py CASE...    (none: every case)
 
-Prints a line for each case: its name, the hashes of dX, dgamma and dbeta. Each case launches DX, does something, and
-launches the gamma and beta gradients of the same tensors. Before it DX and they come one after the other, so that
-partial sums are made, and after it their values must differ from those that stale sums would give."""
+Prints a line for each case: its name and the hashes of dX, dgamma and dbeta. Each case launches dX, does something, and
+launches the gamma and beta gradients of the same tensors. Before that, both halves are launched one after the other, so
+that partial sums are made from then on; the values must differ from those that stale sums would give."""
 
 import ctypes
 import gc
@@ -15,9 +15,8 @@ import threading
 
 import torch
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
-ROWS, COLS = 2200, 64  # so many rows have partial sums
+ROWS, COLS = 2200, 64  # enough rows for partial sums
 cuda = ctypes.CDLL("libcuda.so.1")
 torch.manual_seed(0)
 x, x2, first_dy, other_dy = (torch.randn(ROWS, COLS).cuda() for _ in range(4))
@@ -30,7 +29,7 @@ def digest(*tensors):
 
 
 class Norm:
-    """One layer norm and its gradient, whose two halves are asked for one at a time."""
+    """A layer norm whose backward is asked for one half at a time."""
 
     def __init__(self, source=x):
         self.x = source.clone().requires_grad_()
@@ -47,73 +46,38 @@ class Norm:
         return torch.autograd.grad(self.y, [self.x, weight, bias], self.dy, retain_graph=True)
 
 
-CASES = {}
+def driver(function, *arguments):
+    """Calls the driver: integers are addresses and sizes."""
+    values = [ctypes.c_uint64(value) if isinstance(value, int) else value for value in arguments]
+    assert getattr(cuda, function)(*values) == 0
+
+
+# What happens between the halves. What it returns, if anything, stays alive until the values have been read.
+CASES = {
+    "copy": lambda norm: norm.dy.copy_(other_dy),
+    "zero": lambda norm: norm.dy.zero_(),
+    "fill": lambda norm: norm.dy.fill_(2),
+    "add": lambda norm: norm.dy.add_(1),
+    "matmul": lambda norm: torch.mm(other_dy, torch.eye(COLS).cuda(), out=norm.dy),
+    "from_the_host": lambda norm: norm.dy.copy_(other_dy.cpu()),
+    "change_x": lambda norm: norm.x.data.copy_(x2),
+    "driver_memset": lambda norm: driver("cuMemsetD32_v2", norm.dy.data_ptr(), 0x3F800000, BYTES // 8),
+    "driver_copy": lambda norm: driver("cuMemcpyDtoD_v2", norm.dy.data_ptr(), other_dy.data_ptr(), BYTES),
+    "driver_copy_async": lambda norm: driver("cuMemcpyDtoDAsync_v2", norm.dy.data_ptr(), other_dy.data_ptr(), BYTES, None),
+    "a_graph": lambda norm: graph.replay(),
+}
 
 
 def case(function):
-    """What happens between the halves; it returns what keeps things alive, if anything."""
     CASES[function.__name__] = function
-    return function
-
-
-@case
-def copy(norm):
-    norm.dy.copy_(other_dy)
-
-
-@case
-def zero(norm):
-    norm.dy.zero_()
-
-
-@case
-def fill(norm):
-    norm.dy.fill_(2)
-
-
-@case
-def add(norm):
-    norm.dy.add_(1)
-
-
-@case
-def matmul(norm):
-    torch.mm(other_dy, torch.eye(COLS).cuda(), out=norm.dy)
-
-
-@case
-def from_the_host(norm):
-    norm.dy.copy_(other_dy.cpu())
-
-
-@case
-def change_x(norm):
-    norm.x.data.copy_(x2)
-
-
-@case
-def driver_memset(norm):
-    assert cuda.cuMemsetD32_v2(ctypes.c_uint64(norm.dy.data_ptr()), 0x3F800000, ctypes.c_size_t(BYTES // 8)) == 0
-
-
-@case
-def driver_copy(norm):
-    addresses = ctypes.c_uint64(norm.dy.data_ptr()), ctypes.c_uint64(other_dy.data_ptr())
-    assert cuda.cuMemcpyDtoD_v2(*addresses, ctypes.c_size_t(BYTES)) == 0
-
-
-@case
-def driver_copy_async(norm):
-    addresses = ctypes.c_uint64(norm.dy.data_ptr()), ctypes.c_uint64(other_dy.data_ptr())
-    assert cuda.cuMemcpyDtoDAsync_v2(*addresses, ctypes.c_size_t(BYTES), None) == 0
 
 
 @case
 def host_function(norm):
     kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
     function = kind(lambda unused: ctypes.memmove(norm.dy.data_ptr(), other_dy.data_ptr(), BYTES) and None)
-    assert cuda.cuLaunchHostFunc(None, function, None) == 0
-    return function # alive until the values are here
+    driver("cuLaunchHostFunc", None, function, None)
+    return function
 
 
 @case
@@ -134,7 +98,7 @@ def another_stream_and_an_event(norm):
 
 @case
 def another_layer_norm(norm):
-    """Its DX on the same stream, by the same worker thread: sums of the last one only could be there."""
+    """Its dX on the same stream, by the same worker thread: only the sums of the last one can be pending."""
     other = Norm(x2)
     other.dx()
     norm.dy = norm.dy.clone()
@@ -169,7 +133,7 @@ def an_exception(norm):
 
 
 class HalvesHere(Norm):
-    """Both halves launched by the calling thread, on its stream, not by autograd's."""
+    """Both halves launched by the calling thread, on its stream, instead of autograd's."""
 
     def __init__(self):
         super().__init__()
@@ -188,20 +152,20 @@ class HalvesHere(Norm):
 
 def made_stream():
     handle = ctypes.c_void_p()
-    assert cuda.cuStreamCreate(ctypes.byref(handle), 1) == 0
+    driver("cuStreamCreate", ctypes.byref(handle), 1)
     return handle
 
 
 @case
 def a_stream_of_the_same_handle(norm):
-    """DX on a stream that is then destroyed; another, of the same handle, has the other half. Nothing changes but its
-    memory, by a third stream that waits for neither, as the device is idle."""
+    """dX on a stream that is then destroyed; the other half on a new stream with the same handle. Only the memory of dY
+    changes, by a third stream, which waits for neither since the device is idle."""
     torch.cuda.synchronize()
     old = made_stream()
     with torch.cuda.stream(torch.cuda.ExternalStream(old.value)):
         norm.dx()
     torch.cuda.synchronize()
-    assert cuda.cuStreamDestroy_v2(old) == 0
+    driver("cuStreamDestroy_v2", old)
     new = made_stream()
     assert new.value == old.value
     with torch.cuda.stream(torch.cuda.Stream()):
@@ -211,11 +175,6 @@ def a_stream_of_the_same_handle(norm):
         sums = norm.sums()
         torch.cuda.synchronize()
     norm.sums = lambda: sums
-
-
-@case
-def a_graph(norm):
-    graph.replay()
 
 
 def run(name):
@@ -232,7 +191,7 @@ def run(name):
     hashes = digest(gradient, *norm.sums())
     del alive
     if name != "another_layer_norm":
-        assert hashes[1] != stale[0], f"{name}: the values do not tell"
+        assert hashes[1] != stale[0], f"{name}: stale sums would give the same values"
     print(name, *hashes, flush=True)
 
 

@@ -71,6 +71,11 @@ class Clocks:
         self.position[stream] += 1
         return stream, self.position[stream]
 
+    def host_sees(self, streams):
+        """The host has waited for all of these."""
+        for stream in streams:
+            self.merge(self.host, self.reached(stream))
+
     def comes_after(self, stream, stamp):
         other, position = stamp
         return self.reached(stream)[other] >= position
@@ -143,8 +148,7 @@ class Program:
                 pass
         else:
             torch.cuda.synchronize()
-        for seen in range(len(STREAMS)) if how == 3 else [other]:
-            self.clocks.merge(self.clocks.host, self.clocks.reached(seen))
+        self.clocks.host_sees(range(len(STREAMS)) if how == 3 else [other])
 
     def touch(self, stream, how, reads=(), writes=()):
         """Order the streams for work that reads and writes these buffers."""
@@ -235,8 +239,7 @@ class Program:
     def new_memory(self, norm, stream, how):
         """The old one is given back to the driver where nothing of PyTorch's keeps it."""
         torch.cuda.synchronize()
-        for seen in range(len(STREAMS)):
-            self.clocks.merge(self.clocks.host, self.clocks.reached(seen))
+        self.clocks.host_sees(range(len(STREAMS)))
         captured = any(tensor is norm["dy"].tensor for _, tensor in self.graphs)
         if not captured:
             norm["dy"] = None
@@ -250,7 +253,7 @@ class Program:
 
     def synchronise(self, norm, stream, how):
         STREAMS[stream].synchronize()
-        self.clocks.merge(self.clocks.host, self.clocks.reached(stream))
+        self.clocks.host_sees([stream])
 
     def step(self, name, index, which, stream, how):
         norm = self.norms[index]

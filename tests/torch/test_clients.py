@@ -1,24 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs that others wrote, at the driver boundary: cuda-bindings launches PyTorch's layer-norm kernel, which is
+"""Clients that others wrote, at the driver boundary: cuda-bindings launches PyTorch's layer-norm kernel, which is
 replaced; Triton's launcher and a torch.compile program launch kernels of their own, which pass untouched and are
-counted. (The software device has no reference for those: it names each, once, and refuses the launch.)"""
-
-import os
-import pathlib
+counted. (The software device has no reference for those: it names each once and refuses the launch.)"""
 
 import pytest
-from conftest import ROOT
-from test_closed import image  # noqa: F401
+from conftest import BUILD, PROGRAMS
 
-PROGRAMS = ROOT / "tests" / "programs"
-
-
-@pytest.fixture(autouse=True)
-def at_once(run):
-    run.env["FUSELN_CHECK"] = "0"  # none of these builds is known
+pytestmark = pytest.mark.usefixtures("unchecked")
 
 
-def test_cuda_bindings(run, image):  # noqa: F811
+def test_cuda_bindings(run, image):
     done = run([str(PROGRAMS / "bindings.py"), *map(str, image)])
     assert float(done.stdout) < 1
     (site,) = run.report()["sites"]
@@ -28,7 +19,7 @@ def test_cuda_bindings(run, image):  # noqa: F811
 
 @pytest.mark.parametrize("program, kernel, launches", [("triton_add.py", "add_one", 4), ("compiled.py", "triton_per_fused_native_layer_norm_0", None)])  # fmt: skip
 def test_kernels_of_others_pass_untouched(run, tmp_path, program, kernel, launches):
-    env = {"TRITON_LIBCUDA_PATH": str(pathlib.Path(os.environ["TEST_BUILD"], "tests", "softgpu")),
+    env = {"TRITON_LIBCUDA_PATH": str(BUILD / "tests" / "softgpu"),
            "TRITON_CACHE_DIR": str(tmp_path / "triton"), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "inductor"),
            "TORCHINDUCTOR_COMPILE_THREADS": "1"}  # fmt: skip
     said = {}

@@ -6,8 +6,8 @@ import json
 import statistics
 import subprocess
 
-from conftest import check_sums
-from test_verify import COMMAND, LAYER, ONE_SM, RMS, program
+from conftest import COMMAND, check_sums
+from test_verify import CAPTURED, LAYER, ONE_SM, RMS, program
 
 MANY = """
 import torch
@@ -62,15 +62,13 @@ def test_the_faster_kernel_stays(run):
 
 
 def test_each_launch_has_the_bits_of_one_of_the_two(run):
-    code = program(steps=6, shapes=((40, 768),), norms=(LAYER, RMS)).replace("print(sums.hexdigest())", "").replace(
-        "            for t in (y", "            sums = hashlib.sha256()\n            for t in (y"
-    ).replace("numpy().tobytes())", "numpy().tobytes()), print(hashlib.sha256(t.detach().cpu().view(torch.uint8).numpy().tobytes()).hexdigest())")  # fmt: skip
-    lines = {
-        mode: run(code, cpu_ops=True, env=ONE_SM | {"FUSELN_MODE": mode}).stdout.split() for mode in ("off", "replace", "measure")
-    }
-    either = list(zip(lines["off"], lines["replace"], lines["measure"]))
+    code = program(steps=6, shapes=((40, 768),), norms=(LAYER, RMS))
+    off, ours, measured = (
+        run(code, cpu_ops=True, env=ONE_SM | {"FUSELN_MODE": mode}).stdout.split() for mode in ("off", "replace", "measure")
+    )
+    either = list(zip(off, ours, measured))
     assert len(either) == 6 * (4 + 3)
-    assert lines["measure"] not in (lines["off"], lines["replace"])
+    assert measured not in (off, ours)
     # the backward reads the forward's statistics: where that was the other one's turn, bits may be of neither
     forward = either[0::7] + either[4::7]
     assert all(measured in (off, ours) for off, ours, measured in forward)
@@ -88,19 +86,7 @@ def test_a_short_run_keeps_ours_and_says_so(run):
 
 
 def test_a_captured_launch_is_ours_and_not_timed(run):
-    code = """
-import torch
-norm = torch.nn.LayerNorm(768).cuda().requires_grad_(False)
-x = torch.randn(40, 768).cuda()
-norm(x)
-graph = torch.cuda.CUDAGraph()
-with torch.cuda.graph(graph):
-    for _ in range(5):
-        y = norm(x)
-graph.replay()
-torch.cuda.synchronize()
-"""
-    run(code, cpu_ops=True, env={"FUSELN_MODE": "measure"})
+    run(CAPTURED.format(warm=True, launches=5), cpu_ops=True, env={"FUSELN_MODE": "measure"})
     (site,) = run.report()["sites"]
     assert (site["launches"], site["substituted"], site["passed_through"]) == (6, 6, {})
     assert site["measure"]["rows"][0]["pairs"] == 0

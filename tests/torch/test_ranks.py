@@ -3,7 +3,6 @@
 them up and says where they differ."""
 
 import json
-import os
 import pathlib
 import re
 import socket
@@ -11,10 +10,9 @@ import subprocess
 import sys
 
 import pytest
-from conftest import check_sums
+from conftest import COMMAND, check_sums
 
 RANKS = str(pathlib.Path(__file__).resolve().parent / "ranks.py")
-FUSELN = pathlib.Path(os.environ["TEST_BUILD"], "fuseln")
 
 
 def free_port():
@@ -30,7 +28,7 @@ def launcher(name):
 
 
 def report(*files):
-    done = subprocess.run([FUSELN, "report", "--json", *files], capture_output=True, text=True, check=True)
+    done = subprocess.run([COMMAND, "report", "--json", *files], capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
 
