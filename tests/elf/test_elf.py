@@ -13,7 +13,7 @@ BUILD = os.environ["TEST_BUILD"]
 sys.path.append(f"{os.environ['TEST_SOURCE']}/tests")
 import names  # noqa: E402
 
-LIBRARY = os.environ.get("TEST_LIBRARY", f"{BUILD}/libfuseln.so")
+LIBRARY = f"{BUILD}/libfuseln.so"
 ALL_ARCHS = {("sm", n) for n in (70, 75, 80, 90, 100, 120)} | {("compute", 90)}
 
 

@@ -9,16 +9,16 @@ import sys
 import tempfile
 import unittest
 
-BUILD = os.environ["TEST_BUILD"]
-SOURCE = os.environ["TEST_SOURCE"]
-LIBRARY = os.environ.get("TEST_LIBRARY", f"{BUILD}/libfuseln.so")
+import stand_in
+
+LIBRARY = str(stand_in.FUSELN)
 CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "fuseln")
 
 SETTINGS = {
     "FUSELN_REPORT": "report.json",
     "FUSELN_TRACE": "trace-%p.json",
     "FUSELN_LOG": "debug:log.txt",
-    "FUSELN_REPORT_EVERY": "nonsense", # a bad value: the warning waits for a kernel launch
+    "FUSELN_REPORT_EVERY": "nonsense",  # a bad value: warned of at the first kernel launch
     "FUSELN_MODE": "nonsense",
 }
 COMPILE = "printf 'int main(void){return 7;}' | gcc -O2 -x c - -o program && ./program; echo $?; rm program"
@@ -45,10 +45,7 @@ COMMANDS = {
 def run(command, preload, environment=None):
     """(exit status, stdout, stderr, files left behind) of a command in an empty directory."""
     with tempfile.TemporaryDirectory() as directory:
-        env = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")}
-        env |= SETTINGS | (environment or {})
-        if preload:
-            env["LD_PRELOAD"] = preload
+        env = stand_in.environment(*[preload] * bool(preload), **SETTINGS | (environment or {}))
         done = subprocess.run(command, cwd=directory, env=env, capture_output=True, timeout=120,
                               stdin=subprocess.DEVNULL)
         return done.returncode, done.stdout, done.stderr, sorted(os.listdir(directory))
@@ -66,7 +63,7 @@ class Quiet(unittest.TestCase):
             self.assert_same(command, LIBRARY)
 
     def test_it_was_preloaded(self):
-        """Guards the other tests: the loader ignores a library that it cannot load, apart from a line on stderr."""
+        """Else the other tests would prove nothing: the loader goes on without a library that it cannot load."""
         maps = run(["cat", "/proc/self/maps"], LIBRARY)
         self.assertIn(os.path.basename(LIBRARY).encode(), maps[1])
         self.assertEqual(maps[2], b"")
@@ -112,7 +109,7 @@ class Debian11(unittest.TestCase):
         libc = f"{CACHE}/debian-11/lib/x86_64-linux-gnu"
         if not os.path.exists(libc):
             self.fail(f"{libc} is missing: tools/test.sh fetches it")
-        program = f"{BUILD}/tests/preload/old_libc"
+        program = f"{stand_in.BUILD}/tests/preload/old_libc"
         loader = [f"{libc}/ld-linux-x86-64.so.2", "--library-path", libc]
         for preload in (None, LIBRARY):
             done = subprocess.run(loader + (["--preload", preload] if preload else []) + [program],
