@@ -8,9 +8,9 @@ import unittest
 import stand_in
 from stand_in import HERE, LIBCUDA, WAYS, shared
 
-# In one client_run, which launches each handle nine times (driver_client.c).
+# In one client_run, which launches each handle by nine calls on two streams (driver_client.c).
 RECOGNISED, FOREIGN = 6, 8
-EACH = {"driver": 5, "geometry": 1, "attribute": 1, "cooperative": 2}
+EACH = {"driver": 2 * 5, "geometry": 2 * 1, "attribute": 2 * 1, "cooperative": 2 * 2}
 
 
 class Driver(stand_in.Preload):

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A library as nvcc makes it: registers a layer-norm kernel and another one in its constructor, and launches both
- * through every entry point that it is linked to. With LAUNCH_AT_LOAD its constructor launches too.
+ * A library as nvcc makes it: registers a layer-norm kernel and another one in its constructor, and launches both, by
+ * their host function and by the runtime's handle, through every entry point, on a stream of its own and on the default
+ * one. With LAUNCH_AT_LOAD its constructor launches too. test_matrix.py knows the order of all these.
  */
 #include "launches.h"
 
@@ -18,9 +19,9 @@ runtime_launch_ex cudaLaunchKernelExC, cudaLaunchKernelExC_ptsz;
 static char layer_norm[16], other[16], image[16];
 static void *fatbin;
 
-static void launch_all(void *function)
+static int launch_on(void *stream, void *function)
 {
-    void **args = launch_args, *kernel, *const stream = (void *)0x40;
+    void **args = launch_args;
     struct dim3 grid = {5, 1, 1}, block = {32, 4, 1};
     struct config config = {grid, block, 24, stream, &serialization, 1};
     int sum = 0;
@@ -29,20 +30,22 @@ static void launch_all(void *function)
     sum += cudaLaunchKernel_ptsz(function, grid, block, args, 24, stream);
     sum += cudaLaunchCooperativeKernel(function, grid, block, args, 24, stream);
     sum += cudaLaunchCooperativeKernel_ptsz(function, grid, block, args, 24, stream);
-    __cudaGetKernel(&kernel, function);
-    sum += __cudaLaunchKernel(kernel, grid, block, args, 24, stream);
-    sum += __cudaLaunchKernel_ptsz(kernel, grid, block, args, 24, NULL);
+    sum += __cudaLaunchKernel(function, grid, block, args, 24, stream);
+    sum += __cudaLaunchKernel_ptsz(function, grid, block, args, 24, stream);
     sum += cudaLaunchKernelExC(&config, function, args) + cudaLaunchKernelExC_ptsz(&config, function, args);
     config.attributes = &cluster;
-    sum += cudaLaunchKernelExC(&config, function, args);
-    printf("sum %d\n", sum);
+    return sum + cudaLaunchKernelExC(&config, function, args);
 }
 
 void client_run(void);
 void client_run(void)
 {
-    launch_all(layer_norm);
-    launch_all(other);
+    for (int i = 0; i < 2; i++) {
+        void *const function = i ? other : layer_norm, *handle;
+        __cudaGetKernel(&handle, function);
+        printf("sum %d\n", launch_on(STREAM, function) + launch_on(NULL, function));
+        printf("sum %d\n", launch_on(STREAM, handle) + launch_on(NULL, handle));
+    }
 }
 
 #ifdef WAIT_AT_LOAD

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A library that uses the driver API, whose functions it finds by one WAY (ways.h). It gets a layer-norm kernel and
- * another one by each look-up and launches both by every function.
+ * another one by each look-up and launches both by every function, on a stream of its own and on the default one.
+ * test_matrix.py knows the order of all these.
  */
 #include "launches.h"
 #include "ways.h"
 
 #include <stdlib.h>
 
-static void launch_all(void *function)
+static int launch_on(void *stream, void *function)
 {
     static struct {
         int n;
@@ -18,20 +19,24 @@ static void launch_all(void *function)
     void **args = launch_args;
     size_t bytes = sizeof packed;
     void *extra[] = {(void *)1, &packed, (void *)2, &bytes, NULL};
-    struct driver_config config = {{5, 1, 1}, {32, 4, 1}, 24, (void *)0x40, &serialization, 1};
-    int sum = find("cuLaunchKernel")(function, 5, 1, 1, 32, 4, 1, 24, (void *)0x40, args, NULL);
+    struct driver_config config = {{5, 1, 1}, {32, 4, 1}, 24, stream, &serialization, 1};
+    int sum = find("cuLaunchKernel")(function, 5, 1, 1, 32, 4, 1, 24, stream, args, NULL);
 
-    sum += find("cuLaunchKernel_ptsz")(function, 5, 1, 1, 32, 4, 1, 24, NULL, args, NULL);
-    sum += find("cuLaunchKernel")(function, 5, 1, 1, 32, 4, 1, 24, NULL, NULL, extra);
+    sum += find("cuLaunchKernel_ptsz")(function, 5, 1, 1, 32, 4, 1, 24, stream, args, NULL);
+    sum += find("cuLaunchKernel")(function, 5, 1, 1, 32, 4, 1, 24, stream, NULL, extra);
     bytes -= 8; /* lacks the last one */
-    sum += find("cuLaunchKernel")(function, 5, 1, 1, 32, 4, 1, 24, NULL, NULL, extra);
+    sum += find("cuLaunchKernel")(function, 5, 1, 1, 32, 4, 1, 24, stream, NULL, extra);
     sum += find("cuLaunchKernelEx")(&config, function, args, NULL);
     sum += find("cuLaunchKernelEx_ptsz")(&config, function, args, NULL);
+    sum += find("cuLaunchCooperativeKernel")(function, 5, 1, 1, 32, 4, 1, 24, stream, args);
+    sum += find("cuLaunchCooperativeKernel_ptsz")(function, 5, 1, 1, 32, 4, 1, 24, stream, args);
     config.attributes = &cluster;
-    sum += find("cuLaunchKernelEx")(&config, function, args, NULL);
-    sum += find("cuLaunchCooperativeKernel")(function, 5, 1, 1, 32, 4, 1, 24, NULL, args);
-    sum += find("cuLaunchCooperativeKernel_ptsz")(function, 5, 1, 1, 32, 4, 1, 24, NULL, args);
-    printf("sum %d\n", sum);
+    return sum + find("cuLaunchKernelEx")(&config, function, args, NULL);
+}
+
+static void launch_all(void *function)
+{
+    printf("sum %d\n", launch_on(STREAM, function) + launch_on(NULL, function));
 }
 
 void client_run(void);

@@ -5,6 +5,7 @@
 
 #include "../../cudart.h"
 
+#define STREAM ((void *)0x40)
 static char launch_memory[64];
 static int launch_cols = 768;
 static float launch_eps = 1e-5f;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A driver that only says that it was called: the function's name and what identifies the call. Stands behind the hooks
- * in test_driver.py, which compares what it says with and without fuseln. Handles are given out in order, in each
- * thread its own, and again from the first after an unload, as drivers reuse them.
+ * A driver that only prints that it was called: the function's name and what identifies the call. It stands behind the
+ * hooks in test_driver.py, which expects the same words with and without fuseln. Each thread has its own handles, in
+ * order, and again from the first one after an unload, as drivers reuse them.
  */
+#include "../../cudart.h"
+
 #include <dlfcn.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -13,40 +15,42 @@
 
 enum { SUCCESS = 0, INVALID_VALUE = 1, NOT_FOUND = 500 };
 
-struct config {
-    unsigned grid[3], block[3], smem_bytes;
-    void *stream, *attributes;
-    unsigned attribute_count;
-};
-
 static _Thread_local const char *names[64];
 static _Thread_local char handles[64];
-static _Thread_local int given;
+static _Thread_local int count;
 
-static int give(void **ret_handle, const char *name)
+static int is_ours(const char *name)
 {
-    if (given == 64)
+    return strncmp(name, "fuseln_", 7) == 0;
+}
+
+/* A kernel of fuseln's, which unloads nothing, is its name, so that no other gets its handle. */
+static int get_handle(void **ret_handle, const char *name)
+{
+    if (count == 64)
         return INVALID_VALUE;
-    names[given] = name;
-    *ret_handle = &handles[given++];
+    if (!is_ours(name))
+        names[count] = name;
+    *ret_handle = is_ours(name) ? (void *)name : &handles[count++];
     return SUCCESS;
 }
 
 static const char *name_of(const void *handle)
 {
-    return names[(const char *)handle - handles];
+    const size_t index = (size_t)((const char *)handle - handles);
+    return index < 64 ? names[index] : handle;
 }
 
 /* Launches of the program return 7, so that it can tell that nobody else answered; ours succeed. */
 static int result_of(const void *function)
 {
-    return strncmp(name_of(function), "fuseln_", 7) == 0 ? SUCCESS : 7;
+    return is_ours(name_of(function)) ? SUCCESS : 7;
 }
 
 int cuInit(unsigned flags)
 {
     SAY("%u", flags);
-    given = 0; /* as if what was loaded had been unloaded by a way that nobody sees */
+    count = 0; /* as if all had been unloaded by a call that nobody sees */
     return SUCCESS;
 }
 
@@ -65,7 +69,7 @@ LAUNCH(cuLaunchCooperativeKernel, , "", )
 LAUNCH(cuLaunchCooperativeKernel_ptsz, , "", )
 
 #define LAUNCH_EX(name)                                                                                       \
-    int name(const struct config *config, void *function, void **args, void **extra)                          \
+    int name(const struct driver_config *config, void *function, void **args, void **extra)                   \
     {                                                                                                         \
         SAY("%s %u %u %p %d %d", name_of(function), config->grid[0], config->attribute_count, config->stream, \
             args ? *(int *)args[0] : -1, extra != NULL);                                                      \
@@ -74,22 +78,19 @@ LAUNCH(cuLaunchCooperativeKernel_ptsz, , "", )
 LAUNCH_EX(cuLaunchKernelEx)
 LAUNCH_EX(cuLaunchKernelEx_ptsz)
 
-int cuModuleGetFunction(void **ret_function, void *module, const char *name)
-{
-    SAY("%p %s", module, name);
-    return give(ret_function, name);
-}
-
-int cuLibraryGetKernel(void **ret_kernel, void *library, const char *name)
-{
-    SAY("%p %s", library, name);
-    return give(ret_kernel, name);
-}
+#define GET(name)                                                \
+    int name(void **ret_handle, void *owner, const char *kernel) \
+    {                                                            \
+        SAY("%p %s", owner, kernel);                             \
+        return get_handle(ret_handle, kernel);                   \
+    }
+GET(cuModuleGetFunction)
+GET(cuLibraryGetKernel)
 
 int cuKernelGetFunction(void **ret_function, void *kernel)
 {
     SAY("%s", name_of(kernel));
-    return give(ret_function, name_of(kernel));
+    return get_handle(ret_function, name_of(kernel));
 }
 
 int cuLibraryGetModule(void **ret_module, void *library)
@@ -99,48 +100,36 @@ int cuLibraryGetModule(void **ret_module, void *library)
     return SUCCESS;
 }
 
-/* Holds what was asked for before by name. */
-int cuModuleEnumerateFunctions(void **ret_functions, unsigned count, void *module)
-{
-    SAY("%u %p", count, module);
-    for (unsigned i = 0; i < count; i++)
-        give(&ret_functions[i], names[i]);
-    return SUCCESS;
-}
+/* An owner holds what was asked for before by name. */
+#define ENUMERATE(name)                                        \
+    int name(void **ret_handles, unsigned wanted, void *owner) \
+    {                                                          \
+        SAY("%u %p", wanted, owner);                           \
+        for (unsigned i = 0; i < wanted; i++)                  \
+            get_handle(&ret_handles[i], names[i]);             \
+        return SUCCESS;                                        \
+    }
+ENUMERATE(cuModuleEnumerateFunctions)
+ENUMERATE(cuLibraryEnumerateKernels)
 
-int cuLibraryEnumerateKernels(void **ret_kernels, unsigned count, void *library)
-{
-    SAY("%u %p", count, library);
-    for (unsigned i = 0; i < count; i++)
-        give(&ret_kernels[i], names[i]);
-    return SUCCESS;
-}
+#define GET_NAME(name)                            \
+    int name(const char **ret_name, void *handle) \
+    {                                             \
+        *ret_name = name_of(handle);              \
+        return SUCCESS;                           \
+    }
+GET_NAME(cuFuncGetName)
+GET_NAME(cuKernelGetName)
 
-int cuFuncGetName(const char **ret_name, void *function)
-{
-    *ret_name = name_of(function);
-    return SUCCESS;
-}
-
-int cuKernelGetName(const char **ret_name, void *kernel)
-{
-    *ret_name = name_of(kernel);
-    return SUCCESS;
-}
-
-int cuModuleUnload(void *module)
-{
-    SAY("%p", module);
-    given = 0;
-    return SUCCESS;
-}
-
-int cuLibraryUnload(void *library)
-{
-    SAY("%p", library);
-    given = 0;
-    return SUCCESS;
-}
+#define UNLOAD(name)      \
+    int name(void *owner) \
+    {                     \
+        SAY("%p", owner); \
+        count = 0;        \
+        return SUCCESS;   \
+    }
+UNLOAD(cuModuleUnload)
+UNLOAD(cuLibraryUnload)
 
 int cuGetProcAddress(const char *name, void **ret_function, int version, uint64_t flags);
 int cuGetProcAddress_v2(const char *name, void **ret_function, int version, uint64_t flags, int *ret_status);
