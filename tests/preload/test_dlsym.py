@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""dlsym gives the same answers with and without fuseln: for 200 names, by every kind of handle, again and again, from a
-constructor, a signal handler, a thread, before any constructor. There are two exceptions: what we export ourselves is
+"""dlsym answers the same with and without fuseln: for 200 names, by every kind of handle, repeatedly, from a
+constructor, a signal handler and a thread, and before any constructor. There are two exceptions: what we export ourselves is
 found where the library loaded first is looked at, and of libcuda's functions, when libcuda is asked for them, those
 that we hook are ours."""
 import re

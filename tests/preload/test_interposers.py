@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Other preload libraries keep their place. One that interposes every function that fuseln exports, with versions or
-without, counts the same calls with fuseln as without it, in front of it and behind it; only the launches that fuseln
-replaced do not come to one that stands behind it. Seen for each runtime alone, for two in one process, and for the
-driver. What a library finds by its own look-ups stays the same too, a driver's above all; but a preload in front of
-fuseln finds fuseln where it found a runtime."""
+"""Other preload libraries work as they do without fuseln. One that interposes every function that fuseln exports, with
+versions or without, counts the same calls with fuseln as without it, in front of it and behind it; only the launches
+that fuseln replaced do not reach one behind it. Tested for each runtime alone, for two in one process, and for the
+driver. What a library finds by its own look-ups stays the same too, above all what a driver finds; but a preload in
+front of fuseln finds fuseln where it found a runtime."""
 import collections
 import pathlib
 import re
@@ -59,7 +59,7 @@ class Interposers(stand_in.Preload):
 
     @classmethod
     def make_askers(cls):
-        """Libraries that look names up: one for any place, drivers and what stands in for one, and programs for them."""
+        """Libraries that look names up: preloads, drivers and a driver's shim; and programs for them."""
         soname, runtime = "-Wl,-soname,libcuda.so.1", NODES["13"]
         for tag in ("13", "driver"):
             cls.library(tag, "-DASK=ask", source=ASKING, output=f"asks{tag}.so")
@@ -89,8 +89,8 @@ class Interposers(stand_in.Preload):
         gcc(cls.dir / name, "-w", "-DPROGRAM", f"-I{cls.dir}/13", source, *linked)
 
     def counted(self, program, preloads, mode):
-        """How often each function of the interposer and of the runtimes was called, {(who, name): count}, and the report.
-        (A driver is called by us, too.)"""
+        """How often each function of the interposers and the runtimes was called, {(who, name): count}, and the report.
+        (The driver's own counts are left out: fuseln calls it too.)"""
         preload = [FUSELN if name == "fuseln" else self.dir / f"{name}.so" for name in preloads]
         lines = self.said(self.dir / program, preload=preload, FUSELN_MODE=mode).splitlines()
         return {(who, name): int(count) for who, name, count in map(str.split, lines) if who != "libcuda.so.1"}, self.report
@@ -106,7 +106,7 @@ class Interposers(stand_in.Preload):
             for mode in ("observe", "replace"):
                 counts, report = self.counted(program, order, mode)
                 totals[mode].append(report["totals"] | {"unpaired": 0})
-                fewer = collections.Counter()  # calls that came than without fuseln, by who counts them
+                fewer = collections.Counter()  # calls than without fuseln, by who counts them
                 for (who, name), count in alone.items():
                     if mode == "observe" or not re.search("Launch.*Kernel", name):
                         self.assertEqual(counts[who, name], count, (order, mode, who, name))
@@ -135,7 +135,7 @@ class Interposers(stand_in.Preload):
                     self.check(program, *interposers)
 
     def test_behind_a_runtime_of_another_node(self):
-        """Linked, not preloaded: what the second runtime's callers bind to stands behind the first runtime."""
+        """Linked, not preloaded: what the callers of the second runtime bind to stands behind the first runtime."""
         self.program("behind", NODES["12"], "plain13.so", "calls13.so")
         alone, _ = self.counted("behind", [], "replace")
         self.assertTrue(all(alone["plain13.so", name] for name in self.names["13"]))
@@ -145,7 +145,7 @@ class Interposers(stand_in.Preload):
             self.assertEqual(sum(fewer.values()), report["totals"]["substituted"], mode)
 
     def test_a_library_that_finds_the_driver_through_the_one_that_loads_it(self):
-        """It is not linked to the driver itself, so its own dependences do not lead there."""
+        """The library itself is not linked to the driver, so its own dependencies do not lead there."""
         self.library("driver", "-DCALLER=call_driver", output="unlinked.so")
         shared(self.dir / "loader.so", "-xc", "/dev/null", "-xnone", self.dir / "unlinked.so", self.dir / "libcuda.so.1")
         gcc(self.dir / "opensloader", "-w", '-DCALLED="call_driver"', "-DPROGRAM", ASKING)
@@ -224,7 +224,7 @@ class Order(stand_in.Preload):
         self.check("ifunc.so", self.dir / "behind")
 
     def test_deep_down(self):
-        """Where the loader itself is searched before them."""
+        """The loader itself is searched before them."""
         self.linked("inner.so", "plain.so", "-shared", "-fPIC")
         self.make("outer.so", "-shared", "-fPIC", self.dir / "inner.so")
         self.make("deep", "-DOPENS", self.dir / "outer.so")

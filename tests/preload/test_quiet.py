@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """LD_PRELOAD set for a whole cluster: programs without CUDA run exactly as without it. Each command runs with and
-without libfuseln.so, with a report, a trace and a debug log asked for: same output, same exit status, no file."""
+without libfuseln.so, and with a report, a trace and a debug log asked for: same output, same exit status, no file."""
 import glob
 import os
 import subprocess

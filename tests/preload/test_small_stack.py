@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The first launches of a process by a thread on the smallest stack (PTHREAD_STACK_MIN, 16 KB): they live, also where
-report, trace and log cannot be written, and all of ours together takes at most 8 KB of it. Then files as a shell hands
-them to a program: what stands in them stays."""
+"""The first launches of a process by a thread on the smallest stack (PTHREAD_STACK_MIN, 16 KB): they survive, also where
+report, trace and log cannot be written, and all of our frames together take at most 8 KB of it. Then files that a shell
+hands to a program: what they hold stays."""
 import json
 import os
 import pathlib
@@ -40,7 +40,7 @@ class SmallStack(stand_in.Preload):
         settings = {"FUSELN_REPORT": None, "LD_LIBRARY_PATH": LIBRARIES, "LONG": "x" * 3500} | settings
         return self.execute(self.program, *arguments, cwd=folder, **settings).stdout
 
-    def test_launches_live_and_take_little(self):
+    def test_launches_survive_and_take_little(self):
         for name, settings in SETTINGS.items():
             with self.subTest(name), tempfile.TemporaryDirectory() as folder:
                 self.run_in(folder, settings)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the tests of this folder run a program: on the software device, with or without fuseln, with a report."""
+"""How the tests of this folder run a program on the software device, with or without fuseln, and read its report."""
 
 import json
 import os
@@ -25,12 +25,12 @@ def environment(**variables):
 
 
 class Runner:
-    """run(code or arguments of Python), run.program(command) -> CompletedProcess; report() is the JSON report of the last
-    run, or None."""
+    """run(code or arguments of Python) and run.program(command) return a CompletedProcess; report() is the JSON report of
+    the last run, or None."""
 
     def __init__(self, folder):
         self.folder = folder
-        self.env = {}  # besides what a call gives
+        self.env = {}  # for every run
         self.path = folder / "report.json"
 
     def __call__(self, command, **options):

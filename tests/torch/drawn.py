@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Drawn cases against extended precision, run by pytest on the (software) device: see test_wheel.py.
+"""Random cases against extended precision, run by pytest on the software device (test_wheel.py).
 
 Layer norm and RMS norm are called as PyTorch's autograd calls them (aten::native_layer_norm, _backward, ...), so that
-mean and rstd can be given to the backward exactly. The reference is numpy.longdouble on the same bits. Bounds are
+the backward gets exact values of mean and rstd. The reference is numpy.longdouble on the same bits. Bounds are
 derived, with u the unit roundoff of the accumulator, U that of the element type and h the longest chain of roundings
 of any sum over a row or column: |error of a sum| <= h u sum|terms|.
 """
@@ -31,7 +31,7 @@ hypothesis.settings.load_profile("drawn")
 
 
 def teardown_module():
-    """Tell the outer test how many calls were made."""
+    """Tells the outer test how many calls were made."""
     if "DRAWN_CALLS" in os.environ:
         with open(os.environ["DRAWN_CALLS"], "w") as file:
             json.dump(calls, file)
@@ -223,7 +223,7 @@ def test_a_constant_row_has_its_value_as_mean_and_y_is_beta(case, scale):
 
 
 def test_launches_of_one_shape_that_differ_in_alignment_and_nulls_alone():
-    """A thread remembers what it decided for a launch; these must not be taken for each other."""
+    """Nothing decided for one of these may be reused for another."""
     flat = torch.randn(8 * 64 + 4, generator=torch.Generator().manual_seed(0))
     weight, device = torch.linspace(-2, 2, 64), flat.to("cuda")
     for skew, gamma, beta in [(0, 1, 1), (1, 1, 1), (2, 1, 1), (4, 1, 1), (0, 0, 1), (0, 1, 0), (1, 0, 0), (0, 1, 1)]:
@@ -280,5 +280,5 @@ def test_a_row_with_nan_or_inf_spoils_itself_alone(case, rms, bad):
         assert torch.isnan(spoiled[dirty_col])
         others = torch.cat([spoiled[:dirty_col], spoiled[dirty_col + 1 :]])
         assert (others == 0).all()
-    keep = [i for i in range(case["rows"]) if i != dirty_row]
-    assert torch.equal(y_clean[keep], y_dirty[keep])
+    clean_rows = [i for i in range(case["rows"]) if i != dirty_row]
+    assert torch.equal(y_clean[clean_rows], y_dirty[clean_rows])

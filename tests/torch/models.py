@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Train a model that others wrote, built from its configuration (nothing is downloaded); print the loss of each step.
+"""Train a well-known model, built from its configuration (nothing is downloaded); print the loss of each step.
 
     python tests/torch/models.py bert|vit|swin [--steps N] [--device cuda]
 """
@@ -74,7 +74,7 @@ def main():
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.SGD(parameters, lr=0.05)
     for _ in range(arguments.steps):
-        loss = loss_of(arguments.device, torch.Generator().manual_seed(1))  # one batch again and again: it must learn
+        loss = loss_of(arguments.device, torch.Generator().manual_seed(1))  # the same batch each time: the loss must fall
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -3,10 +3,10 @@
 
 A program is a list of steps, each made by one of two threads on one of three streams: the two halves of a backward,
 apart or together, and whatever changes what they read: copies, fills, kernels, graphs, host functions, new memory. The
-threads take turns, so the order of all calls is known, and before a step touches a tensor that another stream uses the
-program orders the streams as CUDA demands (clocks below), so its results are known too: they are compared with float64.
+threads take turns, so the order of all calls is known. Before a step touches a tensor that another stream uses, the
+program orders the streams as CUDA demands (Clocks), so its results are known too: float64 checks them.
 
-The bound of a sum of n terms in float32 is n 2^-24 times the sum of their magnitudes, and a few more roundings in each
+The bound of a sum of n terms in float32 is n 2^-24 times the sum of their magnitudes, with a few more roundings for each
 term; stale sums differ in the first digits."""
 
 import concurrent.futures
@@ -20,7 +20,7 @@ import hypothesis.strategies as st
 import numpy as np
 import torch
 
-ROWS, SHAPES = 40, (32, 48, 64)  # SOFTGPU_SMS=2: more than 32 rows have partial sums
+ROWS, SHAPES = 40, (32, 48, 64)  # with SOFTGPU_SMS=2, more than 32 rows have partial sums
 PROGRAMS = int(os.environ.get("RANDOM_PROGRAMS", "500"))
 SCENES = 10 # of 3 to 12 steps
 UNIT = 2.0**-24
@@ -182,7 +182,7 @@ class Program:
         self.gradient(norm, stream, how, [True, True, True])
 
     def twice(self, norm, stream, how):
-        """Its site then makes sums again."""
+        """So that its site makes sums again."""
         for _ in range(2):
             self.dx(norm, stream, how)
             self.sums(norm, stream, how)
@@ -237,7 +237,7 @@ class Program:
         graph.replay()
 
     def new_memory(self, norm, stream, how):
-        """The old one is given back to the driver where nothing of PyTorch's keeps it."""
+        """The driver gets the old one back, unless a graph holds it."""
         torch.cuda.synchronize()
         self.clocks.host_sees(range(len(STREAMS)))
         captured = any(tensor is norm["dy"].tensor for _, tensor in self.graphs)
@@ -287,7 +287,7 @@ OTHERS = ["nothing", "synchronise", "new_memory"]
 
 
 def scene(random):
-    """Sums are made, something comes between, or nothing, and they are asked for, mostly on the same stream."""
+    """Sums are made, something comes between or nothing does, and they are asked for, mostly on the same stream."""
     def step(names, norm):
         stream, thread = random.choice([0, 0, 1, 2]), random.randrange(2)
         return [random.choice(names), norm, random.choice(["dy", "dy", "x"]), stream, random.randrange(4), thread]
@@ -306,12 +306,12 @@ def scene(random):
 made = []
 
 
-# Not shrunk: the device goes on drawing, and a shorter program may be right by luck.
+# Not shrunk: the device draws its delays too, and a shorter program may be right by luck.
 @hypothesis.settings(max_examples=PROGRAMS, deadline=None, derandomize=True, database=None,
                      phases=[hypothesis.Phase.generate], suppress_health_check=list(hypothesis.HealthCheck))  # fmt: skip
 @hypothesis.given(st.integers(0, 2**64 - 1))
 def test_programs(seed):
-    """Drawn evenly, which hypothesis does not do with the parts of a program: rare ones are what it is about."""
+    """Drawn evenly, as hypothesis does not do with the parts of a program: the rare ones matter."""
     random = Random(seed)
     made.append(seed)
     if "RANDOM_COUNT" in os.environ:

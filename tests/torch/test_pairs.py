@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""dX and the gradients of gamma and beta from one read of dY and X: paired where nothing came between, with the bits of
-unpaired ones, and never from stale sums."""
+"""dX and the gradients of gamma and beta from one read of dY and X: paired where nothing came between, with the same bits
+as unpaired ones, and never from stale sums."""
 
 import json
 import os
@@ -17,7 +17,7 @@ a_graph a_stream_of_the_same_handle""".split()
 
 
 def both_ways(run, command, **options):
-    """What it prints, the same bits with and without pairs; the report of the paired run."""
+    """Checks that it prints the same bits with and without pairs; what it prints, and the report of the paired run."""
     apart = run(command, env={"FUSELN_SKIP": "pairs"}, **options).stdout
     totals = run.report()["totals"]
     assert totals["pairs"] == 0 and set(totals["unpaired"]) <= {"skip"}
@@ -34,7 +34,7 @@ def test_sums_that_may_be_stale_are_not_used(run, cases, cpu_ops):
     said, report = both_ways(run, [str(HERE / "pairs.py"), *cases], cpu_ops=cpu_ops)
     assert [line.split()[0] for line in said.splitlines()] == cases
     totals = report["totals"]
-    assert totals["pairs"] == 2 * len(cases)  # what comes before each
+    assert totals["pairs"] == 2 * len(cases)  # the two before each case
     more = sum(case in ("another_layer_norm", "the_same_layer_norm_twice", "an_exception", "a_stream_of_the_same_handle") for case in cases)
     assert sum(totals["unpaired"].values()) == len(cases) + more  # sums were made each time
     assert set(totals["unpaired"]) <= {"launch", "call"}
@@ -131,7 +131,7 @@ for _ in range(5):
     _, report = both_ways(run, code)
     totals = report["totals"]
     assert totals["pairs"] == 4 and totals["unpaired"].pop("alone") == 8
-    assert sum(totals["unpaired"].values()) == 3  # three tries, and the one that was still pending is used or dropped
+    assert sum(totals["unpaired"].values()) == 3  # three tries; the one still pending is consumed or invalidated
 
 
 def test_another_stream_and_threads_with_one_each(run):
@@ -159,7 +159,7 @@ for tensors in out:
 
 @pytest.mark.parametrize("env", [{"FUSELN_HOOKS": "runtime"}, {"FUSELN_SCRATCH": "4K"}, {"SOFTGPU_MEMORY": "4300000"}])
 def test_switched_off_by_what_is_missing(run, env):
-    """A boundary, leave to take memory, or the memory: then there is no pair, and no error."""
+    """Without a boundary, without leave to allocate, or without memory there is no pair, and no error."""
     code = f"{PRELUDE}\nshow(*grad(F.layer_norm(x, (64,), weight, bias), [x, weight, bias], dy))"
     reason = "unseen" if "FUSELN_HOOKS" in env else "scratch"
     plain = run(code, env={"FUSELN_SKIP": "pairs" + (",dgamma" if reason == "scratch" else "")}).stdout
@@ -182,7 +182,7 @@ for function in ("cudaGetDevice", "cudaMemset"):
 
 
 def test_a_captured_backward_is_right_when_it_is_replayed(run):
-    """dX alone is ours there; no sums are pending, and replays use no memory of ours."""
+    """Only dX is ours there; no sums are pending, and replays use no memory of ours."""
     code = f"""{PRELUDE}
 def backward():
     return grad(F.layer_norm(x, (64,), weight, bias), [x, weight, bias], dy)
@@ -209,13 +209,13 @@ for stream in (torch.cuda.current_stream(), side):
     ours = run(code, env={"FUSELN_SKIP": "forward"}).stdout.split()  # the same mean and rstd
     totals = run.report()["totals"]
     original = run(code, fuseln=False).stdout.split()
-    assert ours[1:] == original[1:] and ours[0] != original[0]  # dX is ours, the others are the original's
+    assert ours[1:] == original[1:] and ours[0] != original[0]  # only dX is ours
     assert totals["pairs"] == 3 and totals["unpaired"] == {"capture": 1}
     assert totals["reasons"].pop("skip") > 0 and totals["reasons"] == {"capture": 1}
 
 
 def test_random_programs_on_a_device_that_delays_work(run):
-    """What a missing rule does to these is shown by tests/mutants/rules.py."""
+    """tests/mutants/rules.py shows that these fail where a rule is missing."""
     count = int(os.environ.get("RANDOM_PROGRAMS", "200"))  # --all: 500
     env = {"SOFTGPU_SMS": "2", "RANDOM_PROGRAMS": str(count)}
     done = run([str(HERE / "random_programs.py")], seed=1, env=env, timeout=1200)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""FUSELN_MODE=verify and the first launches on a build that is not known: ours and the originals are compared on the
-device. A right kernel is never found wrong, a planted one is (SOFTGPU_PLANT), and the program's results stay the
-original's."""
+"""FUSELN_MODE=verify, and the first launches on an unknown build: our outputs are checked against the original's on the
+device. A right kernel is never found wrong, a kernel with a planted mistake is (SOFTGPU_PLANT), and the program's
+results stay the original's."""
 
 import re
 import subprocess
@@ -11,7 +11,7 @@ from conftest import BUILD, COMMAND, check_sums
 
 DTYPES = ("float32", "float16", "bfloat16", "float64")
 SHORT = {"float32": "f32", "float16": "f16", "bfloat16": "bf16", "float64": "f64"}
-ONE_SM = {"SOFTGPU_SMS": "2"}  # 40 rows are many
+FEW_SMS = {"SOFTGPU_SMS": "2"}  # then 40 rows have partial sums
 
 PROGRAM = """
 import hashlib, itertools, torch
@@ -52,7 +52,7 @@ def program(*dtypes, steps=1, shapes=((40, 768), (33, 77), (5, 1500)), norms=(LA
 
 
 def verified(run, *args, env=None, **options):
-    done = run(program(*args, **options), cpu_ops=True, env=ONE_SM | {"FUSELN_MODE": "verify"} | (env or {}))
+    done = run(program(*args, **options), cpu_ops=True, env=FEW_SMS | {"FUSELN_MODE": "verify"} | (env or {}))
     report = run.report()
     check_sums(report)
     assert report["totals"]["substituted"] == 0
@@ -64,7 +64,7 @@ def of_command(report):
 
 
 def test_right_kernels_are_right_and_the_results_are_the_originals(run):
-    off = run(program(*DTYPES), cpu_ops=True, env=ONE_SM | {"FUSELN_MODE": "off"}).stdout
+    off = run(program(*DTYPES), cpu_ops=True, env=FEW_SMS | {"FUSELN_MODE": "off"}).stdout
     done, report = verified(run, *DTYPES)
     assert done.stdout == off
     assert done.stderr == ""
@@ -84,7 +84,7 @@ def test_right_kernels_are_right_and_the_results_are_the_originals(run):
 
 
 def failed(report):
-    """{(op, dtype): [sites that were found wrong]}"""
+    """The sites that were found wrong, {(op, dtype): [site]}"""
     found = {}
     for site in report["sites"]:
         if site["verify"]["failed"]:
@@ -93,7 +93,7 @@ def failed(report):
 
 
 def check_failed(run, done, found):
-    """What the user is told of them."""
+    """What the user reads about them."""
     sites = [site for sites in found.values() for site in sites]
     lines = done.stderr.splitlines()
     assert {line.split()[1] for line in lines} == {site["target"] for site in sites}
@@ -107,7 +107,7 @@ def check_failed(run, done, found):
     assert max(map(len, table.stdout.splitlines())) <= 100
 
 
-# double has its forward in two launches
+# For double, the forward is two launches.
 PLANTED = {(op, SHORT[dtype]) for dtype in DTYPES for op in ("dx", "dgamma", "apply" if dtype == "float64" else "forward")}
 
 
@@ -133,14 +133,14 @@ def test_the_memory_is_bounded_and_rows_come_in_slices(run, scratch):
 
 
 def test_results_make_room_for_others(run):
-    """More launches than there are places for results."""
+    """More launches than there are slots for results."""
     _, report = verified(run, steps=100, shapes=((1, 64),), norms=(LAYER,))
     for site in report["sites"]:
         assert (site["verify"]["launches"], site["verify"]["unchecked"]) == (100, {})
 
 
 def unknown(folder):
-    """A build folder whose libfuseln.so knows no build."""
+    """The environment for a libfuseln.so that knows no build, in a build folder of its own."""
     library = (BUILD / "libfuseln.so").read_bytes()
     ids = set(re.findall(rb"(?<=\0)[0-9a-f]{40}(?=\0)", library))
     assert ids
@@ -151,10 +151,10 @@ def unknown(folder):
     (other / "libfuseln.so").write_bytes(library)
     for name in ("tests", "fuseln"):
         (other / name).symlink_to(BUILD / name)
-    return {"TEST_BUILD": str(other)} | ONE_SM
+    return {"TEST_BUILD": str(other)} | FEW_SMS
 
 
-def test_a_build_that_is_not_known_is_checked_first(run, tmp_path):
+def test_an_unknown_build_is_checked_first(run, tmp_path):
     env = unknown(tmp_path)
     done = run(program(steps=5, shapes=((40, 768),), norms=(LAYER,)), cpu_ops=True, env=env)
     assert done.stderr == ""
@@ -197,8 +197,8 @@ def test_in_capture_nothing_is_checked_and_nothing_replaced(run, tmp_path):
     assert site["verify"]["unchecked"] == {"capture": 1}
 
 
-def test_results_that_come_late_are_waited_for_by_nobody(run, tmp_path):
-    """A device that delays work: originals until the results are there."""
+def test_no_launch_waits_for_results_that_come_late(run, tmp_path):
+    """On a device that delays work: the originals run until the results are there."""
     run(program(steps=8, shapes=((40, 768),), norms=(LAYER,)), cpu_ops=True, seed=1, env=unknown(tmp_path))
     for site in run.report()["sites"]:
         assert site["passed_through"].keys() == {"check"}
@@ -229,8 +229,8 @@ def odd(run, *args, env):
     return {site["op"]: site for site in report["sites"]}
 
 
-def test_an_inf_keeps_no_site_from_being_replaced(run, tmp_path):
-    """One of ten rows in the first launch of a build that is not known."""
+def test_an_inf_does_not_prevent_replacement(run, tmp_path):
+    """It is in one of ten rows of the first launch, on an unknown build."""
     sites = odd(run, 10, 6, 1, env=unknown(tmp_path))
     assert {op: site["substituted"] for op, site in sites.items()} == {"forward": 3, "dx": 3, "dgamma": 2}
     assert sites["dgamma"]["verify"]["inconclusive"] == 1  # an Inf reaches each column
@@ -244,7 +244,7 @@ def test_rows_with_nothing_but_inf_prove_nothing(run, tmp_path):
 
 
 def test_the_report_says_that_checks_proved_nothing(run):
-    env = ONE_SM | {"FUSELN_MODE": "verify", "FUSELN_REPORT": "stdout"}
+    env = FEW_SMS | {"FUSELN_MODE": "verify", "FUSELN_REPORT": "stdout"}
     done = run(["-c", ODD, "1", "101", "101"], cpu_ops=True, env=env)
     assert re.search(r"(?m)^pytorch/forward\S* +256 +0 unclear ", done.stdout)
     assert re.search(r"(?m)^ +303  unclear: Inf", done.stdout)

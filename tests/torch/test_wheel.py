@@ -36,7 +36,7 @@ def test_drawn_cases_agree_with_extended_precision_and_the_report_with_the_calls
         cpu_ops=True,
         env={
             "FUSELN_SCRATCH": "256M",
-            "PYTORCH_NO_CUDA_MEMORY_CACHING": "1",  # a guard zone around each tensor; a damaged one ends in exit 86
+            "PYTORCH_NO_CUDA_MEMORY_CACHING": "1",  # a guard zone around each tensor; exit 86 where one is damaged
             "DRAWN_CALLS": str(calls),
             "DRAWN_CASES": os.environ.get("DRAWN_CASES", "150"),
         },
@@ -46,15 +46,15 @@ def test_drawn_cases_agree_with_extended_precision_and_the_report_with_the_calls
     report, made = run.report(), json.loads(calls.read_text())
     check_sums(report)
     assert made["cases"] >= 300
-    # Sites beyond the table's 1,024 are counted in one that has no op; then only the sum can be told.
+    # Sites beyond the table's 1,024 are counted in one that has no op; then only the sum is known.
     other = sum(site["launches"] for site in report["sites"] if site["target"] == "other")
-    told = {op: launches(report, op) for op in ("forward", "moments", "apply", "dx", "dgamma")}
+    reported = {op: launches(report, op) for op in ("forward", "moments", "apply", "dx", "dgamma")}
     if other == 0:
-        assert told["forward"] + told["moments"] == made["forward"]
-        assert told["moments"] == told["apply"]
-        assert (told["dx"], told["dgamma"]) == (made["dx"], made["dgamma"])
+        assert reported["forward"] + reported["moments"] == made["forward"]
+        assert reported["moments"] == reported["apply"]
+        assert (reported["dx"], reported["dgamma"]) == (made["dx"], made["dgamma"])
     made_in_all = made["forward"] + made["dx"] + made["dgamma"]  # and an apply for each moments
-    assert made_in_all + told["apply"] <= report["totals"]["recognised"] <= made_in_all + told["apply"] + other
+    assert made_in_all + reported["apply"] <= report["totals"]["recognised"] <= made_in_all + reported["apply"] + other
     assert report["totals"]["passed_through"] == 0
     assert {site["dtype"] for site in report["sites"]} >= {"f32", "f16", "bf16", "f64"}
     assert {site["rms"] for site in report["sites"]} >= {True, False}
@@ -260,9 +260,9 @@ for seed in range(3):
 
 @pytest.mark.parametrize("warm", [True, False])
 @pytest.mark.parametrize("rows", [8, 20])
-def test_a_captured_graph_replays_right_and_gives_sums_of_many_rows_to_the_original(run, warm, rows):
-    """Not warm: nothing of ours ran outside of a capture yet, so nothing may be loaded and all stay original. Many rows
-    are more than 16 for each multiprocessor: their sums need scratch memory, which a graph cannot share."""
+def test_a_captured_graph_replays_right_and_leaves_sums_of_many_rows_to_the_original(run, warm, rows):
+    """Not warm: no kernel of ours has run outside a capture yet, so none may be loaded and all launches stay original.
+    Many rows: more than 16 for each multiprocessor; their sums need scratch memory, which a graph cannot share."""
     run(CAPTURE.replace("WARM", str(warm)).replace("ROWS", str(rows)), env={"SOFTGPU_SMS": "1"})
     report = run.report()
     check_sums(report)
@@ -275,7 +275,7 @@ def test_a_captured_graph_replays_right_and_gives_sums_of_many_rows_to_the_origi
 
 
 def test_a_context_that_is_gone_or_replaced_passes_on(run):
-    """The driver's calls of a library that pops the context, or destroys it under the program's feet."""
+    """A library pops the context by the driver's calls, or makes none current."""
     run(STEP + """
 import ctypes
 driver = ctypes.CDLL("libcuda.so.1")

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a library's own look-ups find: for each name of NAMES (names.h), by RTLD_NEXT, RTLD_DEFAULT, dlvsym and its own
- * handle, the file that the answer lies in. -DASK=function: int function(void) says all answers, in lines of
- * "function way name file", and is called by main (-DPROGRAM, with -DLOAD="library" after it was opened), or by a
- * driver's cuInit. -DDRIVER: libcuda.so.1 with all of NAMES, with -DPOOR none; with -DINNER="file" a shim that asks
- * that library for each of them.
+ * handle, the file that the answer lies in.
+ *
+ *   -DASK=function   int function(void): prints all answers, in lines of "WHO way name file"
+ *   -DDRIVER         a libcuda.so.1 that defines all of NAMES, with -DPOOR none; its cuInit prints the answers. With
+ *                    -DINNER="file" a shim that asks that library for each of them
+ *   -DPROGRAM        calls the function of the library that it is linked to, or of the one that it opens: MODE LIBRARY
  */
 #include "../../object_of.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A library that asks dlsym for everything in NAMES (a file, one a line) in every way, three times, and prints what it
- * got: the object and the offset in it, or the message of dlerror. When: in its constructor, in a signal handler, in a
- * thread and when it is told to. Named like the hook of LLVM's OpenMP, ompt_start_tool looks for the next one of its
- * name.
+ * got: the library and the offset in it, or the message of dlerror. It does so in its constructor, in a signal handler,
+ * in a thread and in client_run. Its ompt_start_tool, which is a hook of LLVM's OpenMP, looks for the next function of
+ * that name.
  */
 #include "../../object_of.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A program that asks dlsym before any library's constructor ran. */
+/* A program that calls dlsym before any library's constructor has run. */
 #include <dlfcn.h>
 #include <stdio.h>
 #include <unistd.h>

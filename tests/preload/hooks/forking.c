@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * forking LIBRARY: while 8 threads launch by LIBRARY (see client.c, driver_client.c) without a pause, the program forks
- * 60 times; each child launches too and leaves by exit(). Prints nothing of what they say, and "done".
+ * forking LIBRARY: while 8 threads launch by LIBRARY (client.c, driver_client.c) without a pause, the program forks 60
+ * times; each child launches too and leaves by exit(). Their output is thrown away; prints "done" to stderr.
  */
 #include <dlfcn.h>
 #include <pthread.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * host MODE:LIBRARY...: loads each library (MODE l RTLD_LOCAL, g RTLD_GLOBAL, d RTLD_DEEPBIND; c closes it again at
- * once and loads the next at its address), then runs all that are still loaded, twice.
+ * host MODE:LIBRARY...: loads each library (MODE l: RTLD_LOCAL, g: RTLD_GLOBAL, d: RTLD_DEEPBIND, c: runs it and closes
+ * it at once, so that the next one is loaded at its address), then runs all that are still loaded, twice.
  */
 #include <dlfcn.h>
 #include <stdio.h>

@@ -2,9 +2,9 @@
 /*
  * A CUDA library, a preload library that interposes all its functions, and a program that calls each: built from the
  * list of names that fuseln exports (names.h, made by test_interposers.py: NAMES(X) is X(name) for each of one
- * boundary, OWN(X) for those that fuseln calls itself and the program does not: there a definition without a version
- * must not be reached). Each function of the library and of the interposer counts its calls; at exit WHO says them in
- * lines of "WHO name count".
+ * boundary, OWN(X) for those that fuseln calls itself and the program does not: fuseln must not reach a definition
+ * without a version there). Each function of the library and of the interposer counts its calls; at exit it prints
+ * them, in lines of "WHO name count".
  *
  *   -DLIBRARY              the runtime or driver: answers 0
  *   -DINTERPOSER           goes on by dlsym(RTLD_NEXT, name); with -DNODE="node" by dlvsym, and with -DHIDDEN only
@@ -48,7 +48,7 @@ static __attribute__((destructor)) void say(void)
 }
 
 #ifdef LIBRARY
-/* A kernel's handle is the function or the module that it is asked of; no function is found by its name. */
+/* A kernel's handle is what it is looked up in, function or module; no function is found by its name. */
 static long answer(const char *name, long ret, long of)
 {
     if (strstr(name, "GetKernel") || strstr(name, "GetFunction"))
@@ -107,7 +107,7 @@ int cudaRuntimeGetVersion(int *ret_version)
 NAMES(X)
 #undef X
 
-static char kernels[2], memory[4096]; /* of the layer norm, and of another one; whatever is written to or read */
+static char kernels[2], memory[4096]; /* host functions of a layer norm and another one; any other address */
 static const char *const kernel_names[] = {SYMBOL, "_Z5otherv"};
 
 static int is(const char *name, const char *of)
@@ -151,7 +151,7 @@ static void call(const char *name, any *function)
         function(at, at, 0, 0, 0, 0, 0, 0, 0, 0, 0);
 }
 
-/* What gives a kernel its handle first, what takes it away last. */
+/* The order of the calls: what makes handles first, what unloads them last. */
 static int rank_of(const char *name)
 {
     return strstr(name, "Register") || strstr(name, "GetKernel") || strstr(name, "ModuleGetFunction") ? 0

@@ -135,7 +135,7 @@ int cuGetProcAddress(const char *name, void **ret_function, int version, uint64_
 int cuGetProcAddress_v2(const char *name, void **ret_function, int version, uint64_t flags, int *ret_status);
 int cuGetProcAddress_v2_ptsz(const char *name, void **ret_function, int version, uint64_t flags, int *ret_status);
 
-/* A base name, the version that it came with, whether for the per-thread stream: X(base, version, ptsz, function) */
+/* X(base name, version that it came with, 2 for the form for the per-thread stream, function) */
 // clang-format off
 #define FUNCTIONS(X) \
     X(cuInit, 2000, 0, cuInit) \
@@ -158,7 +158,7 @@ int cuGetProcAddress_v2_ptsz(const char *name, void **ret_function, int version,
     X(cuLibraryUnload, 12000, 0, cuLibraryUnload)
 // clang-format on
 
-#ifdef ASKS /* a driver that looks its own functions up by name, in this handle, and knows them */
+#ifdef ASKS /* a driver that looks its own functions up by name, in this handle, and must find its own */
 #define FUNCTION(function) (dlsym(ASKS, #function) == (void *)function ? (void *)function : NULL)
 #else
 #define FUNCTION(function) ((void *)function)

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One function, cudaFree, for the order in which libraries are searched: each says its name and goes no further.
+ * One function, cudaFree, for the order in which libraries are searched: each definition prints where it is.
  *
  *   -DRUNTIME, -DPLAIN   a runtime (linked with a version script), or another library's definition without a version
  *   -DIFUNC              the same by an IFUNC
  *   -DCALLS              int call(void): calls it
- *   -DASKS               asks for it before the program starts, as a preload in front does
+ *   -DASKS               looks it up before the program starts, as a preload in front does
  *   -DLINKED             a program that is linked to a library that calls
  *   -DPOINTER            a program that compares its own address of it with the one that it finds
- *   -DOPENS              a program that opens libraries: +FILE for all, -FILE for itself, closes FILE again by ~FILE,
- *                        moves what is opened later by "^", and calls by "!"
+ *   -DOPENS              a program that opens libraries: +FILE into the global scope, -FILE into its own; ~FILE closes
+ *                        FILE, ^ moves what is opened later to other addresses, ! calls
  */
 #include <dlfcn.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Another library that hooks dlsym, as some tools do: it passes everything on and says at the end that it was asked. */
+/* Another library that hooks dlsym, as some tools do: it passes everything on and prints at exit that it was called. */
 #include <dlfcn.h>
 #include <stdio.h>
 

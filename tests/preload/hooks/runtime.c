@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A CUDA runtime that only says that it was called: TAG, function, and what identifies the call. Compiled with a
- * version node or without one; stands behind the hooks in test_hooks.py, which compares what it says with and without
+ * A CUDA runtime that only prints that it was called: TAG, function, and what identifies the call. Built with a version
+ * node or without one. It stands behind the hooks in test_hooks.py, which expects the same words with and without
  * fuseln.
  */
 #include "../../cudart.h"

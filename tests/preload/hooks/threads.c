@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * threads LIBRARY: 64 threads make their first launches of LIBRARY (see client.c, driver_client.c) at once, while
- * another library's constructor, which waits for them to be under way, registers and launches with the loader's lock
- * held. Prints nothing of what they say, and "done".
+ * threads LIBRARY OTHER: 64 threads make their first launches by LIBRARY (client.c, driver_client.c) at once. Meanwhile
+ * the constructor of OTHER, which waits until they have begun, registers and launches with the loader's lock held.
+ * Prints "done" to stderr.
  */
 #include <dlfcn.h>
 #include <pthread.h>
