@@ -153,11 +153,11 @@ TEST(every_name_of_every_pytorch_wheel_is_recognised_by_one_row)
     size_t names = 0;
 
     assert_int_equal(glob(FUSELN_TEST_DATA "/symbols/torch-*.txt", 0, NULL, &files), 0);
-    assert_int_equal(files.gl_pathc, 14);
+    assert_int_equal(files.gl_pathc, 7); /* of 14 wheels: a file's name lists those whose names are the same */
     for (size_t i = 0; i < files.gl_pathc; i++)
         names += for_each_name(files.gl_pathv[i], check_recognised);
     globfree(&files);
-    assert_int_equal(names, 24 + 2 * 28 + 5 * 32 + 92 + 3 * 184 + 2 * 120);
+    assert_int_equal(names, 24 + 28 + 32 + 92 + 184 + 2 * 120);
 }
 
 TEST(names_of_other_programs_are_foreign)
