@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the tests of this folder build programs and libraries on stand-ins for CUDA, and run them alone and under fuseln."""
+"""How the tests of this folder build programs and libraries on stand-ins for CUDA and run them alone and under fuseln."""
 import collections
 import json
 import os
@@ -31,8 +31,9 @@ WAYS = {"linked": "-DLINKED", "dlsym": "-DDLSYM", "resolver": "-DRESOLVER=0", "r
 
 def gcc(output, *arguments):
     """Builds a program, which looks for its libraries in its own folder."""
-    subprocess.run(["gcc", "-O1", "-g", "-Wall", "-Wextra", "-D_GNU_SOURCE", f'-DSYMBOL="{SYMBOL}"', "-Wl,--no-as-needed",
-                    *map(str, arguments), "-ldl", f"-Wl,-rpath,{output.parent}", "-o", output], check=True)  # fmt: skip
+    options = "-O1", "-g", "-Wall", "-Wextra", "-D_GNU_SOURCE", f'-DSYMBOL="{SYMBOL}"', "-Wl,--no-as-needed"
+    rpath = f"-Wl,-rpath,{output.parent}"
+    subprocess.run(["gcc", *options, *map(str, arguments), "-ldl", rpath, "-o", output], check=True)
 
 
 def shared(output, *arguments):
@@ -73,8 +74,8 @@ class Preload(unittest.TestCase):
     def execute(self, *command, preload=(FUSELN,), cwd=None, **variables):
         """The finished process, whose report is then in self.report."""
         self.path.unlink(missing_ok=True)
-        settings = {"FUSELN_CHECK": "0", "FUSELN_REPORT": str(self.path), "LD_LIBRARY_PATH": str(self.dir)}  # no build here is known
-        env = environment(*preload, **settings | variables)
+        defaults = {"FUSELN_REPORT": str(self.path), "LD_LIBRARY_PATH": str(self.dir), "FUSELN_CHECK": "0"}  # unknown builds
+        env = environment(*preload, **defaults | variables)
         done = subprocess.run([*map(str, command)], env=env, cwd=cwd, capture_output=True, text=True, timeout=60)
         self.assertEqual(done.returncode, 0, (command, preload, done.stderr))
         self.report = json.loads(self.path.read_text()) if self.path.exists() else None
@@ -106,7 +107,6 @@ class Clients(Preload):
         for tag, node in NODES.items():
             cls.runtime(tag, node, versioned(cls.dir, node))
             cls.client(f"client{tag}", tag)
-            cls.client(f"loud{tag}", tag, "-DLAUNCH_AT_LOAD")
         # As torchvision's wheel carries one. Its functions lie elsewhere than those of the other runtimes.
         cls.runtime("13b", "libcudart.3eda8113.so.13", versioned(cls.dir, NODES["13"]), "-falign-functions=256")
         cls.client("client13b", "13b")

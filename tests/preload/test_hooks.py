@@ -19,6 +19,8 @@ class Hooks(stand_in.Clients):
     def setUpClass(cls):
         super().setUpClass()
         cls.client("second13b", "13b")
+        for tag in ("12", "13"):
+            cls.client(f"loud{tag}", tag, "-DLAUNCH_AT_LOAD")
         cls.client("anonymous13", "13", "-Wl,--build-id=none")
         cls.runtime("plain", "libplain.so")
         cls.client("clientplain", "plain")
@@ -32,7 +34,8 @@ class Hooks(stand_in.Clients):
         totals = report["totals"]
         self.assertEqual((totals["recognised"], totals["launches"]), (runs * LAUNCHES, 2 * runs * LAUNCHES))
         self.assertEqual(totals["substituted"], 0)
-        self.assertEqual({(site["target"], site["cols"]) for site in report["sites"]}, {("pytorch/forward/vectorized/f32", 768)})
+        sites = {(site["target"], site["cols"]) for site in report["sites"]}
+        self.assertEqual(sites, {("pytorch/forward/vectorized/f32", 768)})
         self.assertEqual(stand_in.reasons(report), {reason: runs * count for reason, count in PASSED.items()})
         return report
 

@@ -51,7 +51,7 @@ class Hosts(stand_in.Clients):
 
     def test_a_program_of_the_address_sanitizer(self):
         gcc(self.dir / "host_asan", "-fsanitize=address", HERE / "host.c")
-        asan = subprocess.run(["gcc", "-print-file-name=libasan.so"], check=True, capture_output=True, text=True).stdout.strip()
+        asan = subprocess.check_output(["gcc", "-print-file-name=libasan.so"], text=True).strip()
         command = self.hosted("l:client13", "l:dlsym", "l:resolver", program="host_asan")
         plain, hooked = (self.said(*command, preload=preload, ASAN_OPTIONS="detect_leaks=0")
                          for preload in ((), (asan, FUSELN)))  # fmt: skip

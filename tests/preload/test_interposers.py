@@ -39,8 +39,9 @@ class Interposers(stand_in.Preload):
         called = set(re.findall(r"^CUresult (cu\w+)\(", stand_in.STAND_IN_CUDA.read_text(), re.MULTILINE))
         for tag, names in cls.names.items():
             cls.list_names(tag, names, {"cudaGetDevice", "cudaRuntimeGetVersion"} if tag in NODES else called - set(names))
-        # The driver: what launches of ours is the stand-in's, all other names answer 0 and count.
-        counted = [name for name in cls.names["driver"] if name not in called or not re.match("cuLaunchKernel|cuModuleGet", name)]
+        # The driver: what our launches need is the stand-in's, all other names count and return 0.
+        needed = {name for name in called if re.match("cuLaunchKernel|cuModuleGetFunction", name)}
+        counted = [name for name in cls.names["driver"] if name not in needed]
         cls.list_names("counted", counted, ())
         cls.library("counted", "-DLIBRARY", *COMPLETE, LIBCUDA, output="libcuda.so.1")
         for tag, node in NODES.items():
@@ -75,8 +76,8 @@ class Interposers(stand_in.Preload):
     def list_names(cls, tag, names, own):
         (cls.dir / tag).mkdir()
         lists = {"NAMES": names, "OWN": own}
-        text = "".join(f"#define {which}(X) " + " ".join(f"X({name})" for name in some) + "\n" for which, some in lists.items())
-        (cls.dir / tag / "names.h").write_text(text)
+        lines = (f"#define {which}(X) " + " ".join(f"X({name})" for name in some) for which, some in lists.items())
+        (cls.dir / tag / "names.h").write_text("\n".join(lines) + "\n")
 
     @classmethod
     def library(cls, tag, *options, source=SOURCE, output):
@@ -99,7 +100,8 @@ class Interposers(stand_in.Preload):
         """The program with these in front of fuseln, behind it, and on both sides."""
         alone, report = self.counted(program, interposers, "replace")
         self.assertIsNone(report)
-        self.assertTrue(all(alone[f"{interposers[0]}.so", name] for name in self.names[re.sub("^(plain|versioned|hidden)", "", interposers[0])]))
+        tag = re.sub("^(plain|versioned|hidden)", "", interposers[0])
+        self.assertTrue(all(alone[f"{interposers[0]}.so", name] for name in self.names[tag]))
         totals = collections.defaultdict(list)
         for at in range(len(interposers) + 1):
             order = [*interposers[:at], "fuseln", *interposers[at:]]
@@ -157,7 +159,8 @@ class Interposers(stand_in.Preload):
         self.check("programdriver", "plaindriver")
 
     def answers(self, *preloads, command):
-        lines = [line.split(" ", 3) for line in self.said(*command, preload=preloads, FUSELN_REPORT=None, LD_LIBRARY_PATH=None).splitlines()]
+        said = self.said(*command, preload=preloads, FUSELN_REPORT=None, LD_LIBRARY_PATH=None)
+        lines = [line.split(" ", 3) for line in said.splitlines()]
         answers = {tuple(line[:3]): line[3] for line in lines if len(line) == 4}  # a runtime's counts have three words
         self.assertGreater(len(answers), 4 * 200)
         return answers
@@ -176,7 +179,8 @@ class Interposers(stand_in.Preload):
     def test_a_driver_finds_what_it_finds_without_fuseln(self):
         for name in DRIVERS:
             driver = self.dir / name / "libcuda.so.1"
-            for command in ([self.dir / f"linked{name}"], [self.dir / "opens", "g", driver], [self.dir / "opens", "l", driver]):
+            opens = self.dir / "opens"
+            for command in ([self.dir / f"linked{name}"], [opens, "g", driver], [opens, "l", driver]):
                 with self.subTest(driver=name, command=command):
                     self.assertEqual(self.answers(FUSELN, command=command), self.answers(command=command))
             for order in ([driver, FUSELN], [FUSELN, driver]):

@@ -18,7 +18,7 @@ LAUNCHES = {(f"cu{name}", version, flags) for name, version, flags in (
 LAUNCH_NAMES = {name for name, _, _ in LAUNCHES}
 LOOK_UPS = {"cuGetProcAddress", "cuModuleGetFunction", "cuModuleUnload", "cuLibraryGetKernel", "cuLibraryGetModule",
             "cuLibraryUnload", "cuKernelGetFunction", "cuLibraryEnumerateKernels", "cuModuleEnumerateFunctions"}  # fmt: skip
-NOTICED, HARMLESS = ({names.base(name) for name in names.listed(f"DRIVER_{which}")} for which in ("NOTICED", "HARMLESS"))
+NOTICED, HARMLESS = (set(map(names.base, names.listed(f"DRIVER_{which}"))) for which in ("NOTICED", "HARMLESS"))
 
 
 def gcc(*arguments):
