@@ -42,7 +42,7 @@ def shared(output, *arguments):
 
 
 def versioned(folder, node):
-    """The option that gives all that a library exports this version."""
+    """The option that puts this version on all that a library exports."""
     script = folder / f"{node}.map"
     script.write_text(f"{node} {{ global: *; }};\n")
     return f"-Wl,--version-script={script}"

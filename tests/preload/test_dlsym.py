@@ -51,7 +51,7 @@ class Dlsym(stand_in.Preload):
             self.assertEqual(len(plain), len(hooked))
             self.assertEqual({line.split()[0] for line in plain} - WAYS, {"==", "ompt"})
             self.assertNotIn("errno", "".join(hooked))
-            given = set()
+            replaced = set()
             for before, after in zip(plain, hooked):
                 if before == after:
                     continue
@@ -60,10 +60,10 @@ class Dlsym(stand_in.Preload):
                 exported = name == "dlsym" or name in self.hooked or name.startswith(("cudaLaunch", "__cuda"))
                 if way == "libcuda.so.1":
                     self.assertIn(name, self.hooked)
-                    given.add(name)
+                    replaced.add(name)
                 else:
                     self.assertTrue(exported and way in ("default", "program", "version"), (mode, before, after))
-            self.assertEqual(given, self.hooked)  # none is lost in dlsym.c's first look at a name
+            self.assertEqual(replaced, self.hooked)  # none is lost in dlsym.c's first look at a name
 
     def test_before_any_constructor(self):
         for preload in ((), (FUSELN,)):

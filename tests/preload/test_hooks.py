@@ -59,7 +59,7 @@ class Hooks(stand_in.Clients):
         self.assertEqual(report["totals"]["left_out"], 0)
 
     def test_more_owners_than_there_is_room_for(self):
-        for owners, recognised in ((1000, 3), (1100, 2)):  # of 1,100 the first 76 were forgotten
+        for owners, recognised in ((1000, 3), (1100, 2)):  # of 1,100 the first 76 were dropped
             gcc(self.dir / "owners", "-w", f"-DOWNERS={owners}", HERE / "owners.c", self.runtimes["13"])
             errors = self.execute(self.dir / "owners").stderr
             totals = self.report["totals"]

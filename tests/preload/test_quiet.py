@@ -103,7 +103,7 @@ class Quiet(unittest.TestCase):
 
 
 class Debian11(unittest.TestCase):
-    """glibc 2.31 keeps dlsym in libdl and much of pthread in libpthread, which this program does not have."""
+    """glibc 2.31 has dlsym in libdl, and much of pthread in libpthread, which this program is not linked to."""
 
     def test_loads_and_stays_silent(self):
         libc = f"{CACHE}/debian-11/lib/x86_64-linux-gnu"

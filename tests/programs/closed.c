@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * closed CUBIN KERNEL WAY: stands for a closed binary with a CUDA runtime inside. No CUDA symbol is in its dynamic
- * table: it opens libcuda, asks dlsym for cuGetProcAddress_v2 and that one for all others, loads the image and launches
- * its layer-norm forward (PyTorch's vectorized kernel for float), 5 rows of 768. WAY: module, library, function (of a
+ * closed CUBIN KERNEL WAY: stands for a closed binary with a CUDA runtime inside. Its dynamic table has no CUDA symbol:
+ * it opens libcuda, looks up cuGetProcAddress_v2 by dlsym and all others by that, loads the image and launches its
+ * layer-norm forward (PyTorch's vectorized kernel for float), 5 rows of 768. WAY: module, library, function (of a
  * library's kernel), ex, per-thread, packed; in-place (y over x); or elsewhere, green: a library's kernel twice, first
- * in the current context, then on a stream of another or a green one. Prints the largest error of y against double, as
- * a share of what float arithmetic may be off by, and how many elements there were. Exit code: a CUresult, or 255.
+ * in the current context, then on a stream of another context or of a green one. Prints the largest error of y, as a
+ * share of its bound, and how many elements there were (rows.h). Exit code: a CUresult, or 255.
  */
 #include <dlfcn.h>
 #include <stdint.h>
@@ -107,7 +107,7 @@ static int launch(const char *way, void *kernel, void *stream, uint64_t x, uint6
                                          is_packed ? packed : NULL);
 }
 
-/* In the current context, which `launching` replaces for the launch alone unless it is NULL; prints the error. */
+/* Runs the kernel in the current context, or launches it in `launching` if that is not NULL; prints the error. */
 static void normalise(const char *way, void *kernel, void *stream, void *launching)
 {
     uint64_t device_x, device_y, mean, rstd;
@@ -121,7 +121,7 @@ static void normalise(const char *way, void *kernel, void *stream, void *launchi
     CALL(cuMemAlloc, &mean, (size_t)256);
     CALL(cuMemAlloc, &rstd, (size_t)256);
     CALL(cuMemcpyHtoD, device_x, x, sizeof x);
-    CALL(cuMemcpyHtoD, device_y, x, sizeof x); /* something else than the result */
+    CALL(cuMemcpyHtoD, device_y, x, sizeof x); /* anything but the result */
     if (launching)
         CALL(cuCtxSetCurrent, launching);
     check("launch", launch(way, kernel, stream, device_x, mean, rstd, device_y));
@@ -133,7 +133,7 @@ static void normalise(const char *way, void *kernel, void *stream, void *launchi
     print_error();
 }
 
-/* A stream of a context of its own, which is current afterwards. */
+/* A stream in a context of its own, which is current afterwards. */
 static void *stream_elsewhere(void)
 {
     void *context, *stream;
@@ -142,7 +142,7 @@ static void *stream_elsewhere(void)
     return stream;
 }
 
-/* A stream of a green context with all multiprocessors. */
+/* A stream in a green context with all multiprocessors. */
 static void *stream_green(void)
 {
     enum { SM = 1, DEFAULT_STREAM = 1, NON_BLOCKING = 1 };

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A layer norm by torch.compile, which is a kernel of its own, then an eager one. Prints what came of the first."""
+"""A layer norm by torch.compile, which makes its own kernel, then an eager one. Prints the first one's result or error."""
 
 import torch
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""cupy_raw.py CUBIN KERNEL: CuPy launches PyTorch's layer-norm forward as a raw kernel, and kernels of its own. Prints
-the largest error of y as a share of the bound of rows.h, and a sum."""
+"""cupy_raw.py CUBIN KERNEL: CuPy launches PyTorch's layer-norm forward as a raw kernel, then kernels of its own. Prints
+the largest error of y, as a share of the bound in rows.h, and a sum."""
 
 import sys
 

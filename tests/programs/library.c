@@ -2,8 +2,8 @@
 /*
  * library CUBIN KERNEL: a program with a CUDA runtime of its own, linked statically, launches PyTorch's layer-norm
  * forward (the vectorized kernel for float), 5 rows of 768, by the runtime's own functions: cudaLibraryLoadData,
- * cudaLibraryGetKernel, cudaLaunchKernel and, captured, by a graph. Prints the error of each, as a share of its bound.
- * Declarations by hand after cuda_runtime_api.h. Exit code: a cudaError_t, or 255.
+ * cudaLibraryGetKernel and cudaLaunchKernel; then captured, by a graph. Prints the error of each, as a share of its
+ * bound (rows.h). Declarations by hand after cuda_runtime_api.h. Exit code: a cudaError_t, or 255.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A kernel of numba's, three times. Prints what came of it."""
+"""A numba kernel, launched three times. Prints the errors and the result."""
 
 import numpy as np
 from numba import cuda

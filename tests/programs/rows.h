@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The rows that the programs of this folder normalise, 5 of 768 floats, and how far off the result may be.
+ * The rows that the programs of this folder normalise, 5 of 768 floats, and the error that the result may have.
  */
 #ifndef FUSELN_TEST_ROWS_H
 #define FUSELN_TEST_ROWS_H
@@ -19,8 +19,8 @@ static void x_fill(void)
         x[i] = (float)((i * 2654435761u) >> 8) / (1 << 23) - 1 + (float)(i / COLS);
 }
 
-/* Prints the largest error of y against double, as a share of 4 roundings of y, for rstd and the last two operations,
- * and 4 of the sum behind the mean, whose condition is that of the sum of the magnitudes; and the count of elements. */
+/* Prints the largest error of y against double, as a share of its bound, and the count of elements. The bound is 4
+ * roundings of y, for rstd and the last two operations, and 4 of the mean of the magnitudes, for the mean. */
 static void print_error(void)
 {
     double largest = 0;

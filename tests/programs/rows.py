@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the Python programs of this folder say of the rows that they normalised: the bound of rows.h."""
+"""How the Python programs of this folder print the error of the rows that they normalised; the bound is that of rows.h."""
 
 import numpy as np
 

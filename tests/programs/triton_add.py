@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A kernel of Triton's, three times, then an eager layer norm. Prints what came of each."""
+"""A Triton kernel, launched three times, then an eager layer norm. Prints the results or errors."""
 
 import torch
 import triton

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CTranslate2, whose library has the CUDA runtime inside. Without a real driver that gives up at its start."""
+"""CTranslate2, whose library has the CUDA runtime inside, which does not start without a real driver."""
 
 import ctranslate2
 

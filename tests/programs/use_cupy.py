@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CuPy, whose module has the CUDA runtime inside. Without a real driver that gives up at its start."""
+"""CuPy, whose module has the CUDA runtime inside, which does not start without a real driver."""
 
 import cupy
 

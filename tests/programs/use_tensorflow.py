@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TensorFlow, whose library exports stubs of the CUDA runtime and of the driver under their own names."""
+"""TensorFlow, whose library exports stubs for the CUDA runtime and the driver under the functions' own names."""
 
 import tensorflow
 

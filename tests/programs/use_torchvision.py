@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PyTorch and torchvision, whose wheel carries a CUDA runtime of its own, in one process. An operator of torchvision's
-on the CPU; where there is a device, one on it, whose kernel the software device does not know, and a layer norm of
-PyTorch's."""
+"""PyTorch and torchvision, whose wheel carries a CUDA runtime of its own, in one process: a torchvision operator on the
+CPU and, where there is a device, one on it, whose kernel the software device does not know, and a PyTorch layer
+norm."""
 
 import pathlib
 

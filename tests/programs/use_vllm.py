@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The compiled libraries of vLLM's wheel: how many operators each registers. Where there is a device, a layer norm of
-PyTorch's, then vLLM's RMS norm of rows of ones, a kernel of its own that the software device does not know."""
+"""The compiled libraries of vLLM's wheel: how many operators each registers. Where there is a device, also a PyTorch
+layer norm and vLLM's RMS norm of rows of ones, whose kernel the software device does not know."""
 
 import importlib.util
 import pathlib
@@ -18,5 +18,5 @@ if torch.cuda.is_available():
     norm = torch.nn.LayerNorm(768, elementwise_affine=False)
     print(torch.allclose(norm(x.cuda()).cpu(), norm(x), atol=1e-5))
     ones, y = torch.ones(5, 768).cuda(), torch.zeros(5, 768).cuda()
-    torch.ops._C.rms_norm(y, ones, ones[0], 1e-5)  # it does not look whether its launch was refused
+    torch.ops._C.rms_norm(y, ones, ones[0], 1e-5)  # it does not check whether its launch was refused
     print(y.cpu().mean().item())

@@ -45,7 +45,7 @@ def run(command, *preload, **variables):
     return done.returncode, done.stdout, done.stderr
 
 
-def compare(command, where, report):
+def run_both(command, where, report):
     """Runs it alone and with fuseln: (what it printed with fuseln, launches, of those replaced, what is wrong)"""
     report.unlink(missing_ok=True)
     variables = {"FUSELN_REPORT": str(report), "LD_LIBRARY_PATH": "" if where == NO_DRIVER else driver,
@@ -62,7 +62,7 @@ def compare(command, where, report):
 
 
 def asked(command, folder):
-    """What the CUDA runtime inside asks the driver for (asked.c): what is wrong with what it is given, with fuseln."""
+    """What is wrong with the functions that the CUDA runtime inside gets from the driver with fuseln (asked.c)."""
     library, log, lines = folder / "asked.so", folder / "asked", []
     subprocess.run(["gcc", "-D_GNU_SOURCE", "-shared", "-fPIC", HERE / "asked.c", "-ldl", "-o", library], check=True)
     for preload in ([library], [library, fuseln]):
@@ -70,7 +70,7 @@ def asked(command, folder):
         lines.append([line.rsplit(" ", 1) for line in log.read_text().splitlines()])
     alone, ours = ([line for line, _ in part] for part in lines)
     launches = [(line, owner) for line, owner in lines[1] if LAUNCH.search(line)]
-    wrong = [f"{line}: given {owner}'s" for line, owner in launches if owner != fuseln.name]
+    wrong = [f"{line}: it got {owner}'s" for line, owner in launches if owner != fuseln.name]
     harmless = set(names.listed("DRIVER_HARMLESS"))
     passed = [line for line, owner in lines[1] if owner == "libcuda.so.1"]
     unknown = [line for line in passed if not harmless & set(re.sub(r"_v\d+\b", "", line).split())]
@@ -88,7 +88,7 @@ def main():
         for wheel, program, where, *wanted in PROGRAMS:
             (python,) = [torch / "bin" / "python"] if wheel == "torchvision" else cache.glob(f"{wheel}-*/bin/python")
             command = [python, HERE / program]
-            said, *counts, wrong = compare(command, where, pathlib.Path(folder, "report.json"))
+            said, *counts, wrong = run_both(command, where, pathlib.Path(folder, "report.json"))
             if counts != wanted:
                 wrong.append(f"kernels launched and replaced: {counts}, wanted {wanted}")
             if wheel in STATIC and where == DRIVER:

@@ -60,8 +60,8 @@ def test_the_runtime_is_given_our_launches(folder):
     ours = {tuple(row[:3]) for row in differ}
     assert {row for row in ours if row[0].startswith("cuLaunch") and row[0] not in NOTICED} == LAUNCHES
     assert {row[0] for row in ours} - LAUNCH_NAMES <= LOOK_UPS | NOTICED | {"dlsym"}
-    for *asked_for, given in hooked:  # nothing that could change a tensor goes unseen, and nothing is unknown
-        assert given != "libcuda.so.1" or HARMLESS & set(asked_for), (asked_for, given)
+    for *function, library in hooked:  # nothing that could change a tensor goes unseen, and nothing is unknown
+        assert library != "libcuda.so.1" or HARMLESS & set(function), (function, library)
     print("\n" + "\n".join(" ".join(row) for row in hooked if row[-1] == "libfuseln.so"))
 
 

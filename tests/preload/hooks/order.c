@@ -7,7 +7,7 @@
  *   -DCALLS              int call(void): calls it
  *   -DASKS               looks it up before the program starts, as a preload in front does
  *   -DLINKED             a program that is linked to a library that calls
- *   -DPOINTER            a program that compares its own address of it with the one that it finds
+ *   -DPOINTER            a program that prints whether the address it was linked with is the one that dlsym finds
  *   -DOPENS              a program that opens libraries: +FILE into the global scope, -FILE into its own; ~FILE closes
  *                        FILE, ^ moves what is opened later to other addresses, ! calls
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * small_stack [painted]: a thread on the smallest stack that pthread gives makes the first launches of the process, of
+ * small_stack [painted]: a thread on the smallest stack that pthread allows makes the first launches of the process, of
  * a layer norm and of a foreign kernel, and ends. painted: on a larger stack; prints how many bytes of it were used.
  */
 #include <limits.h>
