@@ -49,27 +49,27 @@ typedef long any(PARAMETERS);
 int cudaGetDevice(int *ret_device);
 int cudaGetDriverEntryPoint(const char *name, void **ret_function, unsigned long long flags);
 
-#define X(name) any name;
-#ifdef LINKED
-FUSELN_DRIVER_NOTICED(X)
+#ifdef CLIENT
+#define FUNCTIONS(X) FUSELN_CUDART_NOTICED(X)
+#else
+#define FUNCTIONS(X) FUSELN_DRIVER_NOTICED(X)
 #endif
-FUSELN_CUDART_NOTICED(X)
+#ifdef ASKED
+#define LINKED_OR_NULL(name) NULL
+#else
+#define LINKED_OR_NULL(name) name
+#define X(name)              any name;
+FUNCTIONS(X)
 #undef X
+#endif
 
 static const struct {
     const char *name;
     any *function;
 } functions[] = {
-#ifdef LINKED
-#define X(name) {#name, name},
-    FUSELN_DRIVER_NOTICED(X)
-#elif defined ASKED
-#define X(name) {#name, NULL},
-    FUSELN_DRIVER_NOTICED(X)
-#else
-#define X(name) {#name, name},
-    FUSELN_CUDART_NOTICED(X)
-#endif
+#define X(name) {#name, LINKED_OR_NULL(name)},
+    FUNCTIONS(X)
+#undef X
 };
 
 static const struct kernel *halves[2]; /* a backward's dx and dgamma; their host functions too */
