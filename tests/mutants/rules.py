@@ -116,7 +116,8 @@ def library(build, files, work):
         found = re.search(rf" -o (CMakeFiles/\S+\.o) -c {SOURCE}/((?:src|hooks)/\S+)$", command)
         if found and (headers or found[2] in files):
             out = work / pathlib.Path(found[1]).name
-            mutated = command.replace(f"{SOURCE}/", f"{work}/").replace(f"{work}/build/", f"{build}/")
+            mutated = command.replace(f"-I{SOURCE} ", f"-I{work} ").replace(f"{SOURCE}/", f"{work}/")
+            mutated = mutated.replace(f"{work}/build/", f"{build}/")
             mutated = mutated.replace(f" -o {found[1]} ", f" -o {out} ")
             call(re.sub(r" -M[DTF]+ \S+| -MD", "", mutated), shell=True, cwd=build)
             link = link.replace(f" {found[1]}", f" {out}")
