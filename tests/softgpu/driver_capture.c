@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Stream capture and graphs of the stand-in driver. A captured operation is kept and does not run; a graph is its
- * operations in the order they were issued. The rules of cuThreadExchangeStreamCaptureMode are kept, since a library
+ * Stream capture and graphs of the stand-in driver. A captured operation is stored and does not run; a graph holds its
+ * operations in the order of the calls. The rules of cuThreadExchangeStreamCaptureMode are enforced, since a library
  * that breaks them breaks its host's capture.
  */
 #include <pthread.h>
@@ -9,33 +9,31 @@
 
 #include "driver_objects.h"
 
-enum capture_mode { MODE_GLOBAL, MODE_THREAD_LOCAL, MODE_RELAXED };
-enum capture_status { STATUS_NONE, STATUS_ACTIVE, STATUS_INVALIDATED };
-
 static unsigned long thread_number(void)
 {
     return (unsigned long)pthread_self();
 }
 
-CUresult cuThreadExchangeStreamCaptureMode(int *mode)
+CUresult cuThreadExchangeStreamCaptureMode(CUstreamCaptureMode *mode)
 {
     struct softgpu_thread *thread = softgpu_thread_get();
-    int previous = thread->capture_mode;
-    if (*mode < MODE_GLOBAL || *mode > MODE_RELAXED)
+    CUstreamCaptureMode previous = thread->capture_mode;
+    if (*mode > CU_STREAM_CAPTURE_MODE_RELAXED)
         return CUDA_ERROR_INVALID_VALUE;
     thread->capture_mode = *mode;
     *mode = previous;
     return CUDA_SUCCESS;
 }
 
-/* Whether this thread, in its mode, endangers the capture of stream by a call that may synchronise. */
-static bool capture_is_endangered(const struct softgpu_stream *stream)
+/* Whether a call that may synchronise, made by this thread in its mode, breaks the capture of stream. */
+static bool capture_is_endangered(const struct CUstream_st *stream)
 {
-    int mode = softgpu_thread_get()->capture_mode;
-    bool mine = stream->capture_thread == thread_number();
-    if (!stream->capture || !stream->capture_origin || mode == MODE_RELAXED || stream->capture_mode == MODE_RELAXED)
+    const CUstreamCaptureMode mode = softgpu_thread_get()->capture_mode, captures_in = stream->capture_mode;
+    const bool ours = stream->capture_thread == thread_number();
+    if (!stream->capture || !stream->capture_origin || mode == CU_STREAM_CAPTURE_MODE_RELAXED ||
+        captures_in == CU_STREAM_CAPTURE_MODE_RELAXED)
         return false;
-    return mine || (mode == MODE_GLOBAL && stream->capture_mode == MODE_GLOBAL);
+    return ours || (mode == CU_STREAM_CAPTURE_MODE_GLOBAL && captures_in == CU_STREAM_CAPTURE_MODE_GLOBAL);
 }
 
 CUresult softgpu_capture_forbids(void)
@@ -58,7 +56,7 @@ CUresult softgpu_capture_implicit(CUcontext context)
     struct softgpu_object *object = NULL;
     while ((object = softgpu_object_next(object, SOFTGPU_STREAM))) {
         CUstream stream = (CUstream)object;
-        if (!stream->capture || stream->context != context || (stream->flags & 1))
+        if (!stream->capture || stream->context != context || (stream->flags & CU_STREAM_NON_BLOCKING))
             continue;
         stream->capture_invalid = true;
         result = CUDA_ERROR_STREAM_CAPTURE_IMPLICIT;
@@ -66,7 +64,7 @@ CUresult softgpu_capture_implicit(CUcontext context)
     return result;
 }
 
-CUresult cuStreamBeginCapture_v2(CUstream handle, int mode)
+CUresult cuStreamBeginCapture_v2(CUstream handle, CUstreamCaptureMode mode)
 {
     CUstream stream;
     CUresult result = softgpu_stream_ready(handle, &stream);
@@ -74,7 +72,7 @@ CUresult cuStreamBeginCapture_v2(CUstream handle, int mode)
         return result;
     if (stream == stream->context->legacy)
         return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
-    if (stream->capture || mode < MODE_GLOBAL || mode > MODE_RELAXED)
+    if (stream->capture || mode > CU_STREAM_CAPTURE_MODE_RELAXED)
         return CUDA_ERROR_INVALID_VALUE;
     CUgraph graph;
     result = cuGraphCreate(&graph, 0);
@@ -89,7 +87,7 @@ CUresult cuStreamBeginCapture_v2(CUstream handle, int mode)
     return CUDA_SUCCESS;
 }
 
-/* Takes every stream out of the capture; true if one of them was invalid. */
+/* Takes every stream out of the capture; true if the capture was invalid in one of them. */
 static bool capture_leave(CUgraph graph)
 {
     bool invalid = false;
@@ -114,7 +112,7 @@ CUresult cuStreamEndCapture(CUstream handle, CUgraph *ret_graph)
     CUgraph graph = stream->capture;
     if (!graph || !stream->capture_origin)
         return graph ? CUDA_ERROR_STREAM_CAPTURE_UNMATCHED : CUDA_ERROR_ILLEGAL_STATE;
-    if (stream->capture_mode != MODE_RELAXED && stream->capture_thread != thread_number())
+    if (stream->capture_mode != CU_STREAM_CAPTURE_MODE_RELAXED && stream->capture_thread != thread_number())
         return CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD;
     *ret_graph = NULL;
     if (capture_leave(graph)) {
@@ -125,7 +123,7 @@ CUresult cuStreamEndCapture(CUstream handle, CUgraph *ret_graph)
     return CUDA_SUCCESS;
 }
 
-static CUresult capture_info(CUstream handle, int *ret_status, uint64_t *ret_id, CUgraph *ret_graph)
+static CUresult capture_info(CUstream handle, CUstreamCaptureStatus *ret_status, cuuint64_t *ret_id, CUgraph *ret_graph)
 {
     CUstream stream;
     CUresult result = softgpu_stream_ready(handle, &stream);
@@ -133,7 +131,9 @@ static CUresult capture_info(CUstream handle, int *ret_status, uint64_t *ret_id,
         result = softgpu_capture_implicit(stream->context);
     if (result != CUDA_SUCCESS)
         return result;
-    *ret_status = !stream->capture ? STATUS_NONE : stream->capture_invalid ? STATUS_INVALIDATED : STATUS_ACTIVE;
+    *ret_status = !stream->capture          ? CU_STREAM_CAPTURE_STATUS_NONE
+                  : stream->capture_invalid ? CU_STREAM_CAPTURE_STATUS_INVALIDATED
+                                            : CU_STREAM_CAPTURE_STATUS_ACTIVE;
     if (ret_id)
         *ret_id = stream->capture ? stream->capture->object.id : 0;
     if (ret_graph)
@@ -141,18 +141,19 @@ static CUresult capture_info(CUstream handle, int *ret_status, uint64_t *ret_id,
     return CUDA_SUCCESS;
 }
 
-CUresult cuStreamIsCapturing(CUstream stream, int *ret_status)
+CUresult cuStreamIsCapturing(CUstream stream, CUstreamCaptureStatus *ret_status)
 {
     return capture_info(stream, ret_status, NULL, NULL);
 }
 
-CUresult cuStreamGetCaptureInfo(CUstream stream, int *ret_status, uint64_t *ret_id)
+CUresult cuStreamGetCaptureInfo(CUstream stream, CUstreamCaptureStatus *ret_status, cuuint64_t *ret_id)
 {
     return capture_info(stream, ret_status, ret_id, NULL);
 }
 
-CUresult cuStreamGetCaptureInfo_v3(CUstream stream, int *ret_status, uint64_t *ret_id, CUgraph *ret_graph,
-                                   const void **ret_nodes, const void **ret_edges, size_t *ret_count)
+CUresult cuStreamGetCaptureInfo_v3(CUstream stream, CUstreamCaptureStatus *ret_status, cuuint64_t *ret_id,
+                                   CUgraph *ret_graph, const CUgraphNode **ret_nodes, const CUgraphEdgeData **ret_edges,
+                                   size_t *ret_count)
 {
     if (ret_nodes)
         *ret_nodes = NULL;
@@ -163,8 +164,8 @@ CUresult cuStreamGetCaptureInfo_v3(CUstream stream, int *ret_status, uint64_t *r
     return capture_info(stream, ret_status, ret_id, ret_graph);
 }
 
-CUresult cuStreamGetCaptureInfo_v2(CUstream stream, int *ret_status, uint64_t *ret_id, CUgraph *ret_graph,
-                                   const void **ret_nodes, size_t *ret_count)
+CUresult cuStreamGetCaptureInfo_v2(CUstream stream, CUstreamCaptureStatus *ret_status, cuuint64_t *ret_id,
+                                   CUgraph *ret_graph, const CUgraphNode **ret_nodes, size_t *ret_count)
 {
     return cuStreamGetCaptureInfo_v3(stream, ret_status, ret_id, ret_graph, ret_nodes, NULL, ret_count);
 }
@@ -188,17 +189,17 @@ CUresult softgpu_graph_append(CUgraph graph, const struct softgpu_operation *ope
     return result;
 }
 
-CUresult cuGraphGetNodes(CUgraph graph, void **ret_nodes, size_t *count)
+CUresult cuGraphGetNodes(CUgraph graph, CUgraphNode *ret_nodes, size_t *count)
 {
     if (!softgpu_object_is(graph, SOFTGPU_GRAPH))
         return CUDA_ERROR_INVALID_HANDLE;
     for (size_t i = 0; ret_nodes && i < *count; ++i)
-        ret_nodes[i] = i < graph->count ? &graph->operations[i] : NULL;
+        ret_nodes[i] = i < graph->count ? (CUgraphNode)&graph->operations[i] : NULL;
     *count = ret_nodes && *count < graph->count ? *count : graph->count;
     return CUDA_SUCCESS;
 }
 
-CUresult cuGraphInstantiateWithFlags(CUgraph *ret_exec, CUgraph graph, unsigned long long flags)
+CUresult cuGraphInstantiateWithFlags(CUgraphExec *ret_exec, CUgraph graph, unsigned long long flags)
 {
     (void)flags;
     if (!softgpu_object_is(graph, SOFTGPU_GRAPH))
@@ -208,13 +209,13 @@ CUresult cuGraphInstantiateWithFlags(CUgraph *ret_exec, CUgraph graph, unsigned 
     for (size_t i = 0; i < graph->count && result == CUDA_SUCCESS; ++i)
         result = softgpu_graph_append(exec, &graph->operations[i]);
     if (result == CUDA_SUCCESS)
-        *ret_exec = exec;
+        *ret_exec = (CUgraphExec)exec;
     else if (exec)
-        cuGraphExecDestroy(exec);
+        cuGraphExecDestroy((CUgraphExec)exec);
     return result;
 }
 
-CUresult cuGraphInstantiate_v2(CUgraph *ret_exec, CUgraph graph, void *ret_node, char *log, size_t log_bytes)
+CUresult cuGraphInstantiate_v2(CUgraphExec *ret_exec, CUgraph graph, CUgraphNode *ret_node, char *log, size_t log_bytes)
 {
     (void)ret_node, (void)log, (void)log_bytes;
     return cuGraphInstantiateWithFlags(ret_exec, graph, 0);
@@ -233,15 +234,15 @@ static CUresult graph_run(const struct softgpu_operation *operation)
     return CUDA_SUCCESS;
 }
 
-CUresult cuGraphLaunch(CUgraph exec, CUstream stream)
+CUresult cuGraphLaunch(CUgraphExec exec, CUstream stream)
 {
     if (!softgpu_object_is(exec, SOFTGPU_GRAPH_EXEC))
         return CUDA_ERROR_INVALID_HANDLE;
-    struct softgpu_operation operation = {.run = graph_run, .graph = exec};
+    struct softgpu_operation operation = {.run = graph_run, .graph = (CUgraph)exec};
     return softgpu_stream_submit(stream, &operation);
 }
 
-CUresult cuGraphUpload(CUgraph exec, CUstream stream)
+CUresult cuGraphUpload(CUgraphExec exec, CUstream stream)
 {
     (void)stream;
     return softgpu_object_is(exec, SOFTGPU_GRAPH_EXEC) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
@@ -264,8 +265,8 @@ CUresult cuGraphDestroy(CUgraph graph)
     return graph_free(graph, SOFTGPU_GRAPH);
 }
 
-CUresult cuGraphExecDestroy(CUgraph exec)
+CUresult cuGraphExecDestroy(CUgraphExec exec)
 {
     softgpu_order_wait(NULL);
-    return graph_free(exec, SOFTGPU_GRAPH_EXEC);
+    return graph_free((CUgraph)exec, SOFTGPU_GRAPH_EXEC);
 }

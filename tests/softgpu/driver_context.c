@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Each thread's stack of current contexts in the stand-in driver, and contexts that are not primary.
+ * Contexts of the stand-in driver: each thread's stack of current ones, and those that are not primary.
  */
 #include "driver_objects.h"
 
@@ -73,7 +73,7 @@ CUresult cuCtxCreate_v2(CUcontext *ret_context, unsigned flags, CUdevice device)
     return cuCtxPushCurrent_v2(context);
 }
 
-CUresult cuCtxCreate_v4(CUcontext *ret_context, const void *params, unsigned flags, CUdevice device)
+CUresult cuCtxCreate_v4(CUcontext *ret_context, CUctxCreateParams *params, unsigned flags, CUdevice device)
 {
     (void)params;
     return cuCtxCreate_v2(ret_context, flags, device);

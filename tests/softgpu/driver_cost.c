@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See driver_cost.h. One clock for the whole device: work runs as it is issued.
+ * See driver_cost.h. There is one clock for all streams.
  */
 #include "driver_cost.h"
 
@@ -13,7 +13,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static double now_us = 1;
 static uint64_t noise = 88172645463325252u;
 
-bool softgpu_cost_is_drawn(void)
+bool softgpu_cost_is_set(void)
 {
     return getenv("SOFTGPU_COST") != NULL;
 }

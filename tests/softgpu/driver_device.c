@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Devices and contexts of the stand-in driver: an H100's facts, primary contexts, each thread's stack of current
- * contexts. As with a real driver, calls fail with 3 before cuInit and in a child of fork.
+ * Devices of the stand-in driver: the facts of an H100, error texts, primary contexts. As with a real driver, calls
+ * fail with CUDA_ERROR_NOT_INITIALIZED before cuInit and in a forked child.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -20,53 +20,57 @@ static CUcontext primary_contexts[DEVICES_MAX];
 static unsigned primary_flags[DEVICES_MAX];
 
 // clang-format off
-static const struct { int attribute, value; } DEVICE_ATTRIBUTES[] = {
-    {1, 1024},                     /* threads per block */
-    {2, 1024}, {3, 1024}, {4, 64}, /* block dimensions */
-    {5, 2147483647}, {6, 65535}, {7, 65535}, /* grid dimensions */
-    {8, 49152},                    /* shared memory per block */
-    {9, 65536}, {10, 32}, {11, 2147483647}, {12, 65536}, /* constant memory, warp, pitch, registers per block */
-    {13, 1980000}, {14, 512}, {15, 1}, {19, 1}, {31, 1}, {32, 1}, {34, 0}, {36, 2619000}, {37, 5120},
-    {38, 52428800},                /* L2 */
-    {39, 2048},                    /* threads per SM */
-    {40, 3}, {41, 1}, {51, 32}, {78, 1}, {79, 1}, {80, 1},
-    {81, 233472}, {82, 65536},     /* shared memory and registers per SM */
-    {83, 1}, {90, 1}, {95, 1},
-    {97, SOFTGPU_SMEM_BYTES_MAX},  /* opt-in shared memory per block */
-    {99, 1}, {102, 1} /* virtual memory */, {106, 32}, {111, 1024}, {115, 1}, {120, 1},
+static const struct { CUdevice_attribute attribute; int value; } ATTRIBUTES[] = {
+#define A(name, value) {CU_DEVICE_ATTRIBUTE_##name, value},
+    A(MAX_THREADS_PER_BLOCK, 1024)
+    A(MAX_BLOCK_DIM_X, 1024) A(MAX_BLOCK_DIM_Y, 1024) A(MAX_BLOCK_DIM_Z, 64)
+    A(MAX_GRID_DIM_X, 2147483647) A(MAX_GRID_DIM_Y, 65535) A(MAX_GRID_DIM_Z, 65535)
+    A(MAX_SHARED_MEMORY_PER_BLOCK, 49152) A(MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, SOFTGPU_SMEM_BYTES_MAX)
+    A(MAX_SHARED_MEMORY_PER_MULTIPROCESSOR, 233472) A(RESERVED_SHARED_MEMORY_PER_BLOCK, 1024)
+    A(MAX_REGISTERS_PER_BLOCK, 65536) A(MAX_REGISTERS_PER_MULTIPROCESSOR, 65536)
+    A(MAX_THREADS_PER_MULTIPROCESSOR, 2048) A(MAX_BLOCKS_PER_MULTIPROCESSOR, 32) A(WARP_SIZE, 32)
+    A(TOTAL_CONSTANT_MEMORY, 65536) A(L2_CACHE_SIZE, 52428800) A(MAX_PITCH, 2147483647)
+    A(TEXTURE_ALIGNMENT, 512) A(TEXTURE_PITCH_ALIGNMENT, 32)
+    A(CLOCK_RATE, 1980000) A(MEMORY_CLOCK_RATE, 2619000) A(GLOBAL_MEMORY_BUS_WIDTH, 5120)
+    A(ASYNC_ENGINE_COUNT, 3) A(GPU_OVERLAP, 1) A(CAN_MAP_HOST_MEMORY, 1) A(CONCURRENT_KERNELS, 1) A(ECC_ENABLED, 1)
+    A(UNIFIED_ADDRESSING, 1) A(STREAM_PRIORITIES_SUPPORTED, 1) A(GLOBAL_L1_CACHE_SUPPORTED, 1)
+    A(LOCAL_L1_CACHE_SUPPORTED, 1) A(MANAGED_MEMORY, 1) A(COMPUTE_PREEMPTION_SUPPORTED, 1) A(COOPERATIVE_LAUNCH, 1)
+    A(HOST_REGISTER_SUPPORTED, 1) A(VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED, 1) A(MEMORY_POOLS_SUPPORTED, 1)
+    A(CLUSTER_LAUNCH, 1)
+#undef A
 };
 
 static const struct { CUresult error; const char *name, *text; } ERRORS[] = {
-    {0, "CUDA_SUCCESS", "no error"},
-    {1, "CUDA_ERROR_INVALID_VALUE", "invalid argument"},
-    {2, "CUDA_ERROR_OUT_OF_MEMORY", "out of memory"},
-    {3, "CUDA_ERROR_NOT_INITIALIZED", "initialization error"},
-    {4, "CUDA_ERROR_DEINITIALIZED", "driver shutting down"},
-    {100, "CUDA_ERROR_NO_DEVICE", "no CUDA-capable device is detected"},
-    {101, "CUDA_ERROR_INVALID_DEVICE", "invalid device ordinal"},
-    {200, "CUDA_ERROR_INVALID_IMAGE", "device kernel image is invalid"},
-    {201, "CUDA_ERROR_INVALID_CONTEXT", "invalid device context"},
-    {209, "CUDA_ERROR_NO_BINARY_FOR_GPU", "no kernel image is available for execution on the device"},
-    {218, "CUDA_ERROR_INVALID_PTX", "a PTX JIT compilation failed"},
-    {222, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION", "the provided PTX was compiled with an unsupported toolchain."},
-    {400, "CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"},
-    {500, "CUDA_ERROR_NOT_FOUND", "named symbol not found"},
-    {600, "CUDA_ERROR_NOT_READY", "device not ready"},
-    {700, "CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered"},
-    {701, "CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES", "too many resources requested for launch"},
-    {709, "CUDA_ERROR_CONTEXT_IS_DESTROYED", "context is destroyed"},
-    {719, "CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure"},
-    {801, "CUDA_ERROR_NOT_SUPPORTED", "operation not supported"},
-    {900, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "operation not permitted when stream is capturing"},
-    {901, "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED", "operation failed due to a previous error during capture"},
-    {902, "CUDA_ERROR_STREAM_CAPTURE_MERGE", "operation would result in a merge of separate capture sequences"},
-    {903, "CUDA_ERROR_STREAM_CAPTURE_UNMATCHED", "capture was not ended in the same stream as it began"},
-    {906, "CUDA_ERROR_STREAM_CAPTURE_IMPLICIT",
-        "operation would make the legacy stream depend on a capturing blocking stream"},
-    {907, "CUDA_ERROR_CAPTURED_EVENT", "operation not permitted on an event last recorded in a capturing stream"},
-    {908, "CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD",
-        "attempt to terminate a thread-local capture sequence from another thread"},
-    {999, "CUDA_ERROR_UNKNOWN", "unknown error"},
+    {CUDA_SUCCESS, "CUDA_SUCCESS", "no error"},
+#define E(name, text) {CUDA_ERROR_##name, "CUDA_ERROR_" #name, text},
+    E(INVALID_VALUE, "invalid argument")
+    E(OUT_OF_MEMORY, "out of memory")
+    E(NOT_INITIALIZED, "initialization error")
+    E(DEINITIALIZED, "driver shutting down")
+    E(NO_DEVICE, "no CUDA-capable device is detected")
+    E(INVALID_DEVICE, "invalid device ordinal")
+    E(INVALID_IMAGE, "device kernel image is invalid")
+    E(INVALID_CONTEXT, "invalid device context")
+    E(NO_BINARY_FOR_GPU, "no kernel image is available for execution on the device")
+    E(INVALID_PTX, "a PTX JIT compilation failed")
+    E(UNSUPPORTED_PTX_VERSION, "the provided PTX was compiled with an unsupported toolchain.")
+    E(INVALID_HANDLE, "invalid resource handle")
+    E(NOT_FOUND, "named symbol not found")
+    E(NOT_READY, "device not ready")
+    E(ILLEGAL_ADDRESS, "an illegal memory access was encountered")
+    E(LAUNCH_OUT_OF_RESOURCES, "too many resources requested for launch")
+    E(CONTEXT_IS_DESTROYED, "context is destroyed")
+    E(LAUNCH_FAILED, "unspecified launch failure")
+    E(NOT_SUPPORTED, "operation not supported")
+    E(STREAM_CAPTURE_UNSUPPORTED, "operation not permitted when stream is capturing")
+    E(STREAM_CAPTURE_INVALIDATED, "operation failed due to a previous error during capture")
+    E(STREAM_CAPTURE_MERGE, "operation would result in a merge of separate capture sequences")
+    E(STREAM_CAPTURE_UNMATCHED, "capture was not ended in the same stream as it began")
+    E(STREAM_CAPTURE_IMPLICIT, "operation would make the legacy stream depend on a capturing blocking stream")
+    E(CAPTURED_EVENT, "operation not permitted on an event last recorded in a capturing stream")
+    E(STREAM_CAPTURE_WRONG_THREAD, "attempt to terminate a thread-local capture sequence from another thread")
+    E(UNKNOWN, "unknown error")
+#undef E
 };
 // clang-format on
 
@@ -147,20 +151,20 @@ CUresult cuDeviceGetName(char *ret_name, int length, CUdevice device)
     return result;
 }
 
-CUresult cuDeviceGetAttribute(int *ret_value, int attribute, CUdevice device)
+CUresult cuDeviceGetAttribute(int *ret_value, CUdevice_attribute attribute, CUdevice device)
 {
     CUresult result = device_check(device);
     if (result != CUDA_SUCCESS || attribute < 1)
         return result ? result : CUDA_ERROR_INVALID_VALUE;
     const struct softgpu_facts *facts = softgpu_facts_get();
-    *ret_value = attribute == 16   ? facts->sm_count
-                 : attribute == 33 ? device + 1 /* PCI bus */
-                 : attribute == 75 ? facts->cc_major
-                 : attribute == 76 ? facts->cc_minor
-                                   : 0;
-    for (size_t i = 0; i < sizeof DEVICE_ATTRIBUTES / sizeof DEVICE_ATTRIBUTES[0]; ++i)
-        if (DEVICE_ATTRIBUTES[i].attribute == attribute)
-            *ret_value = DEVICE_ATTRIBUTES[i].value;
+    *ret_value = attribute == CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT       ? facts->sm_count
+                 : attribute == CU_DEVICE_ATTRIBUTE_PCI_BUS_ID               ? device + 1
+                 : attribute == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR ? facts->cc_major
+                 : attribute == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR ? facts->cc_minor
+                                                                             : 0;
+    for (size_t i = 0; i < sizeof ATTRIBUTES / sizeof ATTRIBUTES[0]; ++i)
+        if (ATTRIBUTES[i].attribute == attribute)
+            *ret_value = ATTRIBUTES[i].value;
     return CUDA_SUCCESS;
 }
 
@@ -173,17 +177,17 @@ CUresult cuDeviceTotalMem_v2(size_t *ret_bytes, CUdevice device)
     return result;
 }
 
-CUresult cuDeviceGetUuid(void *ret_uuid, CUdevice device)
+CUresult cuDeviceGetUuid(CUuuid *ret_uuid, CUdevice device)
 {
     CUresult result = device_check(device);
     if (result == CUDA_SUCCESS) {
-        memcpy(ret_uuid, "fuseln software", 16);
-        ((char *)ret_uuid)[15] = (char)device;
+        memcpy(ret_uuid->bytes, "fuseln software", 16);
+        ret_uuid->bytes[15] = (char)device;
     }
     return result;
 }
 
-CUresult cuDeviceGetUuid_v2(void *ret_uuid, CUdevice device)
+CUresult cuDeviceGetUuid_v2(CUuuid *ret_uuid, CUdevice device)
 {
     return cuDeviceGetUuid(ret_uuid, device);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Reads what a module image holds: the kernels of a cubin with their registers, launch bounds, shared memory and
- * parameter bytes, the entries of PTX text; and refuses what this device and driver could not load.
+ * parameter bytes, or the entries of PTX text; and refuses what this device and driver could not load.
  * Cubins: the architecture is in e_flags, in the low byte (ELF ABI version 7) or the next one (version 8); registers
- * are attribute 0x2f of .nv.info, launch bounds 0x05 and parameter bytes 0x19 of .nv.info.NAME (seen in images of
- * NVRTC 12.0 and 12.8 and nvcc 13.0 for sm_70 ... sm_120; sh_info's top byte holds registers for sm_70 only).
+ * are attribute 0x2f of .nv.info, launch bounds 0x05 and parameter bytes 0x19 of .nv.info.NAME (as images of NVRTC 12.0
+ * and 12.8 and of nvcc 13.0 have them for sm_70 ... sm_120; sh_info's top byte holds registers for sm_70 only).
  */
 #include <ctype.h>
 #include <elf.h>
@@ -62,7 +62,7 @@ static const Elf64_Shdr *section_find(const struct cubin *cubin, const char *pre
     return NULL;
 }
 
-/* The 32-bit word at index of an attribute's payload; key: the payload's first word, -1 any. 0 if there is none. */
+/* Word `index` of an attribute's payload whose first word is key (-1: any); 0 if there is none. */
 static unsigned info_word(const struct cubin *cubin, const Elf64_Shdr *section, unsigned attribute, long key, int index)
 {
     const unsigned char *at = section ? cubin->bytes + section->sh_offset : NULL;
@@ -93,7 +93,7 @@ static void cubin_kernel_add(const struct cubin *cubin, CUmodule module, const c
     kernel->param_bytes = info_word(cubin, info, ATTRIBUTE_PARAM_BYTES, -1, 0);
     kernel->smem_static_bytes = shared ? (unsigned)shared->sh_size : 0;
     if (architecture >= ARCHITECTURE_OF_RESERVED_SMEM && kernel->smem_static_bytes >= RESERVED_SMEM_BYTES)
-        kernel->smem_static_bytes -= RESERVED_SMEM_BYTES; /* the system's, not the kernel's */
+        kernel->smem_static_bytes -= RESERVED_SMEM_BYTES; /* the driver's, not the kernel's */
 }
 
 static CUresult cubin_read(const unsigned char *bytes, CUmodule module)
@@ -117,12 +117,12 @@ static CUresult cubin_read(const unsigned char *bytes, CUmodule module)
     const Elf64_Sym *symbols = (const Elf64_Sym *)(bytes + table->sh_offset);
     const char *strings = (const char *)bytes + sections[table->sh_link].sh_offset;
     for (size_t i = 0; i < table->sh_size / sizeof *symbols; ++i)
-        if (ELF64_ST_TYPE(symbols[i].st_info) == STT_FUNC && symbols[i].st_other & STO_ENTRY) /* local ones too */
+        if (ELF64_ST_TYPE(symbols[i].st_info) == STT_FUNC && symbols[i].st_other & STO_ENTRY) /* local symbols too */
             cubin_kernel_add(&cubin, module, strings + symbols[i].st_name, (long)i, architecture);
     return CUDA_SUCCESS;
 }
 
-/* The number behind a directive, 83 for ".version 8.3", 90 for ".target sm_90a"; 0 if it is not there. */
+/* The number after a directive, 83 for ".version 8.3", 90 for ".target sm_90a"; 0 without the directive. */
 static unsigned directive(const char *text, const char *name)
 {
     const char *at = strstr(text, name);
@@ -133,7 +133,7 @@ static unsigned directive(const char *text, const char *name)
     return number;
 }
 
-/* PTX 8.0 came with CUDA 12.0; from there minor versions agree up to 12.6, then PTX 8.6 is 12.7. */
+/* PTX 8.0 came with CUDA 12.0; minor versions agree up to 12.5, and PTX 8.6 came with CUDA 12.7. */
 static unsigned ptx_version_max(int driver_version)
 {
     unsigned major = (unsigned)driver_version / 1000, minor = (unsigned)driver_version % 1000 / 10;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Launches of the stand-in driver: refuses what the image's or the device's limits refuse, then runs ours through the
- * executor and originals through their references, and writes SOFTGPU_LOG, one JSON line for every kernel that ran:
- * {"kind","name","grid","block","smem","stream" (cuStreamGetId),"pid"}; where kernels are counted (run --count), ours
- * have more: "read", "written", "shared_read", "shared_written", each {"bytes","compulsory","accesses" (of 1, 2, 4, 8,
- * 16 bytes)}; with SOFTGPU_COST (driver_cost.h) "us".
+ * Launches of the stand-in driver: refuses what is beyond the limits of the image or the device, runs our kernels
+ * through the executor and originals through their references, and writes SOFTGPU_LOG, one JSON line for every kernel
+ * that ran: {"kind","name","grid","block","smem","stream" (cuStreamGetId),"pid"}. Where kernels are counted
+ * (run --count), ours add "read", "written", "shared_read", "shared_written", each {"bytes","compulsory","accesses" (of
+ * 1, 2, 4, 8, 16 bytes)}; with SOFTGPU_COST (driver_cost.h) all add "us".
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -23,7 +23,7 @@
 #include "executor.h"
 #include "originals.h"
 
-enum { REGISTERS_PER_BLOCK = 65536, GRID_YZ_MAX = 65535, BLOCK_Z_MAX = 64, ATTRIBUTE_CLUSTER = 4, PARAMS_MAX = 64 };
+enum { REGISTERS_PER_BLOCK = 65536, GRID_YZ_MAX = 65535, BLOCK_Z_MAX = 64, PARAMS_MAX = 64 };
 
 static size_t traffic_print(char *to, size_t room, const char *name, const struct softgpu_traffic *traffic)
 {
@@ -32,7 +32,7 @@ static size_t traffic_print(char *to, size_t room, const char *name, const struc
                             name, traffic->bytes, traffic->distinct, n[0], n[1], n[2], n[3], n[4]);
 }
 
-/* What the last launch touched, as members of its JSON object; empty where nothing is counted. */
+/* What the last launch accessed, as members of its JSON object; empty where nothing is counted. */
 static const char *counts_print(char *text, size_t bytes)
 {
     const struct softgpu_counts global = softgpu_counters_global(), shared = softgpu_counters_shared();
@@ -120,8 +120,8 @@ static bool pointer_is_allowed(const struct softgpu_launch *launch, const void *
     return softgpu_virtual_allows(launch->function->name, "uses", pointer, 1, false);
 }
 
-/* The first byte of each tensor; where kernels are counted, every access is checked. A check's argument begins with
- * that of the launch that it checks. */
+/* Only the first byte of each tensor is looked at; counted kernels check every access. The argument of a fuseln_check_
+ * kernel begins with that of the launch that it checks. */
 static bool ours_is_allowed(const struct softgpu_launch *launch)
 {
     const struct fuseln_ln_params *p = &launch->ours.launch;
@@ -136,8 +136,8 @@ static bool ours_is_allowed(const struct softgpu_launch *launch)
 static bool original_is_allowed(const struct softgpu_launch *launch)
 {
     bool pointers[PARAMS_MAX], allowed = true;
-    const size_t count = softgpu_signature_pointers(launch->function->name, pointers, PARAMS_MAX);
-    for (size_t i = 0; i < count && allowed; ++i)
+    const size_t count = softgpu_signature(launch->function->name, pointers, PARAMS_MAX);
+    for (size_t i = 0; i < count && i < PARAMS_MAX && allowed; ++i)
         if (pointers[i])
             allowed = pointer_is_allowed(launch, *(void **)launch->params[i]);
     return allowed;
@@ -147,7 +147,7 @@ static CUresult launch_run(const struct softgpu_operation *operation)
 {
     const struct softgpu_launch *launch = &operation->launch;
     const bool ours = launch->function->run != NULL;
-    if (softgpu_virtual_is_used() && !(ours ? ours_is_allowed(launch) : original_is_allowed(launch)))
+    if (softgpu_virtual_is_in_use() && !(ours ? ours_is_allowed(launch) : original_is_allowed(launch)))
         return operation->context->error = CUDA_ERROR_ILLEGAL_ADDRESS;
     CUresult result = ours ? ours_run(launch, operation->context) : original_run(launch);
     if (result == CUDA_SUCCESS)
@@ -155,7 +155,7 @@ static CUresult launch_run(const struct softgpu_operation *operation)
     return result;
 }
 
-/* An original's parameters are copied as 8 bytes each: none of a layer norm is larger. */
+/* Copies 8 bytes of each parameter of an original: none of a layer norm's is larger. */
 static CUresult launch_hold(struct softgpu_operation *operation)
 {
     struct softgpu_launch *launch = &operation->launch;
@@ -163,10 +163,10 @@ static CUresult launch_hold(struct softgpu_operation *operation)
     launch->params = NULL;
     if (launch->function->run)
         return CUDA_SUCCESS;
-    size_t count = softgpu_signature_count(launch->function->name);
+    size_t count = softgpu_signature(launch->function->name, NULL, 0);
     void **held = count ? malloc(count * (sizeof(void *) + sizeof(uint64_t))) : NULL;
     if (!held) {
-        softgpu_note("cannot capture kernel %s: its signature is not known", launch->function->name);
+        softgpu_note("cannot capture kernel %s: its signature is unknown", launch->function->name);
         return CUDA_ERROR_NOT_SUPPORTED;
     }
     for (size_t i = 0; i < count; ++i) {
@@ -187,10 +187,10 @@ static CUresult device_limits_check(const struct softgpu_launch *launch)
     return grid_fits && block_fits ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
-/* Registers are granted to a thread in eights. */
+/* A thread gets its registers in units of eight. */
 static CUresult image_limits_check(const struct softgpu_launch *launch)
 {
-    const struct softgpu_kernel *function = launch->function;
+    const struct CUfunc_st *function = launch->function;
     unsigned threads = launch->block[0] * launch->block[1] * launch->block[2];
     unsigned registers = (function->facts.registers + 7) / 8 * 8 * ((threads + 31) / 32 * 32);
     if (launch->smem_bytes > function->smem_dynamic_max)
@@ -216,7 +216,7 @@ static CUresult ours_params_take(struct softgpu_launch *launch, void **params)
     return CUDA_SUCCESS;
 }
 
-/* A function belongs to one context, which must be the stream's and the current one; a kernel to any. */
+/* A CUfunction runs only in its own context, which must be current and the stream's; a CUkernel in any. */
 static CUresult handle_check(CUfunction function, CUstream handle)
 {
     CUstream stream;
@@ -268,26 +268,21 @@ CUresult cuLaunchCooperativeKernel(CUfunction function, unsigned grid_x, unsigne
                           NULL);
 }
 
-static CUresult launch_ex(const struct softgpu_launch_config *config, CUstream stream, CUfunction function,
-                          void **params, void **extra)
+CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction function, void **params, void **extra)
 {
-    const unsigned *grid = config->grid, *block = config->block;
-    for (unsigned i = 0; i < config->attribute_count; ++i) {
-        const unsigned *value = config->attributes[i].value;
-        if (config->attributes[i].id == ATTRIBUTE_CLUSTER && value[0] * value[1] * value[2] > 1)
+    for (unsigned i = 0; i < config->numAttrs; ++i) {
+        const CUlaunchAttribute *attribute = &config->attrs[i];
+        if (attribute->id == CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION &&
+            attribute->value.clusterDim.x * attribute->value.clusterDim.y * attribute->value.clusterDim.z > 1)
             return CUDA_ERROR_NOT_SUPPORTED;
     }
-    return cuLaunchKernel(function, grid[0], grid[1], grid[2], block[0], block[1], block[2], config->smem_bytes, stream,
-                          params, extra);
+    return cuLaunchKernel(function, config->gridDimX, config->gridDimY, config->gridDimZ, config->blockDimX,
+                          config->blockDimY, config->blockDimZ, config->sharedMemBytes, config->hStream, params, extra);
 }
 
-CUresult cuLaunchKernelEx(const struct softgpu_launch_config *config, CUfunction function, void **params, void **extra)
+CUresult cuLaunchKernelEx_ptsz(const CUlaunchConfig *config, CUfunction function, void **params, void **extra)
 {
-    return launch_ex(config, config->stream, function, params, extra);
-}
-
-CUresult cuLaunchKernelEx_ptsz(const struct softgpu_launch_config *config, CUfunction function, void **params,
-                               void **extra)
-{
-    return launch_ex(config, softgpu_stream_ptsz(config->stream), function, params, extra);
+    CUlaunchConfig own = *config;
+    own.hStream = softgpu_stream_ptsz(config->hStream);
+    return cuLaunchKernelEx(&own, function, params, extra);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cuMem* of the stand-in driver over device_memory.h. Copies and fills are operations of a stream like launches, so
- * they are captured too.
+ * cuMem* of the stand-in driver, on top of device_memory.h. Copies and memsets are operations of a stream like
+ * launches, so captures hold them too.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "driver_objects.h"
 #include "driver_virtual.h"
 
-/* What every call that may synchronise asks first. */
+/* Every call that may synchronise asks this first. */
 static CUresult blocking_ready(void)
 {
     CUcontext context;
@@ -50,7 +50,7 @@ CUresult cuMemFree_v2(CUdeviceptr address)
     return result ? result : release(address);
 }
 
-/* Memory nodes of a graph are not played. */
+/* Graphs have no memory nodes here. */
 static CUresult async_ready(CUstream handle)
 {
     CUstream stream;
@@ -97,7 +97,7 @@ CUresult cuMemFreeHost(void *address)
     return CUDA_SUCCESS;
 }
 
-/* The host's own memory: kernels may use it, and every byte of it counts as written. */
+/* Kernels may use the host's memory; every byte of it counts as written. */
 CUresult cuMemHostRegister_v2(void *address, size_t bytes, unsigned flags)
 {
     (void)flags;
@@ -146,18 +146,7 @@ CUresult cuMemGetAddressRange_v2(CUdeviceptr *ret_base, size_t *ret_bytes, CUdev
     return CUDA_SUCCESS;
 }
 
-enum pointer_attribute {
-    CONTEXT = 1,
-    MEMORY_TYPE,
-    DEVICE_POINTER,
-    BUFFER_ID = 7,
-    IS_MANAGED,
-    ORDINAL,
-    START = 11,
-    SIZE
-};
-
-CUresult cuPointerGetAttribute(void *ret_value, int attribute, CUdeviceptr address)
+CUresult cuPointerGetAttribute(void *ret_value, CUpointer_attribute attribute, CUdeviceptr address)
 {
     void *base;
     size_t bytes;
@@ -166,26 +155,26 @@ CUresult cuPointerGetAttribute(void *ret_value, int attribute, CUdeviceptr addre
     if (result != CUDA_SUCCESS || !softgpu_memory_find((void *)(uintptr_t)address, &base, &bytes))
         return result ? result : CUDA_ERROR_INVALID_VALUE;
     switch (attribute) {
-    case CONTEXT:
+    case CU_POINTER_ATTRIBUTE_CONTEXT:
         *(CUcontext *)ret_value = context;
         return CUDA_SUCCESS;
-    case MEMORY_TYPE:
-        *(unsigned *)ret_value = 2; /* device */
+    case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
+        *(unsigned *)ret_value = CU_MEMORYTYPE_DEVICE;
         return CUDA_SUCCESS;
-    case DEVICE_POINTER:
+    case CU_POINTER_ATTRIBUTE_DEVICE_POINTER:
         *(CUdeviceptr *)ret_value = address;
         return CUDA_SUCCESS;
-    case BUFFER_ID:
-    case START:
+    case CU_POINTER_ATTRIBUTE_BUFFER_ID:
+    case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR:
         *(CUdeviceptr *)ret_value = (CUdeviceptr)(uintptr_t)base;
         return CUDA_SUCCESS;
-    case IS_MANAGED:
+    case CU_POINTER_ATTRIBUTE_IS_MANAGED:
         *(unsigned char *)ret_value = 0;
         return CUDA_SUCCESS;
-    case ORDINAL:
+    case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
         *(int *)ret_value = context->device;
         return CUDA_SUCCESS;
-    case SIZE:
+    case CU_POINTER_ATTRIBUTE_RANGE_SIZE:
         *(size_t *)ret_value = bytes;
         return CUDA_SUCCESS;
     default:
@@ -193,7 +182,7 @@ CUresult cuPointerGetAttribute(void *ret_value, int attribute, CUdeviceptr addre
     }
 }
 
-CUresult cuPointerGetAttributes(unsigned count, const int *attributes, void **ret_values, CUdeviceptr address)
+CUresult cuPointerGetAttributes(unsigned count, CUpointer_attribute *attributes, void **ret_values, CUdeviceptr address)
 {
     for (unsigned i = 0; i < count; ++i)
         cuPointerGetAttribute(ret_values[i], attributes[i], address);
@@ -215,11 +204,11 @@ static CUresult copy_run(const struct softgpu_operation *operation)
 
 static CUresult copy_submit(void *target, const void *source, size_t bytes, CUstream stream)
 {
-    struct softgpu_operation operation = {.run = copy_run, .copy = {target, source, bytes}, .copies = true};
+    struct softgpu_operation operation = {.run = copy_run, .copy = {target, source, bytes}, .is_copy = true};
     return softgpu_stream_submit(stream, &operation);
 }
 
-/* On the legacy stream, and carried out when it returns. */
+/* On the legacy stream, and done when it returns. */
 static CUresult copy_now(void *target, const void *source, size_t bytes)
 {
     CUstream legacy;
@@ -248,7 +237,7 @@ static CUresult set_submit(CUdeviceptr target, unsigned value, unsigned width, s
     return softgpu_stream_submit(stream, &operation);
 }
 
-/* X(suffix of the name, type of target, type of source) */
+/* X(direction, suffix of the name, type of target, type of source) */
 #define COPIES(X)                           \
     X(, , CUdeviceptr, CUdeviceptr)         \
     X(HtoD, _v2, CUdeviceptr, const void *) \

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Modules, libraries, kernels and functions of the stand-in driver. A module is an image whose kernels were read
- * (driver_image.c): a name is found only if the image holds it, and a kernel of ours only if this library holds its
- * CPU build too. A library (what the runtime registers) gives any name: its kernels are originals.
+ * (driver_image.c): a name is found only if the image holds it, and a kernel of ours only if this library also holds
+ * its CPU build. A library (what the runtime registers) has a kernel for any name: those are originals.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -59,7 +59,7 @@ CUresult cuModuleLoadData(CUmodule *ret_module, const void *image)
     return result;
 }
 
-/* The image with a zero behind it: it may be PTX. */
+/* Appends a zero byte to the image, which may be PTX text. */
 CUresult cuModuleLoad(CUmodule *ret_module, const char *path)
 {
     struct stat info;
@@ -77,7 +77,8 @@ CUresult cuModuleLoad(CUmodule *ret_module, const char *path)
     return result;
 }
 
-CUresult cuModuleLoadDataEx(CUmodule *ret_module, const void *image, unsigned count, const int *options, void **values)
+CUresult cuModuleLoadDataEx(CUmodule *ret_module, const void *image, unsigned count, CUjit_option *options,
+                            void **values)
 {
     (void)count, (void)options, (void)values;
     return cuModuleLoadData(ret_module, image);
@@ -98,33 +99,33 @@ CUresult cuModuleUnload(CUmodule module)
     return result;
 }
 
-CUresult cuModuleGetLoadingMode(int *ret_mode)
+CUresult cuModuleGetLoadingMode(CUmoduleLoadingMode *ret_mode)
 {
-    *ret_mode = 2; /* lazy */
+    *ret_mode = CU_MODULE_LAZY_LOADING;
     return CUDA_SUCCESS;
 }
 
-CUresult cuLibraryLoadData(CUmodule *ret_library, const void *code, const int *jit_options, void **jit_values,
-                           unsigned jit_count, const int *options, void **values, unsigned count)
+CUresult cuLibraryLoadData(CUlibrary *ret_library, const void *code, CUjit_option *jit_options, void **jit_values,
+                           unsigned jit_count, CUlibraryOption *options, void **values, unsigned count)
 {
     (void)jit_options, (void)jit_values, (void)jit_count, (void)options, (void)values, (void)count;
     CUmodule library = code ? softgpu_object_make(SOFTGPU_LIBRARY, sizeof *library) : NULL;
     if (!library)
         return code ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_ERROR_INVALID_VALUE;
     library->any_name = true;
-    *ret_library = library;
+    *ret_library = (CUlibrary)library;
     return CUDA_SUCCESS;
 }
 
-CUresult cuLibraryUnload(CUmodule library)
+CUresult cuLibraryUnload(CUlibrary library)
 {
     if (!softgpu_object_is(library, SOFTGPU_LIBRARY))
         return CUDA_ERROR_INVALID_HANDLE;
-    unload(library);
+    unload((CUmodule)library);
     return CUDA_SUCCESS;
 }
 
-CUresult cuLibraryGetModule(CUmodule *ret_module, CUmodule library)
+CUresult cuLibraryGetModule(CUmodule *ret_module, CUlibrary library)
 {
     CUcontext context;
     CUresult result = softgpu_context_ready(&context);
@@ -139,7 +140,7 @@ CUresult cuLibraryGetModule(CUmodule *ret_module, CUmodule library)
     return CUDA_SUCCESS;
 }
 
-static CUfunction made_before(enum softgpu_kind kind, CUmodule module, const char *name)
+static CUfunction kernel_find(enum softgpu_kind kind, CUmodule module, const char *name)
 {
     struct softgpu_object *object = NULL;
     while ((object = softgpu_object_next(object, kind)))
@@ -148,11 +149,11 @@ static CUfunction made_before(enum softgpu_kind kind, CUmodule module, const cha
     return NULL;
 }
 
-/* The same handle for the same name, as drivers give it. */
+/* The same name has the same handle, as with real drivers. */
 static CUresult kernel_get(CUfunction *ret_kernel, enum softgpu_kind kind, CUmodule module, const char *name,
                            const struct softgpu_image_kernel *facts)
 {
-    CUfunction kernel = made_before(kind, module, name);
+    CUfunction kernel = kernel_find(kind, module, name);
     void *run = facts && strncmp(name, OUR_PREFIX, sizeof OUR_PREFIX - 1) == 0 ? cpu_build_find(name) : NULL;
     if (facts && !run && strncmp(name, OUR_PREFIX, sizeof OUR_PREFIX - 1) == 0) {
         softgpu_error("kernel %s is in the image but was not compiled for the CPU", name);
@@ -182,15 +183,16 @@ CUresult cuModuleGetFunction(CUfunction *ret_function, CUmodule module, const ch
     return module->any_name ? kernel_get(ret_function, SOFTGPU_FUNCTION, module, name, NULL) : CUDA_ERROR_NOT_FOUND;
 }
 
-CUresult cuLibraryGetKernel(CUfunction *ret_kernel, CUmodule library, const char *name)
+CUresult cuLibraryGetKernel(CUkernel *ret_kernel, CUlibrary library, const char *name)
 {
     if (!softgpu_object_is(library, SOFTGPU_LIBRARY))
         return CUDA_ERROR_INVALID_HANDLE;
-    return kernel_get(ret_kernel, SOFTGPU_KERNEL, library, name, NULL);
+    return kernel_get((CUfunction *)ret_kernel, SOFTGPU_KERNEL, (CUmodule)library, name, NULL);
 }
 
-CUresult cuKernelGetFunction(CUfunction *ret_function, CUfunction kernel)
+CUresult cuKernelGetFunction(CUfunction *ret_function, CUkernel handle)
 {
+    CUfunction kernel = (CUfunction)handle;
     if (!softgpu_object_is(kernel, SOFTGPU_KERNEL))
         return CUDA_ERROR_INVALID_HANDLE;
     CUresult result = CUDA_SUCCESS;
@@ -200,108 +202,97 @@ CUresult cuKernelGetFunction(CUfunction *ret_function, CUfunction kernel)
     return result;
 }
 
-/* X(function, kind of the handle, type and expression of what it gives): a kernel is no function, nor the reverse. */
-#define KERNEL_GETTERS(X)                                   \
-    X(cuKernelGetLibrary, SOFTGPU_KERNEL, CUmodule, module) \
-    X(cuFuncGetModule, SOFTGPU_FUNCTION, CUmodule, module)  \
-    X(cuKernelGetName, SOFTGPU_KERNEL, const char *, name)  \
-    X(cuFuncGetName, SOFTGPU_FUNCTION, const char *, name)
-#define X(function, kind, type, value)              \
-    CUresult function(type *ret, CUfunction handle) \
-    {                                               \
-        if (!softgpu_object_is(handle, kind))       \
-            return CUDA_ERROR_INVALID_HANDLE;       \
-        *ret = handle->value;                       \
-        return CUDA_SUCCESS;                        \
+/* A CUkernel is no CUfunction to these, nor the other way round. GETTER(function, handle, kind, result, member) */
+#define GETTER(function, handle_type, kind, type, member) \
+    CUresult function(type *ret, handle_type handle)      \
+    {                                                     \
+        if (!softgpu_object_is(handle, kind))             \
+            return CUDA_ERROR_INVALID_HANDLE;             \
+        *ret = (type)((CUfunction)handle)->member;        \
+        return CUDA_SUCCESS;                              \
     }
-KERNEL_GETTERS(X)
-#undef X
-#undef KERNEL_GETTERS
+GETTER(cuKernelGetLibrary, CUkernel, SOFTGPU_KERNEL, CUlibrary, module)
+GETTER(cuKernelGetName, CUkernel, SOFTGPU_KERNEL, const char *, name)
+GETTER(cuFuncGetModule, CUfunction, SOFTGPU_FUNCTION, CUmodule, module)
+GETTER(cuFuncGetName, CUfunction, SOFTGPU_FUNCTION, const char *, name)
+#undef GETTER
 
-enum function_attribute {
-    THREADS_MAX,
-    SMEM_STATIC,
-    CONSTANT,
-    LOCAL,
-    REGISTERS,
-    PTX,
-    BINARY,
-    CACHE_CA,
-    SMEM_DYNAMIC_MAX
-};
-
-static CUresult attribute_get(int *ret_value, int attribute, CUfunction function)
+static CUresult attribute_get(int *ret_value, CUfunction_attribute attribute, CUfunction function)
 {
     const struct softgpu_facts *device = softgpu_facts_get();
     int threads_max = function->facts.threads_max ? (int)function->facts.threads_max : SOFTGPU_BLOCK_THREADS_MAX;
     switch (attribute) {
-    case THREADS_MAX:
+    case CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK:
         *ret_value = threads_max;
         return CUDA_SUCCESS;
-    case SMEM_STATIC:
+    case CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES:
         *ret_value = (int)function->facts.smem_static_bytes;
         return CUDA_SUCCESS;
-    case REGISTERS:
+    case CU_FUNC_ATTRIBUTE_NUM_REGS:
         *ret_value = function->facts.registers ? (int)function->facts.registers : 32;
         return CUDA_SUCCESS;
-    case PTX:
-    case BINARY:
+    case CU_FUNC_ATTRIBUTE_PTX_VERSION:
+    case CU_FUNC_ATTRIBUTE_BINARY_VERSION:
         *ret_value = device->cc_major * 10 + device->cc_minor;
         return CUDA_SUCCESS;
-    case SMEM_DYNAMIC_MAX:
+    case CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES:
         *ret_value = (int)function->smem_dynamic_max;
         return CUDA_SUCCESS;
     default:
         *ret_value = 0;
-        return attribute > SMEM_DYNAMIC_MAX + 7 || attribute < 0 ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+        return attribute < CU_FUNC_ATTRIBUTE_MAX ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
     }
 }
 
-static CUresult attribute_set(CUfunction function, int attribute, int value)
+/* Those that follow it are hints; those before it are facts. */
+static CUresult attribute_set(CUfunction function, CUfunction_attribute attribute, int value)
 {
-    if (attribute != SMEM_DYNAMIC_MAX)
-        return attribute > SMEM_DYNAMIC_MAX ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+    if (attribute != CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES)
+        return attribute > CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
     if (value < 0 || (unsigned)value + function->facts.smem_static_bytes > SOFTGPU_SMEM_BYTES_MAX)
         return CUDA_ERROR_INVALID_VALUE;
     function->smem_dynamic_max = (unsigned)value;
     return CUDA_SUCCESS;
 }
 
-CUresult cuFuncGetAttribute(int *ret_value, int attribute, CUfunction function)
+static bool has_attributes(CUfunction function)
 {
-    bool known = softgpu_object_is(function, SOFTGPU_FUNCTION) || softgpu_object_is(function, SOFTGPU_KERNEL);
-    return known ? attribute_get(ret_value, attribute, function) : CUDA_ERROR_INVALID_HANDLE;
+    return softgpu_object_is(function, SOFTGPU_FUNCTION) || softgpu_object_is(function, SOFTGPU_KERNEL);
 }
 
-CUresult cuFuncSetAttribute(CUfunction function, int attribute, int value)
+CUresult cuFuncGetAttribute(int *ret_value, CUfunction_attribute attribute, CUfunction function)
 {
-    bool known = softgpu_object_is(function, SOFTGPU_FUNCTION) || softgpu_object_is(function, SOFTGPU_KERNEL);
-    return known ? attribute_set(function, attribute, value) : CUDA_ERROR_INVALID_HANDLE;
+    return has_attributes(function) ? attribute_get(ret_value, attribute, function) : CUDA_ERROR_INVALID_HANDLE;
 }
 
-CUresult cuFuncSetCacheConfig(CUfunction function, int config)
+CUresult cuFuncSetAttribute(CUfunction function, CUfunction_attribute attribute, int value)
+{
+    return has_attributes(function) ? attribute_set(function, attribute, value) : CUDA_ERROR_INVALID_HANDLE;
+}
+
+CUresult cuFuncSetCacheConfig(CUfunction function, CUfunc_cache config)
 {
     (void)function, (void)config;
     return CUDA_SUCCESS;
 }
 
-CUresult cuKernelGetAttribute(int *ret_value, int attribute, CUfunction kernel, CUdevice device)
+CUresult cuKernelGetAttribute(int *ret_value, CUfunction_attribute attribute, CUkernel kernel, CUdevice device)
 {
     (void)device;
-    return cuFuncGetAttribute(ret_value, attribute, kernel);
+    return cuFuncGetAttribute(ret_value, attribute, (CUfunction)kernel);
 }
 
-CUresult cuKernelSetAttribute(int attribute, int value, CUfunction kernel, CUdevice device)
+CUresult cuKernelSetAttribute(CUfunction_attribute attribute, int value, CUkernel kernel, CUdevice device)
 {
     (void)device;
-    return cuFuncSetAttribute(kernel, attribute, value);
+    return cuFuncSetAttribute((CUfunction)kernel, attribute, value);
 }
 
 CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int *ret_blocks, CUfunction function, int threads,
                                                      size_t smem_bytes)
 {
     int registers;
-    CUresult result = cuFuncGetAttribute(&registers, REGISTERS, function);
+    CUresult result = cuFuncGetAttribute(&registers, CU_FUNC_ATTRIBUTE_NUM_REGS, function);
     if (result != CUDA_SUCCESS || threads <= 0)
         return result ? result : CUDA_ERROR_INVALID_VALUE;
     int granted = (registers + REGISTER_GRANULARITY - 1) / REGISTER_GRANULARITY * REGISTER_GRANULARITY;

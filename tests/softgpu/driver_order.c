@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * With SOFTGPU_SEED the device delays work: what a call submits waits in one list, in the order of the calls, and is
- * carried out later, drawn at random among what the rules of streams let go first. An entry comes after every entry
- * before it that is on its stream, that is on the legacy stream while its own stream blocks with it, or the other way
- * round; and one that waits for an event, after that event's record. Nothing else orders work, so a program that
- * forgets an order has wrong numbers under some seed.
+ * With SOFTGPU_SEED the device delays work: what a call submits joins a list in the order of the calls and runs later,
+ * drawn at random from the entries that the rules of streams allow to run next. An entry runs after every earlier entry
+ * on the same stream; after earlier ones on the legacy stream if its own stream blocks with that one, and the other way
+ * round; and a wait for an event after the event's record. Nothing else orders work, so a program that forgets an order
+ * computes wrong numbers under some seed.
  *
  * One lock; entries run in whichever thread waits or submits, with the lock held.
  */
@@ -15,16 +15,16 @@
 #include "device_memory.h"
 #include "driver_objects.h"
 
-enum { AHEAD_MAX = 4 }; /* of the entries, so many at most are carried out at each submission */
+enum { AHEAD_MAX = 4 }; /* fewer entries than this run at each submission */
 
 struct entry {
     struct entry *next;
-    unsigned long long number, after; /* this entry's; that of an event's record which it waits for, or 0 */
+    unsigned long long number, after; /* after: the number of the event record that it waits for, or 0 */
     CUcontext context;
     unsigned long long stream_id;
-    bool legacy, blocking, work; /* work: has an operation */
+    bool legacy, blocking, has_operation;
     struct softgpu_operation operation;
-    void *staged; /* a copy of what a copy from the host reads */
+    void *staged; /* what a copy from the host reads, as it was at submission */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -40,15 +40,24 @@ static uint64_t draw(void)
     return random_state;
 }
 
-bool softgpu_order_is_drawn(void)
+bool softgpu_order_is_random(void)
 {
-    static int drawn = -1; /* the same in every thread */
-    if (drawn < 0) {
+    static int is_random = -1; /* the same in every thread */
+    if (is_random < 0) {
         const char *seed = getenv("SOFTGPU_SEED");
         random_state = (seed ? strtoull(seed, NULL, 10) + 1 : 1) * 0x9e3779b97f4a7c15u;
-        drawn = seed && *seed;
+        is_random = seed && *seed;
     }
-    return drawn;
+    return is_random;
+}
+
+static struct entry entry_of(CUstream stream, unsigned long long number)
+{
+    return (struct entry){.number = number,
+                          .context = stream->context,
+                          .stream_id = stream->object.id,
+                          .legacy = stream == stream->context->legacy,
+                          .blocking = !(stream->flags & CU_STREAM_NON_BLOCKING)};
 }
 
 static bool goes_before(const struct entry *a, const struct entry *b)
@@ -57,28 +66,28 @@ static bool goes_before(const struct entry *a, const struct entry *b)
            (a->context == b->context && ((a->legacy && b->blocking) || (b->legacy && a->blocking)));
 }
 
-/* The chosen one of the entries that nothing before them holds up; NULL where the list is empty. */
-static struct entry **choose(void)
+/* Draws one of the entries that may run next; NULL where the list is empty. */
+static struct entry **draw_entry(void)
 {
-    struct entry **chosen = NULL;
+    struct entry **drawn = NULL;
     uint64_t count = 0;
     for (struct entry **at = &first; *at; at = &(*at)->next) {
         bool ready = true;
         for (struct entry *before = first; before != *at && ready; before = before->next)
             ready = !goes_before(before, *at);
         if (ready && draw() % ++count == 0)
-            chosen = at;
+            drawn = at;
     }
-    return chosen;
+    return drawn;
 }
 
-static void carry_out(struct entry **at)
+static void run_entry(struct entry **at)
 {
     struct entry *entry = *at;
     *at = entry->next;
     if (last == &entry->next)
         last = at;
-    if (entry->work) {
+    if (entry->has_operation) {
         const CUresult result = entry->operation.run(&entry->operation);
         if (result != CUDA_SUCCESS)
             entry->context->error = result;
@@ -89,33 +98,33 @@ static void carry_out(struct entry **at)
     free(entry);
 }
 
-/* Until nothing that the stream's next entry would come after is left; NULL: until nothing is. */
-static void carry_out_before(CUstream stream)
+/* Runs entries until the stream's next one could run; NULL: until none is left. */
+static void run_before(CUstream stream)
 {
-    struct entry next = {.number = ~0ull};
-    if (stream)
-        next = (struct entry){.number = ~0ull,
-                              .context = stream->context,
-                              .stream_id = stream->object.id,
-                              .legacy = stream == stream->context->legacy,
-                              .blocking = !(stream->flags & 1)};
-    for (struct entry *held = first; held;) {
-        if (stream && !goes_before(held, &next)) {
-            held = held->next;
+    const struct entry next = stream ? entry_of(stream, ~0ull) : (struct entry){0};
+    for (struct entry *entry = first; entry;) {
+        if (stream && !goes_before(entry, &next)) {
+            entry = entry->next;
             continue;
         }
-        carry_out(choose());
-        held = first;
+        run_entry(draw_entry());
+        entry = first;
     }
 }
 
 void softgpu_order_wait(CUstream stream)
 {
-    if (!softgpu_order_is_drawn())
+    if (!softgpu_order_is_random())
         return;
     pthread_mutex_lock(&lock);
-    carry_out_before(stream);
+    run_before(stream);
     pthread_mutex_unlock(&lock);
+}
+
+static void run_ahead(void)
+{
+    for (uint64_t ahead = draw() % AHEAD_MAX; ahead > 0 && first; ahead--)
+        run_entry(draw_entry());
 }
 
 static struct entry *append(CUstream stream)
@@ -123,17 +132,13 @@ static struct entry *append(CUstream stream)
     struct entry *entry = calloc(1, sizeof *entry);
     if (!entry)
         return NULL;
-    *entry = (struct entry){.number = ++numbers,
-                            .context = stream->context,
-                            .stream_id = stream->object.id,
-                            .legacy = stream == stream->context->legacy,
-                            .blocking = !(stream->flags & 1)};
+    *entry = entry_of(stream, ++numbers);
     *last = entry;
     last = &entry->next;
     return entry;
 }
 
-/* Which memory a copy reads and writes decides what it may do later. */
+/* A copy that reads or writes the host's memory cannot do so later. */
 static bool is_on_device(const void *address)
 {
     void *base;
@@ -145,28 +150,27 @@ CUresult softgpu_order_submit(CUstream stream, const struct softgpu_operation *o
 {
     CUresult result = CUDA_SUCCESS;
     pthread_mutex_lock(&lock);
-    const bool to_host = operation->copies && !is_on_device(operation->copy.target);
-    if (to_host) { /* pageable memory: it is there when the call returns */
-        carry_out_before(stream);
+    const bool to_host = operation->is_copy && !is_on_device(operation->copy.target);
+    if (to_host) { /* pageable memory has the values when the call returns */
+        run_before(stream);
         result = operation->run(operation);
         pthread_mutex_unlock(&lock);
         return result;
     }
     struct entry *entry = append(stream);
     if (entry) {
-        entry->work = true;
+        entry->has_operation = true;
         entry->operation = *operation;
         if (operation->hold)
             result = operation->hold(&entry->operation);
-        if (operation->copies && !is_on_device(operation->copy.source)) {
+        if (operation->is_copy && !is_on_device(operation->copy.source)) {
             entry->staged = malloc(operation->copy.bytes ? operation->copy.bytes : 1);
             if (entry->staged)
                 entry->operation.copy.source = memcpy(entry->staged, operation->copy.source, operation->copy.bytes);
         }
-        entry->work = result == CUDA_SUCCESS;
+        entry->has_operation = result == CUDA_SUCCESS;
     }
-    for (uint64_t ahead = draw() % AHEAD_MAX; ahead > 0 && first; ahead--)
-        carry_out(choose());
+    run_ahead();
     pthread_mutex_unlock(&lock);
     return entry ? result : CUDA_ERROR_OUT_OF_MEMORY;
 }
@@ -174,7 +178,7 @@ CUresult softgpu_order_submit(CUstream stream, const struct softgpu_operation *o
 static unsigned long long mark(CUstream stream, unsigned long long after)
 {
     unsigned long long number = 0;
-    if (!softgpu_order_is_drawn())
+    if (!softgpu_order_is_random())
         return 0;
     pthread_mutex_lock(&lock);
     struct entry *entry = append(stream);
@@ -196,7 +200,7 @@ void softgpu_order_wait_for(CUstream stream, unsigned long long record)
     mark(stream, record);
 }
 
-static bool is_left(unsigned long long record)
+static bool is_waiting(unsigned long long record)
 {
     for (const struct entry *entry = first; entry; entry = entry->next)
         if (entry->number == record)
@@ -206,22 +210,21 @@ static bool is_left(unsigned long long record)
 
 void softgpu_order_reach(unsigned long long record)
 {
-    if (!softgpu_order_is_drawn())
+    if (!softgpu_order_is_random())
         return;
     pthread_mutex_lock(&lock);
-    while (is_left(record))
-        carry_out(choose());
+    while (is_waiting(record))
+        run_entry(draw_entry());
     pthread_mutex_unlock(&lock);
 }
 
 bool softgpu_order_has_reached(unsigned long long record)
 {
-    if (!softgpu_order_is_drawn())
+    if (!softgpu_order_is_random())
         return true;
     pthread_mutex_lock(&lock);
-    for (uint64_t ahead = draw() % AHEAD_MAX; ahead > 0 && first; ahead--)
-        carry_out(choose());
-    const bool left = is_left(record);
+    run_ahead();
+    const bool reached = !is_waiting(record);
     pthread_mutex_unlock(&lock);
-    return !left;
+    return reached;
 }

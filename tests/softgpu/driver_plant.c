@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See driver_plant.h. The type is the end of the kernel's name; which tensor it wrote follows from its parameters. Of
- * kernels that write partial sums nothing is changed, of those that reduce them dgamma is.
+ * See driver_plant.h. The end of the kernel's name is its type; its parameters tell which tensor it wrote. Partial sums
+ * are left alone; of kernels that reduce them, dgamma is changed.
  */
 #include "driver_plant.h"
 
@@ -19,7 +19,7 @@ struct format {
 static const struct format formats[] = {
     {"_f32", 4, 23, -126}, {"_bf16", 2, 7, -126}, {"_f16", 2, 10, -14}, {"_f64", 8, 52, -1022}};
 
-static enum plant wanted(void)
+static enum plant plant_read(void)
 {
     const char *set = getenv("SOFTGPU_PLANT");
     for (int plant = 0; set && plant < PLANTS; plant++)
@@ -56,7 +56,7 @@ static double get(const struct format *f, const void *from, long long i)
     return (double)value;
 }
 
-/* The bits of the same type, `steps` further from zero. */
+/* Moves an element `steps` representable values away from zero. */
 static void step(const struct format *f, void *to, long long i, long long steps)
 {
     if (f->bytes == 8)
@@ -67,14 +67,14 @@ static void step(const struct format *f, void *to, long long i, long long steps)
         ((uint16_t *)to)[i] = (uint16_t)(((uint16_t *)to)[i] + steps);
 }
 
-/* So many steps away from zero that it is off by `much`, in binades that do not change on the way. */
-static void move(const struct format *f, void *to, long long i, double much)
+/* Moves an element away from zero by about `distance`, in steps of its own ulp. */
+static void move(const struct format *f, void *to, long long i, double distance)
 {
     const double v = fabs(get(f, to, i));
     const int exponent = v > 0 ? ilogb(v) : f->lowest;
     const double ulp = ldexp(1, (exponent < f->lowest ? f->lowest : exponent) - f->digits);
-    if (v > 0 && isfinite(v) && much / ulp < 0x1p51)
-        step(f, to, i, (long long)(much / ulp));
+    if (v > 0 && isfinite(v) && distance / ulp < 0x1p51)
+        step(f, to, i, (long long)(distance / ulp));
 }
 
 static void damage(enum plant plant, const struct format *f, char *tensor, long long rows, long long cols)
@@ -92,7 +92,7 @@ static void damage(enum plant plant, const struct format *f, char *tensor, long 
 
 void softgpu_plant(const struct softgpu_launch *launch)
 {
-    const enum plant plant = wanted();
+    const enum plant plant = plant_read();
     const char *name = launch->function->name;
     const struct format *f = format_of(name);
     const struct fuseln_ln_params *p = &launch->ours.launch;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Streams and events of the stand-in driver. Work is done when the call returns, so waiting only checks what a driver
- * would refuse; event times are those of the host's clock.
+ * Streams and events of the stand-in driver. Without SOFTGPU_SEED all work is done when its call returns, so a wait
+ * only checks what a driver would refuse. Event times are those of the host's clock, or of driver_cost.h.
  */
 #include <pthread.h>
 #include <time.h>
@@ -9,9 +9,7 @@
 #include "driver_cost.h"
 #include "driver_objects.h"
 
-enum { HANDLE_LEGACY = 1, HANDLE_PER_THREAD = 2 };
-
-/* The calling thread's own default stream in context. */
+/* The calling thread's default stream in context. */
 static CUstream per_thread_stream(CUcontext context)
 {
     CUstream *streams = softgpu_thread_get()->default_streams;
@@ -30,10 +28,9 @@ CUresult softgpu_stream_ready(CUstream handle, CUstream *ret_stream)
     CUresult result = softgpu_context_ready(&context);
     if (result != CUDA_SUCCESS)
         return result;
-    uintptr_t number = (uintptr_t)handle;
-    CUstream stream = number <= HANDLE_LEGACY       ? context->legacy
-                      : number == HANDLE_PER_THREAD ? per_thread_stream(context)
-                                                    : handle;
+    CUstream stream = !handle || handle == CU_STREAM_LEGACY ? context->legacy
+                      : handle == CU_STREAM_PER_THREAD      ? per_thread_stream(context)
+                                                            : handle;
     if (!softgpu_object_is(stream, SOFTGPU_STREAM))
         return CUDA_ERROR_INVALID_HANDLE;
     *ret_stream = stream;
@@ -55,14 +52,14 @@ CUresult softgpu_stream_submit(CUstream handle, struct softgpu_operation *operat
         result = softgpu_capture_implicit(stream->context);
     if (result != CUDA_SUCCESS)
         return result;
-    return softgpu_order_is_drawn() ? softgpu_order_submit(stream, operation) : operation->run(operation);
+    return softgpu_order_is_random() ? softgpu_order_submit(stream, operation) : operation->run(operation);
 }
 
 CUresult cuStreamCreateWithPriority(CUstream *ret_stream, unsigned flags, int priority)
 {
     CUcontext context;
     CUresult result = softgpu_context_ready(&context);
-    if (result != CUDA_SUCCESS || flags > 1)
+    if (result != CUDA_SUCCESS || flags > CU_STREAM_NON_BLOCKING)
         return result ? result : CUDA_ERROR_INVALID_VALUE;
     CUstream stream = softgpu_object_make(SOFTGPU_STREAM, sizeof *stream);
     if (!stream)
@@ -81,14 +78,14 @@ CUresult cuStreamCreate(CUstream *ret_stream, unsigned flags)
 
 CUresult cuStreamDestroy_v2(CUstream stream)
 {
-    if ((uintptr_t)stream <= HANDLE_PER_THREAD || !softgpu_object_is(stream, SOFTGPU_STREAM))
+    if (!softgpu_object_is(stream, SOFTGPU_STREAM)) /* nor are the default streams' handles */
         return CUDA_ERROR_INVALID_HANDLE;
     softgpu_order_wait(stream);
     softgpu_object_kill(stream);
     return CUDA_SUCCESS;
 }
 
-/* Asking whether work is done is forbidden while it is only recorded. */
+/* While a stream captures, nothing may ask whether its work is done. */
 static CUresult stream_wait(CUstream handle)
 {
     CUstream stream;
@@ -122,20 +119,20 @@ CUresult cuStreamQuery(CUstream stream)
     return result;
 }
 
-#define STREAM_GETTER(name, type, value)                        \
+#define GETTER(name, type, member)                              \
     CUresult name(CUstream stream, type *ret)                   \
     {                                                           \
         CUstream found;                                         \
         CUresult result = softgpu_stream_ready(stream, &found); \
         if (result == CUDA_SUCCESS)                             \
-            *ret = found->value;                                \
+            *ret = found->member;                               \
         return result;                                          \
     }
-STREAM_GETTER(cuStreamGetId, unsigned long long, object.id)
-STREAM_GETTER(cuStreamGetCtx, CUcontext, context)
-STREAM_GETTER(cuStreamGetFlags, unsigned, flags)
-STREAM_GETTER(cuStreamGetPriority, int, priority)
-#undef STREAM_GETTER
+GETTER(cuStreamGetId, unsigned long long, object.id)
+GETTER(cuStreamGetCtx, CUcontext, context)
+GETTER(cuStreamGetFlags, unsigned, flags)
+GETTER(cuStreamGetPriority, int, priority)
+#undef GETTER
 
 static CUresult host_run(const struct softgpu_operation *operation)
 {
@@ -143,7 +140,7 @@ static CUresult host_run(const struct softgpu_operation *operation)
     return CUDA_SUCCESS;
 }
 
-CUresult cuLaunchHostFunc(CUstream stream, void (*function)(void *), void *data)
+CUresult cuLaunchHostFunc(CUstream stream, CUhostFn function, void *data)
 {
     struct softgpu_operation operation = {.run = host_run, .host = {function, data}};
     return softgpu_stream_submit(stream, &operation);
@@ -175,15 +172,16 @@ CUresult cuEventRecord(CUevent event, CUstream handle)
     CUresult result = softgpu_stream_ready(handle, &stream);
     if (result != CUDA_SUCCESS || !softgpu_object_is(event, SOFTGPU_EVENT))
         return result ? result : CUDA_ERROR_INVALID_HANDLE;
-    if (!stream->capture && stream == stream->context->legacy &&
-        (result = softgpu_capture_implicit(stream->context)) != CUDA_SUCCESS)
+    if (!stream->capture && stream == stream->context->legacy)
+        result = softgpu_capture_implicit(stream->context);
+    if (result != CUDA_SUCCESS)
         return result;
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     event->capture = stream->capture;
     event->record = stream->capture ? 0 : softgpu_order_record(stream);
     event->recorded_ms =
-        softgpu_cost_is_drawn() ? softgpu_cost_now_ms() : (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
+        softgpu_cost_is_set() ? softgpu_cost_now_ms() : (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
     return CUDA_SUCCESS;
 }
 
@@ -198,7 +196,7 @@ static bool event_is_captured(CUevent event)
     return softgpu_object_is(event->capture, SOFTGPU_GRAPH) && event->capture->capturing;
 }
 
-/* A stream that waits for an event of a capture joins that capture. */
+/* A stream that waits for an event recorded in a capture joins that capture. */
 CUresult cuStreamWaitEvent(CUstream handle, CUevent event, unsigned flags)
 {
     (void)flags;
@@ -214,7 +212,7 @@ CUresult cuStreamWaitEvent(CUstream handle, CUevent event, unsigned flags)
         return CUDA_ERROR_STREAM_CAPTURE_MERGE;
     stream->capture = event->capture;
     stream->capture_origin = stream->capture_invalid = false;
-    stream->capture_mode = 2; /* the origin's mode decides */
+    stream->capture_mode = CU_STREAM_CAPTURE_MODE_RELAXED; /* the origin's mode decides */
     return CUDA_SUCCESS;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * See driver_virtual.h. A reservation is an address range without access; an allocation is a memfd, so that several
- * addresses can show it, and is gone with its last handle and mapping. Fresh memory holds 0xFF bytes, as in
- * device_memory.c. Not played: memory of the host, and what shares memory with other processes.
+ * addresses can map it, and lives until its last handle and mapping are gone. Fresh memory holds 0xFF bytes, as in
+ * device_memory.c. Memory on the host or shared with other processes is not supported.
  */
 #include "driver_virtual.h"
 
@@ -15,8 +15,8 @@
 #include "device_memory.h"
 #include "driver_objects.h"
 
-enum { GRANULARITY = 2 << 20, PINNED = 1, DEVICE = 1, FILE_HANDLE = 1, READ = 1, READ_WRITE = 3 };
-_Static_assert(READ == PROT_READ && READ_WRITE == (PROT_READ | PROT_WRITE), "access is taken for protection");
+enum { GRANULARITY = 2 << 20, READ = CU_MEM_ACCESS_FLAGS_PROT_READ, READ_WRITE = CU_MEM_ACCESS_FLAGS_PROT_READWRITE };
+_Static_assert(READ == PROT_READ && READ_WRITE == (PROT_READ | PROT_WRITE), "mprotect takes the access as it is");
 
 struct allocation {
     struct softgpu_object object;
@@ -29,14 +29,14 @@ struct range {
     struct softgpu_object object; /* SOFTGPU_RESERVATION or SOFTGPU_MAPPING */
     char *at;
     size_t bytes;
-    struct allocation *allocation; /* of a mapping, like the next */
+    struct allocation *allocation; /* this and the next: of a mapping */
     int access;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static atomic_bool used; /* something was reserved */
+static atomic_bool is_in_use; /* something was reserved */
 
-/* The first one that has any of these bytes. */
+/* The first range that has any of these bytes. */
 static struct range *range_at(enum softgpu_kind kind, const char *at, size_t bytes)
 {
     struct range *range = (void *)softgpu_object_next(NULL, kind);
@@ -45,7 +45,7 @@ static struct range *range_at(enum softgpu_kind kind, const char *at, size_t byt
     return range;
 }
 
-/* The mapping that begins at *at, before end; *at moves behind it. */
+/* The mapping that begins at *at, before end; *at moves to its end. */
 static struct range *mapping_next(char **at, const char *end)
 {
     struct range *mapping = *at < end ? range_at(SOFTGPU_MAPPING, *at, 1) : NULL;
@@ -55,7 +55,7 @@ static struct range *mapping_next(char **at, const char *end)
     return mapping;
 }
 
-/* A part of a mapping is never changed, nor are addresses that are not mapped. */
+/* Only whole mappings can change. */
 static bool are_whole_mappings(char *at, size_t bytes)
 {
     const char *end = at + bytes;
@@ -64,25 +64,26 @@ static bool are_whole_mappings(char *at, size_t bytes)
     return bytes && at == end;
 }
 
-static CUresult location_check(const struct softgpu_location *location)
+static CUresult location_check(const CUmemLocation *location)
 {
     CUdevice device;
-    if (location->type == DEVICE)
+    if (location->type == CU_MEM_LOCATION_TYPE_DEVICE)
         return cuDeviceGet(&device, location->id);
-    softgpu_note("memory at a location of type %d is not supported", location->type);
+    softgpu_note("memory at a location of type %d is not supported", (int)location->type);
     return CUDA_ERROR_NOT_SUPPORTED;
 }
 
-CUresult cuMemGetAllocationGranularity(size_t *ret_bytes, const struct softgpu_allocation_properties *properties,
-                                       int which)
+CUresult cuMemGetAllocationGranularity(size_t *ret_bytes, const CUmemAllocationProp *properties,
+                                       CUmemAllocationGranularity_flags which)
 {
-    if (!ret_bytes || !properties || properties->type != PINNED || which < 0 || which > 1) /* minimum, recommended */
+    if (!ret_bytes || !properties || properties->type != CU_MEM_ALLOCATION_TYPE_PINNED ||
+        which > CU_MEM_ALLOC_GRANULARITY_RECOMMENDED)
         return CUDA_ERROR_INVALID_VALUE;
     *ret_bytes = GRANULARITY;
     return location_check(&properties->location);
 }
 
-/* Maps more than was asked for, and gives back what the alignment leaves over. */
+/* Maps more than it needs, and unmaps what the alignment leaves over. */
 static char *addresses_take(CUdeviceptr hint, size_t bytes, size_t alignment)
 {
     char *start = bytes + alignment > bytes ? mmap((void *)(uintptr_t)hint, bytes + alignment, PROT_NONE,
@@ -113,7 +114,7 @@ CUresult cuMemAddressReserve(CUdeviceptr *ret_address, size_t bytes, size_t alig
     if (range) {
         range->at = at;
         range->bytes = bytes;
-        used = true;
+        is_in_use = true;
         *ret_address = (CUdeviceptr)(uintptr_t)at;
     }
     pthread_mutex_unlock(&lock);
@@ -151,14 +152,14 @@ static int file_make(size_t bytes)
     return -1;
 }
 
-CUresult cuMemCreate(uint64_t *ret_handle, size_t bytes, const struct softgpu_allocation_properties *properties,
+CUresult cuMemCreate(CUmemGenericAllocationHandle *ret_handle, size_t bytes, const CUmemAllocationProp *properties,
                      unsigned long long flags)
 {
     size_t granularity;
-    CUresult result = cuMemGetAllocationGranularity(&granularity, properties, 0);
+    CUresult result = cuMemGetAllocationGranularity(&granularity, properties, CU_MEM_ALLOC_GRANULARITY_MINIMUM);
     if (result != CUDA_SUCCESS || !ret_handle || !bytes || bytes % granularity || flags)
         return result ? result : CUDA_ERROR_INVALID_VALUE;
-    if (properties->handle_types & ~FILE_HANDLE)
+    if (properties->requestedHandleTypes & ~(unsigned)CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR)
         return CUDA_ERROR_NOT_SUPPORTED;
     if (!softgpu_memory_take(bytes))
         return CUDA_ERROR_OUT_OF_MEMORY;
@@ -169,7 +170,7 @@ CUresult cuMemCreate(uint64_t *ret_handle, size_t bytes, const struct softgpu_al
         allocation->file = file;
         allocation->bytes = bytes;
         allocation->handles = 1;
-        *ret_handle = (uint64_t)(uintptr_t)allocation;
+        *ret_handle = (uintptr_t)allocation;
     }
     pthread_mutex_unlock(&lock);
     if (!allocation)
@@ -180,10 +181,10 @@ CUresult cuMemCreate(uint64_t *ret_handle, size_t bytes, const struct softgpu_al
 }
 
 /* NULL for a number that is no handle. */
-static struct allocation *allocation_find(uint64_t handle)
+static struct allocation *allocation_find(CUmemGenericAllocationHandle handle)
 {
     struct allocation *allocation = (void *)softgpu_object_next(NULL, SOFTGPU_ALLOCATION);
-    while (allocation && !((uint64_t)(uintptr_t)allocation == handle && allocation->handles))
+    while (allocation && !((uintptr_t)allocation == handle && allocation->handles))
         allocation = (void *)softgpu_object_next(&allocation->object, SOFTGPU_ALLOCATION);
     return allocation;
 }
@@ -197,7 +198,7 @@ static void allocation_drop(struct allocation *allocation)
     softgpu_object_kill(allocation);
 }
 
-CUresult cuMemRelease(uint64_t handle)
+CUresult cuMemRelease(CUmemGenericAllocationHandle handle)
 {
     pthread_mutex_lock(&lock);
     struct allocation *allocation = allocation_find(handle);
@@ -225,7 +226,8 @@ static CUresult map(char *at, size_t bytes, struct allocation *allocation)
     return CUDA_SUCCESS;
 }
 
-CUresult cuMemMap(CUdeviceptr address, size_t bytes, size_t offset, uint64_t handle, unsigned long long flags)
+CUresult cuMemMap(CUdeviceptr address, size_t bytes, size_t offset, CUmemGenericAllocationHandle handle,
+                  unsigned long long flags)
 {
     if (!bytes || address % GRANULARITY || bytes % GRANULARITY || offset || flags)
         return CUDA_ERROR_INVALID_VALUE;
@@ -245,13 +247,14 @@ static void mapping_access(struct range *mapping, int access)
     mapping->access = access;
 }
 
-CUresult cuMemSetAccess(CUdeviceptr address, size_t bytes, const struct softgpu_access *access, size_t count)
+CUresult cuMemSetAccess(CUdeviceptr address, size_t bytes, const CUmemAccessDesc *access, size_t count)
 {
     char *at = (char *)(uintptr_t)address;
     const char *end = at + bytes;
     CUresult result = access && count ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
     for (size_t i = 0; i < count && result == CUDA_SUCCESS; ++i) {
-        bool known = !access[i].flags || access[i].flags == READ || access[i].flags == READ_WRITE;
+        const int flags = (int)access[i].flags;
+        const bool known = !flags || flags == READ || flags == READ_WRITE;
         result = known ? location_check(&access[i].location) : CUDA_ERROR_INVALID_VALUE;
     }
     if (result != CUDA_SUCCESS)
@@ -260,7 +263,7 @@ CUresult cuMemSetAccess(CUdeviceptr address, size_t bytes, const struct softgpu_
     pthread_mutex_lock(&lock);
     result = are_whole_mappings(at, bytes) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
     for (struct range *mapping; result == CUDA_SUCCESS && (mapping = mapping_next(&at, end));)
-        mapping_access(mapping, access[count - 1].flags);
+        mapping_access(mapping, (int)access[count - 1].flags);
     pthread_mutex_unlock(&lock);
     return result;
 }
@@ -283,12 +286,12 @@ CUresult cuMemUnmap(CUdeviceptr address, size_t bytes)
     return result;
 }
 
-bool softgpu_virtual_is_used(void)
+bool softgpu_virtual_is_in_use(void)
 {
-    return used;
+    return is_in_use;
 }
 
-/* The first of these bytes that lacks the access; NULL if none does. */
+/* The first of these bytes to which this access is not allowed; NULL if all of it is. */
 static const char *first_refused(const char *at, const char *end, int access)
 {
     const struct range *reservation = range_at(SOFTGPU_RESERVATION, at, (size_t)(end - at));
@@ -307,7 +310,7 @@ static const char *first_refused(const char *at, const char *end, int access)
 bool softgpu_virtual_allows(const char *who, const char *does, const void *at, size_t bytes, bool writes)
 {
     const char *first = at;
-    if (!bytes || !used)
+    if (!bytes || !is_in_use)
         return true;
     pthread_mutex_lock(&lock);
     const char *refused = first_refused(first, first + bytes, writes ? READ_WRITE : READ);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Tests of the stand-in driver and its executor: kernels of test_driver_kernels.cu run through the driver's own entry
- * points, from cubins that this file writes by hand. No CUDA, no library of ours.
+ * points, from the cubins of test_driver.h, without any part of libfuseln.
  */
 #include <math.h>
 #include <pthread.h>
@@ -13,23 +13,9 @@
 
 #include "driver_objects.h"
 #include "executor.h"
-#include "test_driver_cubin.h"
+#include "test_driver.h"
 
 void fuseln_ln_test_barrier_missed(struct fuseln_ln_params params);
-
-static int context_up(void **state)
-{
-    CUcontext context;
-    *state = NULL;
-    return cuInit(0) || cuCtxCreate_v2(&context, 0, 0);
-}
-
-static int context_down(void **state)
-{
-    (void)state;
-    CUcontext context;
-    return softgpu_errors_take() || cuCtxGetCurrent(&context) || cuCtxDestroy_v2(context);
-}
 
 static void barriers_and_shuffles_give_a_blocks_sum(void **state)
 {
@@ -165,8 +151,11 @@ static void launches_beyond_a_limit_are_refused(void **state)
     assert_int_equal(launch(large, 1, 256, 0, NULL, NULL, y, 0), 0);
     assert_int_equal(launch(large, 1, 257, 0, NULL, NULL, y, 0), CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES);
     assert_int_equal(launch(small, 1, 1, 49153, NULL, NULL, y, 0), CUDA_ERROR_INVALID_VALUE);
-    assert_int_equal(cuFuncSetAttribute(small, 8, SOFTGPU_SMEM_BYTES_MAX + 1), CUDA_ERROR_INVALID_VALUE);
-    assert_int_equal(cuFuncSetAttribute(small, 8, SOFTGPU_SMEM_BYTES_MAX), 0);
+    assert_int_equal(
+        cuFuncSetAttribute(small, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, SOFTGPU_SMEM_BYTES_MAX + 1),
+        CUDA_ERROR_INVALID_VALUE);
+    assert_int_equal(cuFuncSetAttribute(small, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, SOFTGPU_SMEM_BYTES_MAX),
+                     0);
     assert_int_equal(launch(small, 1, 1, SOFTGPU_SMEM_BYTES_MAX, NULL, NULL, y, 0), 0);
 }
 
@@ -191,14 +180,15 @@ static void capture_records_and_a_graph_replays(void **state)
 {
     (void)state;
     CUstream stream;
-    CUgraph graph, exec;
-    int status;
+    CUgraph graph;
+    CUgraphExec exec;
+    CUstreamCaptureStatus status;
     float y[3] = {0};
     CUfunction write = function_load("fuseln_ln_test_write", REGISTERS);
     assert_int_equal(cuStreamCreate(&stream, 1), 0);
-    assert_int_equal(cuStreamBeginCapture_v2(stream, 0), 0);
+    assert_int_equal(cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_GLOBAL), 0);
     assert_int_equal(cuStreamIsCapturing(stream, &status), 0);
-    assert_int_equal(status, 1);
+    assert_int_equal(status, CU_STREAM_CAPTURE_STATUS_ACTIVE);
     assert_int_equal(launch(write, 1, 1, 0, stream, NULL, y, 1), 0);
     assert_int_equal(cuStreamEndCapture(stream, &graph), 0);
     assert_float_equal(y[1], 0, 0);
@@ -215,14 +205,14 @@ static void an_unrelaxed_allocation_spoils_a_capture(void **state)
     CUstream stream;
     CUgraph graph;
     CUdeviceptr address;
-    int mode = 2;
+    CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
     assert_int_equal(cuStreamCreate(&stream, 1), 0);
-    assert_int_equal(cuStreamBeginCapture_v2(stream, 0), 0);
+    assert_int_equal(cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_GLOBAL), 0);
     assert_int_equal(cuThreadExchangeStreamCaptureMode(&mode), 0);
     assert_int_equal(cuMemAlloc_v2(&address, 8), 0);
     assert_int_equal(cuThreadExchangeStreamCaptureMode(&mode), 0);
     assert_int_equal(cuStreamEndCapture(stream, &graph), 0);
-    assert_int_equal(cuStreamBeginCapture_v2(stream, 0), 0);
+    assert_int_equal(cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_GLOBAL), 0);
     assert_int_equal(cuMemAlloc_v2(&address, 8), CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
     assert_int_equal(cuStreamEndCapture(stream, &graph), CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
 }
@@ -235,7 +225,7 @@ static void the_resolver_knows_itself_and_every_variant(void **state)
         int version;
         uint64_t flags;
         void *function;
-        int status;
+        CUdriverProcAddressQueryResult status;
     } CASES[] = {
         {"cuGetProcAddress", 11030, 0, (void *)cuGetProcAddress, 0},
         {"cuGetProcAddress", 12000, 0, (void *)cuGetProcAddress_v2, 0},
@@ -250,7 +240,7 @@ static void the_resolver_knows_itself_and_every_variant(void **state)
     };
     for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; ++i) {
         void *function;
-        int status;
+        CUdriverProcAddressQueryResult status;
         assert_int_equal(cuGetProcAddress_v2(CASES[i].name, &function, CASES[i].version, CASES[i].flags, &status), 0);
         assert_ptr_equal(function, CASES[i].function);
         assert_int_equal(status, CASES[i].status);
@@ -260,8 +250,9 @@ static void the_resolver_knows_itself_and_every_variant(void **state)
 static void originals_run_by_name_only(void **state)
 {
     (void)state;
-    CUmodule library;
-    CUfunction kernel, again, function;
+    CUlibrary library;
+    CUkernel kernel, again;
+    CUfunction function;
     const char *name;
     void *params[] = {NULL};
     assert_int_equal(cuLibraryLoadData(&library, "fat binary", NULL, NULL, 0, NULL, NULL, 0), 0);
@@ -271,9 +262,10 @@ static void originals_run_by_name_only(void **state)
     assert_int_equal(cuKernelGetFunction(&function, kernel), 0);
     assert_int_equal(cuKernelGetName(&name, kernel), 0);
     assert_string_equal(name, "_Z7unknowni");
-    assert_int_equal(cuFuncGetName(&name, kernel), CUDA_ERROR_INVALID_HANDLE);
+    assert_int_equal(cuFuncGetName(&name, (CUfunction)kernel), CUDA_ERROR_INVALID_HANDLE);
     assert_int_equal(cuFuncGetName(&name, function), 0);
-    assert_int_equal(cuLaunchKernel(kernel, 1, 1, 1, 1, 1, 1, 0, NULL, params, NULL), CUDA_ERROR_NOT_SUPPORTED);
+    assert_int_equal(cuLaunchKernel((CUfunction)kernel, 1, 1, 1, 1, 1, 1, 0, NULL, params, NULL),
+                     CUDA_ERROR_NOT_SUPPORTED);
 }
 
 static void *per_thread_id(void *ret_id)
@@ -281,7 +273,7 @@ static void *per_thread_id(void *ret_id)
     CUcontext context;
     if (cuCtxGetCurrent(&context) == 0 && !context && cuDevicePrimaryCtxRetain(&context, 0) == 0)
         cuCtxSetCurrent(context);
-    cuStreamGetId((CUstream)0x2, ret_id);
+    cuStreamGetId(CU_STREAM_PER_THREAD, ret_id);
     return NULL;
 }
 
@@ -290,7 +282,7 @@ static void the_per_thread_stream_is_another_in_every_thread(void **state)
     (void)state;
     unsigned long long mine = 0, again = 0, theirs = 0, legacy = 0;
     pthread_t thread;
-    assert_int_equal(cuStreamGetId((CUstream)0x2, &mine), 0);
+    assert_int_equal(cuStreamGetId(CU_STREAM_PER_THREAD, &mine), 0);
     assert_int_equal(cuStreamGetId_ptsz(NULL, &again), 0);
     assert_int_equal(cuStreamGetId(NULL, &legacy), 0);
     assert_int_equal(pthread_create(&thread, NULL, per_thread_id, &theirs), 0);
@@ -336,7 +328,6 @@ static void kernels_run_from_every_thread(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, context_up, context_down)
     const struct CMUnitTest tests[] = {
         TEST(barriers_and_shuffles_give_a_blocks_sum),
         TEST(shuffles_stay_in_their_segment),
@@ -357,6 +348,5 @@ int main(void)
         TEST(kernels_run_from_every_thread),
         TEST(the_per_thread_stream_is_another_in_every_thread),
     };
-#undef TEST
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

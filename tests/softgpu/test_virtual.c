@@ -12,26 +12,18 @@
 #include <cmocka.h>
 
 #include "driver_objects.h"
-#include "test_driver_cubin.h"
+#include "test_driver.h"
 
 enum { MB = 1 << 20, PAGE = 2 * MB }; /* PAGE: the granularity */
 
-static const struct softgpu_allocation_properties ON_DEVICE = {.type = 1, .location = {1, 0}};
-static const struct softgpu_access NONE = {{1, 0}, 0}, READ = {{1, 0}, 1}, ALL = {{1, 0}, 3};
-
-static int context_up(void **state)
-{
-    CUcontext context;
-    *state = NULL;
-    return cuInit(0) || cuCtxCreate_v2(&context, 0, 0);
-}
-
-static int context_down(void **state)
-{
-    (void)state;
-    CUcontext context;
-    return softgpu_errors_take() || cuCtxGetCurrent(&context) || cuCtxDestroy_v2(context);
-}
+#define DEVICE(ordinal)                                      \
+    {                                                        \
+        .type = CU_MEM_LOCATION_TYPE_DEVICE, .id = (ordinal) \
+    }
+static const CUmemAllocationProp ON_DEVICE = {.type = CU_MEM_ALLOCATION_TYPE_PINNED, .location = DEVICE(0)};
+static const CUmemAccessDesc NONE = {DEVICE(0), CU_MEM_ACCESS_FLAGS_PROT_NONE};
+static const CUmemAccessDesc READ = {DEVICE(0), CU_MEM_ACCESS_FLAGS_PROT_READ};
+static const CUmemAccessDesc ALL = {DEVICE(0), CU_MEM_ACCESS_FLAGS_PROT_READWRITE};
 
 static size_t free_bytes(void)
 {
@@ -48,18 +40,18 @@ static CUdeviceptr reserved(size_t bytes)
     return at;
 }
 
-static uint64_t created(size_t bytes)
+static CUmemGenericAllocationHandle created(size_t bytes)
 {
-    uint64_t handle;
+    CUmemGenericAllocationHandle handle;
     assert_int_equal(cuMemCreate(&handle, bytes, &ON_DEVICE, 0), 0);
     return handle;
 }
 
-/* A mapping with all access that no handle keeps: gone when it is unmapped. */
+/* Maps memory with all access and releases its handle: the memory goes when it is unmapped. */
 static CUdeviceptr mapped(size_t bytes)
 {
     CUdeviceptr at = reserved(bytes);
-    uint64_t handle = created(bytes);
+    CUmemGenericAllocationHandle handle = created(bytes);
     assert_int_equal(cuMemMap(at, bytes, 0, handle, 0), 0);
     assert_int_equal(cuMemSetAccess(at, bytes, &ALL, 1), 0);
     assert_int_equal(cuMemRelease(handle), 0);
@@ -77,7 +69,7 @@ static float *floats(CUdeviceptr at)
     return (float *)(uintptr_t)at;
 }
 
-/* What of access the program has: asks the kernel, which answers where the program would fault. */
+/* Which access the program has. Asks the kernel, which answers EFAULT where the program would fault. */
 static int host_access(CUdeviceptr at)
 {
     int ends[2];
@@ -92,7 +84,7 @@ static int host_access(CUdeviceptr at)
     return writes ? ALL.flags : reads ? READ.flags : NONE.flags;
 }
 
-/* Of all allocations, by the name of their memory. */
+/* Counts those of all allocations, by the name of their memory. */
 static int mappings_of_the_process(void)
 {
     char line[512];
@@ -123,11 +115,11 @@ static void a_mapping_is_memory_of_the_device(void **state)
     assert_float_equal(back[1], 1, 0);
     assert_int_equal(cuMemGetAddressRange_v2(&base, &bytes, at + PAGE + 4), 0);
     assert_true(base == at && bytes == 2 * PAGE);
-    assert_int_equal(cuPointerGetAttribute(&type, 2, at), 0);
-    assert_int_equal(type, 2);
+    assert_int_equal(cuPointerGetAttribute(&type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, at), 0);
+    assert_int_equal(type, CU_MEMORYTYPE_DEVICE);
     assert_int_equal(cuMemFree_v2(at), CUDA_ERROR_INVALID_VALUE);
     unmapped(at, 2 * PAGE);
-    assert_int_equal(cuPointerGetAttribute(&type, 2, at), CUDA_ERROR_INVALID_VALUE);
+    assert_int_equal(cuPointerGetAttribute(&type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, at), CUDA_ERROR_INVALID_VALUE);
     assert_int_equal(free_bytes(), before);
 }
 
@@ -135,7 +127,7 @@ static void two_addresses_show_the_same_memory(void **state)
 {
     (void)state;
     CUdeviceptr at = reserved(2 * PAGE);
-    uint64_t handle = created(PAGE);
+    CUmemGenericAllocationHandle handle = created(PAGE);
     for (int i = 0; i < 2; ++i)
         assert_int_equal(cuMemMap(at + (CUdeviceptr)i * PAGE, PAGE, 0, handle, 0), 0);
     assert_int_equal(cuMemSetAccess(at, 2 * PAGE, &ALL, 1), 0);
@@ -153,7 +145,7 @@ static void a_handle_keeps_what_was_unmapped(void **state)
 {
     (void)state;
     CUdeviceptr at = reserved(PAGE);
-    uint64_t handle = created(PAGE);
+    CUmemGenericAllocationHandle handle = created(PAGE);
     for (int i = 0; i < 2; ++i) {
         assert_int_equal(cuMemMap(at, PAGE, 0, handle, 0), 0);
         assert_int_equal(cuMemSetAccess(at, PAGE, &ALL, 1), 0);
@@ -177,7 +169,7 @@ static void data_is_gone_after_unmap_and_release(void **state)
     assert_int_equal(mappings_of_the_process(), 0);
     assert_int_equal(free_bytes(), before);
     assert_int_equal(host_access(at), NONE.flags);
-    uint64_t handle = created(PAGE);
+    CUmemGenericAllocationHandle handle = created(PAGE);
     assert_int_equal(cuMemMap(at, PAGE, 0, handle, 0), 0);
     assert_int_equal(host_access(at), NONE.flags);
     assert_int_equal(cuMemSetAccess(at, PAGE, &ALL, 1), 0);
@@ -201,7 +193,7 @@ static void copies_without_access_are_errors(void **state)
 {
     (void)state;
     CUdeviceptr at = reserved(3 * PAGE);
-    uint64_t handle = created(PAGE);
+    CUmemGenericAllocationHandle handle = created(PAGE);
     copies_fail(at, 1);
     assert_int_equal(cuMemMap(at, PAGE, 0, handle, 0), 0);
     copies_fail(at, 1);
@@ -238,16 +230,18 @@ static void an_original_with_a_pointer_to_nothing_is_an_error(void **state)
 {
     (void)state;
     CUdeviceptr at = reserved(PAGE);
-    CUmodule library;
-    CUfunction kernel;
-    CUdeviceptr no_pointer = at; /* as int: half of a word that may look like one */
+    CUlibrary library;
+    CUkernel kernel;
+    CUdeviceptr no_pointer = at; /* an int parameter, which is half of a word that looks like a pointer */
     void *params[] = {&no_pointer, &at};
     assert_int_equal(cuLibraryLoadData(&library, "fat binary", NULL, NULL, 0, NULL, NULL, 0), 0);
     assert_int_equal(cuLibraryGetKernel(&kernel, library, "_Z7unknownii"), 0);
-    assert_int_equal(cuLaunchKernel(kernel, 1, 1, 1, 1, 1, 1, 0, NULL, params, NULL), CUDA_ERROR_NOT_SUPPORTED);
+    assert_int_equal(cuLaunchKernel((CUfunction)kernel, 1, 1, 1, 1, 1, 1, 0, NULL, params, NULL),
+                     CUDA_ERROR_NOT_SUPPORTED);
     assert_int_equal(softgpu_errors_take(), 0);
     assert_int_equal(cuLibraryGetKernel(&kernel, library, "_Z7unknowniPf"), 0);
-    assert_int_equal(cuLaunchKernel(kernel, 1, 1, 1, 1, 1, 1, 0, NULL, params, NULL), CUDA_ERROR_ILLEGAL_ADDRESS);
+    assert_int_equal(cuLaunchKernel((CUfunction)kernel, 1, 1, 1, 1, 1, 1, 0, NULL, params, NULL),
+                     CUDA_ERROR_ILLEGAL_ADDRESS);
     assert_int_equal(softgpu_errors_take(), 1);
     assert_int_equal(cuMemAddressFree(at, PAGE), 0);
 }
@@ -278,7 +272,7 @@ static void reservations_follow_their_arguments(void **state)
     assert_int_equal(cuMemAddressFree(other + 4096, PAGE), CUDA_ERROR_INVALID_VALUE);
     assert_int_equal(cuMemAddressFree(other, PAGE), 0);
     assert_int_equal(cuMemAddressFree(other, PAGE), CUDA_ERROR_INVALID_VALUE);
-    assert_int_equal(cuMemAddressReserve(&other, PAGE, 0, at, 0), 0); /* a hint at what is taken */
+    assert_int_equal(cuMemAddressReserve(&other, PAGE, 0, at, 0), 0); /* a hint that is taken */
     assert_true(other != at);
     assert_int_equal(cuMemAddressFree(other, PAGE), 0);
     assert_int_equal(cuMemAddressFree(at, PAGE), 0);
@@ -288,10 +282,10 @@ static void allocations_follow_their_arguments(void **state)
 {
     (void)state;
     const size_t before = free_bytes();
-    uint64_t handle;
+    CUmemGenericAllocationHandle handle;
     size_t granularity = 0;
-    struct softgpu_allocation_properties properties = ON_DEVICE;
-    assert_int_equal(cuMemGetAllocationGranularity(&granularity, &ON_DEVICE, 1), 0);
+    CUmemAllocationProp properties = ON_DEVICE;
+    assert_int_equal(cuMemGetAllocationGranularity(&granularity, &ON_DEVICE, CU_MEM_ALLOC_GRANULARITY_RECOMMENDED), 0);
     assert_int_equal(granularity, PAGE);
     assert_int_equal(cuMemGetAllocationGranularity(&granularity, &ON_DEVICE, 2), CUDA_ERROR_INVALID_VALUE);
     assert_int_equal(cuMemCreate(&handle, 0, &ON_DEVICE, 0), CUDA_ERROR_INVALID_VALUE);
@@ -301,7 +295,7 @@ static void allocations_follow_their_arguments(void **state)
     assert_int_equal(cuMemCreate(&handle, (before / PAGE + 1) * PAGE, &ON_DEVICE, 0), CUDA_ERROR_OUT_OF_MEMORY);
     properties.location.id = 8;
     assert_int_equal(cuMemCreate(&handle, PAGE, &properties, 0), CUDA_ERROR_INVALID_DEVICE);
-    properties.location.type = 2;
+    properties.location.type = CU_MEM_LOCATION_TYPE_HOST;
     assert_int_equal(cuMemCreate(&handle, PAGE, &properties, 0), CUDA_ERROR_NOT_SUPPORTED);
     properties.type = 0;
     assert_int_equal(cuMemCreate(&handle, PAGE, &properties, 0), CUDA_ERROR_INVALID_VALUE);
@@ -313,8 +307,9 @@ static void mappings_follow_their_arguments(void **state)
 {
     (void)state;
     CUdeviceptr at = reserved(3 * PAGE);
-    uint64_t handle = created(PAGE);
-    const struct softgpu_access odd = {{1, 0}, 2}, elsewhere = {{1, 8}, 3};
+    CUmemGenericAllocationHandle handle = created(PAGE);
+    const CUmemAccessDesc odd = {DEVICE(0), (CUmemAccess_flags)2};
+    const CUmemAccessDesc elsewhere = {DEVICE(8), CU_MEM_ACCESS_FLAGS_PROT_READWRITE};
     assert_int_equal(cuMemMap(at, PAGE, PAGE, handle, 0), CUDA_ERROR_INVALID_VALUE);
     assert_int_equal(cuMemMap(at, PAGE, 0, handle, 1), CUDA_ERROR_INVALID_VALUE);
     assert_int_equal(cuMemMap(at + MB, PAGE, 0, handle, 0), CUDA_ERROR_INVALID_VALUE);
@@ -342,7 +337,6 @@ static void mappings_follow_their_arguments(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, context_up, context_down)
     const struct CMUnitTest tests[] = {
         TEST(a_mapping_is_memory_of_the_device),
         TEST(two_addresses_show_the_same_memory),
@@ -355,6 +349,5 @@ int main(void)
         TEST(allocations_follow_their_arguments),
         TEST(mappings_follow_their_arguments),
     };
-#undef TEST
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

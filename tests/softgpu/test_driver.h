@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What test_driver.c launches with: cubins written by hand (one kernel, with the architecture, ELF ABI version and
- * registers that the test asks for), their functions, device memory. Loading one checks what the driver reads of real
- * images.
+ * What test_driver.c and test_virtual.c share: a context for each test, cubins written by hand (one kernel with the
+ * architecture, ELF ABI version and registers that the test asks for), their functions, launches, device memory.
+ * Loading such a cubin checks what the driver reads in real images.
  */
-#ifndef SOFTGPU_TEST_DRIVER_CUBIN_H
-#define SOFTGPU_TEST_DRIVER_CUBIN_H
+#ifndef SOFTGPU_TEST_DRIVER_H
+#define SOFTGPU_TEST_DRIVER_H
 
 #include <elf.h>
 #include <stdio.h>
@@ -14,6 +14,22 @@
 #include "driver_objects.h"
 
 enum { ABI_7 = 7, ABI_8 = 8, CUBIN_BYTES = 4096, REGISTERS = 40, THREADS_MAX = 512 };
+
+static int context_up(void **state)
+{
+    CUcontext context;
+    *state = NULL;
+    return cuInit(0) || cuCtxCreate_v2(&context, 0, 0);
+}
+
+static int context_down(void **state)
+{
+    CUcontext context;
+    (void)state;
+    return softgpu_errors_take() || cuCtxGetCurrent(&context) || cuCtxDestroy_v2(context);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, context_up, context_down)
 
 /* A cubin that holds one kernel. Sections: null, names (of sections and symbols), symbols, info, kernel's info. */
 struct cubin_text {
