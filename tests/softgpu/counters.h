@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Counts and checks every access of kernels that were compiled with -fsanitize=thread, whose callbacks (__tsan_*) end
- * here; libtsan is not linked. Where nothing was compiled so, nothing is counted and every function here does nothing.
- * Global memory is what was added here, named; shared memory is the executor's; a fiber's stack is neither. A failed
- * check is the launch's error (softgpu_execute), by the name of softgpu_check_names. Instrumented code outside of a
- * launch marks what it writes, as softgpu_counters_fill does, and is not counted.
+ * Counts and checks every access of kernels that were compiled with -fsanitize=thread, whose callbacks (__tsan_*) are
+ * defined here; libtsan is not linked. Without such kernels nothing is counted and every function here does nothing.
+ * Global memory is what was added here, with a name; shared memory is the executor's; a fiber's stack is neither. A
+ * failed check is the launch's error (softgpu_execute) and begins with its name in softgpu_check_names. Instrumented
+ * code outside a launch is not counted; what it writes counts as filled (softgpu_counters_fill).
  * counters.cc owns global memory, counters_shared.cc shared memory. Thread-safe.
  */
 #ifndef SOFTGPU_COUNTERS_H
@@ -40,8 +40,8 @@ extern const char *const softgpu_check_names[SOFTGPU_CHECK_COUNT];
 enum { SOFTGPU_WIDTHS = 5 }; /* of an access: 1, 2, 4, 8, 16 bytes */
 
 struct softgpu_traffic {
-    uint64_t bytes;                    /* asked for, summed over threads */
-    uint64_t distinct;                 /* bytes touched at least once: the compulsory traffic; 0 for shared memory */
+    uint64_t bytes;                    /* requested, summed over threads */
+    uint64_t distinct;                 /* bytes accessed at least once: the compulsory traffic; 0 for shared memory */
     uint64_t accesses[SOFTGPU_WIDTHS]; /* by width */
 };
 
@@ -49,15 +49,15 @@ struct softgpu_counts {
     struct softgpu_traffic read, written;
 };
 
-/* Is anything counted? */
+/* Whether anything is counted. */
 bool softgpu_counters_run(void);
 
-/* Global memory. Nothing of it counts as written until fill says so, or a kernel writes it. name is copied. */
+/* Global memory. It counts as unwritten until it is filled or a kernel writes it. name is copied. */
 void softgpu_counters_add(const char *name, const void *base, size_t bytes);
 void softgpu_counters_remove(const void *base);
 void softgpu_counters_fill(const void *at, size_t bytes);
 
-/* Of the last launch: one allocation (by its base), all of global memory, shared memory. */
+/* The last launch's: for one allocation (by its base), for all of global memory, for shared memory. */
 struct softgpu_counts softgpu_counters_of(const void *base);
 struct softgpu_counts softgpu_counters_global(void);
 struct softgpu_counts softgpu_counters_shared(void);

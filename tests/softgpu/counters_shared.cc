@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Shared memory of counters.h. Two accesses of one byte by different threads, one of them a write, are ordered by a
- * barrier in between, or, within a warp, by __syncwarp. Not by a shuffle: CUDA says that it orders no memory.
+ * Shared memory of counters.h. Two accesses of one byte by different threads, one of them a write, need a barrier in
+ * between or, within a warp, __syncwarp. A shuffle is not enough: CUDA says that it orders no memory.
  * Barriers are counted in epochs; lanes of a warp carry vector clocks, which __syncwarp joins over its mask.
- * Of the readers of a cell since the last barrier the last two are remembered: enough to see that one of them is not
- * the writer.
+ * A cell remembers its last two readers since the last barrier: enough to see that one of them is not the writer.
  */
 #include <string.h>
 
@@ -18,7 +17,7 @@ namespace
 enum { LANES = SOFTGPU_WARP_LANES, WARPS = SOFTGPU_BLOCK_THREADS_MAX / LANES };
 enum { CELL_BYTES = 2 }; /* no kernel of ours shares single bytes: two that did would look like a race */
 
-/* Who touched a cell last, and when. */
+/* Who accessed a cell last, and when. */
 struct stamp {
     uint32_t epoch;                   /* 0: nobody */
     uint32_t thread : 10, clock : 22; /* the thread's own time: calls of __syncwarp in this block */
@@ -26,14 +25,14 @@ struct stamp {
 
 struct cell {
     struct stamp written, read[2]; /* [1]: by another thread than [0] */
-    uint32_t pending;              /* thread + 1 whose cp.async has yet to land */
+    uint32_t pending;              /* 1 + the thread whose cp.async has yet to land; 0: none */
 };
 
 struct softgpu_counts shared_counts;
 std::vector<struct cell> *const cells = new std::vector<struct cell>;
-uint32_t epoch, block_epoch;          /* barriers and blocks so far; at the start of this block */
-size_t pending_cells;                 /* of copies that have yet to land */
-uint32_t clocks[WARPS][LANES][LANES]; /* [warp][lane][other]: what lane has seen of other; [i][i] is its own time */
+uint32_t epoch, block_epoch;          /* barriers and blocks so far, now and at the start of this block */
+size_t pending_cells;                 /* written by copies that have yet to land */
+uint32_t clocks[WARPS][LANES][LANES]; /* [warp][lane][other]: the time of other that lane knows of; [i][i]: its own */
 
 struct stamp stamp_now()
 {
@@ -50,31 +49,31 @@ bool is_ordered(const struct stamp &before)
            clocks[self / LANES][self % LANES][before.thread % LANES] >= before.clock;
 }
 
-void order_check(const struct softgpu_place *place, const struct stamp &before, const char *what)
+void order_check(const struct softgpu_access *access, const struct stamp &before, const char *what)
 {
     if (!is_ordered(before))
-        softgpu_check_fail(SOFTGPU_CHECK_SHARED_RACE, place, "%s by thread %u with no barrier in between", what,
+        softgpu_check_fail(SOFTGPU_CHECK_SHARED_RACE, access, "%s by thread %u with no barrier in between", what,
                            before.thread);
 }
 
-void cell_access(struct cell *cell, const struct softgpu_place *place, const struct stamp &now)
+void cell_access(struct cell *cell, const struct softgpu_access *access, const struct stamp &now)
 {
-    const bool read = place->access == SOFTGPU_READ;
+    const bool read = access->kind == SOFTGPU_READ;
     if (cell->pending)
-        softgpu_check_fail(SOFTGPU_CHECK_ASYNC_PENDING, place, "a cp.async of thread %u has not been waited for",
+        softgpu_check_fail(SOFTGPU_CHECK_ASYNC_PENDING, access, "a cp.async of thread %u has not been waited for",
                            cell->pending - 1);
     if (read && cell->written.epoch < block_epoch)
-        softgpu_check_fail(SOFTGPU_CHECK_SHARED_UNSET, place, "nothing wrote it in this block");
-    order_check(place, cell->written, "written");
+        softgpu_check_fail(SOFTGPU_CHECK_SHARED_UNSET, access, "nothing wrote it in this block");
+    order_check(access, cell->written, "written");
     if (read) {
         if (cell->read[0].thread != now.thread)
             cell->read[1] = cell->read[0];
         cell->read[0] = now;
         return;
     }
-    order_check(place, cell->read[0], "read");
-    order_check(place, cell->read[1], "read");
-    if (place->access != SOFTGPU_ASYNC_WRITE) {
+    order_check(access, cell->read[0], "read");
+    order_check(access, cell->read[1], "read");
+    if (access->kind != SOFTGPU_ASYNC_WRITE) {
         cell->written = now;
         return;
     }
@@ -86,7 +85,7 @@ void cell_access(struct cell *cell, const struct softgpu_place *place, const str
 
 void softgpu_shared_launch_begin(void)
 {
-    if (pending_cells) /* of a launch that failed */
+    if (pending_cells) /* left by a launch that failed */
         cells->clear();
     pending_cells = 0;
     cells->resize(softgpu_memory_map.shared_bytes / CELL_BYTES + 1);
@@ -121,23 +120,23 @@ void softgpu_shared_warp_sync(unsigned first_thread, unsigned mask)
         }
 }
 
-void softgpu_shared_access(const struct softgpu_place *place)
+void softgpu_shared_access(const struct softgpu_access *access)
 {
     const struct softgpu_memory_map *map = &softgpu_memory_map;
-    const size_t at = (size_t)(place->at - map->shared), smem_end = map->smem_offset + SOFTGPU_SMEM_BYTES_MAX;
+    const size_t at = (size_t)(access->at - map->shared), smem_end = map->smem_offset + SOFTGPU_SMEM_BYTES_MAX;
     const unsigned smem_bytes = softgpu_grid_current.smem_bytes;
-    if (place->at + place->bytes > map->shared + map->shared_bytes ||
-        (at >= map->smem_offset && at < smem_end && at + place->bytes > map->smem_offset + smem_bytes))
-        softgpu_check_fail(SOFTGPU_CHECK_BOUNDS, place, "a launch with %u bytes of dynamic shared memory", smem_bytes);
+    if (access->at + access->bytes > map->shared + map->shared_bytes ||
+        (at >= map->smem_offset && at < smem_end && at + access->bytes > map->smem_offset + smem_bytes))
+        softgpu_check_fail(SOFTGPU_CHECK_BOUNDS, access, "a launch with %u bytes of dynamic shared memory", smem_bytes);
     const struct stamp now = stamp_now();
     struct cell *cell = &(*cells)[at / CELL_BYTES];
-    for (unsigned i = 0; i < place->bytes; i += CELL_BYTES)
-        cell_access(cell++, place, now);
-    softgpu_traffic_add(place->access == SOFTGPU_READ ? &shared_counts.read : &shared_counts.written, place->bytes,
-                        place->width);
+    for (unsigned i = 0; i < access->bytes; i += CELL_BYTES)
+        cell_access(cell++, access, now);
+    softgpu_traffic_add(access->kind == SOFTGPU_READ ? &shared_counts.read : &shared_counts.written, access->bytes,
+                        access->width);
 }
 
-/* To others this is a write of now. */
+/* To other threads, the copy writes when it lands. */
 void softgpu_shared_async_land(const char *shared, unsigned bytes)
 {
     const struct stamp now = stamp_now();

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a .cu file of ours needs to be C++ for the CPU: `g++ -x c++ -include cuda_cpu.h`. The qualifiers become
- * attributes, threadIdx and friends read the lane that runs now, barriers and shuffles call the executor
- * (executor.h). Vector and half types are NVIDIA's own, from its headers; cp.async is cuda_pipeline_primitives.h here.
- * Rules for a kernel: extern "C", one by-value argument, shared memory static per kernel or `extern __shared__ uint4
- * fuseln_smem[]`; every lane that a mask names takes part in the shuffle (CUDA allows less; we do not).
- * Only what kernels/ uses is here: add a line when it needs more.
+ * Makes our .cu files C++ for the CPU: `g++ -x c++ -include cuda_cpu.h`. The qualifiers become attributes, threadIdx
+ * and the like read the lane that runs now, barriers and shuffles call the executor (executor.h). Vector and half types
+ * come from NVIDIA's own headers; cp.async is in cuda_pipeline_primitives.h here. Rules for a kernel: extern "C"; one
+ * argument, by value; shared memory static in the kernel or `extern __shared__ uint4 fuseln_smem[]`; every lane that a
+ * mask names takes part in the shuffle (CUDA demands less). Only what kernels/ and the tests' own kernels use is here:
+ * add a line when they need more.
  */
 #ifndef FUSELN_CUDA_CPU_H
 #define FUSELN_CUDA_CPU_H
@@ -88,29 +88,14 @@ SOFTGPU_SHUFFLES(float)
 SOFTGPU_SHUFFLES(double)
 #undef SOFTGPU_SHUFFLES
 
-/* Cache hints change no value. */
-#define SOFTGPU_LOADS(X)  X(__ldg) X(__ldca) X(__ldcg) X(__ldcs) X(__ldlu) X(__ldcv)
-#define SOFTGPU_STORES(X) X(__stwb) X(__stcg) X(__stcs) X(__stwt)
-#define X(name)                     \
-    template <class T>              \
-    inline T name(const T *address) \
-    {                               \
-        return *address;            \
-    }
-SOFTGPU_LOADS(X)
-#undef X
-#define X(name)                           \
-    template <class T>                    \
-    inline void name(T *address, T value) \
-    {                                     \
-        *address = value;                 \
-    }
-SOFTGPU_STORES(X)
-#undef X
-#undef SOFTGPU_LOADS
-#undef SOFTGPU_STORES
+/* A cache hint changes no value. */
+template <class T>
+inline T __ldg(const T *address)
+{
+    return *address;
+}
 
-/* The correctly rounded forms; nvcc never contracts them, and -ffp-contract=off keeps g++ from doing so. */
+/* Correctly rounded: nvcc never contracts these, and -ffp-contract=off keeps g++ from doing so. */
 inline float rsqrtf(float x)
 {
     return 1.0f / sqrtf(x);
@@ -119,29 +104,13 @@ inline double rsqrt(double x)
 {
     return 1.0 / sqrt(x);
 }
-inline float __fadd_rn(float a, float b)
-{
-    return a + b;
-}
-inline float __fsub_rn(float a, float b)
-{
-    return a - b;
-}
 inline float __fmul_rn(float a, float b)
 {
     return a * b;
 }
-inline float __fmaf_rn(float a, float b, float c)
-{
-    return fmaf(a, b, c);
-}
 inline float __fdividef(float a, float b)
 {
     return a / b;
-}
-inline float __frcp_rn(float x)
-{
-    return 1.0f / x;
 }
 inline unsigned __funnelshift_r(unsigned low, unsigned high, unsigned shift)
 {
@@ -170,14 +139,8 @@ inline void __threadfence_system()
 {
     __asm__ volatile("" ::: "memory"); /* lanes take turns, and x86 keeps the order of stores */
 }
-inline int __float_as_int(float value)
-{
-    int bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
 
-/* No kernel of ours may use it; tests/mutants plants it. Lanes take turns, so this is one. */
+/* No kernel of ours may use it; tests/mutants plants it. Lanes take turns, so this is atomic. */
 inline float atomicAdd(float *address, float value)
 {
     const float old = *address;
@@ -191,32 +154,12 @@ inline double atomicAdd(double *address, double value)
     return old;
 }
 
-/* CUDA 12.0's headers give these to device code only. Templates: newer headers' own functions are preferred. */
+/* CUDA 12.0's headers have this for device code only. A template, so that a newer header's own function is preferred.
+ */
 template <class T>
 inline float2 __half22float2(T pair)
 {
     return make_float2(__half2float(pair.x), __half2float(pair.y));
 }
-template <class T>
-inline float2 __bfloat1622float2(T pair)
-{
-    return make_float2(__bfloat162float(pair.x), __bfloat162float(pair.y));
-}
-
-#define SOFTGPU_ORDER(T)      \
-    inline T min(T a, T b)    \
-    {                         \
-        return b < a ? b : a; \
-    }                         \
-    inline T max(T a, T b)    \
-    {                         \
-        return a < b ? b : a; \
-    }
-SOFTGPU_ORDER(int)
-SOFTGPU_ORDER(unsigned)
-SOFTGPU_ORDER(long)
-SOFTGPU_ORDER(long long)
-SOFTGPU_ORDER(unsigned long long)
-#undef SOFTGPU_ORDER
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cp.async on the CPU, in place of CUDA's header of this name (this directory comes before the system's includes).
- * A copy lands as late as CUDA allows: at the wait of its thread that covers it, else when the thread ends; until then
- * the shared memory holds its old bytes. Sizes, alignment and zfill as CUDA demands; anything else is an error by name.
+ * cp.async on the CPU, in place of CUDA's header of this name (this folder comes before the system's includes).
+ * A copy lands as late as CUDA allows: at its thread's wait that covers it, else when the thread ends; until then the
+ * shared memory holds its old bytes. Sizes, alignment and zfill are as CUDA demands; anything else is an error by name.
  */
 #ifndef FUSELN_CUDA_CPU_PIPELINE_PRIMITIVES_H
 #define FUSELN_CUDA_CPU_PIPELINE_PRIMITIVES_H

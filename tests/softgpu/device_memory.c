@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Allocations of device_memory.h: a list under one lock; each block is [guard][bytes, rounded up][guard]. The rounding
- * belongs to the guard, so that the first byte behind the allocation is watched. Memory that is only shown has none.
+ * See device_memory.h. A list of blocks under one lock; each block is [guard][bytes, rounded up][guard]. The rounding
+ * belongs to the guard, so that the first byte behind the allocation is guarded. Adopted memory has no guards.
  */
 #include "device_memory.h"
 
@@ -18,10 +18,10 @@ enum { GUARD_BYTES = 1024, ALIGNMENT = 512 };
 
 struct block {
     struct block *next;
-    unsigned char *base; /* what the program has */
+    unsigned char *base; /* the program's address */
     size_t bytes;
-    bool shown;   /* made elsewhere */
-    bool damaged; /* said once */
+    bool adopted;
+    bool damaged; /* reported once */
 };
 
 static pthread_mutex_t block_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -39,7 +39,7 @@ static size_t total_bytes(void)
     return text ? strtoull(text, NULL, 0) : (size_t)16 << 30;
 }
 
-/* The first byte of a guard that changed, relative to start; -1 if none did. */
+/* The first changed byte of a guard, relative to start; -1 if none changed. */
 static long guard_damage(const unsigned char *start, size_t bytes)
 {
     for (size_t i = 0; i < bytes; ++i)
@@ -50,7 +50,7 @@ static long guard_damage(const unsigned char *start, size_t bytes)
 
 static void block_check(struct block *block, const char *after)
 {
-    if (block->shown || block->damaged)
+    if (block->adopted || block->damaged)
         return;
     long before = guard_damage(block->base - GUARD_BYTES, GUARD_BYTES);
     long behind = guard_damage(block->base + block->bytes, tail_bytes(block->bytes));
@@ -65,7 +65,7 @@ static void block_check(struct block *block, const char *after)
                       block->bytes, (void *)block->base, after);
 }
 
-/* Operators that are computed on the CPU (cpu_ops/) write behind the driver's back: then no memory counts as unset. */
+/* Operators that run on the CPU (cpu_ops/) write memory unseen, so under them no memory counts as unset. */
 static void counters_add(const void *base, size_t bytes)
 {
     const char *cpu_ops = getenv("SOFTGPU_CPU_OPS");
@@ -97,11 +97,11 @@ void *softgpu_memory_allocate(size_t bytes)
     return block->base;
 }
 
-/* The block leaves the list; NULL if there is none that begins here. */
-static struct block *block_take(const void *base, bool shown)
+/* Takes the block that begins here off the list; NULL if there is none. */
+static struct block *block_take(const void *base, bool adopted)
 {
     struct block **link = &blocks;
-    while (*link && !((*link)->base == base && (*link)->shown == shown))
+    while (*link && !((*link)->base == base && (*link)->adopted == adopted))
         link = &(*link)->next;
     struct block *block = *link;
     if (block) {
@@ -126,7 +126,7 @@ bool softgpu_memory_free(void *address)
     return block != NULL;
 }
 
-bool softgpu_memory_take(size_t bytes)
+bool softgpu_memory_reserve(size_t bytes)
 {
     pthread_mutex_lock(&block_lock);
     const bool fits = bytes <= total_bytes() - used_bytes;
@@ -135,27 +135,27 @@ bool softgpu_memory_take(size_t bytes)
     return fits;
 }
 
-void softgpu_memory_give(size_t bytes)
+void softgpu_memory_unreserve(size_t bytes)
 {
     pthread_mutex_lock(&block_lock);
     used_bytes -= bytes;
     pthread_mutex_unlock(&block_lock);
 }
 
-void softgpu_memory_show(void *base, size_t bytes)
+void softgpu_memory_adopt(void *base, size_t bytes)
 {
     struct block *block = malloc(sizeof *block);
     if (!block)
         abort();
     pthread_mutex_lock(&block_lock);
-    *block = (struct block){.next = blocks, .base = base, .bytes = bytes, .shown = true};
+    *block = (struct block){.next = blocks, .base = base, .bytes = bytes, .adopted = true};
     blocks = block;
     counters_add(base, bytes);
     softgpu_counters_fill(base, bytes);
     pthread_mutex_unlock(&block_lock);
 }
 
-void softgpu_memory_hide(void *base)
+void softgpu_memory_disown(void *base)
 {
     pthread_mutex_lock(&block_lock);
     free(block_take(base, true));

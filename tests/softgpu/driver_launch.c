@@ -106,7 +106,7 @@ static CUresult ours_run(const struct softgpu_launch *launch, CUcontext context)
 static CUresult original_run(const struct softgpu_launch *launch)
 {
     const char *name = launch->function->name;
-    int result = softgpu_original_run(name, launch->grid, launch->block, launch->smem_bytes, launch->params);
+    int result = softgpu_original_run(name, launch->grid, launch->params);
     if (result == 0)
         return CUDA_SUCCESS;
     if (result != -1)

@@ -51,25 +51,25 @@ CUresult cuMemFree_v2(CUdeviceptr address)
 }
 
 /* Graphs have no memory nodes here. */
-static CUresult async_ready(CUstream handle)
+static CUresult async_ready(CUstream handle, CUstream *ret_stream)
 {
-    CUstream stream;
-    CUresult result = softgpu_stream_ready(handle, &stream);
-    return result ? result : stream->capture ? CUDA_ERROR_NOT_SUPPORTED : CUDA_SUCCESS;
+    CUresult result = softgpu_stream_ready(handle, ret_stream);
+    return result ? result : (*ret_stream)->capture ? CUDA_ERROR_NOT_SUPPORTED : CUDA_SUCCESS;
 }
 
-CUresult cuMemAllocAsync(CUdeviceptr *ret_address, size_t bytes, CUstream stream)
+CUresult cuMemAllocAsync(CUdeviceptr *ret_address, size_t bytes, CUstream handle)
 {
-    CUresult result = async_ready(stream);
+    CUstream stream;
+    CUresult result = async_ready(handle, &stream);
     return result ? result : allocate(ret_address, bytes);
 }
 
-CUresult cuMemFreeAsync(CUdeviceptr address, CUstream stream)
+CUresult cuMemFreeAsync(CUdeviceptr address, CUstream handle)
 {
-    CUstream found;
-    CUresult result = async_ready(stream);
-    if (result == CUDA_SUCCESS && softgpu_stream_ready(stream, &found) == CUDA_SUCCESS)
-        softgpu_order_wait(found);
+    CUstream stream;
+    CUresult result = async_ready(handle, &stream);
+    if (result == CUDA_SUCCESS)
+        softgpu_order_wait(stream);
     return result ? result : release(address);
 }
 
@@ -148,38 +148,34 @@ CUresult cuMemGetAddressRange_v2(CUdeviceptr *ret_base, size_t *ret_bytes, CUdev
 
 CUresult cuPointerGetAttribute(void *ret_value, CUpointer_attribute attribute, CUdeviceptr address)
 {
+    const unsigned memory_type = CU_MEMORYTYPE_DEVICE;
+    const bool is_managed = false;
     void *base;
     size_t bytes;
     CUcontext context;
     CUresult result = softgpu_context_ready(&context);
     if (result != CUDA_SUCCESS || !softgpu_memory_find((void *)(uintptr_t)address, &base, &bytes))
         return result ? result : CUDA_ERROR_INVALID_VALUE;
-    switch (attribute) {
-    case CU_POINTER_ATTRIBUTE_CONTEXT:
-        *(CUcontext *)ret_value = context;
-        return CUDA_SUCCESS;
-    case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
-        *(unsigned *)ret_value = CU_MEMORYTYPE_DEVICE;
-        return CUDA_SUCCESS;
-    case CU_POINTER_ATTRIBUTE_DEVICE_POINTER:
-        *(CUdeviceptr *)ret_value = address;
-        return CUDA_SUCCESS;
-    case CU_POINTER_ATTRIBUTE_BUFFER_ID:
-    case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR:
-        *(CUdeviceptr *)ret_value = (CUdeviceptr)(uintptr_t)base;
-        return CUDA_SUCCESS;
-    case CU_POINTER_ATTRIBUTE_IS_MANAGED:
-        *(unsigned char *)ret_value = 0;
-        return CUDA_SUCCESS;
-    case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
-        *(int *)ret_value = context->device;
-        return CUDA_SUCCESS;
-    case CU_POINTER_ATTRIBUTE_RANGE_SIZE:
-        *(size_t *)ret_value = bytes;
-        return CUDA_SUCCESS;
-    default:
-        return CUDA_ERROR_NOT_SUPPORTED;
-    }
+    const struct {
+        CUpointer_attribute attribute;
+        const void *value;
+        size_t bytes;
+    } values[] = {
+        {CU_POINTER_ATTRIBUTE_CONTEXT, &context, sizeof context},
+        {CU_POINTER_ATTRIBUTE_MEMORY_TYPE, &memory_type, sizeof memory_type},
+        {CU_POINTER_ATTRIBUTE_DEVICE_POINTER, &address, sizeof address},
+        {CU_POINTER_ATTRIBUTE_BUFFER_ID, &base, sizeof base},
+        {CU_POINTER_ATTRIBUTE_IS_MANAGED, &is_managed, sizeof is_managed},
+        {CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, &context->device, sizeof context->device},
+        {CU_POINTER_ATTRIBUTE_RANGE_START_ADDR, &base, sizeof base},
+        {CU_POINTER_ATTRIBUTE_RANGE_SIZE, &bytes, sizeof bytes},
+    };
+    for (size_t i = 0; i < sizeof values / sizeof *values; ++i)
+        if (values[i].attribute == attribute) {
+            memcpy(ret_value, values[i].value, values[i].bytes);
+            return CUDA_SUCCESS;
+        }
+    return CUDA_ERROR_NOT_SUPPORTED;
 }
 
 CUresult cuPointerGetAttributes(unsigned count, CUpointer_attribute *attributes, void **ret_values, CUdeviceptr address)

@@ -202,7 +202,7 @@ CUresult cuKernelGetFunction(CUfunction *ret_function, CUkernel handle)
     return result;
 }
 
-/* A CUkernel is no CUfunction to these, nor the other way round. GETTER(function, handle, kind, result, member) */
+/* GETTER(function, type of the handle, its kind, type of the result, member). A handle of the other kind is refused. */
 #define GETTER(function, handle_type, kind, type, member) \
     CUresult function(type *ret, handle_type handle)      \
     {                                                     \
@@ -219,32 +219,32 @@ GETTER(cuFuncGetName, CUfunction, SOFTGPU_FUNCTION, const char *, name)
 
 static CUresult attribute_get(int *ret_value, CUfunction_attribute attribute, CUfunction function)
 {
+    const struct softgpu_image_kernel *facts = &function->facts;
     const struct softgpu_facts *device = softgpu_facts_get();
-    int threads_max = function->facts.threads_max ? (int)function->facts.threads_max : SOFTGPU_BLOCK_THREADS_MAX;
     switch (attribute) {
     case CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK:
-        *ret_value = threads_max;
-        return CUDA_SUCCESS;
+        *ret_value = facts->threads_max ? (int)facts->threads_max : SOFTGPU_BLOCK_THREADS_MAX;
+        break;
     case CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES:
-        *ret_value = (int)function->facts.smem_static_bytes;
-        return CUDA_SUCCESS;
+        *ret_value = (int)facts->smem_static_bytes;
+        break;
     case CU_FUNC_ATTRIBUTE_NUM_REGS:
-        *ret_value = function->facts.registers ? (int)function->facts.registers : 32;
-        return CUDA_SUCCESS;
+        *ret_value = facts->registers ? (int)facts->registers : 32;
+        break;
     case CU_FUNC_ATTRIBUTE_PTX_VERSION:
     case CU_FUNC_ATTRIBUTE_BINARY_VERSION:
         *ret_value = device->cc_major * 10 + device->cc_minor;
-        return CUDA_SUCCESS;
+        break;
     case CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES:
         *ret_value = (int)function->smem_dynamic_max;
-        return CUDA_SUCCESS;
+        break;
     default:
         *ret_value = 0;
-        return attribute < CU_FUNC_ATTRIBUTE_MAX ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
     }
+    return attribute < CU_FUNC_ATTRIBUTE_MAX ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
-/* Those that follow it are hints; those before it are facts. */
+/* Attributes before this one cannot be set; those after it change nothing here. */
 static CUresult attribute_set(CUfunction function, CUfunction_attribute attribute, int value)
 {
     if (attribute != CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How programs find the stand-in driver's functions: the table of all of them, cuGetProcAddress (itself in the table)
- * and the per-thread-stream twins. What a real libcuda exports and this one does not do is a stub that says its name
- * once and returns CUDA_ERROR_NOT_SUPPORTED, so that a program that only looks functions up can start.
+ * and the per-thread-stream twins. A function that a real libcuda exports and this one does not implement is a stub
+ * that says its name once and returns CUDA_ERROR_NOT_SUPPORTED, so that a program that only looks functions up can
+ * start.
  */
 #include <stdatomic.h>
 #include <string.h>
@@ -129,7 +130,7 @@ static int stub(const char *name, atomic_flag *said)
         softgpu_note("%s is not supported", name);
     return CUDA_ERROR_NOT_SUPPORTED;
 }
-/* By another name in C, since cuda.h declares their parameters. */
+/* Their names in C are others, since cuda.h declares them with parameters. */
 #define X(name)                                     \
     int stub_of_##name(void) __asm__(#name);        \
     int stub_of_##name(void)                        \
@@ -153,7 +154,7 @@ static const struct entry {
 #undef P
 #undef S
 #undef X
-    /* Its stream is in the configuration. */
+    /* Its stream is a member of the configuration. */
     {"cuLaunchKernelEx", 11060, (entry_function *)cuLaunchKernelEx, (entry_function *)cuLaunchKernelEx_ptsz},
     /* CUDA 12 gave an old name to a newer function. */
     {"cuGraphInstantiate", 12000, (entry_function *)cuGraphInstantiateWithFlags,
@@ -168,7 +169,7 @@ static bool is_name_of(const char *name, const char *symbol)
     return *name && strncmp(symbol, name, length) == 0 && (!*rest || (rest[0] == '_' && rest[1] == 'v' && rest[2]));
 }
 
-/* The newest function of this name that the asked version has. */
+/* The newest function of this name that exists in the requested version. */
 static entry_function *entry_find(const char *name, int version, cuuint64_t flags,
                                   CUdriverProcAddressQueryResult *ret_status)
 {

@@ -78,7 +78,7 @@ CUresult cuStreamCreate(CUstream *ret_stream, unsigned flags)
 
 CUresult cuStreamDestroy_v2(CUstream stream)
 {
-    if (!softgpu_object_is(stream, SOFTGPU_STREAM)) /* nor are the default streams' handles */
+    if (!softgpu_object_is(stream, SOFTGPU_STREAM)) /* a default stream cannot be destroyed */
         return CUDA_ERROR_INVALID_HANDLE;
     softgpu_order_wait(stream);
     softgpu_object_kill(stream);
@@ -86,12 +86,12 @@ CUresult cuStreamDestroy_v2(CUstream stream)
 }
 
 /* While a stream captures, nothing may ask whether its work is done. */
-static CUresult stream_wait(CUstream handle)
+static CUresult stream_wait(CUstream handle, CUstream *ret_stream)
 {
-    CUstream stream;
-    CUresult result = softgpu_stream_ready(handle, &stream);
+    CUresult result = softgpu_stream_ready(handle, ret_stream);
     if (result != CUDA_SUCCESS)
         return result;
+    CUstream stream = *ret_stream;
     if (stream->capture) {
         stream->capture_invalid = true;
         return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
@@ -99,22 +99,21 @@ static CUresult stream_wait(CUstream handle)
     return stream == stream->context->legacy ? softgpu_capture_implicit(stream->context) : CUDA_SUCCESS;
 }
 
-CUresult cuStreamSynchronize(CUstream stream)
+CUresult cuStreamSynchronize(CUstream handle)
 {
-    CUstream found;
-    CUresult result = stream_wait(stream);
+    CUstream stream;
+    CUresult result = stream_wait(handle, &stream);
     result = result ? result : softgpu_capture_forbids();
-    if (result == CUDA_SUCCESS && softgpu_stream_ready(stream, &found) == CUDA_SUCCESS)
-        softgpu_order_wait(found);
+    if (result == CUDA_SUCCESS)
+        softgpu_order_wait(stream);
     return result;
 }
 
-CUresult cuStreamQuery(CUstream stream)
+CUresult cuStreamQuery(CUstream handle)
 {
-    CUstream found;
-    CUresult result = stream_wait(stream);
-    if (result == CUDA_SUCCESS && softgpu_stream_ready(stream, &found) == CUDA_SUCCESS &&
-        !softgpu_order_has_reached(softgpu_order_record(found)))
+    CUstream stream;
+    CUresult result = stream_wait(handle, &stream);
+    if (result == CUDA_SUCCESS && !softgpu_order_has_reached(softgpu_order_record(stream)))
         result = CUDA_ERROR_NOT_READY;
     return result;
 }

@@ -161,7 +161,7 @@ CUresult cuMemCreate(CUmemGenericAllocationHandle *ret_handle, size_t bytes, con
         return result ? result : CUDA_ERROR_INVALID_VALUE;
     if (properties->requestedHandleTypes & ~(unsigned)CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR)
         return CUDA_ERROR_NOT_SUPPORTED;
-    if (!softgpu_memory_take(bytes))
+    if (!softgpu_memory_reserve(bytes))
         return CUDA_ERROR_OUT_OF_MEMORY;
     int file = file_make(bytes);
     pthread_mutex_lock(&lock);
@@ -174,7 +174,7 @@ CUresult cuMemCreate(CUmemGenericAllocationHandle *ret_handle, size_t bytes, con
     }
     pthread_mutex_unlock(&lock);
     if (!allocation)
-        softgpu_memory_give(bytes);
+        softgpu_memory_unreserve(bytes);
     if (!allocation && file >= 0)
         close(file);
     return allocation ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
@@ -194,7 +194,7 @@ static void allocation_drop(struct allocation *allocation)
     if (allocation->handles || allocation->mappings)
         return;
     close(allocation->file);
-    softgpu_memory_give(allocation->bytes);
+    softgpu_memory_unreserve(allocation->bytes);
     softgpu_object_kill(allocation);
 }
 
@@ -241,9 +241,9 @@ static void mapping_access(struct range *mapping, int access)
 {
     mprotect(mapping->at, mapping->bytes, access);
     if (!mapping->access && access)
-        softgpu_memory_show(mapping->at, mapping->bytes);
+        softgpu_memory_adopt(mapping->at, mapping->bytes);
     if (mapping->access && !access)
-        softgpu_memory_hide(mapping->at);
+        softgpu_memory_disown(mapping->at);
     mapping->access = access;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The executor of executor.h. Fibers are made once and then loop over the threads they are given; a lane runs until
- * it returns, meets a barrier, or waits for other lanes of its warp. Lanes of a warp go on together, warp after warp,
- * so a kernel that forgets a barrier reads the 0xFF bytes (NaN) that its block started with.
+ * See executor.h. Fibers are created once and reused by every launch. A lane runs until it returns, reaches a barrier,
+ * or waits for other lanes of its warp. One warp runs after another, so a kernel that forgets a barrier reads the 0xFF
+ * bytes (NaN) that its block started with.
  * Plain globals on purpose: thread_local would count as the kernel's shared memory.
  */
 #include "executor.h"
@@ -34,12 +34,12 @@ struct warp_wait {
 struct lane : softgpu_lane_view {
     boost::context::fiber fiber, scheduler;
     enum lane_state state;
-    unsigned source;       /* lane of the warp whose value this one receives */
+    unsigned source;       /* the lane of the warp whose value this one receives */
     struct warp_wait wait; /* valid AT_WARP_OP */
     uint64_t value, result;
 };
 
-/* Boost's own stacks ask stack_traits, which its static library cannot lend to a shared object. */
+/* Boost's own stacks need stack_traits, which a shared object cannot take from its static library. */
 struct guarded_stack {
     struct lane *owner;
     boost::context::stack_context allocate()
@@ -59,7 +59,7 @@ struct guarded_stack {
     }
 };
 
-/* Never freed: destroying a fiber at exit would unwind a kernel that another thread may still be in. */
+/* Never freed: to destroy a fiber at exit would unwind a kernel that another thread may still be running. */
 struct lane *const lanes = new struct lane[SOFTGPU_BLOCK_THREADS_MAX]();
 std::mutex launch_lock;
 void (*launch_body)(const void *);
@@ -84,11 +84,10 @@ struct lane *lane_current()
 __attribute__((format(printf, 1, 0))) void fail_args(const char *format, va_list args)
 {
     const struct softgpu_grid &grid = softgpu_grid_current;
-    int used = snprintf(error_text, sizeof error_text, "kernel %s, block (%u,%u,%u): ", grid.kernel, grid.block_index.x,
-                        grid.block_index.y, grid.block_index.z);
-    if (used >= (int)sizeof error_text)
-        return;
-    vsnprintf(error_text + used, sizeof error_text - used, format, args);
+    int length = snprintf(error_text, sizeof error_text, "kernel %s, block (%u,%u,%u): ", grid.kernel,
+                          grid.block_index.x, grid.block_index.y, grid.block_index.z);
+    if (length < (int)sizeof error_text)
+        vsnprintf(error_text + length, sizeof error_text - length, format, args);
 }
 
 __attribute__((format(printf, 1, 2))) void fail(const char *format, ...)
@@ -105,7 +104,7 @@ void lane_park(struct lane *self, enum lane_state state)
     self->scheduler = std::move(self->scheduler).resume();
 }
 
-/* Stacks lie at equal offsets of a page; without the padding all lanes would fight for the same cache sets. */
+/* Stacks begin at equal offsets in a page; without the padding all lanes would compete for the same cache sets. */
 boost::context::fiber lane_main(struct lane *self, boost::context::fiber &&scheduler)
 {
     size_t padding = (self->index % 61 + 1) * 192;
@@ -140,7 +139,7 @@ void lanes_set(unsigned threads)
     block_threads = threads;
 }
 
-/* Which lane's value lane `id` receives; its own where CUDA says so (beyond the segment). */
+/* The lane whose value lane `id` receives: its own beyond the segment, as CUDA defines it. */
 unsigned source_lane(enum softgpu_warp_op op, unsigned id, unsigned operand, unsigned width)
 {
     unsigned first = id & ~(width - 1), last = first + width - 1;
@@ -150,8 +149,8 @@ unsigned source_lane(enum softgpu_warp_op op, unsigned id, unsigned operand, uns
     return op == SOFTGPU_SYNCWARP || source > last ? id : source;
 }
 
-/* Whether every lane of the mask has arrived at this same operation. Lanes mostly arrive in order: look at the last
- * one first. */
+/* Whether every lane of the mask has arrived at this operation. Lanes mostly arrive in order, so the last is checked
+ * first. */
 bool warp_is_complete(const struct lane *warp, const struct warp_wait *wait)
 {
     for (unsigned id = WARP_LANES; id-- > 0;) {
@@ -178,7 +177,7 @@ void warp_exchange(struct lane *warp, unsigned mask)
     }
 }
 
-/* Runs every lane of the block until none can go on alone. */
+/* Runs every lane of the block until each has returned or waits. */
 void block_advance()
 {
     for (unsigned first = 0; first < block_threads; first += WARP_LANES) {
@@ -261,7 +260,7 @@ void softgpu_lane_fail(const char *format, ...)
     va_start(args, format);
     fail_args(format, args);
     va_end(args);
-    for (;;) /* whoever resumes it wants it to unwind, which leaves by an exception */
+    for (;;) /* it is only resumed to be unwound, which throws an exception from here */
         lane_park(lane_current(), FAILED);
 }
 
@@ -319,6 +318,6 @@ const char *softgpu_execute(const struct softgpu_grid *grid, void (*body)(const 
     if (!*error_text)
         return nullptr;
     for (unsigned i = 0; i < threads; ++i)
-        lanes[i].fiber = boost::context::fiber(); /* stuck lanes unwind; the next launch gets new ones */
+        lanes[i].fiber = boost::context::fiber(); /* unwinds stuck lanes; the next launch creates new ones */
     return error_text;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cp.async: a queue of copies per thread of the block, which land at the wait that covers them or when the thread
+ * cp.async: each thread of the block has a queue of copies, which land at the wait that covers them or when the thread
  * ends. Plain globals, as in executor.cc.
  */
 #include <string.h>
@@ -17,7 +17,7 @@ struct async_copy {
     char *shared;
     const char *global;
     size_t bytes, zfill;
-    uint64_t group; /* the commit that covers it */
+    uint64_t group; /* the number of the commit that covers it */
 };
 
 struct async_queue {
@@ -27,7 +27,7 @@ struct async_queue {
 
 struct async_queue *const queues = new struct async_queue[SOFTGPU_BLOCK_THREADS_MAX]();
 
-/* Lands the copies of the commits before `end`. */
+/* Performs the copies of the commits before `end`. */
 void land(uint64_t end)
 {
     std::vector<struct async_copy> &pending = queues[softgpu_lane_current->index].pending;

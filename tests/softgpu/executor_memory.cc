@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Shared memory of executor_memory.h. A thread_local of a kernel and fuseln_smem lie in the same thread-local block,
- * which the loader's list of program headers names.
+ * See executor_memory.h. A kernel's thread_local and fuseln_smem are in the same thread-local block, which is found in
+ * the loader's list of program headers.
  */
 #include "executor_memory.h"
 

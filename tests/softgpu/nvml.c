@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The stand-in libnvidia-ml.so.1. PyTorch with expandable segments asks it, before it maps memory, whether a fabric
- * joins devices, and does without an answer, but not without the library and these names.
+ * The stand-in libnvidia-ml.so.1. With expandable segments PyTorch asks it, before it maps memory, whether a fabric
+ * joins the devices. It can do without an answer, but not without the library and these names.
  */
 #define NOT_SUPPORTED(name) \
-    int name(void);         \
     int name(void)          \
     {                       \
         return 3;           \
@@ -13,9 +12,6 @@ NOT_SUPPORTED(nvmlDeviceGetComputeRunningProcesses)
 NOT_SUPPORTED(nvmlDeviceGetNvLinkRemoteDeviceType)
 NOT_SUPPORTED(nvmlDeviceGetNvLinkRemotePciInfo_v2)
 NOT_SUPPORTED(nvmlSystemGetCudaDriverVersion_v2)
-
-int nvmlInit_v2(void);
-int nvmlDeviceGetHandleByPciBusId_v2(const char *id, void **ret_device);
 
 int nvmlInit_v2(void)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See originals.h. A symbol is taken apart into translation unit, kernel, template arguments and signature; each kernel
- * is one row: its signature and, letter by letter, what its arguments are. PyTorch's semantics kept on purpose:
- * no columns give mean 0 and rstd NaN, RMS kernels write no mean and no dbeta, a null gamma is 1 and a null beta 0. RMS
- * norm in two launches takes the squares about the mean and adds its square: where that is not finite, rstd is NaN.
+ * See originals.h. A symbol is split into translation unit, kernel, template arguments and signature; each kernel is
+ * one row: its signature and, letter by letter, what its arguments are. PyTorch's own behaviour is kept: without
+ * columns the mean is 0 and rstd NaN, RMS kernels write no mean and no dbeta, a null gamma is 1 and a null beta 0. RMS
+ * norm in two launches sums squares about the mean and adds the mean's square: where that is not finite, rstd is NaN.
  */
 #include "originals.h"
 
@@ -18,7 +18,7 @@
 enum dtype { F32, F64, F16, BF16 };
 
 /* Arguments by letter: n int cols, N int64 cols, M int64 rows, e eps, and pointers: x, d dY, g gamma, b beta,
- * m mean, r rstd, y, D dX, G dgamma, B dbeta. Unused entries are NULL. */
+ * m mean, r rstd, y, D dX, G dgamma, B dbeta. A kernel without one has NULL there. */
 struct launch {
     enum dtype dtype, acc; /* acc: type of eps, mean and rstd */
     bool rms;
@@ -29,7 +29,7 @@ struct launch {
     void *arg[128]; /* pointer arguments by their letter */
 };
 
-static double widen(const void *p, int64_t i, enum dtype dtype)
+static double load(const void *p, int64_t i, enum dtype dtype)
 {
     if (dtype == F64)
         return ((const double *)p)[i];
@@ -50,8 +50,8 @@ static double widen(const void *p, int64_t i, enum dtype dtype)
     return value;
 }
 
-/* Round to nearest even in one step: going through float would round twice. */
-static uint16_t narrow_bits(double value, int exponent_bits, int mantissa_bits)
+/* Rounds to nearest even in one step; by way of float it would round twice. */
+static uint16_t round_to_half(double value, int exponent_bits, int mantissa_bits)
 {
     uint64_t bits;
     memcpy(&bits, &value, sizeof bits);
@@ -63,7 +63,7 @@ static uint16_t narrow_bits(double value, int exponent_bits, int mantissa_bits)
     uint64_t magnitude = bits & ~(1ull << 63);
     if (exponent >= 1 - bias) {
         magnitude -= (uint64_t)(1023 - bias) << 52;
-    } else { /* subnormal in the narrow type */
+    } else { /* subnormal in the half type */
         magnitude = (magnitude & ((1ull << 52) - 1)) | 1ull << 52;
         shift += 1 - bias - exponent;
         if (shift > 54)
@@ -73,20 +73,20 @@ static uint16_t narrow_bits(double value, int exponent_bits, int mantissa_bits)
     return sign | (rounded >= infinity ? infinity : (uint16_t)rounded);
 }
 
-static void narrow(void *p, int64_t i, enum dtype dtype, double value)
+static void store(void *p, int64_t i, enum dtype dtype, double value)
 {
     if (dtype == F64)
         ((double *)p)[i] = value;
     else if (dtype == F32)
         ((float *)p)[i] = (float)value;
     else
-        ((uint16_t *)p)[i] = dtype == F16 ? narrow_bits(value, 5, 10) : narrow_bits(value, 8, 7);
+        ((uint16_t *)p)[i] = dtype == F16 ? round_to_half(value, 5, 10) : round_to_half(value, 8, 7);
 }
 
 static double value_or(const struct launch *l, char letter, int64_t i, double otherwise)
 {
     void *p = l->arg[(int)letter];
-    return p ? widen(p, i, l->dtype) : otherwise;
+    return p ? load(p, i, l->dtype) : otherwise;
 }
 
 static void row_moments(const struct launch *l, int64_t row, double *ret_mean, double *ret_rstd)
@@ -94,14 +94,14 @@ static void row_moments(const struct launch *l, int64_t row, double *ret_mean, d
     const void *x = l->arg['x'];
     double n = (double)l->cols, sum = 0, squares = 0, rest = 0;
     for (int64_t i = 0; i < l->cols; i++)
-        sum += widen(x, row * l->cols + i, l->dtype);
+        sum += load(x, row * l->cols + i, l->dtype);
     double mean = l->cols && !l->rms ? sum / n : 0;
     for (int64_t i = 0; i < l->cols; i++) {
-        double d = widen(x, row * l->cols + i, l->dtype) - mean;
+        double d = load(x, row * l->cols + i, l->dtype) - mean;
         squares += d * d;
         rest += d;
     }
-    if (!l->rms && l->cols) { /* what rounding left in the mean */
+    if (!l->rms && l->cols) { /* corrects what rounding left in the mean */
         mean += rest / n;
         squares -= rest * rest / n;
     }
@@ -114,9 +114,9 @@ static void row_moments(const struct launch *l, int64_t row, double *ret_mean, d
 static void row_apply(const struct launch *l, int64_t row, double mean, double rstd)
 {
     for (int64_t i = 0; i < l->cols; i++) {
-        double x = widen(l->arg['x'], row * l->cols + i, l->dtype);
-        narrow(l->arg['y'], row * l->cols + i, l->dtype,
-               (x - mean) * rstd * value_or(l, 'g', i, 1) + (l->rms ? 0 : value_or(l, 'b', i, 0)));
+        double x = load(l->arg['x'], row * l->cols + i, l->dtype);
+        store(l->arg['y'], row * l->cols + i, l->dtype,
+              (x - mean) * rstd * value_or(l, 'g', i, 1) + (l->rms ? 0 : value_or(l, 'b', i, 0)));
     }
 }
 
@@ -126,8 +126,8 @@ static int run_moments(const struct launch *l)
         double mean, rstd;
         row_moments(l, row, &mean, &rstd);
         if (!l->rms)
-            narrow(l->arg['m'], row, l->acc, mean);
-        narrow(l->arg['r'], row, l->acc, rstd);
+            store(l->arg['m'], row, l->acc, mean);
+        store(l->arg['r'], row, l->acc, rstd);
         if (l->arg['y'])
             row_apply(l, row, mean, rstd);
     }
@@ -136,13 +136,13 @@ static int run_moments(const struct launch *l)
 
 static double row_mean(const struct launch *l, int64_t row)
 {
-    return l->rms ? 0 : widen(l->arg['m'], row, l->acc);
+    return l->rms ? 0 : load(l->arg['m'], row, l->acc);
 }
 
 static int run_apply(const struct launch *l)
 {
     for (int64_t row = 0; row < l->rows; row++)
-        row_apply(l, row, row_mean(l, row), widen(l->arg['r'], row, l->acc));
+        row_apply(l, row, row_mean(l, row), load(l->arg['r'], row, l->acc));
     return 0;
 }
 
@@ -150,23 +150,23 @@ static int run_dx(const struct launch *l)
 {
     double n = (double)l->cols;
     for (int64_t row = 0; row < l->rows; row++) {
-        double mean = row_mean(l, row), rstd = widen(l->arg['r'], row, l->acc), s1 = 0, s2 = 0;
+        double mean = row_mean(l, row), rstd = load(l->arg['r'], row, l->acc), s1 = 0, s2 = 0;
         const int64_t at = row * l->cols;
         for (int64_t i = 0; i < l->cols; i++) {
-            double dyg = widen(l->arg['d'], at + i, l->dtype) * value_or(l, 'g', i, 1);
+            double dyg = load(l->arg['d'], at + i, l->dtype) * value_or(l, 'g', i, 1);
             s1 += l->rms ? 0 : dyg;
-            s2 += dyg * (widen(l->arg['x'], at + i, l->dtype) - mean) * rstd;
+            s2 += dyg * (load(l->arg['x'], at + i, l->dtype) - mean) * rstd;
         }
         for (int64_t i = 0; i < l->cols; i++) {
-            double dyg = widen(l->arg['d'], at + i, l->dtype) * value_or(l, 'g', i, 1);
-            double xhat = (widen(l->arg['x'], at + i, l->dtype) - mean) * rstd;
-            narrow(l->arg['D'], at + i, l->dtype, (n * dyg - xhat * s2 - s1) * (rstd / n));
+            double dyg = load(l->arg['d'], at + i, l->dtype) * value_or(l, 'g', i, 1);
+            double xhat = (load(l->arg['x'], at + i, l->dtype) - mean) * rstd;
+            store(l->arg['D'], at + i, l->dtype, (n * dyg - xhat * s2 - s1) * (rstd / n));
         }
     }
     return 0;
 }
 
-/* Block row y writes row y of [blocks_y][cols]: the sums of its rows_per_block rows, strided over the grid. */
+/* Block y writes row y of [blocks_y][cols]: the sums over its groups of rows_per_block rows, blocks_y groups apart. */
 static int run_dgamma(const struct launch *l)
 {
     double *sums = calloc(2 * (size_t)l->cols + 1, sizeof *sums);
@@ -176,26 +176,26 @@ static int run_dgamma(const struct launch *l)
         memset(sums, 0, 2 * (size_t)l->cols * sizeof *sums);
         for (int64_t first = y * l->rows_per_block; first < l->rows; first += l->rows_per_block * l->blocks_y) {
             for (int64_t row = first; row < first + l->rows_per_block && row < l->rows; row++) {
-                double mean = row_mean(l, row), rstd = widen(l->arg['r'], row, l->acc);
+                double mean = row_mean(l, row), rstd = load(l->arg['r'], row, l->acc);
                 for (int64_t i = 0; i < l->cols; i++) {
-                    double dy = widen(l->arg['d'], row * l->cols + i, l->dtype);
-                    sums[i] += dy * (widen(l->arg['x'], row * l->cols + i, l->dtype) - mean) * rstd;
+                    double dy = load(l->arg['d'], row * l->cols + i, l->dtype);
+                    sums[i] += dy * (load(l->arg['x'], row * l->cols + i, l->dtype) - mean) * rstd;
                     sums[l->cols + i] += dy;
                 }
             }
         }
         for (int64_t i = 0; i < l->cols; i++) {
             if (l->arg['G'])
-                narrow(l->arg['G'], y * l->cols + i, l->dtype, sums[i]);
+                store(l->arg['G'], y * l->cols + i, l->dtype, sums[i]);
             if (l->arg['B'] && !l->rms)
-                narrow(l->arg['B'], y * l->cols + i, l->dtype, sums[l->cols + i]);
+                store(l->arg['B'], y * l->cols + i, l->dtype, sums[l->cols + i]);
         }
     }
     free(sums);
     return 0;
 }
 
-/* The rows of the table. S stands for any substitution of the mangling (S4_), which only counts earlier types. */
+/* In a signature S stands for any substitution (S4_), whose number only counts earlier types. */
 // clang-format off
 static const struct kernel {
     const char *name, *signature, *args;
@@ -229,7 +229,7 @@ static bool skip(const char **s, const char *word)
     return true;
 }
 
-/* A length-prefixed name: its length is returned and *s left behind it; 0 where there is none. */
+/* Reads a length-prefixed name and moves *s behind it. Returns its length, 0 where there is none. */
 static size_t take_name(const char **s, const char **ret_name)
 {
     char *end;
@@ -296,8 +296,9 @@ static const struct kernel *parse(const char *s, struct launch *l)
     return NULL;
 }
 
-/* vectorized_elementwise_kernel<4, FillFunctor<T>, std::array<char *, 1>>(int n, FillFunctor<T> value, array out):
- * zeros the parameter gradients of a layer norm without rows. The functor is the value alone. -1: another kernel. */
+/* vectorized_elementwise_kernel<4, FillFunctor<T>, std::array<char *, 1>>(int n, FillFunctor<T> value, array out),
+ * which zeroes the parameter gradients of a layer norm without rows. The functor holds the value alone. -1: another
+ * kernel. */
 static int run_fill(const char *symbol, void **params)
 {
     static const struct {
@@ -309,7 +310,7 @@ static int run_fill(const char *symbol, void **params)
     if (sscanf(symbol, "_ZN2at6native29vectorized_elementwise_kernelILi%*uENS0_11FillFunctorI%63[^S]%n", type, &at) !=
         1)
         return -1;
-    size_t n = strlen(type); /* the type, then two E: end of the functor's arguments, of its name */
+    size_t n = strlen(type); /* with an E for the end of the functor's arguments and one for that of its name */
     if (n < 3 || strcmp(type + n - 2, "EE") != 0 || !strstr(symbol + at, "EEviT0_T1_"))
         return -1;
     type[n - 2] = 0;
@@ -325,13 +326,10 @@ static int run_fill(const char *symbol, void **params)
     return -1;
 }
 
-int softgpu_original_run(const char *symbol, const unsigned grid[3], const unsigned block[3], unsigned smem,
-                         void **params)
+int softgpu_original_run(const char *symbol, const unsigned grid[3], void **params)
 {
     struct launch l = {.rows = grid[0], .blocks_y = grid[1]};
     const struct kernel *kernel = parse(symbol, &l);
-    (void)block;
-    (void)smem;
     if (!kernel)
         return run_fill(symbol, params);
     for (int i = 0; kernel->args[i]; i++) {
@@ -343,7 +341,7 @@ int softgpu_original_run(const char *symbol, const unsigned grid[3], const unsig
         else if (letter == 'M' && kernel->run == run_dgamma)
             l.rows = *(int64_t *)params[i];
         else if (letter == 'e')
-            l.eps = widen(params[i], 0, l.acc);
+            l.eps = load(params[i], 0, l.acc);
         else if (letter != 'M')
             l.arg[(int)letter] = *(void **)params[i];
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See runtime.h: start of the runtime, the thread's context and last error, and errors by name.
+ * See runtime.h: how the runtime starts, the thread's context and last error, names of errors.
  */
 #include "runtime.h"
 
@@ -13,7 +13,8 @@ enum { DEVICES_MAX = 16 };
 struct softgpu_driver softgpu_driver;
 
 static __typeof__(&cuGetProcAddress) get_proc_address;
-static cudaError_t start_error = cudaErrorInitializationError;
+static bool driver_is_complete = true;
+static cudaError_t start_error = cudaErrorInsufficientDriver;
 static CUcontext primary[DEVICES_MAX];
 static int devices;
 static pthread_mutex_t primary_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -24,11 +25,13 @@ void *softgpu_runtime_resolve(const char *name, unsigned flags)
 {
     void *pointer = NULL;
     CUdriverProcAddressQueryResult status;
-    return get_proc_address(name, &pointer, CUDA_VERSION, flags, &status) == CUDA_SUCCESS ? pointer : NULL;
+    if (get_proc_address(name, &pointer, CUDA_VERSION, flags, &status) != CUDA_SUCCESS || !pointer)
+        driver_is_complete = false;
+    return pointer;
 }
 
-/* NVIDIA's runtime asks the resolver for itself and goes on with the answer: a hook that does not hand out itself
- * would lose every later look-up. The empty name at version 0 is asked first and must not fail. */
+/* NVIDIA's runtime asks the resolver for itself and continues with the answer: a hook that does not return itself would
+ * lose every later look-up. It first asks for the empty name at version 0, which must not fail. */
 static bool find_resolver(void *libcuda)
 {
     static const int versions[] = {11030, 12000};
@@ -50,16 +53,16 @@ static bool find_resolver(void *libcuda)
 static void start(void)
 {
     void *libcuda = dlopen("libcuda.so.1", RTLD_NOW);
-    if (!libcuda || !find_resolver(libcuda)) {
-        start_error = cudaErrorInsufficientDriver;
+    if (!libcuda || !find_resolver(libcuda))
         return;
-    }
 #define X(name) softgpu_driver.name = (__typeof__(softgpu_driver.name))softgpu_runtime_resolve(#name, 0);
     SOFTGPU_DRIVER(X)
 #undef X
     softgpu_stream_resolve();
     softgpu_stream_resolve_ptsz();
     softgpu_launch_resolve();
+    if (!driver_is_complete)
+        return;
     start_error = (cudaError_t)softgpu_driver.cuInit(0);
     if (!start_error)
         start_error = (cudaError_t)softgpu_driver.cuDeviceGetCount(&devices);
@@ -149,13 +152,13 @@ cudaError_t cudaGetDeviceCount(int *count)
     return softgpu_runtime_set_error(error);
 }
 
-static const char *error_text(int error, CUresult (*get)(CUresult, const char **))
+static const char *error_text(cudaError_t error, CUresult (*get)(CUresult, const char **))
 {
     static _Thread_local char number[32];
     const char *text = NULL;
     if (get && get((CUresult)error, &text) == CUDA_SUCCESS && text)
         return text;
-    snprintf(number, sizeof number, "CUDA error %d", error);
+    snprintf(number, sizeof number, "CUDA error %d", (int)error);
     return number;
 }
 
@@ -176,15 +179,13 @@ cudaError_t cudaGetDriverEntryPointByVersion(const char *symbol, void **pointer,
     cudaError_t error = softgpu_runtime_start();
     if (!error)
         error = (cudaError_t)get_proc_address(symbol, pointer, (int)version, flags, &found);
-    if (error == cudaErrorSymbolNotFound) /* the runtime tells this by status and a null pointer only */
+    if (error == cudaErrorSymbolNotFound) /* the runtime says so by status and a null pointer alone */
         *pointer = NULL, error = cudaSuccess;
     if (status)
         *status = (enum cudaDriverEntryPointQueryResult)found;
     return softgpu_runtime_set_error(error);
 }
 
-cudaError_t cudaGetDriverEntryPoint(const char *symbol, void **pointer, unsigned long long flags,
-                                    enum cudaDriverEntryPointQueryResult *status);
 cudaError_t cudaGetDriverEntryPoint(const char *symbol, void **pointer, unsigned long long flags,
                                     enum cudaDriverEntryPointQueryResult *status)
 {

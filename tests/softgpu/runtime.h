@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The stand-in CUDA runtime (libcudart.so): what its sources share. It keeps the public ABI of the headers that it is
+ * What the sources of the stand-in CUDA runtime (libcudart.so) share. It has the public ABI of the headers that it is
  * compiled with and does every device operation through the driver, which it reaches as NVIDIA's runtime does:
- * dlopen("libcuda.so.1"), one dlsym of cuGetProcAddress_v2, and only pointers that this hands out. Thread-safe.
+ * dlopen("libcuda.so.1"), one dlsym of cuGetProcAddress_v2, and only pointers that this returns. Thread-safe.
  * runtime.c: start, context, last error. runtime_register.c: fat binaries and kernels. runtime_launch.c: launches.
  * runtime_device.c: device facts, memory, graphs. runtime_stream.c: what takes a stream, compiled twice.
  */
@@ -17,23 +17,20 @@
 #error "only the ABI of CUDA 13 is written yet"
 #endif
 
-/* Every driver function without a per-thread variant that the runtime calls. A name that the driver lacks stays NULL,
- * and the runtime function that needs it returns cudaErrorNotSupported. */
+/* Every driver function that the runtime calls and that has no per-thread variant. */
 // clang-format off
-#define SOFTGPU_DRIVER(X)                                                                                              \
-    X(cuInit) X(cuDriverGetVersion) X(cuGetErrorName) X(cuGetErrorString)                                              \
-    X(cuDeviceGetCount) X(cuDeviceGet) X(cuDeviceGetName) X(cuDeviceGetUuid) X(cuDeviceTotalMem)                       \
-    X(cuDeviceGetAttribute) X(cuDeviceGetPCIBusId) X(cuDeviceCanAccessPeer) X(cuDevicePrimaryCtxRetain)                \
-    X(cuDeviceGetDefaultMemPool) X(cuCtxGetCurrent) X(cuCtxSetCurrent) X(cuCtxGetDevice) X(cuCtxSynchronize)           \
-    X(cuCtxGetStreamPriorityRange) X(cuMemGetInfo) X(cuMemAlloc) X(cuMemFree) X(cuMemAllocManaged)                     \
-    X(cuMemHostAlloc) X(cuMemFreeHost) X(cuMemHostRegister) X(cuMemHostUnregister) X(cuMemHostGetDevicePointer)        \
-    X(cuMemPoolTrimTo) X(cuMemPoolSetAttribute) X(cuMemPoolGetAttribute) X(cuPointerGetAttributes)                     \
-    X(cuEventCreate) X(cuEventDestroy) X(cuEventQuery) X(cuEventSynchronize) X(cuEventElapsedTime)                     \
-    X(cuStreamCreate) X(cuStreamCreateWithPriority) X(cuStreamDestroy) X(cuThreadExchangeStreamCaptureMode)            \
-    X(cuGraphCreate) X(cuGraphDestroy) X(cuGraphInstantiate) X(cuGraphExecDestroy) X(cuGraphGetNodes)                  \
-    X(cuGraphNodeGetType) X(cuUserObjectCreate) X(cuUserObjectRelease) X(cuGraphRetainUserObject)                      \
-    X(cuLibraryLoadData) X(cuLibraryUnload) X(cuLibraryGetKernel) X(cuLibraryGetKernelCount) X(cuKernelGetAttribute)   \
-    X(cuKernelSetAttribute) X(cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags) X(cuKernelGetName)
+#define SOFTGPU_DRIVER(X) \
+    X(cuInit) X(cuDriverGetVersion) X(cuGetErrorName) X(cuGetErrorString) X(cuDeviceGetCount) X(cuDeviceGet) \
+    X(cuDeviceGetName) X(cuDeviceGetUuid) X(cuDeviceTotalMem) X(cuDeviceGetAttribute) X(cuDeviceGetPCIBusId) \
+    X(cuDeviceCanAccessPeer) X(cuDevicePrimaryCtxRetain) X(cuCtxGetCurrent) X(cuCtxSetCurrent) X(cuCtxGetDevice) \
+    X(cuCtxSynchronize) X(cuCtxGetStreamPriorityRange) X(cuMemGetInfo) X(cuMemAlloc) X(cuMemFree) X(cuMemHostAlloc) \
+    X(cuMemFreeHost) X(cuMemHostRegister) X(cuMemHostUnregister) X(cuMemHostGetDevicePointer) \
+    X(cuPointerGetAttributes) X(cuEventCreate) X(cuEventDestroy) X(cuEventQuery) X(cuEventSynchronize) \
+    X(cuEventElapsedTime) X(cuStreamCreate) X(cuStreamCreateWithPriority) X(cuStreamDestroy) \
+    X(cuThreadExchangeStreamCaptureMode) X(cuGraphCreate) X(cuGraphDestroy) X(cuGraphInstantiate) \
+    X(cuGraphExecDestroy) X(cuGraphGetNodes) X(cuLibraryLoadData) X(cuLibraryUnload) X(cuLibraryGetKernel) \
+    X(cuKernelGetAttribute) X(cuKernelSetAttribute) X(cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags) \
+    X(cuKernelGetName)
 // clang-format on
 
 struct softgpu_driver {
@@ -43,31 +40,32 @@ struct softgpu_driver {
 };
 extern struct softgpu_driver softgpu_driver;
 
-/* Call once per API function. start: the driver is there. enter: also, a context is current in this thread. */
+/* To be called once per API function. start: finds the driver. enter: also makes sure this thread has a context. */
 cudaError_t softgpu_runtime_start(void);
 cudaError_t softgpu_runtime_enter(void);
-cudaError_t softgpu_runtime_current(CUdevice *ret_device); /* the thread's device */
-cudaError_t softgpu_runtime_set_error(int result);         /* remembers a failure as the thread's last error */
+cudaError_t softgpu_runtime_current(CUdevice *ret_device); /* this thread's device */
+cudaError_t softgpu_runtime_set_error(int result);         /* stores a failure as the thread's last error */
 
-/* What cuGetProcAddress hands out for a name; flags 2: its per-thread default stream variant. NULL if unknown. */
+/* What cuGetProcAddress returns for a name; with flags 2, its per-thread default stream variant. If the driver lacks
+ * one, the runtime does not start (cudaErrorInsufficientDriver). */
 void *softgpu_runtime_resolve(const char *name, unsigned flags);
-/* The tables of the files that keep their own, filled at start. */
+/* Fill, at start, the tables of the files that have their own. */
 void softgpu_stream_resolve(void);
 void softgpu_stream_resolve_ptsz(void);
 void softgpu_launch_resolve(void);
 
-/* The kernel behind a host function or a handle, loading its library at first use. */
-cudaError_t softgpu_kernel_find(const void *function, CUkernel *ret_kernel);
-/* A kernel handle that was handed out may be launched like a host function. */
+/* Enters, and finds the kernel behind a host function or a handle; loads its library at first use. */
+cudaError_t softgpu_kernel_enter(const void *function, CUkernel *ret_kernel);
+/* From now on the program may launch by this kernel handle as by a host function. */
 void softgpu_kernel_learn(CUkernel kernel);
 
-/* One driver call as the body of an API function: CALL(enter, cuMemAlloc, (pointer, bytes)). */
-#define SOFTGPU_CALL_FROM(table, how, function, args)                                           \
-    do {                                                                                        \
-        cudaError_t error_ = softgpu_runtime_##how();                                           \
-        if (!error_)                                                                            \
-            error_ = table.function ? (cudaError_t)table.function args : cudaErrorNotSupported; \
-        return softgpu_runtime_set_error(error_);                                               \
+/* The body of an API function that is one driver call: CALL(enter, cuMemAlloc, (pointer, bytes)). */
+#define SOFTGPU_CALL_FROM(table, how, function, args)  \
+    do {                                               \
+        cudaError_t error_ = softgpu_runtime_##how();  \
+        if (!error_)                                   \
+            error_ = (cudaError_t)table.function args; \
+        return softgpu_runtime_set_error(error_);      \
     } while (0)
 #define SOFTGPU_CALL(how, function, args) SOFTGPU_CALL_FROM(softgpu_driver, how, function, args)
 

@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See runtime.h: facts of devices, memory that no stream orders, events, streams, graphs and libraries as objects.
- * Mostly one driver call each: a table.
+ * See runtime.h: facts about devices, memory outside of streams, and events, streams, graphs and libraries as objects.
+ * Most are one driver call each: a table.
  */
 #include "runtime.h"
 
 #include <string.h>
 
-cudaError_t cudaProfilerStart(void);
-cudaError_t cudaProfilerStop(void);
-
-/* API(name, parameters, how, driver function, arguments): how is enter (a context is needed) or start. */
+/* API(name, parameters, how, driver function, arguments); how: enter (needs a context) or start. */
 #define API(name, params, how, function, args) \
     cudaError_t name params                    \
     {                                          \
@@ -26,20 +23,13 @@ API(cudaDeviceGetPCIBusId, (char *id, int length, int device),      start, cuDev
 API(cudaDeviceCanAccessPeer, (int *can, int device, int peer),      start, cuDeviceCanAccessPeer, (can, device, peer))
 API(cudaDeviceSynchronize, (void),                                  enter, cuCtxSynchronize,     ())
 API(cudaDeviceGetStreamPriorityRange, (int *least, int *greatest),  enter, cuCtxGetStreamPriorityRange, (least, greatest))
-API(cudaDeviceGetDefaultMemPool, (cudaMemPool_t *pool, int device), start, cuDeviceGetDefaultMemPool, (pool, device))
 API(cudaMemGetInfo,        (size_t *available, size_t *total),      enter, cuMemGetInfo,         (available, total))
-API(cudaMallocManaged,     (void **p, size_t bytes, unsigned flags), enter, cuMemAllocManaged,   ((CUdeviceptr *)p, bytes, flags))
 API(cudaHostAlloc,         (void **p, size_t bytes, unsigned flags), enter, cuMemHostAlloc,      (p, bytes, flags))
 API(cudaMallocHost,        (void **p, size_t bytes),                enter, cuMemHostAlloc,       (p, bytes, 0))
 API(cudaHostRegister,      (void *p, size_t bytes, unsigned flags), enter, cuMemHostRegister,    (p, bytes, flags))
 API(cudaHostUnregister,    (void *p),                               enter, cuMemHostUnregister,  (p))
 API(cudaHostGetDevicePointer, (void **device, void *host, unsigned flags),
     enter, cuMemHostGetDevicePointer, ((CUdeviceptr *)device, host, flags))
-API(cudaMemPoolTrimTo,     (cudaMemPool_t pool, size_t keep),       enter, cuMemPoolTrimTo,      (pool, keep))
-API(cudaMemPoolSetAttribute, (cudaMemPool_t pool, enum cudaMemPoolAttr which, void *value),
-    enter, cuMemPoolSetAttribute, (pool, (CUmemPool_attribute)which, value))
-API(cudaMemPoolGetAttribute, (cudaMemPool_t pool, enum cudaMemPoolAttr which, void *value),
-    enter, cuMemPoolGetAttribute, (pool, (CUmemPool_attribute)which, value))
 API(cudaEventCreate,       (cudaEvent_t *event),                    enter, cuEventCreate,        (event, 0))
 API(cudaEventCreateWithFlags, (cudaEvent_t *event, unsigned flags), enter, cuEventCreate,        (event, flags))
 API(cudaEventDestroy,      (cudaEvent_t event),                     enter, cuEventDestroy,       (event))
@@ -62,21 +52,13 @@ API(cudaGraphInstantiateWithFlags, (cudaGraphExec_t *exec, cudaGraph_t graph, un
 API(cudaGraphExecDestroy,  (cudaGraphExec_t exec),                  enter, cuGraphExecDestroy,   (exec))
 API(cudaGraphGetNodes,     (cudaGraph_t graph, cudaGraphNode_t *nodes, size_t *count),
     enter, cuGraphGetNodes, (graph, nodes, count))
-API(cudaGraphNodeGetType,  (cudaGraphNode_t node, enum cudaGraphNodeType *type),
-    enter, cuGraphNodeGetType, (node, (void *)type))
-API(cudaUserObjectCreate,  (cudaUserObject_t *object, void *data, cudaHostFn_t destroy, unsigned count, unsigned flags),
-    enter, cuUserObjectCreate, (object, data, destroy, count, flags))
-API(cudaUserObjectRelease, (cudaUserObject_t object, unsigned count), enter, cuUserObjectRelease, (object, count))
-API(cudaGraphRetainUserObject, (cudaGraph_t graph, cudaUserObject_t object, unsigned count, unsigned flags),
-    enter, cuGraphRetainUserObject, (graph, object, count, flags))
 API(cudaLibraryLoadData,   (cudaLibrary_t *library, const void *code, enum cudaJitOption *jit, void **jit_values,
     unsigned jit_count, enum cudaLibraryOption *options, void **values, unsigned count),
     enter, cuLibraryLoadData, (library, code, (void *)jit, jit_values, jit_count, (void *)options, values, count))
 API(cudaLibraryUnload,     (cudaLibrary_t library),                 enter, cuLibraryUnload,      (library))
-API(cudaLibraryGetKernelCount, (unsigned *count, cudaLibrary_t library), enter, cuLibraryGetKernelCount, (count, library))
 // clang-format on
 
-/* No bytes: a null pointer and no error, which cuMemAlloc would not give. */
+/* No bytes mean a null pointer and no error; cuMemAlloc would fail. */
 cudaError_t cudaMalloc(void **p, size_t bytes)
 {
     if (bytes == 0) {
@@ -89,7 +71,7 @@ cudaError_t cudaMalloc(void **p, size_t bytes)
 cudaError_t cudaFree(void *p)
 {
     if (!p)
-        return softgpu_runtime_set_error(softgpu_runtime_enter()); /* the idiom that makes a context */
+        return softgpu_runtime_set_error(softgpu_runtime_enter()); /* programs do this to create a context */
     SOFTGPU_CALL(enter, cuMemFree, (PTR(p)));
 }
 
@@ -132,7 +114,7 @@ cudaError_t cudaLibraryGetKernel(cudaKernel_t *ret_kernel, cudaLibrary_t library
     return softgpu_runtime_set_error(error);
 }
 
-/* Memory that the driver does not know is plain host memory, which is no error. */
+/* Memory that the driver does not know is plain host memory, and no error. */
 cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *ret, const void *p)
 {
     unsigned type = 0;
@@ -142,8 +124,6 @@ cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *ret, const vo
                                    CU_POINTER_ATTRIBUTE_DEVICE_POINTER, CU_POINTER_ATTRIBUTE_HOST_POINTER};
     void *values[] = {&type, &ordinal, &device, &host};
     cudaError_t error = softgpu_runtime_enter();
-    if (!error && !softgpu_driver.cuPointerGetAttributes)
-        error = cudaErrorNotSupported;
     if (!error)
         error = (cudaError_t)softgpu_driver.cuPointerGetAttributes(4, which, values, PTR(p));
     if (error)
@@ -158,7 +138,7 @@ cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *ret, const vo
     return cudaSuccess;
 }
 
-/* Which device attribute fills which field. What is not here stays zero. */
+/* X(field, the device attribute that fills it). All other fields stay zero. */
 // clang-format off
 #define SOFTGPU_PROPERTIES(X)                                                                                          \
     X(sharedMemPerBlock, MAX_SHARED_MEMORY_PER_BLOCK) X(regsPerBlock, MAX_REGISTERS_PER_BLOCK)                         \
@@ -191,8 +171,7 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *ret, int device)
         return softgpu_runtime_set_error(error);
     memset(ret, 0, sizeof *ret);
     softgpu_driver.cuDeviceGetName(ret->name, sizeof ret->name, handle);
-    if (softgpu_driver.cuDeviceGetUuid)
-        softgpu_driver.cuDeviceGetUuid((void *)&ret->uuid, handle);
+    softgpu_driver.cuDeviceGetUuid((void *)&ret->uuid, handle);
     softgpu_driver.cuDeviceTotalMem(&ret->totalGlobalMem, handle);
 #define X(field, attribute)                                                                                   \
     if (softgpu_driver.cuDeviceGetAttribute(&value, CU_DEVICE_ATTRIBUTE_##attribute, handle) == CUDA_SUCCESS) \

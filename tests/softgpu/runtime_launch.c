@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See runtime.h: every way to launch a kernel, and what is asked of kernels. Each launch comes out at the driver's
- * cuLaunchKernel(Ex) with the CUkernel cast to a CUfunction, as NVIDIA's runtime 13 does it.
+ * See runtime.h: every way to launch a kernel, and kernels' attributes. Each launch becomes the driver's
+ * cuLaunchKernel(Ex) with the CUkernel cast to a CUfunction, as in NVIDIA's runtime 13.
  */
 #include "runtime.h"
 
@@ -9,7 +9,7 @@
 
 #define SOFTGPU_LAUNCHES(X) X(cuLaunchKernel) X(cuLaunchKernelEx) X(cuLaunchCooperativeKernel)
 
-/* [1]: the variants whose default stream is the thread's own. */
+/* [1]: variants whose default stream is the thread's own. */
 static struct {
 #define X(name) __typeof__(&name) name;
     SOFTGPU_LAUNCHES(X)
@@ -22,18 +22,6 @@ static _Thread_local struct {
     void *stream;
 } pushed[8];
 static _Thread_local unsigned pushed_count;
-
-unsigned __cudaPushCallConfiguration(dim3 grid, dim3 block, size_t smem, struct CUstream_st *stream);
-cudaError_t __cudaPopCallConfiguration(dim3 *grid, dim3 *block, size_t *smem, void *stream);
-cudaError_t __cudaLaunchKernel(cudaKernel_t kernel, dim3 grid, dim3 block, void **args, size_t smem,
-                               cudaStream_t stream);
-cudaError_t __cudaLaunchKernel_ptsz(cudaKernel_t kernel, dim3 grid, dim3 block, void **args, size_t smem,
-                                    cudaStream_t stream);
-cudaError_t cudaLaunchKernel_ptsz(const void *function, dim3 grid, dim3 block, void **args, size_t smem,
-                                  cudaStream_t stream);
-cudaError_t cudaLaunchKernelExC_ptsz(const cudaLaunchConfig_t *config, const void *function, void **args);
-cudaError_t cudaLaunchCooperativeKernel_ptsz(const void *function, dim3 grid, dim3 block, void **args, size_t smem,
-                                             cudaStream_t stream);
 
 void softgpu_launch_resolve(void)
 {
@@ -67,14 +55,11 @@ cudaError_t __cudaPopCallConfiguration(dim3 *grid, dim3 *block, size_t *smem, vo
     return cudaSuccess;
 }
 
-/* A kernel launched plainly: handles and host functions are found the same way. */
 static cudaError_t launch(bool ptsz, const void *function, dim3 grid, dim3 block, void **args, size_t smem,
                           cudaStream_t stream)
 {
     CUkernel kernel = NULL;
-    cudaError_t error = softgpu_runtime_enter();
-    if (!error)
-        error = softgpu_kernel_find(function, &kernel);
+    cudaError_t error = softgpu_kernel_enter(function, &kernel);
     if (!error)
         error = (cudaError_t)launches[ptsz].cuLaunchKernel((CUfunction)kernel, grid.x, grid.y, grid.z, block.x, block.y,
                                                            block.z, (unsigned)smem, stream, args, NULL);
@@ -85,11 +70,7 @@ static cudaError_t launch_cooperative(bool ptsz, const void *function, dim3 grid
                                       cudaStream_t stream)
 {
     CUkernel kernel = NULL;
-    cudaError_t error = softgpu_runtime_enter();
-    if (!error)
-        error = softgpu_kernel_find(function, &kernel);
-    if (!error && !launches[ptsz].cuLaunchCooperativeKernel)
-        error = cudaErrorNotSupported;
+    cudaError_t error = softgpu_kernel_enter(function, &kernel);
     if (!error)
         error = (cudaError_t)launches[ptsz].cuLaunchCooperativeKernel(
             (CUfunction)kernel, grid.x, grid.y, grid.z, block.x, block.y, block.z, (unsigned)smem, stream, args);
@@ -98,41 +79,35 @@ static cudaError_t launch_cooperative(bool ptsz, const void *function, dim3 grid
 
 static cudaError_t launch_ex(bool ptsz, const cudaLaunchConfig_t *config, const void *function, void **args)
 {
+    _Static_assert(sizeof(cudaLaunchAttribute) == sizeof(CUlaunchAttribute), "attributes are passed on as they are");
     CUkernel kernel = NULL;
-    cudaError_t error = softgpu_runtime_enter();
+    CUlaunchConfig to = {.gridDimX = config->gridDim.x,
+                         .gridDimY = config->gridDim.y,
+                         .gridDimZ = config->gridDim.z,
+                         .blockDimX = config->blockDim.x,
+                         .blockDimY = config->blockDim.y,
+                         .blockDimZ = config->blockDim.z,
+                         .sharedMemBytes = (unsigned)config->dynamicSmemBytes,
+                         .hStream = config->stream,
+                         .attrs = (CUlaunchAttribute *)(void *)config->attrs,
+                         .numAttrs = config->numAttrs};
+    cudaError_t error = softgpu_kernel_enter(function, &kernel);
     if (!error)
-        error = softgpu_kernel_find(function, &kernel);
-    if (!error && !launches[ptsz].cuLaunchKernelEx)
-        error = cudaErrorNotSupported;
-    if (!error) {
-        _Static_assert(sizeof(cudaLaunchAttribute) == sizeof(CUlaunchAttribute),
-                       "attributes are passed on as they are");
-        CUlaunchConfig to = {.gridDimX = config->gridDim.x,
-                             .gridDimY = config->gridDim.y,
-                             .gridDimZ = config->gridDim.z,
-                             .blockDimX = config->blockDim.x,
-                             .blockDimY = config->blockDim.y,
-                             .blockDimZ = config->blockDim.z,
-                             .sharedMemBytes = (unsigned)config->dynamicSmemBytes,
-                             .hStream = config->stream,
-                             .attrs = (CUlaunchAttribute *)(void *)config->attrs,
-                             .numAttrs = config->numAttrs};
         error = (cudaError_t)launches[ptsz].cuLaunchKernelEx(&to, (CUfunction)kernel, args, NULL);
-    }
     return softgpu_runtime_set_error(error);
 }
 
-#define SOFTGPU_LAUNCH_ENTRY(name, function_type, ptsz, how)                                                       \
+#define LAUNCH_ENTRY(name, function_type, ptsz, how)                                                               \
     cudaError_t name(function_type function, dim3 grid, dim3 block, void **args, size_t smem, cudaStream_t stream) \
     {                                                                                                              \
         return how(ptsz, function, grid, block, args, smem, stream);                                               \
     }
-SOFTGPU_LAUNCH_ENTRY(cudaLaunchKernel, const void *, false, launch)
-SOFTGPU_LAUNCH_ENTRY(cudaLaunchKernel_ptsz, const void *, true, launch)
-SOFTGPU_LAUNCH_ENTRY(__cudaLaunchKernel, cudaKernel_t, false, launch)
-SOFTGPU_LAUNCH_ENTRY(__cudaLaunchKernel_ptsz, cudaKernel_t, true, launch)
-SOFTGPU_LAUNCH_ENTRY(cudaLaunchCooperativeKernel, const void *, false, launch_cooperative)
-SOFTGPU_LAUNCH_ENTRY(cudaLaunchCooperativeKernel_ptsz, const void *, true, launch_cooperative)
+LAUNCH_ENTRY(cudaLaunchKernel, const void *, false, launch)
+LAUNCH_ENTRY(cudaLaunchKernel_ptsz, const void *, true, launch)
+LAUNCH_ENTRY(__cudaLaunchKernel, cudaKernel_t, false, launch)
+LAUNCH_ENTRY(__cudaLaunchKernel_ptsz, cudaKernel_t, true, launch)
+LAUNCH_ENTRY(cudaLaunchCooperativeKernel, const void *, false, launch_cooperative)
+LAUNCH_ENTRY(cudaLaunchCooperativeKernel_ptsz, const void *, true, launch_cooperative)
 
 cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t *config, const void *function, void **args)
 {
@@ -144,29 +119,20 @@ cudaError_t cudaLaunchKernelExC_ptsz(const cudaLaunchConfig_t *config, const voi
     return launch_ex(true, config, function, args);
 }
 
-/* A function attribute that the driver does not know stays at a value every kernel may have. */
+/* An attribute that the driver does not know has a value that any kernel may have. */
 static int attribute(CUkernel kernel, CUfunction_attribute which, CUdevice device, int otherwise)
 {
     int value = otherwise;
-    if (softgpu_driver.cuKernelGetAttribute &&
-        softgpu_driver.cuKernelGetAttribute(&value, which, kernel, device) == CUDA_SUCCESS)
-        return value;
-    return otherwise;
-}
-
-static cudaError_t enter_kernel(const void *function, CUkernel *ret_kernel, CUdevice *ret_device)
-{
-    cudaError_t error = softgpu_runtime_enter();
-    if (!error)
-        error = softgpu_runtime_current(ret_device);
-    return error ? error : softgpu_kernel_find(function, ret_kernel);
+    return softgpu_driver.cuKernelGetAttribute(&value, which, kernel, device) == CUDA_SUCCESS ? value : otherwise;
 }
 
 cudaError_t cudaFuncGetAttributes(struct cudaFuncAttributes *ret, const void *function)
 {
     CUkernel kernel = NULL;
     CUdevice device = 0;
-    cudaError_t error = enter_kernel(function, &kernel, &device);
+    cudaError_t error = softgpu_kernel_enter(function, &kernel);
+    if (!error)
+        error = softgpu_runtime_current(&device);
     if (error)
         return softgpu_runtime_set_error(error);
     memset(ret, 0, sizeof *ret);
@@ -181,51 +147,40 @@ cudaError_t cudaFuncGetAttributes(struct cudaFuncAttributes *ret, const void *fu
     return cudaSuccess;
 }
 
-static cudaError_t set_attribute(const void *function, enum cudaFuncAttribute which, int value)
-{
-    CUkernel kernel = NULL;
-    CUdevice device = 0;
-    cudaError_t error = enter_kernel(function, &kernel, &device);
-    if (!error && !softgpu_driver.cuKernelSetAttribute)
-        error = cudaErrorNotSupported;
-    if (!error)
-        error = (cudaError_t)softgpu_driver.cuKernelSetAttribute((CUfunction_attribute)which, value, kernel, device);
-    return softgpu_runtime_set_error(error);
-}
-
+/* In this driver a kernel's attributes are the same on every device. */
 cudaError_t cudaFuncSetAttribute(const void *function, enum cudaFuncAttribute which, int value)
 {
-    return set_attribute(function, which, value);
+    CUkernel kernel = NULL;
+    cudaError_t error = softgpu_kernel_enter(function, &kernel);
+    if (!error)
+        error = (cudaError_t)softgpu_driver.cuKernelSetAttribute((CUfunction_attribute)which, value, kernel, 0);
+    return softgpu_runtime_set_error(error);
 }
 
 cudaError_t cudaKernelSetAttributeForDevice(cudaKernel_t kernel, enum cudaFuncAttribute which, int value, int device)
 {
-    (void)device; /* attributes of a kernel are the same on every device here */
-    return set_attribute(kernel, which, value);
+    (void)device;
+    return cudaFuncSetAttribute(kernel, which, value);
 }
 
 cudaError_t cudaFuncGetName(const char **ret_name, const void *function)
 {
     CUkernel kernel = NULL;
-    cudaError_t error = softgpu_runtime_enter();
+    cudaError_t error = softgpu_kernel_enter(function, &kernel);
     if (!error)
-        error = softgpu_kernel_find(function, &kernel);
-    if (error)
-        return softgpu_runtime_set_error(error);
-    SOFTGPU_CALL(enter, cuKernelGetName, (ret_name, kernel));
+        error = (cudaError_t)softgpu_driver.cuKernelGetName(ret_name, kernel);
+    return softgpu_runtime_set_error(error);
 }
 
 cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int *ret_blocks, const void *function, int threads,
                                                                    size_t smem, unsigned flags)
 {
     CUkernel kernel = NULL;
-    cudaError_t error = softgpu_runtime_enter();
+    cudaError_t error = softgpu_kernel_enter(function, &kernel);
     if (!error)
-        error = softgpu_kernel_find(function, &kernel);
-    if (error)
-        return softgpu_runtime_set_error(error);
-    SOFTGPU_CALL(enter, cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags,
-                 (ret_blocks, (CUfunction)kernel, threads, smem, flags));
+        error = (cudaError_t)softgpu_driver.cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(
+            ret_blocks, (CUfunction)kernel, threads, smem, flags);
+    return softgpu_runtime_set_error(error);
 }
 
 cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *ret_blocks, const void *function, int threads,

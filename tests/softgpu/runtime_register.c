@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * See runtime.h: fat binaries, the kernels they hold, and which host function stands for which kernel. Registration
- * only notes a name (a PyTorch wheel registers 24,000 before anything runs); the driver hears of a library and a
- * kernel at its first use. One hash table by address, open addressing, under a mutex.
+ * only stores a name (a PyTorch wheel registers 24,000 before anything runs); the driver learns of a library and a
+ * kernel at their first use. One hash table by address, with open addressing, under a mutex.
  */
 #include "runtime.h"
 
@@ -18,23 +18,13 @@ struct fatbin {
 struct function {
     const void *address;
     const char *name;
-    struct fatbin *fatbin; /* NULL: unregistered, or address is itself a kernel handle */
+    struct fatbin *fatbin; /* NULL: unregistered, or the address is a kernel handle */
     CUkernel kernel;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct function *table;
 static size_t capacity, used;
-
-void **__cudaRegisterFatBinary(void *wrapper);
-void __cudaRegisterFatBinaryEnd(void **handle);
-void __cudaUnregisterFatBinary(void **handle);
-void __cudaRegisterFunction(void **handle, const char *host_function, char *device_function, const char *device_name,
-                            int thread_limit, uint3 *tid, uint3 *bid, dim3 *block, dim3 *grid, int *warp);
-void __cudaRegisterVar(void **handle, char *host_variable, char *device_address, const char *device_name, int external,
-                       size_t bytes, int constant, int global);
-char __cudaInitModule(void **handle);
-cudaError_t __cudaGetKernel(cudaKernel_t *ret_kernel, const void *host_function);
 
 static struct function *slot(struct function *in, size_t size, const void *address)
 {
@@ -63,9 +53,9 @@ static void add(struct function function)
 {
     pthread_mutex_lock(&lock);
     if (2 * used < capacity || grow()) {
-        struct function *place = slot(table, capacity, function.address);
-        used += !place->address;
-        *place = function;
+        struct function *entry = slot(table, capacity, function.address);
+        used += !entry->address;
+        *entry = function;
     }
     pthread_mutex_unlock(&lock);
 }
@@ -96,7 +86,7 @@ void __cudaRegisterFunction(void **handle, const char *host_function, char *devi
     add((struct function){.address = host_function, .name = device_name, .fatbin = (struct fatbin *)handle});
 }
 
-/* Device variables are not supported: whoever asks for the address of one gets an error by name. */
+/* Device variables are not supported: asking for the address of one is an error by name. */
 void __cudaRegisterVar(void **handle, char *host_variable, char *device_address, const char *device_name, int external,
                        size_t bytes, int constant, int global)
 {
@@ -130,10 +120,13 @@ static cudaError_t load(struct function *function)
     return result == CUDA_ERROR_NOT_FOUND ? cudaErrorInvalidDeviceFunction : (cudaError_t)result;
 }
 
-/* The driver is called under the lock: it never calls back into the runtime. */
-cudaError_t softgpu_kernel_find(const void *function, CUkernel *ret_kernel)
+/* Calls the driver under the lock: it never calls back into the runtime. */
+cudaError_t softgpu_kernel_enter(const void *function, CUkernel *ret_kernel)
 {
-    cudaError_t error = cudaErrorInvalidDeviceFunction;
+    cudaError_t error = softgpu_runtime_enter();
+    if (error)
+        return error;
+    error = cudaErrorInvalidDeviceFunction;
     pthread_mutex_lock(&lock);
     struct function *found = capacity ? slot(table, capacity, function) : NULL;
     if (found && found->address) {
@@ -150,11 +143,9 @@ void softgpu_kernel_learn(CUkernel kernel)
     add((struct function){.address = kernel, .kernel = kernel});
 }
 
-static cudaError_t get_kernel(cudaKernel_t *ret_kernel, const void *host_function)
+cudaError_t cudaGetKernel(cudaKernel_t *ret_kernel, const void *host_function)
 {
-    cudaError_t error = softgpu_runtime_enter();
-    if (!error)
-        error = softgpu_kernel_find(host_function, (CUkernel *)ret_kernel);
+    cudaError_t error = softgpu_kernel_enter(host_function, (CUkernel *)ret_kernel);
     if (!error)
         softgpu_kernel_learn((CUkernel)*ret_kernel);
     return softgpu_runtime_set_error(error);
@@ -162,10 +153,5 @@ static cudaError_t get_kernel(cudaKernel_t *ret_kernel, const void *host_functio
 
 cudaError_t __cudaGetKernel(cudaKernel_t *ret_kernel, const void *host_function)
 {
-    return get_kernel(ret_kernel, host_function);
-}
-
-cudaError_t cudaGetKernel(cudaKernel_t *ret_kernel, const void *host_function)
-{
-    return get_kernel(ret_kernel, host_function);
+    return cudaGetKernel(ret_kernel, host_function);
 }

@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See runtime.h: every runtime function that takes a stream or waits for the default one. Compiled twice: with
- * CUDA_API_PER_THREAD_DEFAULT_STREAM defined, CUDA's own headers rename each function here, runtime and driver alike,
- * to its per-thread form (cudaStreamQuery_ptsz, cudaMemcpy_ptds).
+ * See runtime.h: every runtime function that takes a stream or uses the default one. Compiled twice: with
+ * CUDA_API_PER_THREAD_DEFAULT_STREAM defined, CUDA's own headers rename each function here, the runtime's and the
+ * driver's, to its per-thread form (cudaStreamQuery_ptsz, cudaMemcpy_ptds).
  */
 #include "runtime.h"
 
 // clang-format off
-#define SOFTGPU_STREAM_DRIVER(X)                                                                                       \
-    X(cuMemcpy) X(cuMemcpyHtoD) X(cuMemcpyDtoH) X(cuMemcpyDtoD) X(cuMemcpyAsync) X(cuMemcpyHtoDAsync)                  \
-    X(cuMemcpyDtoHAsync) X(cuMemcpyDtoDAsync) X(cuMemsetD8) X(cuMemsetD8Async) X(cuMemAllocAsync) X(cuMemFreeAsync)    \
-    X(cuStreamSynchronize) X(cuStreamQuery) X(cuStreamWaitEvent) X(cuStreamAddCallback) X(cuLaunchHostFunc)            \
-    X(cuStreamGetPriority) X(cuStreamGetFlags) X(cuStreamGetId) X(cuStreamBeginCapture) X(cuStreamEndCapture)          \
-    X(cuStreamBeginCaptureToGraph) X(cuStreamIsCapturing) X(cuStreamGetCaptureInfo)                                    \
-    X(cuStreamUpdateCaptureDependencies) X(cuEventRecord) X(cuEventRecordWithFlags) X(cuGraphLaunch) X(cuGraphUpload)
+#define SOFTGPU_STREAM_DRIVER(X) \
+    X(cuMemcpy) X(cuMemcpyHtoD) X(cuMemcpyDtoH) X(cuMemcpyDtoD) X(cuMemcpyAsync) X(cuMemcpyHtoDAsync) \
+    X(cuMemcpyDtoHAsync) X(cuMemcpyDtoDAsync) X(cuMemsetD8) X(cuMemsetD8Async) X(cuMemAllocAsync) X(cuMemFreeAsync) \
+    X(cuStreamSynchronize) X(cuStreamQuery) X(cuStreamWaitEvent) X(cuLaunchHostFunc) X(cuStreamGetPriority) \
+    X(cuStreamGetFlags) X(cuStreamGetId) X(cuStreamBeginCapture) X(cuStreamEndCapture) X(cuStreamIsCapturing) \
+    X(cuStreamGetCaptureInfo) X(cuEventRecord) X(cuEventRecordWithFlags) X(cuGraphLaunch) X(cuGraphUpload)
 // clang-format on
 
 static struct {
@@ -47,8 +46,6 @@ void softgpu_stream_resolve(void)
 API(cudaStreamSynchronize, (cudaStream_t s),                                cuStreamSynchronize, (s))
 API(cudaStreamQuery,       (cudaStream_t s),                                cuStreamQuery,       (s))
 API(cudaStreamWaitEvent,   (cudaStream_t s, cudaEvent_t e, unsigned flags), cuStreamWaitEvent,   (s, e, flags))
-API(cudaStreamAddCallback, (cudaStream_t s, cudaStreamCallback_t call, void *data, unsigned flags),
-    cuStreamAddCallback, (s, (CUstreamCallback)(void (*)(void))call, data, flags))
 API(cudaLaunchHostFunc,    (cudaStream_t s, cudaHostFn_t call, void *data), cuLaunchHostFunc,    (s, call, data))
 API(cudaStreamGetPriority, (cudaStream_t s, int *priority),                 cuStreamGetPriority, (s, priority))
 API(cudaStreamGetFlags,    (cudaStream_t s, unsigned *flags),               cuStreamGetFlags,    (s, flags))
@@ -61,11 +58,6 @@ API(cudaStreamIsCapturing, (cudaStream_t s, enum cudaStreamCaptureStatus *status
 API(cudaStreamGetCaptureInfo, (cudaStream_t s, enum cudaStreamCaptureStatus *status, unsigned long long *id,
     cudaGraph_t *graph, const cudaGraphNode_t **nodes, const cudaGraphEdgeData **edges, size_t *count),
     cuStreamGetCaptureInfo, (s, (void *)status, (cuuint64_t *)id, graph, nodes, (void *)edges, count))
-API(cudaStreamUpdateCaptureDependencies, (cudaStream_t s, cudaGraphNode_t *nodes, const cudaGraphEdgeData *edges,
-    size_t count, unsigned flags), cuStreamUpdateCaptureDependencies, (s, nodes, (const void *)edges, count, flags))
-API(cudaStreamBeginCaptureToGraph, (cudaStream_t s, cudaGraph_t graph, const cudaGraphNode_t *nodes,
-    const cudaGraphEdgeData *edges, size_t count, enum cudaStreamCaptureMode mode),
-    cuStreamBeginCaptureToGraph, (s, graph, nodes, (const void *)edges, count, (CUstreamCaptureMode)mode))
 API(cudaEventRecord,       (cudaEvent_t e, cudaStream_t s),                 cuEventRecord,       (e, s))
 API(cudaEventRecordWithFlags, (cudaEvent_t e, cudaStream_t s, unsigned flags), cuEventRecordWithFlags, (e, s, flags))
 API(cudaGraphLaunch,       (cudaGraphExec_t graph, cudaStream_t s),         cuGraphLaunch,       (graph, s))

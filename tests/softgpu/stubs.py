@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes what completes the stand-in runtime: a stub for every name that NVIDIA's library exports and ours lacks.
+"""Completes the stand-in runtime: writes a stub for every name that NVIDIA's library exports and ours lacks.
 
     stubs.py REAL-LIBRARY OUT-FOLDER OBJECT...
 
-OBJECTs are the hand-written part. Makes OUT-FOLDER/stubs.c (each stub says its name on stderr once and returns
+OBJECTs are the hand-written part. Writes OUT-FOLDER/stubs.c (each stub says its name on stderr once and returns
 cudaErrorNotSupported) and OUT-FOLDER/stubs.map (the version node, which is the real library's SONAME).
 """
 import pathlib
@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 
-HEAD = """/* Made by stubs.py. */
+HEAD = """/* Written by stubs.py. */
 #include "runtime.h"
 #include <stdio.h>
 static int stub(const char *name, char *said)

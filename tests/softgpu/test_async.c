@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cp.async on the executor without instrumentation (kernels of tests/kernels/test_counters_kernels.cu): copies land at
- * the wait that covers them or when the thread ends, no earlier, zfill fills, and what CUDA does not allow is refused.
+ * cp.async on the executor, without instrumentation (kernels of tests/kernels/test_counters_kernels.cu): copies land at
+ * the wait that covers them or when the thread ends, no earlier; zfill fills; what CUDA forbids is refused.
  */
 #include <stdarg.h>
 #include <stddef.h>

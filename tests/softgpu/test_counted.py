@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The software device with counted kernels (run --count): what a real wheel's layer norm asks of memory, from the
-launch log, and a failed check as the process's error."""
+"""The software device with counted kernels (run --count): what a real wheel's layer norm reads and writes, from the
+launch log; and that a failed check is the process's error."""
 import json
 import os
 import pathlib
@@ -37,7 +37,7 @@ def test_layer_norm_asks_for_each_byte_once(tmp_path, dtype, size):
     assert len(forward) == 1
     read, written = forward[0]["read"], forward[0]["written"]
     assert read["compulsory"] == tensor + 2 * 1024 * size  # x, gamma and beta
-    params = tensor if size == 4 else tensor // 2  # of each: by every row, of half types by every second
+    params = tensor if size == 4 else tensor // 2  # gamma and beta each: once per row, for half types per two rows
     assert read["bytes"] == tensor + 2 * params
     assert written["bytes"] == written["compulsory"] == tensor + 2 * 64 * 4  # y, mean and rstd
     assert read["accesses"] == [0, 0, 0, 0, read["bytes"] // 16]

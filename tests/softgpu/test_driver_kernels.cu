@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Kernels of test_driver.c, one per behaviour of the executor; they use struct fuseln_ln_params as every kernel of
- * ours does: x is read, y written, cols says how far.
+ * Kernels of test_driver.c, one for each behaviour of the executor. Like all our kernels they take a struct
+ * fuseln_ln_params: they read x and write y; cols says where.
  */
 #include "kernels/params.h"
 
 extern __shared__ uint4 fuseln_smem[];
 
-/* y[block] = sum of x over the block's threads, through shuffles, static and dynamic shared memory. */
+/* y[block] = the sum of x over the block's threads, by shuffles, static and dynamic shared memory. */
 extern "C" __global__ void __launch_bounds__(128) fuseln_ln_test_sum(const __grid_constant__ struct fuseln_ln_params p)
 {
     __shared__ float warps[4];
@@ -24,7 +24,7 @@ extern "C" __global__ void __launch_bounds__(128) fuseln_ln_test_sum(const __gri
         static_cast<float *>(p.y)[blockIdx.x] = all[124] + all[125] + all[126] + all[127];
 }
 
-/* y[thread] = what the lanes of its half-warp give: down by one, and the first one's value. */
+/* y[thread]: the value of the next lane of its half-warp, and of the first one. */
 extern "C" __global__ void fuseln_ln_test_shuffle(const __grid_constant__ struct fuseln_ln_params p)
 {
     int down = __shfl_down_sync(0xffffffffu, static_cast<int>(threadIdx.x), 1, 16);
@@ -44,7 +44,7 @@ extern "C" __global__ void fuseln_ln_test_lane_missed(const __grid_constant__ st
         __shfl_xor_sync(0xffffffffu, 1.0f, 1);
 }
 
-/* y[0]: shared memory as the block found it; then it is overwritten for the next block to find NaN again. */
+/* y: shared memory as the block found it. Then overwrites it, and the next block must find NaN again. */
 extern "C" __global__ void fuseln_ln_test_fresh(const __grid_constant__ struct fuseln_ln_params p)
 {
     __shared__ float fixed[8];

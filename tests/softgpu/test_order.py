@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The software device that delays work (run --seed): each order that CUDA promises holds under every draw, and an order
+"""The software device with delayed work (run --seed): an order that CUDA promises holds under every seed, and an order
 that the program forgot is missing under some."""
 
 import pathlib
@@ -37,17 +37,17 @@ for number in range(1, 200):
     seen.add(value.value == number)
 print(*sorted(seen))
 """
-KEPT = {
+PROMISED = {
     "one stream": "fill(number, first), copy(first)",
     "an event": "fill(number, first), call('cuEventRecord', event, first), call('cuStreamWaitEvent', second, event, 0), copy(second)",
     "stream synchronised": "fill(number, first), call('cuStreamSynchronize', first), copy(second)",
     "event synchronised": "fill(number, first), call('cuEventRecord', event, first), call('cuEventSynchronize', event), copy(second)",
-    "stream asked": "fill(number, first)\n    while cuda.cuStreamQuery(first) == 600: pass\n    copy(second)",
+    "stream queried": "fill(number, first)\n    while cuda.cuStreamQuery(first) == 600: pass\n    copy(second)",
     "legacy waits": "fill(number, blocking), copy(legacy)",
     "legacy is waited for": "fill(number, legacy), copy(blocking)",
     "the later write": "fill(number, second), copy(second), call('cuStreamSynchronize', second), fill(0, first, 1), fill(number, first, 1)",
 }
-MISSING = {
+FORGOTTEN = {
     "two streams": "fill(number, first), copy(second)",
     "legacy and one that does not block": "fill(number, legacy), copy(second)",
     "an event of another stream": "fill(number, first), call('cuEventRecord', event, second), call('cuStreamWaitEvent', second, event, 0), copy(second)",
@@ -62,12 +62,12 @@ def said(seed, between):
     return done.stdout.split()
 
 
-@pytest.mark.parametrize("case", KEPT)
-def test_an_order_is_kept(case):
+@pytest.mark.parametrize("case", PROMISED)
+def test_a_promised_order_holds(case):
     for seed in (0, 7):
-        assert said(seed, KEPT[case]) == ["True"]
+        assert said(seed, PROMISED[case]) == ["True"]
 
 
-@pytest.mark.parametrize("case", MISSING)
-def test_a_missing_order_shows(case):
-    assert said(7, MISSING[case]) == ["False", "True"]
+@pytest.mark.parametrize("case", FORGOTTEN)
+def test_a_forgotten_order_shows(case):
+    assert said(7, FORGOTTEN[case]) == ["False", "True"]

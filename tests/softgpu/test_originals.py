@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The references in originals.c against NumPy-like float64 in torch: every layer-norm kernel name of the PyTorch wheels
-in tests/data. Equal after one rounding for every type but f64. Compiles originals.c itself; needs no device."""
+"""The references in originals.c against float64 formulas in torch, for every layer-norm kernel name of the PyTorch
+wheels in tests/data. Equal after one rounding for every type but f64. Compiles originals.c itself; needs no device."""
 import ctypes
 import pathlib
 import re
@@ -28,13 +28,13 @@ def run(tmp_path_factory):
         params = [ctypes.c_void_p(p.data_ptr()) if isinstance(p, torch.Tensor) else p for p in params]
         addresses = (ctypes.c_void_p * len(params))(*[ctypes.addressof(p) for p in params])
         dims = ctypes.c_uint * 3
-        return function(symbol.encode(), dims(*grid), dims(1, 1, 1), 0, addresses)
+        return function(symbol.encode(), dims(*grid), addresses)
 
     return call
 
 
 def rounded(values, dtype):
-    """To dtype in one step; torch itself goes through float for the half types."""
+    """Converts to dtype in one step; for the half types torch itself goes through float."""
     if dtype == torch.float16:
         return torch.from_numpy(values.numpy().astype(numpy.float16))
     if dtype == torch.bfloat16:  # round to odd, so that the second rounding cannot be a tie

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Loaded by Python itself because tests/softgpu/run puts this folder first in PYTHONPATH.
 
-Runs the sitecustomize that this one hides, if any. Lets the autograd threads come to rest before the interpreter ends.
-With SOFTGPU_CPU_OPS set (run --cpu-ops), softgpu_cpu_ops takes over PyTorch's CUDA operators as soon as the program
-has imported torch. A program without torch notices nothing.
+Runs the sitecustomize that this one hides, if any. Waits until autograd's threads are idle before the interpreter ends.
+With SOFTGPU_CPU_OPS set (run --cpu-ops), softgpu_cpu_ops takes over PyTorch's CUDA operators once the program has
+imported torch. Nothing changes for a program without torch.
 """
 import atexit
 import glob
@@ -17,7 +17,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 class TorchFinder:
-    """Finds torch as usual, and adds one step to the end of its import."""
+    """Finds torch as usual, and adds a step to the end of its import."""
 
     def find_spec(self, name, path=None, target=None):
         if name != "torch":
@@ -46,7 +46,7 @@ def run_hidden_sitecustomize():
 
 
 def autograd_threads():
-    """State and count of context switches of each autograd thread, by thread."""
+    """The state and the context switches of each autograd thread."""
     found = {}
     for comm in glob.glob("/proc/self/task/*/comm"):
         try:
@@ -54,14 +54,14 @@ def autograd_threads():
                 if name.read().startswith("pt_autograd"):
                     found[comm] = [line for line in status if line.startswith(("State", "volun", "nonvol"))]
         except OSError:
-            pass  # ended meanwhile
+            pass  # the thread has ended
     return found
 
 
 def wait_for_autograd():
-    """A device here is so fast that an autograd thread may still be dropping Python objects of the last backward when
-    the interpreter ends; Python then kills it inside C++ code that must not be unwound, and the process aborts. One
-    that has not moved while nobody held the GIL waits for its next task, and stays there."""
+    """The device is so fast that an autograd thread may still be releasing Python objects of the last backward when the
+    interpreter ends; Python then kills it inside C++ code that must not be unwound, and the process aborts. A thread
+    that did not run while the GIL was free is waiting for its next task."""
     before = None
     end = time.monotonic() + 2
     while "torch" in sys.modules and time.monotonic() < end:

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Computes PyTorch's CUDA operators on the CPU, so that whole models run on the software device.
 
-Device memory is host memory: each operator that has a CUDA kernel is given another one, which waits for the device,
-lays CPU tensors over the storages of its CUDA arguments, calls the CPU kernel and puts new results into new CUDA
-tensors. It sits at the CUDA dispatch key, below autograd, autocast and every mode, so each thread, the autograd
-engine's too, and each caller, PyTorch's own C++ code too, meets it. What NATIVE names keeps its kernel and launches:
-layer norm and RMS norm, and what only allocates, views or reads one value. An operator that has no CPU kernel raises
-NotImplementedError with its name. Random operators: a CPU generator seeded by the CUDA generator's seed and offset,
-which then moves on; so the numbers repeat as seeds and saved states say, but are not those of a GPU.
+Device memory is host memory. Each operator that has a CUDA kernel gets another one, which waits for the device, makes
+CPU tensors that share the storages of its CUDA arguments, calls the CPU kernel and puts new results into new CUDA
+tensors. It is registered at the CUDA dispatch key, below autograd, autocast and every mode, so it serves every thread,
+the autograd engine's too, and every caller, PyTorch's own C++ code too. Operators in NATIVE have their own kernels and
+launch them: layer norm and RMS norm, and what only allocates, views or reads one value. An operator without a CPU
+kernel raises NotImplementedError with its name. Random operators use a CPU generator seeded by the CUDA generator's
+seed and offset, and advance that offset; so seeds and saved states repeat the numbers, but not those of a GPU.
 """
 import ctypes
 import warnings
@@ -18,19 +18,19 @@ NATIVE = {
     "set_.source_Storage_storage_offset", "_local_scalar_dense", "record_stream", "is_pinned", "_pin_memory",
     "_transformer_encoder_layer_fwd", "_native_multi_head_attention",
 }  # fmt: skip
-# Composite on CUDA too, but they choose cuDNN or launch kernels without passing the dispatcher.
+# Composite on CUDA too, but they choose cuDNN, or launch kernels without the dispatcher.
 ALSO = ["convolution", "convolution_backward", "copy_"]
 
 
 def install(torch):
-    # Kernels that have no CPU counterpart are never chosen.
+    # So that no kernel without a CPU counterpart is chosen.
     torch._C._set_cudnn_enabled(False)
     for backend in ("flash", "mem_efficient", "cudnn"):
         getattr(torch._C, f"_set_sdp_use_{backend}")(False)
     library = torch.library.Library("aten", "IMPL")
     names = [n[6:] for n in torch._C._dispatch_get_registrations_for_dispatch_key("CUDA") if n.startswith("aten::")]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that kernels are replaced is the point
+        warnings.simplefilter("ignore")  # to replace kernels is the point
         for name in names + ALSO:
             if name in NATIVE:
                 continue
@@ -38,7 +38,7 @@ def install(torch):
             schema = torch._C._get_schema("aten::" + packet, overload)
             if not any(r.alias_info and not r.alias_info.is_write for r in schema.returns):  # no view
                 library.impl(name, Operator(torch, packet, overload, schema), "CUDA")
-    install.library = library  # the kernels live as long as it
+    install.library = library  # its kernels live as long as it does
 
 
 class Operator:
@@ -54,7 +54,7 @@ class Operator:
         self.outs = {a.name for a in schema.arguments if a.kwarg_only and a.alias_info and a.alias_info.is_write}
         positions = {a.name: i for i, a in enumerate(schema.arguments)}
         written = [(a.alias_info.before_set, a.name) for a in schema.arguments if a.alias_info]
-        self.returns = []  # for each result the argument that it is, as (position, name), or None
+        self.returns = []  # for each result: (position, name) of the argument that it is, or None for a new tensor
         for result in schema.returns:
             name = next((n for s, n in written if result.alias_info and s == result.alias_info.before_set), None)
             self.returns.append(None if name is None else (positions[name], name))
@@ -114,7 +114,7 @@ class Operator:
 
 
 class Host:
-    """The arguments of one call as CPU tensors over the same memory."""
+    """The arguments of one call, as CPU tensors over the same memory."""
 
     def __init__(self, torch):
         self.torch = torch
@@ -163,7 +163,7 @@ class Host:
         return torch._neg_view(view) if tensor.is_neg() else view
 
     def out(self, value):
-        """An out= argument; an empty one may be resized by the operator, which memory laid over cannot be."""
+        """An out= argument. The operator may resize an empty one, which shared memory does not allow."""
         if not isinstance(value, self.torch.Tensor) or not value.is_cuda or value.numel():
             return self.value(value)
         self.device = self.device or value.device
@@ -172,7 +172,7 @@ class Host:
         return fresh
 
     def back(self, result):
-        """A new result, in device memory."""
+        """A new result, moved to device memory."""
         torch = self.torch
         if isinstance(result, (list, tuple)):
             return [self.back(r) for r in result]
@@ -181,7 +181,7 @@ class Host:
         if result.layout is not torch.strided:
             raise NotImplementedError(f"a result of layout {result.layout}")
         result = result.resolve_conj().resolve_neg()
-        if 0 in result.stride():  # expanded: as memory of its own it would overlap itself
+        if 0 in result.stride():  # expanded: a copy with these strides would overlap itself
             result = result.contiguous()
         moved = torch.empty_strided(result.shape, result.stride(), dtype=result.dtype, device=self.device)
         if result.numel():
@@ -198,7 +198,7 @@ class Host:
 
 
 def softmax(op, tensor, dim, half_to_float, **out):
-    """CUDA's softmax may widen to float on the way; the CPU's does not."""
+    """CUDA's softmax can also convert to float; the CPU's cannot."""
     return op(tensor.float() if half_to_float else tensor, dim, False, **out)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""--cpu-ops: run under tests/softgpu/run [--no-fuseln] --cpu-ops. The CPU's own results are the yardstick."""
+"""--cpu-ops. Run it under tests/softgpu/run [--no-fuseln] --cpu-ops. The CPU's own results are the reference."""
 import os
 import subprocess
 import sys
@@ -30,11 +30,11 @@ class Block(nn.Module):
 class Gpt(nn.Module):
     def __init__(self):
         super().__init__()
-        self.token, self.place = nn.Embedding(65, 64), nn.Embedding(32, 64)
+        self.token, self.position = nn.Embedding(65, 64), nn.Embedding(32, 64)
         self.blocks = nn.Sequential(Block(64, 4), Block(64, 4), nn.LayerNorm(64))
 
     def forward(self, tokens):
-        x = self.token(tokens) / 8 + self.place(torch.arange(tokens.shape[1], device=tokens.device)) / 8
+        x = self.token(tokens) / 8 + self.position(torch.arange(tokens.shape[1], device=tokens.device)) / 8
         return self.blocks(x) @ self.token.weight.t() / 8
 
 
@@ -114,7 +114,7 @@ def test_views_in_place_and_out():
     x.zero_()
     assert x._version == version + 1 and x.sum().item() == 0
     assert x.is_cuda and (x + 1).is_cuda and torch.zeros(2).copy_(x[0, :2]).device.type == "cpu"
-    with torch.inference_mode():  # no autograd layer between that would hand back the argument itself
+    with torch.inference_mode():  # no autograd layer in between, which would return the argument itself
         y = torch.ones(2, device="cuda")
         assert torch.ops.aten.add_(y, 1).data_ptr() == y.data_ptr() and y.tolist() == [2, 2]
     z = torch.fft.fft(torch.arange(4.0, device="cuda")).conj()
