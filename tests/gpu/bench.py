@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PyTorch's layer-norm kernels against ours, timed in one process. Run by tools/bench.sh, which says what is measured.
-The parent preloads fuseln behind switch.so into a child, which times each case both ways, alternating, and writes
-its lines of bench.csv at once. In the end the parent holds the report against the calls made: a launch that was meant
-for the original must not be in it, and one that was meant for us must have been replaced.
+"""Times PyTorch's layer-norm kernels and ours in one process. Run by tools/bench.sh, which says what is measured.
+The parent starts a child with switch.so and fuseln preloaded. The child times each case both ways, alternating, and
+writes its lines of bench.csv at once. At the end the parent checks the report against the calls made: a launch meant
+for the original must not be in it, and one meant for fuseln must have been replaced.
 Usage: bench.py [--rehearse] [--seconds N] FOLDER
 """
 
@@ -18,7 +18,7 @@ import time
 
 import preload
 
-# What models run: (model, rows, cols), rows = batch x tokens. The first dozen are those of the modelled ceilings.
+# What models run: (model, rows, cols), rows = batch x tokens. CORE are the shapes whose ceilings were modelled.
 CORE = [
     ("BERT-large", 8192, 1024), ("OPT-6.7B", 8192, 4096), ("GPT-2", 65536, 768), ("BERT-base", 4096, 768),
     ("GPT-2 medium", 32768, 1024), ("OPT-1.3B", 16384, 2048), ("OPT-13B", 8192, 5120), ("LLM 8192", 4096, 8192),
@@ -44,8 +44,8 @@ MASKS = {"backward": [True, True, True], "dx": [True, False, False], "dgamma": [
 
 
 def plan():
-    """(model, rows, cols), dtype, norm, op: the most important first; the halves of a backward alone come after every
-    pair, so that nothing learnt from one is in the way of the other."""
+    """Yields (model, rows, cols), dtype, norm, op, the most important first. The halves of a backward alone come after
+    all pairs, so that what fuseln learns from one does not affect the other."""
     for group, dtypes in ((CORE, ("bf16", "f32")), (MORE, ("bf16", "f32")), (CORE + MORE, ("f16",))):
         for dtype in dtypes:
             for shape in group:
@@ -56,7 +56,7 @@ def plan():
 
 
 def quartiles(values):
-    """Median and distance of the quartiles."""
+    """Returns the median and the interquartile range."""
     if len(values) < 3:
         return statistics.median(values), max(values) - min(values)
     low, middle, high = statistics.quantiles(values, n=4)
@@ -64,7 +64,7 @@ def quartiles(values):
 
 
 class Bench:
-    """The child's state: the clock, buffers, and what was called."""
+    """The child's state: the deadline, buffers, and the calls made."""
 
     def __init__(self, rehearse, seconds):
         import torch
@@ -77,16 +77,16 @@ class Bench:
         self.free = 1 << 24 if rehearse else int(0.85 * torch.cuda.mem_get_info()[0])
 
     def flush(self):
-        """By reading: written lines would have to leave the cache at the cost of what is timed."""
+        """Reads, since what is timed would have to write back dirty lines."""
         self.flushed.sum()
 
     def hold(self, microseconds):
-        """Keeps the device busy while the host queues what is timed, or a short kernel's time would be the host's."""
+        """Keeps the device busy while the host queues what is timed; else a short kernel's time would be the host's."""
         if not self.rehearse:
             self.torch.cuda._sleep(int(microseconds * 2000))
 
     def events(self, queue):
-        """Time in us between two events around queue()."""
+        """Returns a function that gives the time in us between two events around queue()."""
         begin, end = (self.torch.cuda.Event(enable_timing=True) for _ in range(2))
         begin.record()
         queue()
@@ -94,7 +94,7 @@ class Bench:
         return lambda: begin.elapsed_time(end) * 1e3
 
     def alternate(self, reps, prepare, queues):
-        """Medians and spreads of the two ways, in us; each pair in the other order than the one before."""
+        """Returns medians and spreads of the two ways, in us; the order changes from pair to pair."""
         times = ([], [])
         for rep in range(reps):
             for way in (0, 1) if rep % 2 else (1, 0):
@@ -109,7 +109,7 @@ class Bench:
         return preload.original() if original else contextlib.nullcontext()
 
     def copy_bandwidth(self):
-        """Bytes per us of a large device-to-device copy, read and written."""
+        """Returns the bytes that a large device-to-device copy reads and writes, and its time in us."""
         n = 1 << 16 if self.rehearse else 1 << 30
         a, b = (self.torch.ones(n, dtype=self.torch.uint8, device="cuda") for _ in range(2))
         repeat(lambda: b.copy_(a), 3 if self.rehearse else 300)  # until the clocks are up
@@ -118,8 +118,8 @@ class Bench:
         return 2 * n, quartiles([time() for time in times])
 
     def host_time(self, calls=400, rounds=21):
-        """What a call of a small layer norm takes of the thread that makes it, in us: the original, ours; medians. The
-        queue never fills, and the device is quicker than the host."""
+        """Returns how long a call of a small layer norm takes the calling thread, in us: medians for the original and
+        ours. The queue never fills, and the device is quicker than the host."""
         run = operation(self, ("", 8, 64), "f32", "layer", "forward")
         times = ([], [])
         for turn in range(2 * rounds):
@@ -141,7 +141,7 @@ def compulsory_bytes(op, rows, cols, size, norm):
 
 
 def operation(bench, shape, dtype, norm, op):
-    """A function that launches the case's kernels on tensors that it holds, and returns what they wrote."""
+    """Returns a function that launches the case's kernels on its own tensors and returns what they wrote."""
     import cases
 
     torch = bench.torch
@@ -156,8 +156,8 @@ def operation(bench, shape, dtype, norm, op):
     return lambda: cases.backward(dy, x, mean, rstd, gamma, beta, MASKS[op], rms)
 
 
-def compare(torch, ours, theirs):
-    """Not another function: check.py is for accuracy. Two results within 2 % of the largest value."""
+def check_same(torch, ours, theirs):
+    """Checks that both compute the same function, within 2 % of the largest value; check.py is for accuracy."""
     got = ours()
     with preload.original():
         expected = theirs()
@@ -193,7 +193,7 @@ def measure(bench, shape, dtype, norm, op):
             bench.made[call] += 1
         return run()
 
-    compare(torch, ours, run)
+    check_same(torch, ours, run)
     queues = [ours, run]
     rough = bench.alternate(3, bench.flush, queues)[1][0]
     reps = 3 if bench.rehearse else max(7, min(41, int(40_000 / rough)))
@@ -251,7 +251,7 @@ def child(options):
                     name += f" {how} {theirs:8.1f} -> {ours:8.1f} us {theirs / ours:5.2f}x"
                 done += 1
                 print(name, flush=True)
-            except Exception as error:  # the next case may be well
+            except Exception as error:  # the next case may work
                 failures += 1
                 print(f"{name} WRONG {type(error).__name__}: {error}", flush=True)
             file.flush()
@@ -268,12 +268,12 @@ def parent(options):
     preload.make_switch()
     calls = options.folder / "bench.calls.json"
     calls.unlink(missing_ok=True)
-    arguments, place = ["--child", *sys.argv[1:]], options.folder / "bench.report.json"
-    status, _, report = preload.run(pathlib.Path(__file__), arguments, place, capture=False)
+    arguments, path = ["--child", *sys.argv[1:]], options.folder / "bench.report.json"
+    status, _, report = preload.run(pathlib.Path(__file__), arguments, path, capture=False)
     found = [] if status == 0 else [f"exit status {status}"]
     if calls.exists():
         made = json.loads(calls.read_text())
-        found += preload.judge(report, made)
+        found += preload.wrong_in_report(report, made)
         ours, theirs = made["switch"]
         if not report or report["totals"]["launches"] != ours or not theirs:
             saw = report and report["totals"]["launches"]

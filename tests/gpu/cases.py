@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Layer norm and RMS norm as PyTorch's autograd calls them, their float64 references and the bounds of their errors;
-for check_parts.py and bench.py. Bounds are derived, with u the unit roundoff of the accumulator, U that of the element
-type and h the longest chain of roundings of any sum over a row or column: |error of a sum| <= h u sum|terms|.
+"""Layer norm and RMS norm as PyTorch's autograd calls them, their float64 references and bounds on their errors; for
+check_parts.py and bench.py. The bounds are derived with u, the unit roundoff of the accumulator, U, that of the element
+type, and h, the longest chain of roundings in any sum over a row or column: |error of a sum| <= h u sum|terms|.
 """
 
 import math
@@ -20,7 +20,7 @@ def acc_dtype(dtype):
 
 
 def random(generator, rows, cols, dtype, skew=0, scale=1.0, offset=0.0):
-    """[rows, cols] that starts `skew` elements behind an aligned address."""
+    """Returns a [rows, cols] tensor that starts `skew` elements behind an aligned address."""
     draw = torch.float64 if dtype == torch.float64 else torch.float32
     flat = torch.randn(rows * cols + skew, generator=generator, dtype=draw, device="cuda").mul_(scale).add_(offset)
     return flat.to(dtype)[skew:].view(rows, cols)
@@ -42,22 +42,22 @@ def backward(dy, x, mean, rstd, gamma, beta, mask, rms):
 
 
 def chain(n):
-    """Over a row: what one of at least 128 threads adds up, or at most 64 elements where fewer share a row, then a tree
-    of three roundings a level."""
+    """Over a row: each of at least 128 threads adds up its share, or at most 64 elements where fewer threads share it;
+    then a tree with three roundings a level."""
     return min(n, 64) + n / 128 + 3 * (math.log2(n + 1) + 2)
 
 
 def column_chain(rows):
-    """Over a column: each partial sum's rows in order, then the partial sums in order; no kernel has longer chains."""
+    """Over a column: the rows of a partial sum in order, then the partial sums in order; no kernel exceeds it."""
     sms = torch.cuda.get_device_properties(0).multi_processor_count
     return rows / min(rows, sms) + min(rows, 1024 * sms) + 8
 
 
 def wrong(name, got, expected, bound, dtype):
-    """None, or what is wrong: every element must be within the bound and one rounding to its type."""
+    """Returns what is wrong, or None: every element must be within the bound and one rounding to its type."""
     if got.shape != expected.shape:
         return f"{name}: shape {tuple(got.shape)} instead of {tuple(expected.shape)}"
-    own = 2 if got.dtype == torch.float64 else 1  # the reference has the same error then
+    own = 2 if got.dtype == torch.float64 else 1  # then the reference has the same error
     allowed = own * 1.01 * bound + expected.abs() * UNIT[dtype] * 1.01 + SMALLEST[dtype]
     got = got.double()
     inside = (got - expected).abs() <= allowed
@@ -70,7 +70,7 @@ def wrong(name, got, expected, bound, dtype):
 
 
 def statistics(x, eps, rms):
-    """mean, variance, rstd in float64, [rows, 1]."""
+    """Returns mean, variance and rstd in float64, [rows, 1]."""
     mean = torch.zeros_like(x[:, :1]) if rms else x.mean(1, keepdim=True)
     variance = ((x - mean) ** 2).mean(1, keepdim=True)
     return mean, variance, (variance + eps).rsqrt()
@@ -81,13 +81,13 @@ def bits(tensor):
 
 
 def error_of(got, expected):
-    """RMS and 99.9th percentile of the error."""
+    """Returns RMS and 99.9th percentile of the error."""
     error = (got.double() - expected).abs().flatten()
     return float((error**2).mean().sqrt()), float(error.kthvalue(max(1, int(error.numel() * 0.999))).values)
 
 
 def check_forward(x, gamma, beta, eps, rms, got):
-    """What is wrong with y, mean, rstd (a list of lines)."""
+    """Returns what is wrong with y, mean and rstd, as lines."""
     dtype, acc = x.dtype, acc_dtype(x.dtype)
     y, mean, rstd = got
     x, gamma, beta = (None if t is None else t.double() for t in (x, gamma, beta))
@@ -110,7 +110,8 @@ def check_forward(x, gamma, beta, eps, rms, got):
 
 
 def check_backward(dy, x, mean, rstd, gamma, rms, got):
-    """What is wrong with dx, dgamma, dbeta. mean and rstd are taken as given, so their error is not counted."""
+    """Returns what is wrong with dx, dgamma and dbeta, as lines. The errors of mean and rstd, which are inputs, do not
+    count."""
     dtype, u = x.dtype, UNIT[acc_dtype(x.dtype)]
     rows, n = x.shape
     dx, dgamma, dbeta = got

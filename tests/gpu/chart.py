@@ -1,23 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What bench.csv says: geometric means and extremes beside the budgets (design, section 9), and a chart. Runs anywhere:
-python3 tests/gpu/chart.py bench.csv [bench.png]. The chart needs matplotlib; without it the text alone is printed.
-Per cent of copy bandwidth: bytes that must be moved over the time, beside the best copy of the same run.
+"""Prints what bench.csv says, geometric means and extremes beside their budgets, and draws a chart. Runs anywhere:
+python3 tests/gpu/chart.py bench.csv [bench.png]. The chart needs matplotlib; without it only the text is printed.
+Per cent of copy bandwidth: the bytes that must be moved, by the time, relative to the best copy of the same run.
 """
 
 import csv
 import math
 import sys
 
-ORIGINAL_LONG_US = 20  # from here on launches count little, and the flushed time is compared; below, the graph's
+ORIGINAL_LONG_US = 20  # from here on launch overhead matters little, so flushed times count; below, the graph's
 LARGE_BYTES = 256e6  # several times the L2 of any device
 WIDE_ROW_BYTES = 32768
-# (op, dtype): geometric mean of the gain where the original is long; no single one below 0.97 (0.95 for short ones).
+# (op, dtype): geometric mean of the gain where the original is long; no single gain below 0.97 (0.95 for short ones).
 GAINS = {("forward", "bf16"): 1.35, ("forward", "f32"): 1.2, ("backward", "bf16"): 2.0, ("backward", "f32"): 1.8}
 SHARES = {"forward": 92, "backward": 88, "wider": 80}
 
 
 def read(path):
-    """Rows with numbers, gain and share; the best copy bandwidth in bytes per us."""
+    """Returns the rows, with numbers, gain and share, and the best copy bandwidth in bytes per us."""
     with open(path, newline="") as file:
         rows = list(csv.DictReader(file))
     for row in rows:

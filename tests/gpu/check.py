@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The real PyTorch with libfuseln.so preloaded, on the device: right numbers, the same bits, and a report that says
-that all of it was substituted. Needs PyTorch alone. Run by tools/gpu_check.sh; usage: check.py [--small] FOLDER
-The parent starts one process for each part and dtype, side by side, since a report has room for 1,024 sites; it prints
-what each found as soon as it ended and exits 1 if anything was wrong.
+that everything was substituted. Needs only PyTorch. Run by tools/gpu_check.sh; usage: check.py [--small] FOLDER
+The parent starts one process for each part and dtype, several at a time, since a report has room for 1,024 sites. It
+prints what each found as soon as it ends, and exits 1 if anything was wrong.
 """
 
 import concurrent.futures
@@ -21,7 +21,7 @@ PARTS = ["step", *(f"cases-{d}" for d in DTYPES), *(f"rows-{d}" for d in DTYPES)
 
 
 def run_part(part, folder, small, seen):
-    """One child; returns its text and whether all was well."""
+    """Runs one child; returns its text and whether nothing was wrong."""
     start = time.monotonic()
     status, text, report = preload.run(
         pathlib.Path(__file__).with_name("check_parts.py"),
@@ -29,7 +29,7 @@ def run_part(part, folder, small, seen):
         folder / f"{part}.report.json",
     )
     made = folder / f"{part}.calls.json"
-    found = [f"exit status {status}"] if status else preload.judge(report, json.loads(made.read_text()))
+    found = [f"exit status {status}"] if status else preload.wrong_in_report(report, json.loads(made.read_text()))
     seen.update(site["kernel"] for site in report["sites"]) if report else None
     lines = [f"     {line}" for line in text.splitlines()] + [f"     WRONG {line}" for line in found]
     replaced = report["totals"]["substituted"] if report else 0
@@ -39,8 +39,8 @@ def run_part(part, folder, small, seen):
 
 
 def check_bits(folder):
-    """The same step in processes of its own: two runs have the same bits, and so where dX and the gradients of gamma and
-    beta are apart; off, observe and verify have the originals'."""
+    """The same step in several processes: two runs have the same bits, and so has one without pairs; off, observe and
+    verify have the originals' bits."""
     modes = {mode: {"FUSELN_MODE": mode} for mode in ("off", "observe", "verify")}
     runs = {"first": {}, "second": {}, "apart": {"FUSELN_SKIP": "pairs"}, **modes, "none": None}
     got = {}
@@ -68,7 +68,7 @@ def check_bits(folder):
 
 
 def unseen(seen):
-    """Kernels in the library that no part launched as its first (reductions are launched second)."""
+    """Returns the library's kernels that no part launched (but for reductions, which a report does not name)."""
     names = set(re.findall(rb"\.text\.(fuseln_ln_\w+)\0", (preload.BUILD / "libfuseln.so").read_bytes()))
     return sorted(name for name in {n.decode() for n in names} - seen if "reduce" not in name)
 
@@ -88,7 +88,7 @@ def main():
         for job in concurrent.futures.as_completed([pool.submit(job) for job in jobs]):
             try:
                 text, well = job.result()
-            except Exception as error:  # one part that breaks must not hide the others
+            except Exception as error:  # a part that breaks must not hide the others
                 text, well = f"FAIL {type(error).__name__}: {error}", False
             print(text, flush=True)
             good.append(well)

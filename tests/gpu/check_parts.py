@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The parts of check.py, each run in a process with fuseln preloaded. Usage: check_parts.py PART CALLS.json [--small]
-Prints what is wrong, at most 20 lines, and exits 1 then; writes to CALLS.json how many calls of each kind were made.
+Prints what is wrong, at most 20 lines, and then exits 1; writes to CALLS.json how many calls of each kind it made.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ def generator(seed):
 
 
 def widths(dtype):
-    """Around each schedule's border in bytes, and what real models and odd ones use."""
+    """Widths around each schedule's border in bytes, and those that real and odd models use."""
     size = torch.finfo(dtype).bits // 8
     borders = [b // size for b in (128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 114688, 232448)]
     around = {n + step for n in borders for step in (-16 // size, -1, 0, 1, 16 // size)}
@@ -50,7 +50,7 @@ def widths(dtype):
 
 
 def shapes(dtype):
-    """(rows, cols, skew, rms): each width aligned and not, rows from a few to many."""
+    """Yields (rows, cols, skew, rms): each width aligned and unaligned, with few to many rows."""
     rows = itertools.cycle([1, 2, 3, 7, 33, 130, 300, 1025])
     skews = itertools.cycle([1, 2, 3, 4] if dtype.itemsize == 2 else [1, 2, 3])
     for cols in widths(dtype)[:: 6 if small else 1]:
@@ -92,7 +92,7 @@ def part_cases(name):
 
 
 def part_rows(name):
-    """A row has the same bits alone and first, in the middle and last of every batch, at every alignment."""
+    """A row has the same bits alone and as the first, a middle and the last row of every batch, at every alignment."""
     dtype = NAMES[name]
     for cols in ([64, 261, 1024] if small else [7, 64, 261, 768, 1000, 1024, 4096, 8192, 16388, 40000]):
         draw = generator(cols)
@@ -105,15 +105,15 @@ def part_rows(name):
                 if skew and rows not in (1, 3, 128):
                     continue
                 x, dy = (cases.random(draw, rows, cols, dtype, skew) for _ in range(2))
-                places = sorted({0, rows // 2, rows - 1})
-                x[places], dy[places] = row, dy_row
+                positions = sorted({0, rows // 2, rows - 1})
+                x[positions], dy[positions] = row, dy_row
                 y, mean, rstd = forward(x, gamma, beta, 1e-5, rms)
                 dx, _, _ = backward(dy, x, mean, rstd, gamma, beta, [True, False, False], rms)
                 outputs = {"y": y, "mean": mean, "rstd": rstd, "dx": dx}
                 if alone is None:
                     alone = {key: t[:1].clone() for key, t in outputs.items() if t is not None}
                 for key, expected in alone.items():
-                    same = bits(outputs[key][places]) == bits(expected)
+                    same = bits(outputs[key][positions]) == bits(expected)
                     if not bool(same.all()):
                         where = f"{name} {rows}x{cols} skew={skew} rms={rms}"
                         found.append(f"{where}: a row's {key} has other bits than alone")
@@ -129,7 +129,7 @@ def step(x, weight, bias, dy, cols):
 
 
 def reference(x, weight, bias, dy):
-    """The same on the CPU in float64, by PyTorch's CPU kernels."""
+    """The same step in float64 by PyTorch's CPU kernels."""
     x, weight, bias = (None if t is None else t.detach().cpu().double().requires_grad_(t.requires_grad)
                        for t in (x, weight, bias))  # fmt: skip
     y = F.layer_norm(x, x.shape[-1:], weight, bias)
@@ -138,7 +138,8 @@ def reference(x, weight, bias, dy):
 
 
 def compare(where, got, expected, dy):
-    """Sums of n terms of the order of dy or of the largest value: n roundings of the accumulator, one of the type."""
+    """Allows the error of sums of n terms as large as dy or the largest value: n roundings of the accumulator, one of
+    the type."""
     for i, (one, two) in enumerate(zip([got[0], *got[1]], [expected[0], *expected[1]], strict=True)):
         one, two = one.detach().cpu().double(), two.detach()
         largest = max(float(two.abs().max()), float(dy.abs().max()))
@@ -190,7 +191,7 @@ def part_streams():
     torch.cuda.synchronize()
 
     def on_stream(i, results):
-        torch.cuda.synchronize()  # a new thread's first launch would otherwise find no context yet
+        torch.cuda.synchronize()  # otherwise a new thread's first launch finds no context yet
         stream = torch.cuda.Stream()
         with torch.cuda.stream(stream):
             for _ in range(2 if small else 20):
@@ -211,7 +212,7 @@ def part_streams():
 
 
 def part_graphs():
-    """After a warm-up a capture holds our kernels; but sums of many rows, which take scratch memory, are the original's."""
+    """After a warm-up, a capture holds our kernels; only sums of many rows, which need scratch, are the original's."""
     many = 16 * torch.cuda.get_device_properties(0).multi_processor_count
     for dtype, rows, cols in ((torch.float32, 8, 64), (torch.bfloat16, 33, 1024), (torch.float16, 7, 261),
                               (torch.bfloat16, many, 64), (torch.float32, many + 1, 64)):  # fmt: skip
@@ -247,12 +248,12 @@ DRAWS = {
 
 
 def part_accuracy():
-    """Beside the original's error on the same values: RMS <= 1.05 times, 99.9th percentile <= 1.25 times."""
+    """Relative to the original's error on the same values: RMS <= 1.05 times, 99.9th percentile <= 1.25 times."""
     rows = 32 if small else 10_000
     print("error against float64, ours / PyTorch's: RMS, 99.9th percentile")
     for name, cols, (kind, change) in itertools.product(("f32", "bf16", "f16"), (256, 1024), DRAWS.items()):
         if name == "f16" and kind in ("huge", "offset 1e4"):
-            continue  # beyond the type's range, or all of it rounding
+            continue  # beyond the type's range, or nothing but rounding
         dtype, draw = NAMES[name], generator(cols)
         x = change(cases.random(draw, rows, cols, torch.float32)).to(dtype)
         dy, (gamma, beta) = cases.random(draw, rows, cols, dtype), cases.random(draw, 2, cols, dtype)
@@ -274,12 +275,12 @@ def part_accuracy():
             ratios = [a / b if b else (1.0 if a == 0 else float("inf")) for a, b in zip(one, two)]
             text = f"{name} {cols} {kind}, {output}: {ratios[0]:.3f}, {ratios[1]:.3f}"
             print(text)
-            if not small and not (ratios[0] <= 1.05 and ratios[1] <= 1.25):  # the stand-in's originals are float64
+            if not small and not (ratios[0] <= 1.05 and ratios[1] <= 1.25):  # softgpu's originals are float64
                 found.append(text)
 
 
 def part_special():
-    """Rows with NaN or infinities spoil what they spoil in the original, and no other row."""
+    """Rows with NaN or infinities give NaN where the original does, and in no other row."""
     for name, cols, rms in itertools.product(NAMES, (64, 261, 4096), (False, True) if HAS_RMS else (False,)):
         draw, bad = generator(cols), [float("nan"), float("inf"), float("-inf")]
         x = cases.random(draw, 9, cols, NAMES[name])
@@ -296,7 +297,7 @@ def part_special():
 
 
 def part_huge():
-    """More than 2^32 elements: the last rows are right, and so are sums over all of them."""
+    """With more than 2^32 elements the last rows are right, and so are sums over all rows."""
     rows, cols, dtype, some = (1 << 20) + 7, 4096, torch.bfloat16, 1 << 14
     if torch.cuda.mem_get_info()[0] < 6 * rows * cols * 2:
         print("not enough memory: left out")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Prints "90 NAME" (compute capability and name of CUDA device 0) by the driver alone; exits 77 where there is none."""
+"""Prints "90 NAME", compute capability and name of CUDA device 0, using only the driver; exits 77 without a device."""
 
 import ctypes
 import sys

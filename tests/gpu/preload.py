@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the scripts of this folder run themselves under fuseln: parents start children with libfuseln.so preloaded,
-behind switch.so, and read their reports; children choose by original() which way their launches go. The build is
-$TEST_BUILD. Under tests/softgpu/run the libraries that are preloaded already stay: so the same scripts are rehearsed
-without a GPU.
+"""How the scripts of this folder run themselves under fuseln: a parent starts children with switch.so and libfuseln.so
+preloaded, and reads their reports; a child chooses by original() which way its launches go. The build is $TEST_BUILD.
+Libraries that tests/softgpu/run has preloaded stay, so that the same scripts are rehearsed without a GPU.
 """
 
 import contextlib
@@ -16,10 +15,7 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 BUILD = pathlib.Path(os.environ.get("TEST_BUILD", HERE.parents[1] / "build")).resolve()
-SWITCH = BUILD / "gpu" / "switch.so"
-SETTINGS = (HERE.parents[1] / "src" / "base" / "config.h").read_text()
-# Settings that not every version has: an unknown build of PyTorch is replaced from the first launch on.
-LATER = {"CHECK": "0"}
+LIBRARY, SWITCH = BUILD / "libfuseln.so", BUILD / "gpu" / "switch.so"
 
 
 def make_switch():
@@ -27,40 +23,37 @@ def make_switch():
     subprocess.run(["cc", "-O2", "-fPIC", "-shared", "-o", SWITCH, HERE / "switch.c", "-ldl"], check=True)
 
 
+def environment(libraries, **env):
+    """Returns this process's environment with these libraries preloaded first, and no settings of fuseln but env's."""
+    others = [path for path in os.environ.get("LD_PRELOAD", "").split(":") if path and path != str(LIBRARY)]
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")}
+    return kept | {"LD_PRELOAD": ":".join([*map(str, libraries), *others])} | env
+
+
 def run(script, arguments, report, fuseln=True, env=None, capture=True):
     """Runs script ARGUMENT... in its own process; returns its exit status, what it printed (None if that was not
     captured), and its report or None."""
     report.unlink(missing_ok=True)
-    libraries = os.environ.get("LD_PRELOAD", "").split(":")
-    library = str(BUILD / "libfuseln.so")
-    libraries = [path for path in libraries if path and path != library]
-    if fuseln:
-        libraries = [str(SWITCH), library, *libraries]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")} | {
-        "LD_PRELOAD": ":".join(libraries),
-        "FUSELN_REPORT": str(report),
-        "FUSELN_SCRATCH": "512M",  # the widest rows too
-    }
-    for name, value in LATER.items():
-        if f"X({name}," in SETTINGS:
-            environment[f"FUSELN_{name}"] = value
+    # Scratch memory for the widest rows too; an unknown build of PyTorch is replaced from the first launch on.
+    settings = {"FUSELN_REPORT": str(report), "FUSELN_SCRATCH": "512M", "FUSELN_CHECK": "0"} | (env or {})
+    environ = environment([SWITCH, LIBRARY] if fuseln else [], **settings)
     command = [sys.executable, "-u", str(script), *map(str, arguments)]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True} if capture else {}
-    done = subprocess.run(command, env=environment | (env or {}), **streams)
+    done = subprocess.run(command, env=environ, **streams)
     return done.returncode, done.stdout, json.loads(report.read_text()) if report.exists() else None
 
 
 def check_sums(report):
-    """What every report must satisfy."""
+    """Asserts what holds for every report."""
     totals = report["totals"]
     assert totals["recognised"] == totals["substituted"] + totals["passed_through"], totals
     assert totals["recognised"] == sum(site["launches"] for site in report["sites"]), totals
     assert totals["substituted"] == sum(site["substituted"] for site in report["sites"]), totals
 
 
-def judge(report, made):
-    """What the report must not say, as lines, beside the calls that were made: {"forward", "dx", "dgamma": calls,
-    "captured": those of dgamma in capture, "threads": new threads, whose first launch may find no context yet}."""
+def wrong_in_report(report, made):
+    """Returns what is wrong in the report, as lines, given the calls made: {"forward", "dx", "dgamma": calls,
+    "captured": those of dgamma in a capture, "threads": new threads, whose first launch may find no context yet}."""
     if report is None:
         return ["no report was written"]
     check_sums(report)
@@ -80,7 +73,7 @@ def judge(report, made):
 
 
 def reasons(report):
-    """Launches that were passed on, by reason."""
+    """Returns the launches that were passed on, by reason."""
     found = {}
     for site in report["sites"]:
         for reason, count in site["passed_through"].items():
@@ -105,5 +98,5 @@ def original():
 
 
 def switch_counts():
-    """Launches so far: to fuseln, past it."""
+    """Returns the launches so far: to fuseln, past it."""
     return list((ctypes.c_long * 2).in_dll(switch(), "fuseln_switch_count"))

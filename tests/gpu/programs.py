@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs at the driver boundary of a real driver: closed binaries, a static CUDA runtime, and clients that others
-wrote, each alone and with fuseln, which must change nothing but who computes the layer norm. Run by tools/gpu_check.sh;
-usage: programs.py [--small] FOLDER. Exits 1 if anything was wrong; a client that is not installed is named and left
-out, and with --small what the software device cannot do: green contexts, packed originals, a static runtime.
+"""Programs at the boundary of a real driver: closed binaries, a static CUDA runtime, and other people's programs, each
+alone and with fuseln, which must change nothing but which kernel computes the layer norm. Run by tools/gpu_check.sh;
+usage: programs.py [--small] FOLDER. Exits 1 if anything was wrong. Names and leaves out a program that is not installed
+and, with --small, what the software device cannot do: green contexts, packed originals, a static runtime.
 """
 
 import importlib.util
@@ -15,7 +15,6 @@ import sys
 import time
 
 import preload
-from preload import BUILD
 
 HERE = pathlib.Path(__file__).resolve().parent
 PROGRAMS, ROOT = HERE.parent / "programs", HERE.parents[1]
@@ -27,16 +26,13 @@ failures = 0
 
 
 def run(command, report=None, **env):
-    """(exit status, what it printed, its report)"""
-    library = str(BUILD / "libfuseln.so")
-    others = [path for path in os.environ.get("LD_PRELOAD", "").split(":") if path and path != library]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")}
-    environment["LD_PRELOAD"] = ":".join([library] * bool(report) + others)
+    """Returns (exit status, what it printed, its report)."""
+    environ = preload.environment([])
     if report:
         report.unlink(missing_ok=True)
-        environment |= {"FUSELN_REPORT": str(report), "FUSELN_CHECK": "0", **env}
+        environ = preload.environment([preload.LIBRARY], FUSELN_REPORT=str(report), FUSELN_CHECK="0", **env)
     try:
-        done = subprocess.run([str(part) for part in command], env=environment, capture_output=True, text=True,
+        done = subprocess.run([str(part) for part in command], env=environ, capture_output=True, text=True,
                               timeout=100)  # fmt: skip
     except subprocess.TimeoutExpired:
         return "longer than 100 s", "", None
@@ -49,7 +45,7 @@ def numbers(text):
 
 
 def small(alone, ours):
-    """Each line begins with an error as a share of its bound."""
+    """The first line begins with an error as a fraction of its bound."""
     return all(float(line.split()[0]) < 1 for text in (alone, ours) for line in text.splitlines()[:1])
 
 
@@ -58,14 +54,14 @@ def same(alone, ours):
 
 
 def near(alone, ours):
-    """Losses: two runs whose layer norms differ in the last bit drift apart (tests/torch/test_models.py: 2^-16 a step)."""
+    """Losses of runs whose layer norms differ in the last bit drift apart (2^-16 a step, as in torch/test_models.py)."""
     pairs = list(zip(numbers(alone), numbers(ours), strict=True))
     return all(abs(a - b) <= abs(a) * (i + 1) * 2.0**-16 for i, (a, b) in enumerate(pairs))
 
 
 def check(name, command, agree, boundary=None, replaced=None, passed=None, runtime=None, optional=False, **env):
-    """Runs it both ways. `boundary` sees all of its layer norms: `replaced` of them (None: all, at least one; 0: there
-    are none), the others passed on for the reasons of `passed` (None: any)."""
+    """Runs it both ways. All its layer norms must be seen at `boundary`: `replaced` of them are replaced (None: all, at
+    least one; 0: there are none), the others passed on for the reasons in `passed` (None: any)."""
     global failures
     start, path = time.monotonic(), folder / f"{name.replace(' ', '-')}.report.json"
     alone = run(command)
@@ -106,7 +102,7 @@ def client(module, name, *arguments, **options):
 
 
 def image():
-    """PyTorch's own forward kernel for float on this device: (cubin, name)."""
+    """Returns (cubin, name) of PyTorch's own forward kernel for float on this device."""
     torch = pathlib.Path(importlib.util.find_spec("torch").origin).parent
     arch = int(subprocess.run([sys.executable, HERE / "device.py"], capture_output=True, text=True).stdout.split()[0])
     cubin = wheel.layer_norm_image(str(torch / "lib" / "libtorch_cuda.so"), arch, str(folder / "images"))
@@ -121,11 +117,11 @@ def build(name, *libraries):
 
 
 def static_runtime():
-    """The toolkit's, or the wheel's."""
+    """Finds the toolkit's libcudart_static.a, or the wheel's."""
     homes = [os.environ.get("CUDA_HOME", "/usr/local/cuda"), "/usr/local/cuda"]
-    places = [pathlib.Path(home, "lib64") for home in homes]
-    places += [pathlib.Path(path, "nvidia", "cu13", "lib") for path in sys.path]
-    return next((str(p / "libcudart_static.a") for p in places if (p / "libcudart_static.a").exists()), None)
+    folders = [pathlib.Path(home, "lib64") for home in homes]
+    folders += [pathlib.Path(path, "nvidia", "cu13", "lib") for path in sys.path]
+    return next((str(p / "libcudart_static.a") for p in folders if (p / "libcudart_static.a").exists()), None)
 
 
 def main():
@@ -134,7 +130,7 @@ def main():
     closed = build("closed")
     for way in ("module", "library", "function", "ex", "per-thread", *([] if small_device else ["packed"])):
         check(f"closed {way}", [closed, *kernel, way], small, "driver", 1, {}, "static")
-    # The second launch is on a stream that is not of the current context; a green one's, which is, takes our kernel.
+    # The second launch is on a stream of another context. A green context is current, so its stream takes our kernel.
     check("closed elsewhere", [closed, *kernel, "elsewhere"], small, "driver", 1, {"context": 1}, "static")
     if not small_device:
         check("closed green", [closed, *kernel, "green"], small, "driver", 2, {}, "static")

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every kernel of ours launched a few times on the device, without a framework: what compute-sanitizer watches, which
- * is slow. Tensors are allocations of their exact size, so that one byte too many is seen; each output must be written
- * whole, and lie within the bounds that originals are held against (check.cu). Goes through the library's own choice
- * and launch (kernels/host/device.h). Linked with the objects of the library by tools/gpu_check.sh. Exit 0, or 1 if
- * something was refused, wrong or left unwritten, 77 without a device.
+ * Launches each of our kernels a few times on the device, without a framework, for compute-sanitizer, which is slow.
+ * Tensors are allocations of their exact size, so that one byte too many is seen; each output must be completely
+ * written and within the bounds to which originals are held (check.cu). Kernels are chosen and launched by the
+ * library's own code (kernels/host/device.h), whose objects tools/gpu_check.sh links. Exit 0; 1 if something was
+ * refused, wrong or left unwritten; 77 without a device.
  */
 #include "kernels/host/variant.h"
 
@@ -44,8 +44,9 @@ static struct tensor {
 static unsigned tensor_count;
 static bool launched[FUSELN_VARIANT_COUNT];
 static unsigned launches, failures;
-static bool judge_all; /* else the longest rows are not compared: a warp has each, which a watched one is slow at */
-static int direct;     /* DGAMMA: 1 in one launch, 0 by way of partial sums, however few the rows */
+static bool
+    check_all;     /* else not the longest rows: a check gives each to one warp, which is slow under the sanitizer */
+static int direct; /* DGAMMA: 1 in one launch, 0 by partial sums, however few the rows */
 
 static void must(int result, const char *what)
 {
@@ -62,7 +63,7 @@ static void fail(const struct fuseln_call *call, const char *text, int value)
            call->rms, (long long)call->rows, (long long)call->cols, text, value);
 }
 
-/* `count` elements that start skew elements behind the allocation; inputs are small numbers, outputs a pattern. */
+/* `count` elements, `skew` elements into their allocation; inputs are small numbers, outputs a pattern. */
 static void *tensor_make(size_t count, enum fuseln_dtype dtype, size_t skew, bool output)
 {
     struct tensor *tensor = &tensors[tensor_count++];
@@ -113,8 +114,8 @@ static void tensors_check(const struct fuseln_call *call)
     tensor_count = 0;
 }
 
-/* What was written, held against float64 by the kernels that check originals: here of ourselves, beside ourselves. */
-static void judge(struct fuseln_context *context, struct fuseln_call *call)
+/* Checks what was written against float64, by the kernels that check originals: ours stands in for the original too. */
+static void check(struct fuseln_context *context, struct fuseln_call *call)
 {
     struct fuseln_check_result found;
     const enum fuseln_verdict verdict = fuseln_kernel_check(context, call, NULL, (size_t)1 << 30, -1, call);
@@ -141,13 +142,13 @@ static void run(struct fuseln_call *call)
         device.direct_rows = direct ? INT_MAX : 0;
         verdict = fuseln_plan_make(call, &device, &plan);
     }
-    for (int i = 0; i < 2 && verdict == FUSELN_VERDICT_OK; i++) /* the second time by the path of known kernels */
+    for (int i = 0; i < 2 && verdict == FUSELN_VERDICT_OK; i++) /* the second time the kernel is known */
         verdict = fuseln_kernel_launch(context, call, &plan, NULL, (size_t)1 << 30, NULL);
     if (verdict != FUSELN_VERDICT_OK)
         fail(call, fuseln_verdict_text(verdict), (int)verdict);
     must(cuda.cuCtxSynchronize(), "cuCtxSynchronize");
-    if (verdict == FUSELN_VERDICT_OK && (judge_all || call->cols * (int64_t)fuseln_dtype_bytes(call->dtype) <= 4096))
-        judge(context, call);
+    if (verdict == FUSELN_VERDICT_OK && (check_all || call->cols * (int64_t)fuseln_dtype_bytes(call->dtype) <= 4096))
+        check(context, call);
     launches += 2;
     for (int i = 0; i < 2 && verdict == FUSELN_VERDICT_OK; i++)
         if (plan.kernel[i])
@@ -155,7 +156,7 @@ static void run(struct fuseln_call *call)
     tensors_check(call);
 }
 
-/* One operation on tensors of its own, with or without what may be null. */
+/* One operation on its own tensors; plain: without those that may be null. */
 static void run_case(enum fuseln_op op, enum fuseln_dtype dtype, int64_t rows, int64_t cols, size_t skew, bool plain)
 {
     const enum fuseln_dtype acc = dtype == FUSELN_DTYPE_F64 ? FUSELN_DTYPE_F64 : FUSELN_DTYPE_F32;
@@ -204,8 +205,8 @@ static int find_cuda(void)
 
 int main(int argc, char **argv)
 {
-    judge_all = argc == 2 && strcmp(argv[1], "all") == 0;
-    /* Bytes in a row: inside each schedule of the table of variants, and an odd number of elements of each. */
+    check_all = argc == 2 && strcmp(argv[1], "all") == 0;
+    /* Bytes in a row, one for each schedule of the table of variants; each also with an odd number of elements. */
     static const int64_t row_bytes[] = {48, 128, 240, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072, 262144};
     const int status = find_cuda();
     if (status)

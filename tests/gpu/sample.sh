@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# tests/gpu/sample.sh build | run | memcheck | racecheck | initcheck | synccheck: makes tests/gpu/sample.c with the
-# objects of the library in $TEST_BUILD, or runs it, alone or under that tool of compute-sanitizer. Exit status 77 where
-# the tool is missing or does not serve this device.
+# tests/gpu/sample.sh build | run | memcheck | racecheck | initcheck | synccheck: builds tests/gpu/sample.c with the
+# objects of the library in $TEST_BUILD, or runs it, alone or under that tool of compute-sanitizer. Exit status 77 if
+# the tool is missing or does not support this device.
 set -uo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 sample=$TEST_BUILD/gpu/sample

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-# Shared by tools/gpu_check.sh and tools/bench.sh; sourced. A script is a list of steps, each with its own limit inside
-# the script's; one that fails is told and the next goes on. Everything is printed as it comes and
-# kept in FOLDER. Needs a checkout, a CUDA Toolkit and PyTorch; nothing is downloaded where these are.
+# Sourced by tools/gpu_check.sh and tools/bench.sh. A script is a list of steps, each with a time limit of its own
+# within the script's. A step that fails is reported, and the next one runs. Everything is printed as it comes and
+# stored in FOLDER. Needs a checkout, a CUDA Toolkit and PyTorch, and downloads what is missing.
 # shellcheck shell=bash disable=SC2119,SC2154
 # shellcheck source=tools/setup.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../tools/setup.sh"
 
-# gpu_begin NAME SECONDS FOLDER: exits 77 without a GPU. From here on output also goes to FOLDER/NAME.txt.
+# gpu_begin NAME SECONDS FOLDER: exits 77 without a GPU. From here on, output also goes to FOLDER/NAME.txt.
 gpu_begin() {
     gpu_name=$1 gpu_until=$2 gpu_failed=() gpu_table=''
     local folder=${3:-$fuseln_root/build-gpu/results}
@@ -24,7 +24,7 @@ gpu_begin() {
     gpu_header
 }
 
-# gpu_finish: what came of each step; exits 1 if one failed.
+# gpu_finish: prints the result of each step; exits 1 if one failed.
 gpu_finish() {
     printf '\n%s%s: %d s in all\n' "$gpu_table" "$gpu_name" "$SECONDS"
     [ ${#gpu_failed[@]} -eq 0 ] || echo "FAILED: ${gpu_failed[*]}"
@@ -33,7 +33,7 @@ gpu_finish() {
     exit $((${#gpu_failed[@]} > 0))
 }
 
-# One fact a line; one that cannot be had says so.
+# One fact a line, or that it is unknown.
 gpu_header() {
     gpu_fact commit git -C "$fuseln_root" describe --always --dirty --tags
     gpu_fact command echo "$gpu_command"
@@ -52,7 +52,7 @@ gpu_fact() {
     printf '%s: %s\n' "$name" "${value##*$'\n'}"
 }
 
-# The Python that holds PyTorch: the tests' own, the machine's, or the one that this project installs.
+# The Python that has PyTorch: the tests' own, the machine's, or one that this project installs.
 gpu_python() {
     if [ -n "${TEST_VENV:-}" ]; then
         gpu_python=$TEST_VENV/bin/python
@@ -93,8 +93,8 @@ gpu_step() {
     return $status
 }
 
-# The library for this device, by the toolkit's nvcc, or by the compilers that tools/setup.sh fetches. With TEST_BUILD
-# set, what was built there is taken.
+# Builds the library for this device, with the toolkit's nvcc or the compilers that tools/setup.sh fetches. With
+# TEST_BUILD set, uses what was built there.
 gpu_build() {
     [ -n "$TEST_BUILD" ] && return 0
     local options=("-DFUSELN_ARCHS=${gpu_device%% *}")

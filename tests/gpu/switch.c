@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Preloaded in front of libfuseln.so by tests/gpu/preload.py: sends each kernel launch of the program to fuseln or past
- * it to the CUDA runtime, as fuseln_switch says, so that one process compares and times both. PyTorch's own code,
- * allocator, stream and arguments are the same on both ways; what differs is what LD_PRELOAD itself changes, the
- * function that the launch's name is bound to. A tail call: fuseln sees the caller that it would see without this.
+ * Preloaded before libfuseln.so by tests/gpu/preload.py. Sends each kernel launch of the program to fuseln, or past it
+ * to the CUDA runtime, as fuseln_switch says, so that one process can run and time both. PyTorch's code, allocator,
+ * stream and arguments are the same either way; the difference is what LD_PRELOAD itself makes: the function that the
+ * name of the launch is bound to. A tail call, so that fuseln sees the same caller as without this.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -22,7 +22,7 @@ enum { SYMBOL_NOT_FOUND = 500 };
 _Atomic int fuseln_switch;           /* 0: to fuseln, 1: to the runtime */
 _Atomic long fuseln_switch_count[2]; /* launches that went each way */
 
-/* No node of this library's own: it answers for whichever runtime the program is bound to. */
+/* This library has no version node, so it serves whichever runtime the program is bound to. */
 static launch_function *resolve(const char *name, int way)
 {
     static const char *const nodes[] = {"libcudart.so.13", "libcudart.so.12"};
