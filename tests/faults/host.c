@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * host ROUNDS [FUNCTION FROM UNTIL ERROR]: a program of layer norms on the stand-in libraries, for a driver of which
- * the calls FROM to UNTIL of one FUNCTION fail. Each launch must come out once, as the original or as one of ours that
- * writes the program's own output, with the result of whoever came out and with errno untouched; what was refused for
- * what it is must not be tried again. Prints one JSON object, which sweep.py judges further, and exits with 7, or with
- * 9 after a line for each launch that was wrong.
+ * host ROUNDS [FUNCTION FROM UNTIL ERROR]: launches layer norms on the stand-in libraries, while the driver fails calls
+ * FROM to UNTIL of one FUNCTION. Each launch must reach the driver once, as the original or as a kernel of ours that
+ * writes the program's own output, return the result of whichever it was, and leave errno alone; a kernel refused for
+ * what it is must not be tried again. Prints one JSON object, which sweep.py checks further, and exits with 7, or with
+ * 9 after a line for each wrong launch.
  */
 #include "layer_norms.h"
 #include "stand_in.h"
@@ -16,16 +16,16 @@
 
 enum { ERRNO = 4321, ORIGINAL_ERROR = 719, EVERY = 7, EXIT_FINE = 7, EXIT_WRONG = 9, SAID = 10 };
 
-static void *const streams[] = {NULL, (void *)0x1000}; /* the default one, and one that has a context of its own */
-static const char functions[KERNELS];                  /* the program's own, by which it launches */
+static void *const streams[] = {NULL, (void *)0x1000}; /* the default one, and one with a context of its own */
+static const char functions[KERNELS];                  /* the host functions by which the program launches */
 static void *handles[KERNELS];
 static struct tally {
     unsigned long launches, originals, checks;
-    unsigned long last_originals, last_checks; /* of the last quarter of all rounds */
+    unsigned long last_originals, last_checks; /* in the last quarter of all rounds */
 } tallies[KERNELS];
 
-/* What came out of the launch under way, and what was wrong in all. */
-static unsigned originals, ours, checks, wrong; /* the lines of the first SAID are printed */
+/* Of the launch under way: which kernels ran. Of all: how many were wrong (the first SAID of them are printed). */
+static unsigned originals, ours, checks, wrong;
 static int original_result;
 static unsigned long replaced;
 
@@ -54,28 +54,20 @@ static void check_not_tried_again(const char *kernel, CUresult result)
         refused[count++] = kernel;
 }
 
-/* As the device would: nothing is wrong with what was compared. */
-static void finish_check(const struct fuseln_check_params *params)
-{
-    memset(params->result->field, 0, sizeof params->result->field);
-    params->result->field[FUSELN_CHECK_ELEMENTS] = 100;
-    params->result->field[FUSELN_CHECK_FIRST] = FUSELN_CHECK_NONE;
-    __atomic_store_n(&params->result->ticket, params->ticket, __ATOMIC_RELEASE);
-    checks++;
-}
-
 static void launched(const char *kernel, void **params, CUresult result)
 {
     check_not_tried_again(kernel, result);
     if (result != CUDA_SUCCESS)
         return;
-    if (strcmp(kernel, "fuseln_check_sum") == 0)
-        finish_check(params[0]);
-    else if (strncmp(kernel, "fuseln_check_", 13) != 0)
+    if (strcmp(kernel, "fuseln_check_sum") == 0) {
+        const struct fuseln_check_params *check = params[0];
+        finish_check(check->result, check->ticket);
+        checks++;
+    } else if (strncmp(kernel, "fuseln_check_", 13) != 0)
         ours += (unsigned)writes_output(kernel, params[0]);
 }
 
-/* One of the kernels by the function that takes attributes. */
+/* One of the kernels is launched by the function that takes attributes. */
 static int launch_by(int which, void *stream)
 {
     const struct kernel *kernel = &kernels[which];

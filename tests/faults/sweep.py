@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Does a driver that fails cost the program anything? host.c runs under libfuseln.so on a driver (budgets/stand_in_cuda.c)
-of which call N of one function fails: once, for a while, or from then on; every function that fuseln calls
-(kernels/host/libcuda.h), in every mode, on a known build and on another.
+"""Does a failing driver cost the program anything? host.c runs under libfuseln.so on a driver (budgets/stand_in_cuda.c)
+that fails one function from its call N on: once, for a while, or for good. This covers every function that fuseln calls
+(kernels/host/libcuda.h), every mode, and known and unknown builds.
 
     sweep.py [--all] [--seed N]
 
-By default each function's first call in each mode and each way, and a drawn sample of the rest; --all: everything, some
-minutes. In each run: every launch comes out once, result and errno are right (host.c sees to that), the exit code is the
-program's, and the report's counts are what the program saw. An error that passed disables nothing: all is replaced (or
-compared) again; a kernel that was refused for what it is is not tried again."""
+By default it fails each function's first call in each mode and each way, and a random sample of the rest; --all:
+everything, in some minutes. In each run every launch happens once, with the right result and errno (host.c checks
+that), the exit code is the program's, and the report counts what the program saw. An error that is over disables
+nothing: all launches are replaced (or checked) again. A kernel that was refused for what it is is not tried again."""
 import argparse
 import collections
 import concurrent.futures
@@ -25,7 +25,7 @@ import tempfile
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("TEST_BUILD", SOURCE / "build"))
 LIBRARY = os.environ.get("TEST_LIBRARY", str(BUILD / "libfuseln.so"))
-ROUNDS = 900  # a driver that had no memory is not asked for the next 255 launches (kernels/host/scratch.c)
+ROUNDS = 900  # after the driver had no memory, 255 launches do not ask it for any (kernels/host/scratch.c)
 EXIT_FINE = 7
 LAYER_NORMS = ("forward", "forward-wide", "moments", "dx", "dgamma", "dgamma-alone", "dgamma-few")
 
@@ -44,9 +44,9 @@ MODES = [
 ERRORS = {"out of memory": 2, "illegal address": 700, "unknown": 999}
 FOR_GOOD = {"invalid image": 200, "no binary": 209, "invalid PTX": 218, "out of resources": 701, "not supported": 801}
 WAYS = {"once": 1, "a while": 200, "from then on": 10**9}  # calls in a row that fail
-# Measuring gives up after a few times that were lost, and keeps ours.
+# Measuring gives up after a few lost times, and stays with our kernel.
 TIMES = {"cuEventCreate", "cuEventRecord", "cuEventQuery", "cuEventElapsedTime"}
-# Where "refused for what it is" says something about a kernel or an image.
+# The functions in which these errors mean that a kernel or an image is refused for what it is.
 OF_A_KERNEL = {"cuLaunchKernel", "cuModuleLoadData"}
 
 Case = collections.namedtuple("Case", "function first way mode error")
@@ -58,7 +58,7 @@ def functions():
 
 
 def run(mode, *fault, end="json"):
-    """What the program printed, its exit code and messages, and the report."""
+    """Returns what the program printed, its exit code and messages, and the report."""
     with tempfile.TemporaryDirectory() as folder:
         report = pathlib.Path(folder, f"report.{end}")
         env = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")}
@@ -71,7 +71,7 @@ def run(mode, *fault, end="json"):
 
 
 def text_lacks(mode):
-    """What a report as text should say in this mode, and does not."""
+    """Returns what a text report must say in this mode and does not."""
     wanted = [] if mode.name == "observe" else ["replaced by fuseln_ln_"]
     if mode.name == "verify" or "checked first" in mode.name:
         wanted.append("compared with the originals")
@@ -82,7 +82,7 @@ def text_lacks(mode):
 
 
 def counts_differ(seen, report):
-    """Of what the program saw and what the report says."""
+    """Returns where the report's counts differ from what the program saw, or None."""
     launches = sum(kernel["launches"] for kernel in seen["kernels"].values())
     layer_norms = sum(seen["kernels"][name]["launches"] for name in LAYER_NORMS)
     originals = sum(seen["kernels"][name]["originals"] for name in LAYER_NORMS)
@@ -97,7 +97,7 @@ def counts_differ(seen, report):
 
 
 def disabled(case, seen):
-    """Calls failed in the first half of the launches, for another reason than what a kernel is. What did they disable?"""
+    """Returns what calls that failed in the first half of the launches disabled for good, or None."""
     calls = seen["calls"][case.function]
     if (case.error in FOR_GOOD and case.function in OF_A_KERNEL) or not calls["failed_half"]:
         return None
@@ -109,12 +109,12 @@ def disabled(case, seen):
     if case.mode.replaces and (late := [name for name in last if last[name]["last_originals"]]):
         return f"still not replaced in the end: {late}"
     if case.mode.name == "verify" and (late := [name for name in last if not last[name]["last_checks"]]):
-        return f"not compared any more in the end: {late}"
+        return f"no longer checked in the end: {late}"
     return None
 
 
-def judge(case, seen, code, errors, report):
-    """What was lost, or None."""
+def find_lost(case, seen, code, errors, report):
+    """Returns what was lost, or None."""
     if code != EXIT_FINE or seen is None:
         return f"exit code {code}, {errors.strip()}"
     if errors:
@@ -130,7 +130,7 @@ def judge(case, seen, code, errors, report):
 
 
 def firsts(calls, everything, draw):
-    """At which of so many calls to begin."""
+    """Returns the numbers of the calls at which to begin."""
     early = min(calls, 40)
     if not everything:
         return [1]
@@ -154,7 +154,7 @@ def carry_out(case):
     seen, exit_code, errors, report = run(case.mode, case.function, case.first, case.first + WAYS[case.way] - 1, code)
     failed = seen["calls"][case.function]["failed"] if seen else 0
     replaced = seen["replaced"] if seen else 0
-    return failed, replaced, judge(case, seen, exit_code, errors, report)
+    return failed, replaced, find_lost(case, seen, exit_code, errors, report)
 
 
 def as_command(case):
@@ -171,7 +171,7 @@ def sweep(everything, seed):
     reached = set()
     for mode in MODES:
         seen, code, errors, report = run(mode)
-        if lost := judge(None, seen, code, errors, report):
+        if lost := find_lost(None, seen, code, errors, report):
             sys.exit(f"without a fault, in mode {mode.name}: {lost}")
         if lacking := text_lacks(mode):
             sys.exit(f"the report as text, in mode {mode.name}, does not say {lacking}")

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A library as nvcc makes them: its constructor registers the layer norms of layer_norms.h, its destructor takes them
- * back. Loaded and unloaded by threads.c while others launch.
+ * A library like those that nvcc makes: its constructor registers the layer norms of layer_norms.h, its destructor
+ * unregisters them. threads.c loads and unloads it while other threads launch.
  */
 #include "layer_norms.h"
 

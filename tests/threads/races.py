@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Are there data races? threads.c with the library's sources inside, under ThreadSanitizer: threads that begin, launch and
-end, libraries that come and go, forks, comparisons, reports, in the modes that share most between threads.
+"""Are there data races? Runs threads.c, linked with the library's sources, under ThreadSanitizer: threads that start,
+launch and end, libraries that come and go, forks, checks and reports, in the modes that share most between threads.
 
-    races.py SECONDS    of each mode"""
+    races.py SECONDS    in each mode"""
 import json
 import os
 import pathlib
@@ -27,7 +27,7 @@ def run(seconds, settings, folder):
     env = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")}
     env |= settings | {"FUSELN_REPORT": "%p.json", "FUSELN_REPORT_EVERY": "1",
                        "TSAN_OPTIONS": "exitcode=66 die_after_fork=0 second_deadlock_stack=1"}  # fmt: skip
-    # Its shadow memory has fixed places, which the kernel's random ones may take.
+    # ThreadSanitizer's shadow memory has fixed addresses, which address randomisation may take.
     command = ["setarch", "-R", PROGRAMS / "races", str(seconds), PROGRAMS / "threads_client.so",
                PROGRAMS / "threads_other.so"]  # fmt: skip
     return subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True, errors="replace",

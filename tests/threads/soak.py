@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Does anything pile up, or get lost? threads.c under the library for a while, with a report each second: no memory and no
-descriptor more in the end than at the beginning, every report adds up, and the last one is what the program saw.
+"""Does anything pile up, or get lost? Runs threads.c under the library for a while, with a report each second: memory
+and descriptors do not grow, every report adds up, and the last one counts what the program saw.
 
     soak.py SECONDS"""
 import json
@@ -28,7 +28,7 @@ def start(seconds, folder):
 
 
 def sample(pid):
-    """(KB resident, descriptors), or None once it has ended."""
+    """Returns (KB resident, descriptors), or None once the process has ended."""
     try:
         status = pathlib.Path(f"/proc/{pid}/status").read_text()
         resident = next((line for line in status.splitlines() if line.startswith("VmRSS:")), None)
@@ -47,8 +47,8 @@ def adds_up(report):
             and all(site["launches"] == site["substituted"] + p for site, p in zip(sites, passed)))  # fmt: skip
 
 
-def watch(process, folder):
-    """Samples, and reports as they came, until the program ends."""
+def follow(process, folder):
+    """Returns samples, and reports as they came, until the program ended."""
     samples, reports, path = [], [], pathlib.Path(folder, f"{process.pid}.json")
     while process.poll() is None:
         if (now := sample(process.pid)) is not None:
@@ -63,12 +63,12 @@ def watch(process, folder):
 
 
 def grown(samples):
-    """The least of the last third beyond the least of the second: what comes and goes does not count."""
+    """By how much the last third's minimum exceeds the second's; so what comes and goes does not count."""
     third = len(samples) // 3
     return [min(s[i] for s in samples[2 * third :]) - min(s[i] for s in samples[third : 2 * third]) for i in (0, 1)]
 
 
-def judge(seconds, seen, samples, reports, children):
+def find_lost(seconds, seen, samples, reports, children):
     memory, descriptors = grown(samples)
     if seen["wrong"]:
         yield f"{seen['wrong']} launches or children were wrong"
@@ -95,7 +95,7 @@ def main():
     seconds = int(sys.argv[1])
     with tempfile.TemporaryDirectory() as folder:
         process = start(seconds, folder)
-        samples, reports = watch(process, folder)
+        samples, reports = follow(process, folder)
         output, errors = process.communicate()
         paths = [path for path in pathlib.Path(folder).iterdir() if path.name != f"{process.pid}.json"]
         children = [json.loads(path.read_text()) for path in paths]
@@ -105,7 +105,7 @@ def main():
     seen = json.loads(output)
     print(f"{seen}\nresident {samples[0][0]} to {samples[-1][0]} KB, {samples[0][1]} to {samples[-1][1]} descriptors, "
           f"{len(reports)} reports, {len(children)} of children")  # fmt: skip
-    lost = list(judge(seconds, seen, samples, reports, children))
+    lost = list(find_lost(seconds, seen, samples, reports, children))
     print("\n".join(lost))
     print(f"| threads that come and go, beside forks and libraries that do | {seen['launches']:,} launches in {seconds} s, "
           f"{seen['forks']:,} forks, {seen['loads']:,} loads | {len(lost) or 'nothing'} |")  # fmt: skip

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * threads SECONDS CLIENT OTHER: for so long, threads launch the layer norms of the library CLIENT, each on a stream of
- * its own, end and begin again, while OTHER is loaded, used and unloaded over and over, and children are forked that
- * launch too. Each launch must come out once. Every second comparison (fuseln's checks) is finished with the next one,
- * as by a device. Prints one JSON object, and exits with 7, or with 9 where something was wrong.
- * soak.py runs it under the library; races.py with the library's sources inside, under ThreadSanitizer.
+ * threads SECONDS CLIENT OTHER: for that long, threads launch the layer norms of the library CLIENT, each on a stream
+ * of its own, end and start again, while OTHER is loaded, used and unloaded over and over, and forked children launch
+ * too. Each launch must happen once. Every second check finishes only with the next one, as on a device. Prints one
+ * JSON object, and exits with 7, or with 9 if something was wrong. soak.py runs it under the library; races.py linked
+ * with the library's sources, under ThreadSanitizer.
  */
 #include "layer_norms.h"
 #include "stand_in.h"
@@ -26,7 +26,7 @@ static const char *other_path;
 static launch_function *client_launch;
 static atomic_bool over;
 
-/* Added up in private, then here without ordering anything: that would hide races. */
+/* Counted per thread first, then here with relaxed order: anything stronger would hide races. */
 static struct counts {
     atomic_ulong launches, layer_norms, originals, wrong; /* originals: of layer norms */
     atomic_ulong threads, loads, forks, checks;
@@ -49,23 +49,16 @@ static int original(const void *function)
     return 0;
 }
 
-static void finish(struct fuseln_check_result *result, unsigned long long ticket)
-{
-    memset(result->field, 0, sizeof result->field);
-    result->field[FUSELN_CHECK_ELEMENTS] = 100;
-    result->field[FUSELN_CHECK_FIRST] = FUSELN_CHECK_NONE;
-    __atomic_store_n(&result->ticket, ticket, __ATOMIC_RELEASE);
-    add(&counts.checks, 1);
-}
-
 static void finish_last(void)
 {
-    if (unfinished.result)
-        finish(unfinished.result, unfinished.ticket);
+    if (!unfinished.result)
+        return;
+    finish_check(unfinished.result, unfinished.ticket);
+    add(&counts.checks, 1);
     unfinished.result = NULL;
 }
 
-static void compare(const struct fuseln_check_params *params)
+static void check(const struct fuseln_check_params *params)
 {
     finish_last();
     unfinished.result = params->result;
@@ -79,12 +72,12 @@ static void launched(const char *kernel, void **params, CUresult result)
     if (result != CUDA_SUCCESS)
         return;
     if (strcmp(kernel, "fuseln_check_sum") == 0)
-        compare(params[0]);
+        check(params[0]);
     else if (strncmp(kernel, "fuseln_check_", 13) != 0)
         ours += (unsigned)writes_output(kernel, params[0]);
 }
 
-/* Returns how many launches were wrong. */
+/* Returns the number of wrong launches. */
 static unsigned long launch_all(launch_function *launch, void *stream, int rounds)
 {
     unsigned long passed = 0, wrong = 0;
@@ -109,7 +102,7 @@ static void *launcher(void *stream)
     return NULL;
 }
 
-/* One thread after the other, on the same stream. */
+/* One thread after another, on the same stream. */
 static void *seat(void *stream)
 {
     while (!atomic_load_explicit(&over, memory_order_relaxed)) {
@@ -138,8 +131,8 @@ static void *loader(void *stream)
 
 static void child(void *stream)
 {
-    alarm(CHILD_SECONDS);     /* one that hangs must end */
-    unfinished.result = NULL; /* the parent's, whose memory is not here */
+    alarm(CHILD_SECONDS);     /* ends a child that hangs */
+    unfinished.result = NULL; /* the parent's, which is not in this process */
     _exit(launch_all(client_launch, stream, CHILD_ROUNDS) ? EXIT_WRONG : EXIT_FINE);
 }
 
