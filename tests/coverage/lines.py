@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Which lines of the library ran (tools/coverage.sh): those of src, hooks and the host code of kernels.
+"""Which lines of the library ran (tools/coverage.sh): src, hooks and the host code of kernels.
 
     lines.py BUILD [--list]
 
-Fails below 95 %, where a line that did not run has no reason in not_covered.txt, and where a reason is for what is no
-longer there. (What only some runs reach, by a race of threads, may have run.) --list prints the lines without a reason as
-they would stand there."""
+Fails below 95 %, if a line that did not run has no reason in not_covered.txt, and if a reason is for a line that no
+longer exists. (A line with a reason may have run: some depend on a race of threads.) --list prints the lines without a
+reason in the form that not_covered.txt takes."""
 import collections
 import json
 import os
@@ -21,7 +21,7 @@ LEAST = 95
 
 
 def gcov(path):
-    """The notes' files: what ran is beside them, or nothing did."""
+    """The files that a notes file tells of, with the counts beside it, if any."""
     done = subprocess.run(["gcov", "--json-format", "--stdout", path.name], cwd=path.parent, check=True, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)  # fmt: skip
     for text in done.stdout.splitlines():
@@ -29,7 +29,7 @@ def gcov(path):
 
 
 def read(build):
-    """{file: {line: (function, did it run)}}: a line may be in several objects, or in several functions of one."""
+    """Returns {file: {line: (function, did it run)}}; a line may be in several objects, or several functions of one."""
     files = collections.defaultdict(dict)
     for notes in sorted(build.rglob("*.gcno")):
         for file in gcov(notes):
@@ -43,7 +43,7 @@ def read(build):
 
 
 def read_reasons():
-    """{(file, function, text of a line or "*" for all): reason}"""
+    """Returns {(file, function, text of a line or "*" for all): reason}."""
     reasons = {}
     for number, line in enumerate(REASONS.read_text().splitlines(), 1):
         if not line or line.startswith("#"):
@@ -81,8 +81,8 @@ def main():
     for path, number, function, text in without:
         print(f"no reason: {path}:{number}: {function}: {text}")
     stale = sorted(set(reasons) - there)
-    for place in stale:
-        print(f"a reason for what is no longer there: {' | '.join(place)}")
+    for key in stale:
+        print(f"a reason for a line that no longer exists: {' | '.join(key)}")
     return bool(without or stale or percent < LEAST)
 
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A file in memory for a command that wants a path.
+ * A file in memory, for a command that takes a path.
  */
 #ifndef FUZZ_H
 #define FUZZ_H
@@ -16,7 +16,7 @@ enum { FUZZ_PATH = 32 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
-/* Returns its descriptor, which the caller closes. */
+/* Returns the file's descriptor, which the caller closes. */
 static inline int fuzz_file(const uint8_t *bytes, size_t size, char ret_path[FUZZ_PATH])
 {
     const int fd = memfd_create("fuzz", MFD_CLOEXEC);

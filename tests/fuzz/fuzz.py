@@ -4,8 +4,8 @@
 
     fuzz.py scan|report SECONDS [--seed N]
 
-Begins with files that the tools make now (a library, a wheel, reports of this very build) and with those of tests/data.
-Fails where an input crashes, hangs or takes too much memory, keeps that input and says how to run it again."""
+Starts from files made now (a library, a wheel, reports of this build) and those of tests/data. Fails if an input
+crashes, hangs or takes too much memory; then stores that input and says how to run it again."""
 import argparse
 import os
 import pathlib
@@ -18,8 +18,8 @@ import zipfile
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("TEST_BUILD", SOURCE / "build"))
-FOUND = BUILD / "tests/fuzz/found"  # stays: it must be looked at
-# A command ends and has no leaks.
+FOUND = BUILD / "tests/fuzz/found"  # not a temporary folder: someone must look at it
+# No check for leaks: a command's memory goes when it ends.
 OPTIONS = ["-close_fd_mask=3", "-timeout=20", "-rss_limit_mb=2048", "-detect_leaks=0", "-max_len=65536"]
 
 
@@ -29,7 +29,7 @@ def kernel_names():
 
 
 def library(path, names):
-    """A shared library with these names where a CUDA program has them, a build-id, and a fat binary of no image."""
+    """Makes a shared library with these names where a CUDA program has them, a build-id and an empty fat binary."""
     text = "".join(f'.asciz "{name}"\n' for name in names)
     text = (f'.section .rodata\n{text}.asciz "CUDA driver version is insufficient for CUDA runtime version"\n'
             '.section .nv_fatbin,"a"\n.align 8\n.long 0xba55ed50\n.short 1, 16\n.quad 24\n'
@@ -51,14 +51,14 @@ def seeds_scan(folder):
 
 
 def seeds_report(folder):
-    """As the tests' programs write them now: all modes, and a text that is no report."""
+    """Reports as the tests' programs write them now, in all modes, and a text that is no report."""
     settings = [{"FUSELN_CHECK": "0"}, {"FUSELN_CHECK": "3"}, {"FUSELN_MODE": "verify"}, {"FUSELN_MODE": "measure"},
                 {"FUSELN_SKIP": "f32"}, {"FUSELN_MODE": "observe", "RANK": "1"}]  # fmt: skip
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")}
+    others = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")}
     written = []
     for i, setting in enumerate(settings):
         path = folder / f"report{i}.json"
-        env = kept | setting | {"LD_PRELOAD": str(BUILD / "libfuseln.so"), "FUSELN_REPORT": str(path)}
+        env = others | setting | {"LD_PRELOAD": str(BUILD / "libfuseln.so"), "FUSELN_REPORT": str(path)}
         subprocess.run([BUILD / "tests/faults/faults_host", "40"], env=env, stdout=subprocess.DEVNULL, check=False)
         written.append(path.read_bytes())
     for path in sorted((SOURCE / "tests/data/reports").glob("*.json")):
@@ -69,7 +69,7 @@ def seeds_report(folder):
 
 
 def dictionary(path, folder):
-    """The words of the seeds, for libFuzzer to put in."""
+    """The words of the seeds, for libFuzzer to insert."""
     words = set()
     for seed in folder.iterdir():
         words |= set(re.findall(rb'"[a-z_]{2,24}":', seed.read_bytes()))
@@ -95,8 +95,8 @@ def main():
                               env=os.environ | {"TMPDIR": work}, capture_output=True, errors="replace", check=False)  # fmt: skip
     if done.returncode:
         print(done.stderr[-8000:])
-        for kept in re.findall(r"Test unit written to (\S+)", done.stderr):
-            print(f"again: {target} {kept}")
+        for path in re.findall(r"Test unit written to (\S+)", done.stderr):
+            print(f"again: {target} {path}")
         print(f"| broken files for `fuseln {options.word}` (libFuzzer) | until the first | 1 |")
         return 1
     runs = re.search(r"Done (\d+) runs in (\d+) second", done.stderr)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libFuzzer: `fuseln report` of up to four files, which the input holds with a zero byte between them (JSON has none).
- * Changed bytes seldom make another report, so nearly all inputs are made from the values of one.
+ * libFuzzer: `fuseln report` of up to four files, which the input holds separated by zero bytes (JSON has none).
+ * Changed bytes seldom make a valid report, so most inputs are reports with changed values.
  */
 #include "command.h"
 #include "fuzz.h"
@@ -13,7 +13,7 @@ enum { FILES_MAX = 4, FIRST = 2, SLOTS_MAX = 4096 };
 size_t LLVMFuzzerMutate(uint8_t *bytes, size_t size, size_t max_size);
 size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t size, size_t max_size, unsigned seed);
 
-/* A value of a report, and what it stands in. */
+/* A value of a report, and the object or array that holds it. */
 struct slot {
     json_t *parent;
     const char *key; /* NULL: an element of an array, at index */
@@ -74,7 +74,7 @@ static json_t *other_value(const struct slot *slots, size_t count)
     }
 }
 
-/* One value becomes another, is taken out, or comes again under another name. */
+/* Replaces one value, removes it, or adds it again under another name. */
 static void change(json_t *report)
 {
     static struct slot slots[SLOTS_MAX];
@@ -101,7 +101,7 @@ static void change(json_t *report)
     }
 }
 
-/* Of the first file; the others stay as they are. */
+/* Changes the first file; the others stay as they are. */
 size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t size, size_t max_size, unsigned seed)
 {
     const uint8_t *end = memchr(bytes, '\0', size);

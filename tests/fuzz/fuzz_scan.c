@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libFuzzer: one file for `fuseln scan`. An ELF file is read from exactly its bytes, so that a read beyond them is
- * seen; whatever it is then goes the command's whole way, printing included.
+ * libFuzzer: one file for `fuseln scan`. First the ELF reader gets exactly its bytes, so that a read beyond them is
+ * seen; then the whole command runs on it, printing included.
  */
 #include "fuzz.h"
 #include "scan.h"

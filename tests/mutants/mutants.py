@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does a test fail when our kernels are wrong? Each mutant of mutants.diff is planted in a copy of kernels/, what it
-touches is compiled for the CPU by the build's own commands, and the programs of tests/kernels must find it.
+"""Does a test fail when our kernels are wrong? Each mutant of mutants.diff is planted in a copy of kernels/, its
+modules are compiled for the CPU by the build's commands, and the programs of tests/kernels must find it.
 
-    mutants.py BUILD [NAME...]    all mutants, after the unmutated tree has passed; or these alone, without it
-    mutants.py --texts            only: is every mutant's text still there?
+    mutants.py BUILD [NAME...]    all mutants, after the unmutated tree has passed; or only these, without that
+    mutants.py --texts            only: does every mutant's text still exist?
 
-Found means that a program fails by an assertion or a named check of the counters. Whatever does not compile, crashes or
-hangs is an error, as is a mutant whose text is no longer there: mutants.diff says how often. Prints a line per mutant,
-last the counts; exit 1 if one survived, 2 on an error. tools/test.sh --all runs it. BUILD is complete; only a temporary
+A mutant is found if a program fails by an assertion or by a named check of the counters. It is an error if it does not
+compile, crashes or hangs, or if its text does not occur as often as mutants.diff says. Prints a line per mutant, then
+the counts; exit 1 if one survived, 2 on an error. tools/test.sh --all runs it. BUILD must be complete; only a temporary
 directory is written."""
 
 import concurrent.futures
@@ -23,7 +23,7 @@ import tempfile
 import time
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
-PROGRAMS = {  # which kernels they hold, and what they link besides
+PROGRAMS = {  # the kernels that each holds, and what else it links
     "test_counters": ("softgpu_counted_kernels", ["softgpu_executor", "softgpu_counters"]),
     "test_kernels": ("softgpu_kernels", ["softgpu_executor"]),
     "test_bits": ("softgpu_kernels", ["softgpu_executor"]),
@@ -40,7 +40,7 @@ class MutantError(Exception):
 
 
 def read_mutants(path):
-    """{name, file, modules, programs, times, old, new} of each `@ name file modules first-programs [times]`."""
+    """Returns {name, file, modules, programs, times, old, new} for each `@ name file modules first-programs [times]`."""
     mutants = []
     for number, line in enumerate(path.read_text().splitlines(), 1):
         if line.startswith("@ "):
@@ -60,7 +60,7 @@ def read_mutants(path):
 
 
 def planted(mutant):
-    """The mutant's file with its text changed."""
+    """Returns the mutant's file with its text changed."""
     text = (SOURCE / "kernels" / mutant["file"]).read_text()
     found = text.count(mutant["old"])
     if found != mutant["times"] or not mutant["old"]:
@@ -69,7 +69,7 @@ def planted(mutant):
 
 
 def check_texts(mutants):
-    """How many mutants' texts are not there."""
+    """Returns how many mutants' texts are missing."""
     errors = 0
     for mutant in mutants:
         try:
@@ -81,7 +81,7 @@ def check_texts(mutants):
 
 
 def read_build(build):
-    """{(target, source's stem): (command, its directory, object)} of the build."""
+    """Returns {(target, source's stem): (command, its directory, object)} of the build."""
     commands = {}
     for entry in json.loads((build / "compile_commands.json").read_text()):
         command = shlex.split(entry["command"])
@@ -107,7 +107,7 @@ def call(command, what, **options):
 
 
 def compile_one(build, target, stem, work):
-    """The object of one source in the copy of kernels/ that `work` holds; made once."""
+    """Returns the object of one source in the copy of kernels/ in `work`; compiles it once."""
     command, directory, _ = build["commands"][target, stem]
     out = work / f"{target}.{stem}.o"
     if not out.exists():
@@ -126,7 +126,7 @@ def link(build, mutant, program, work):
             objects.append(str(out))
         elif owner == target:
             objects.append(compile_one(build, target, stem, work))
-    if PLAN in mutant["modules"]:  # before the archive, whose own is then not taken
+    if PLAN in mutant["modules"]:  # before the archive, so that the linker takes this one
         objects.append(compile_one(build, "fuseln_kernels", PLAN, work))
     out = work / program
     call([build["cache"]["CMAKE_CXX_COMPILER"], "-o", str(out), *objects, *build["libraries"]],
@@ -135,8 +135,8 @@ def link(build, mutant, program, work):
 
 
 def first_message(output, errors):
-    """What the first failed test of a program says, or None where none failed by an assertion. cmocka names tests on
-    one stream and writes messages to the other."""
+    """Returns what a program's first failed test says, or None if none failed by an assertion. cmocka names tests on one
+    stream and writes messages to the other."""
     test = re.search(r"\[  FAILED  \] (\w+)", output + errors)
     lines = [re.sub(r"^(ERROR:|\[  ERROR   \] ---) *(\[   LINE   \] --- )?", "", line).strip()
              for line in errors.splitlines() if re.match(r"ERROR:|\[  ERROR   \]", line)]
@@ -145,7 +145,7 @@ def first_message(output, errors):
 
 
 def run(command):
-    """The message of a failed test, or None where all passed."""
+    """Returns the message of a failed test, or None if all passed."""
     program = pathlib.Path(command[0]).name
     try:
         result = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=SECONDS, check=False)
@@ -160,7 +160,7 @@ def run(command):
 
 
 def try_mutant(build, mutant, folder):
-    """(program that found it and its message, or None; seconds)."""
+    """Returns the program that found it with its message, or None; and the seconds it took."""
     began = time.monotonic()
     work = pathlib.Path(tempfile.mkdtemp(dir=folder))
     shutil.copytree(SOURCE / "kernels", work / "kernels")
@@ -178,7 +178,7 @@ def try_mutant(build, mutant, folder):
 
 
 def try_all(build, mutants, folder, survivor="SURVIVED"):
-    """How many survived, and how many ended in an error. One line each, in the order in which they end."""
+    """Returns how many survived and how many ended in an error. Prints a line for each as it ends."""
     survived = errors = 0
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         jobs = {pool.submit(try_mutant, build, mutant, folder): mutant for mutant in mutants}
@@ -195,7 +195,7 @@ def try_all(build, mutants, folder, survivor="SURVIVED"):
 
 
 def unmutated(build, folder):
-    """The same commands over the tree as it stands: every program must pass."""
+    """Runs the same commands on the unchanged tree, where every program must pass."""
     nothing = {"name": "nothing planted", "file": "kernels", "modules": [*MODULES, PLAN], "old": ""}
     targets = {target for target, _ in PROGRAMS.values()}
     jobs = [nothing | {"programs": [name for name, of in PROGRAMS.items() if of[0] == target]} for target in targets]
@@ -209,19 +209,19 @@ def main(arguments):
     mutants = read_mutants(pathlib.Path(__file__).with_name("mutants.diff"))
     if arguments == ["--texts"]:
         return 2 if check_texts(mutants) else 0
-    place = pathlib.Path(arguments[0]).resolve()
+    folder = pathlib.Path(arguments[0]).resolve()
     began = time.monotonic()
     unknown = set(arguments[1:]) - {mutant["name"] for mutant in mutants}
     if unknown:
         sys.exit(f"mutants.py: no mutant {' '.join(sorted(unknown))}")
-    links, cache = libraries(place)
-    build = {"commands": read_build(place), "libraries": links, "cache": cache}
-    with tempfile.TemporaryDirectory() as folder:
-        if not arguments[1:] and not unmutated(build, folder):
+    links, cache = libraries(folder)
+    build = {"commands": read_build(folder), "libraries": links, "cache": cache}
+    with tempfile.TemporaryDirectory() as work:
+        if not arguments[1:] and not unmutated(build, work):
             print("mutants.py: the unmutated tree fails")
             return 2
         chosen = [mutant for mutant in mutants if mutant["name"] in arguments[1:] or not arguments[1:]]
-        survived, errors = try_all(build, chosen, folder)
+        survived, errors = try_all(build, chosen, work)
     print(f"{len(chosen)} mutants, {survived} survived, {errors} errors, {(time.monotonic() - began) / 60:.0f} minutes")
     return 2 if errors else 1 if survived else 0
 

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Is each rule of pairing needed by a test? Each mutant takes one rule out of src/core/pairing.c or hooks/, and its test must
-then fail: the unit test of pairing, a program of tests/torch/pairs.py, whose values are then those of stale sums, or one
-of 200 random programs (tests/torch/random_programs.py). Where several are named, each must.
+"""Does a test fail without each rule of pairing? Each mutant removes one rule from src/core/pairing.c or hooks/, and
+its test must then fail: the unit test of pairing, a program of tests/torch/pairs.py, whose values then come from stale
+sums, or one of 200 random programs (tests/torch/random_programs.py). Where several are named, each must fail.
 
     rules.py BUILD [NAME...]
 
-Prints a line for each, last the counts; exit 1 if one survived, 2 where a mutant could not be made. tools/test.sh --all
-runs it, in the environment that has PyTorch. BUILD is complete; only a temporary directory is written."""
+Prints a line for each, then the counts; exit 1 if one survived, 2 if a mutant could not be made. tools/test.sh --all
+runs it, in the environment that has PyTorch. BUILD must be complete; only a temporary directory is written."""
 
 import os
 import pathlib
@@ -23,7 +23,7 @@ PARTNER = "GET(entry, {0}) == call->{0} &&"
 
 
 def name_gone(name):
-    """The name no longer noticed: it is then not exported, and a driver's is among the harmless ones, in its place."""
+    """The changes after which a name is no longer noticed nor exported; a driver's is then listed as harmless."""
     changes = [("hooks/names.h", f" X({name})", "")]
     if not name.startswith("cuda"):
         base = re.sub(r"_v\d+$", "", name)
@@ -86,7 +86,7 @@ def call(command, **options):
 
 
 def plant(changes, work):
-    """A copy of the sources with the changes made; which files they touch."""
+    """Copies the sources, makes the changes, and returns which files they are in."""
     for folder in ("src", "hooks", "kernels", "tests/unit"):
         shutil.copytree(SOURCE / folder, work / folder)
     for file, old, new in changes:
@@ -98,7 +98,7 @@ def plant(changes, work):
 
 
 def unit_fails(build, work):
-    """Is there a failed test? None where all pass."""
+    """Returns the name of a failed test, or None if all pass."""
     program = work / "test_pairing"
     call(["gcc", "-O1", "-D_GNU_SOURCE", f"-I{work}", f"-I{work}/src",
           f"-I{build}/generated", f"{work}/tests/unit/test_pairing.c", f"{work}/src/core/pairing.c", "-o", str(program),
@@ -109,7 +109,7 @@ def unit_fails(build, work):
 
 
 def library(build, files, work):
-    """libfuseln.so with the objects of the changed files made anew: of all of hooks/ and src/ for a header."""
+    """Links libfuseln.so with the changed files compiled again: all of hooks/ and src/ for a header."""
     headers = any(file.endswith(".h") for file in files)
     *compiles, link = call(["ninja", "-C", str(build), "-t", "commands", "libfuseln.so"]).splitlines()
     for command in compiles:
@@ -126,7 +126,7 @@ def library(build, files, work):
 
 
 def values(build, cases, folder, env=None):
-    """What the cases print, one after the other: a line each, or how it failed."""
+    """Returns what each case prints, or how it failed."""
     environment = {**os.environ, "TEST_BUILD": str(folder or build), **(env or {})}
     command = [SOURCE / "tests/softgpu/run", "--", sys.executable, SOURCE / "tests/torch/pairs.py"]
     said = {}
@@ -137,7 +137,7 @@ def values(build, cases, folder, env=None):
 
 
 def random_fails(folder):
-    """Which of 200 random programs is the first that is wrong, or None."""
+    """Returns which of 200 random programs is the first wrong one, or None."""
     environment = {**os.environ, "TEST_BUILD": str(folder), "SOFTGPU_SMS": "2", "SOFTGPU_SEED": "1",
                    "RANDOM_PROGRAMS": "200", "RANDOM_COUNT": str(folder / "count")}  # fmt: skip
     command = [SOURCE / "tests/softgpu/run", "--", sys.executable, SOURCE / "tests/torch/random_programs.py"]
