@@ -21,7 +21,7 @@ LEAST = 95
 
 
 def gcov(path):
-    """The files that a notes file tells of, with the counts beside it, if any."""
+    """Yields the source files of a .gcno file, with the counts of its .gcda file, if any."""
     done = subprocess.run(["gcov", "--json-format", "--stdout", path.name], cwd=path.parent, check=True, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)  # fmt: skip
     for text in done.stdout.splitlines():

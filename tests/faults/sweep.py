@@ -87,9 +87,9 @@ def counts_differ(seen, report):
     layer_norms = sum(seen["kernels"][name]["launches"] for name in LAYER_NORMS)
     originals = sum(seen["kernels"][name]["originals"] for name in LAYER_NORMS)
     totals = report["totals"]
-    told = totals["launches"], totals["recognised"], totals["substituted"], totals["passed_through"]
-    if told != (launches, layer_norms, layer_norms - originals, originals):
-        return f"the report's totals are {told}; seen were {(launches, layer_norms, layer_norms - originals, originals)}"
+    reported = totals["launches"], totals["recognised"], totals["substituted"], totals["passed_through"]
+    if reported != (launches, layer_norms, layer_norms - originals, originals):
+        return f"the report's totals are {reported}; seen were {(launches, layer_norms, layer_norms - originals, originals)}"
     for site in report["sites"]:
         if site["launches"] != site["substituted"] + sum(site["passed_through"].values()):
             return f"{site['target']}: launches are not those replaced and those passed on"
@@ -118,7 +118,7 @@ def find_lost(case, seen, code, errors, report):
     if code != EXIT_FINE or seen is None:
         return f"exit code {code}, {errors.strip()}"
     if errors:
-        return f"said {errors.strip()}"
+        return f"printed {errors.strip()}"
     if report is None:
         return "no report"
     if (lost := counts_differ(seen, report)) or not case:

@@ -64,10 +64,10 @@ def wrong_in_report(report, made):
     for site in report["sites"]:
         launches[site["op"]] = launches.get(site["op"], 0) + site["launches"]
     two = launches.get("moments", 0)  # a forward in two launches
-    told = {"forward": launches.get("forward", 0) + two, **{op: launches.get(op, 0) for op in ("dx", "dgamma")}}
+    seen = {"forward": launches.get("forward", 0) + two, **{op: launches.get(op, 0) for op in ("dx", "dgamma")}}
     if any(site["target"] == "other" for site in report["sites"]):
-        found.append("more sites than a report holds: give this part fewer shapes")
-    elif any(told[op] != made[op] for op in told) or launches.get("apply", 0) != two:
+        found.append("more sites than a report holds: reduce the shapes of this part")
+    elif any(seen[op] != made[op] for op in seen) or launches.get("apply", 0) != two:
         found.append(f"launches by op {launches}, calls made {made}")
     return found
 

@@ -73,7 +73,7 @@ def check(name, command, agree, boundary=None, replaced=None, passed=None, runti
     for who, (status, text, _) in (("alone", alone), ("with fuseln", ours)):
         found += [f"{who}: exit status {status}: {text.strip()[-600:]}"] if status else []
     if not found and not agree(alone[1], ours[1]):
-        found.append(f"alone it says {alone[1][-300:]!r}, with fuseln {ours[1][-300:]!r}")
+        found.append(f"alone it prints {alone[1][-300:]!r}, with fuseln {ours[1][-300:]!r}")
     if not found and report is None:
         found.append("no report was written")
     if not found:
@@ -86,10 +86,10 @@ def check(name, command, agree, boundary=None, replaced=None, passed=None, runti
             found.append(f"passed on {reasons}, wanted {passed}")
         found += [f"seen at {s['boundary']}, runtime {s['runtime']}: {s['target']}" for s in sites
                   if s["boundary"] != boundary or (runtime and s["runtime"] != runtime)]  # fmt: skip
-        said = f"{totals['launches']} launches, {totals['substituted']} replaced, passed on {reasons}"
+        summary = f"{totals['launches']} launches, {totals['substituted']} replaced, passed on {reasons}"
     failures += bool(found)
     head = "FAIL" if found else "ok  "
-    print(f"{head} {name}: {'' if found else said}, {time.monotonic() - start:.1f} s", flush=True)
+    print(f"{head} {name}: {'' if found else summary}, {time.monotonic() - start:.1f} s", flush=True)
     for line in found:
         print(f"     WRONG {line}")
 

@@ -44,8 +44,8 @@ static struct tensor {
 static unsigned tensor_count;
 static bool launched[FUSELN_VARIANT_COUNT];
 static unsigned launches, failures;
-static bool
-    check_all;     /* else not the longest rows: a check gives each to one warp, which is slow under the sanitizer */
+/* Without it the longest rows are not checked: one warp checks each, which is slow under the sanitizer. */
+static bool check_all;
 static int direct; /* DGAMMA: 1 in one launch, 0 by partial sums, however few the rows */
 
 static void must(int result, const char *what)

@@ -71,25 +71,25 @@ gpu_nvcc() {
 
 # gpu_step NAME SECONDS COMMAND...
 gpu_step() {
-    local name=$1 limit=$2 start=$SECONDS left=$((gpu_until - SECONDS)) status=0 said
+    local name=$1 limit=$2 start=$SECONDS left=$((gpu_until - SECONDS)) status=0 result
     shift 2
     printf '\n== %s (at %d s)\n' "$name" "$start"
     [ "$left" -lt "$limit" ] && limit=$left
     if [ "$limit" -lt 3 ]; then
-        said='FAILED, no time left'
+        result='FAILED, no time left'
         gpu_failed+=("$name")
     else
         timeout -k 5 "$limit" "$@" || status=$?
         case $status in
-        0) said=ok ;;
-        77) said='not possible here' ;;
-        124 | 137) said="FAILED, longer than $limit s" ;;
-        *) said="FAILED, exit status $status" ;;
+        0) result=ok ;;
+        77) result='not possible here' ;;
+        124 | 137) result="FAILED, longer than $limit s" ;;
+        *) result="FAILED, exit status $status" ;;
         esac
-        case $said in FAILED*) gpu_failed+=("$name") ;; esac
+        case $result in FAILED*) gpu_failed+=("$name") ;; esac
     fi
-    gpu_table+=$(printf '%-24s %4d s  %s' "$name" $((SECONDS - start)) "$said")$'\n'
-    echo "$name: $said"
+    gpu_table+=$(printf '%-24s %4d s  %s' "$name" $((SECONDS - start)) "$result")$'\n'
+    echo "$name: $result"
     return $status
 }
 

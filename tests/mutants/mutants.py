@@ -64,7 +64,7 @@ def planted(mutant):
     text = (SOURCE / "kernels" / mutant["file"]).read_text()
     found = text.count(mutant["old"])
     if found != mutant["times"] or not mutant["old"]:
-        raise MutantError(f"its text stands in kernels/{mutant['file']} {found} times, not {mutant['times']}")
+        raise MutantError(f"its text occurs in kernels/{mutant['file']} {found} times, not {mutant['times']}")
     return text.replace(mutant["old"], mutant["new"])
 
 

@@ -92,7 +92,7 @@ def plant(changes, work):
     for file, old, new in changes:
         text = (work / file).read_text()
         if text.count(old) != 1:
-            raise MutantError(f"its text stands in {file} {text.count(old)} times: {old!r}")
+            raise MutantError(f"its text occurs in {file} {text.count(old)} times: {old!r}")
         (work / file).write_text(text.replace(old, new))
     return [file for file, _, _ in changes]
 
@@ -129,11 +129,11 @@ def values(build, cases, folder, env=None):
     """Returns what each case prints, or how it failed."""
     environment = {**os.environ, "TEST_BUILD": str(folder or build), **(env or {})}
     command = [SOURCE / "tests/softgpu/run", "--", sys.executable, SOURCE / "tests/torch/pairs.py"]
-    said = {}
+    printed = {}
     for case in cases:
         done = subprocess.run([*command, case], capture_output=True, text=True, env=environment, timeout=200, check=False)
-        said[case] = done.stdout if done.returncode == 0 else f"exit {done.returncode}: {done.stderr.strip()[-300:]}"
-    return said
+        printed[case] = done.stdout if done.returncode == 0 else f"exit {done.returncode}: {done.stderr.strip()[-300:]}"
+    return printed
 
 
 def random_fails(folder):
@@ -153,14 +153,14 @@ def try_rule(build, rule, right):
         if tests != UNIT:
             library(build, files, work)
             (work / "tests/softgpu").symlink_to(build / "tests/softgpu")
-        said = values(build, [test for test in tests if test in right], work)
+        printed = values(build, [test for test in tests if test in right], work)
         for test in tests:
             if test == "unit":
                 found.append(unit_fails(build, work))
             elif test == "random":
                 found.append(random_fails(work))
             else:
-                found.append(said[test] != right[test] and test)
+                found.append(printed[test] != right[test] and test)
         return all(found) and ", ".join(found)
 
 

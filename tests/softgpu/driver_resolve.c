@@ -124,19 +124,19 @@ SOFTGPU_DRIVER_TABLE(P, S)
 #undef P
 #undef S
 
-static int stub(const char *name, atomic_flag *said)
+static int stub(const char *name, atomic_flag *reported)
 {
-    if (!atomic_flag_test_and_set(said))
+    if (!atomic_flag_test_and_set(reported))
         softgpu_note("%s is not supported", name);
     return CUDA_ERROR_NOT_SUPPORTED;
 }
 /* Their names in C are others, since cuda.h declares them with parameters. */
-#define X(name)                                     \
-    int stub_of_##name(void) __asm__(#name);        \
-    int stub_of_##name(void)                        \
-    {                                               \
-        static atomic_flag said = ATOMIC_FLAG_INIT; \
-        return stub(#name, &said);                  \
+#define X(name)                                         \
+    int stub_of_##name(void) __asm__(#name);            \
+    int stub_of_##name(void)                            \
+    {                                                   \
+        static atomic_flag reported = ATOMIC_FLAG_INIT; \
+        return stub(#name, &reported);                  \
     }
 STUBS(X)
 #undef X

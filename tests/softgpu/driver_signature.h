@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Returns how many parameters there are, 0 if the name does not say; ret_pointers tells of the first `room` of them. */
+/* Returns the number of parameters, 0 if the name does not say; ret_pointers: which of the first `room` are pointers. */
 size_t softgpu_signature(const char *mangled, bool *ret_pointers, size_t room);
 
 #endif

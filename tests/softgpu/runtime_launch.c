@@ -55,25 +55,27 @@ cudaError_t __cudaPopCallConfiguration(dim3 *grid, dim3 *block, size_t *smem, vo
     return cudaSuccess;
 }
 
-static cudaError_t launch(bool ptsz, const void *function, dim3 grid, dim3 block, void **args, size_t smem,
-                          cudaStream_t stream)
-{
-    CUkernel kernel = NULL;
-    cudaError_t error = softgpu_kernel_enter(function, &kernel);
-    if (!error)
-        error = (cudaError_t)launches[ptsz].cuLaunchKernel((CUfunction)kernel, grid.x, grid.y, grid.z, block.x, block.y,
-                                                           block.z, (unsigned)smem, stream, args, NULL);
-    return softgpu_runtime_set_error(error);
-}
+struct call {
+    const void *function;
+    dim3 grid, block;
+    void **args;
+    size_t smem;
+    cudaStream_t stream;
+};
 
-static cudaError_t launch_cooperative(bool ptsz, const void *function, dim3 grid, dim3 block, void **args, size_t smem,
-                                      cudaStream_t stream)
+static cudaError_t launch(const struct call *call, bool ptsz, bool cooperative)
 {
+    const dim3 grid = call->grid, block = call->block;
+    const unsigned smem = (unsigned)call->smem;
     CUkernel kernel = NULL;
-    cudaError_t error = softgpu_kernel_enter(function, &kernel);
-    if (!error)
-        error = (cudaError_t)launches[ptsz].cuLaunchCooperativeKernel(
-            (CUfunction)kernel, grid.x, grid.y, grid.z, block.x, block.y, block.z, (unsigned)smem, stream, args);
+    cudaError_t error = softgpu_kernel_enter(call->function, &kernel);
+    CUfunction function = (CUfunction)kernel;
+    if (!error && cooperative)
+        error = (cudaError_t)launches[ptsz].cuLaunchCooperativeKernel(function, grid.x, grid.y, grid.z, block.x,
+                                                                      block.y, block.z, smem, call->stream, call->args);
+    else if (!error)
+        error = (cudaError_t)launches[ptsz].cuLaunchKernel(function, grid.x, grid.y, grid.z, block.x, block.y, block.z,
+                                                           smem, call->stream, call->args, NULL);
     return softgpu_runtime_set_error(error);
 }
 
@@ -97,17 +99,17 @@ static cudaError_t launch_ex(bool ptsz, const cudaLaunchConfig_t *config, const 
     return softgpu_runtime_set_error(error);
 }
 
-#define LAUNCH_ENTRY(name, function_type, ptsz, how)                                                               \
+#define LAUNCH_ENTRY(name, function_type, ptsz, cooperative)                                                       \
     cudaError_t name(function_type function, dim3 grid, dim3 block, void **args, size_t smem, cudaStream_t stream) \
     {                                                                                                              \
-        return how(ptsz, function, grid, block, args, smem, stream);                                               \
+        return launch(&(struct call){function, grid, block, args, smem, stream}, ptsz, cooperative);               \
     }
-LAUNCH_ENTRY(cudaLaunchKernel, const void *, false, launch)
-LAUNCH_ENTRY(cudaLaunchKernel_ptsz, const void *, true, launch)
-LAUNCH_ENTRY(__cudaLaunchKernel, cudaKernel_t, false, launch)
-LAUNCH_ENTRY(__cudaLaunchKernel_ptsz, cudaKernel_t, true, launch)
-LAUNCH_ENTRY(cudaLaunchCooperativeKernel, const void *, false, launch_cooperative)
-LAUNCH_ENTRY(cudaLaunchCooperativeKernel_ptsz, const void *, true, launch_cooperative)
+LAUNCH_ENTRY(cudaLaunchKernel, const void *, false, false)
+LAUNCH_ENTRY(cudaLaunchKernel_ptsz, const void *, true, false)
+LAUNCH_ENTRY(__cudaLaunchKernel, cudaKernel_t, false, false)
+LAUNCH_ENTRY(__cudaLaunchKernel_ptsz, cudaKernel_t, true, false)
+LAUNCH_ENTRY(cudaLaunchCooperativeKernel, const void *, false, true)
+LAUNCH_ENTRY(cudaLaunchCooperativeKernel_ptsz, const void *, true, true)
 
 cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t *config, const void *function, void **args)
 {

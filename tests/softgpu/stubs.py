@@ -14,13 +14,13 @@ import sys
 HEAD = """/* Written by stubs.py. */
 #include "runtime.h"
 #include <stdio.h>
-static int stub(const char *name, char *said)
+static int stub(const char *name, char *done)
 {
-    if (!__atomic_exchange_n(said, 1, __ATOMIC_RELAXED))
+    if (!__atomic_exchange_n(done, 1, __ATOMIC_RELAXED))
         fprintf(stderr, "softgpu: %s is not supported\\n", name);
     return softgpu_runtime_set_error(cudaErrorNotSupported);
 }
-#define STUB(name) int name##_(void) __asm__(#name); int name##_(void) { static char said; return stub(#name, &said); }
+#define STUB(name) int name##_(void) __asm__(#name); int name##_(void) { static char done; return stub(#name, &done); }
 """
 
 

@@ -55,7 +55,7 @@ FORGOTTEN = {
 }  # fmt: skip
 
 
-def said(seed, between):
+def printed(seed, between):
     code = PROGRAM.replace("{between}", between)
     done = subprocess.run([RUN, "--no-fuseln", "--seed", str(seed), "--", sys.executable, "-c", code], check=True,
                           capture_output=True, text=True)  # fmt: skip
@@ -65,9 +65,9 @@ def said(seed, between):
 @pytest.mark.parametrize("case", PROMISED)
 def test_a_promised_order_holds(case):
     for seed in (0, 7):
-        assert said(seed, PROMISED[case]) == ["True"]
+        assert printed(seed, PROMISED[case]) == ["True"]
 
 
 @pytest.mark.parametrize("case", FORGOTTEN)
 def test_a_forgotten_order_shows(case):
-    assert said(7, FORGOTTEN[case]) == ["False", "True"]
+    assert printed(7, FORGOTTEN[case]) == ["False", "True"]
