@@ -115,11 +115,11 @@ def library(build, files, work):
     for command in compiles:
         found = re.search(rf" -o (CMakeFiles/\S+\.o) -c {SOURCE}/((?:src|hooks)/\S+)$", command)
         if found and (headers or found[2] in files):
-            out = work / pathlib.Path(found[1]).name
-            mutated = command.replace(f"-I{SOURCE} ", f"-I{work} ").replace(f"{SOURCE}/", f"{work}/")
+            out = work / found[1].replace("/", "_")
+            mutated = command.replace(f" -I{SOURCE} ", f" -I{work} ").replace(f"{SOURCE}/", f"{work}/")
             mutated = mutated.replace(f"{work}/build/", f"{build}/")
             mutated = mutated.replace(f" -o {found[1]} ", f" -o {out} ")
-            call(re.sub(r" -M[DTF]+ \S+| -MD", "", mutated), shell=True, cwd=build)
+            call(re.sub(r" -M[TF] \S+| -MD", "", mutated), shell=True, cwd=build)
             link = link.replace(f" {found[1]}", f" {out}")
     call(link.replace(" -o libfuseln.so ", f" -o {work}/libfuseln.so "), shell=True, cwd=build)
     return work / "libfuseln.so"
