@@ -12,7 +12,7 @@
 #include "core/record.h"
 #include "kernels/host/device.h"
 
-enum { FUSELN_REPORT_DEVICES = 16, FUSELN_REPORT_INCONCLUSIVE = 100 /* checks of a site, until it is called so */ };
+enum { FUSELN_REPORT_DEVICES = 16 };
 
 struct fuseln_site_view {
     const struct fuseln_site_key *key; /* key->target is NULL in the site `other` */

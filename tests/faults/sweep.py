@@ -74,7 +74,7 @@ def text_lacks(mode):
     """Returns what a text report must say in this mode and does not."""
     wanted = [] if mode.name == "observe" else ["replaced by fuseln_ln_"]
     if mode.name == "verify" or "checked first" in mode.name:
-        wanted.append("compared with the originals")
+        wanted.append("verified against the original")
     if mode.name.startswith("measure"):
         wanted += ["measured, us", "saved since: "]
     text = run(mode, end="txt")[3] or ""
