@@ -41,6 +41,23 @@ char *fuseln_text(const char *format, ...) __attribute__((format(printf, 1, 2)))
 json_t *fuseln_text_json(const char *text);
 /* A document, which it frees, on stdout. */
 void fuseln_say_json(json_t *document);
+/* What stands under key; "" and 0 where it is of another type, or nothing. */
+static inline const char *fuseln_text_at(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
+static inline long long fuseln_count_at(const json_t *object, const char *key)
+{
+    return json_integer_value(json_object_get(object, key));
+}
+
+static inline double fuseln_real_at(const json_t *object, const char *key)
+{
+    return json_number_value(json_object_get(object, key));
+}
+
 /* From now on, a process that could not write all to stdout says so and exits with 1. */
 void fuseln_say_begin(void);
 /* For argp's err_stream, in ARGP_KEY_INIT: stderr without the hint to try --help, so that wrong usage is one line. */

@@ -1,372 +1,191 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See merge.h. A report is checked whole before anything of it is taken: what must be there, of which type, and that no
- * count is negative or too large to be added up.
+ * See merge.h. One table says what a report holds and how the values of two reports are added up. A report is checked
+ * whole before anything of it is taken.
  */
 #include "tools/fuseln/merge.h"
 
 #include "tools/fuseln/command.h"
 
-#include <inttypes.h>
 #include <math.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { SCHEMA = 1, DIFFERENCES_MAX = 20 };
 static const json_int_t COUNT_MAX = INT64_C(1) << 53; /* what any reader of JSON can hold; sums stay there too */
+static const double REAL_MAX = 1e300;                 /* as src/base/json.c writes them */
 
-struct fuseln_merged fuseln_merge_new(void)
-{
-    return (struct fuseln_merged){.files = json_array(),
-                                  .devices = json_array(),
-                                  .sites = json_array(),
-                                  .totals = json_object(),
-                                  .differences = json_array(),
-                                  .index = json_object()};
-}
+/* ---- what a report holds, and how the values of two are added up ---- */
 
-void fuseln_merge_free(struct fuseln_merged *merged)
-{
-    json_decref(merged->files);
-    json_decref(merged->devices);
-    json_decref(merged->sites);
-    json_decref(merged->totals);
-    json_decref(merged->differences);
-    json_decref(merged->why);
-    json_decref(merged->index);
-    free(merged->error);
-}
+enum kind { ANY, TEXT, NUMBER, COUNT, REAL, FLAG, OBJECT, LIST };
+enum need { MAY, MUST }; /* what may be absent may be null too */
+enum how {
+    SKIP,     /* not taken, or by a function of its own */
+    SAME,     /* identity: items in which these are the same become one */
+    ADD,      /* the sum; true if one is; members one by one; both lists */
+    LEAST,    /* the smaller one */
+    MOST,     /* the larger one */
+    FIRST,    /* the one that came first */
+    LAST,     /* the one that came last */
+    DISTANCE, /* maximum and root of the mean square, over the elements of both */
+};
 
-/* ---- is it a report? Each of these is NULL, or what is wrong: to be freed ---- */
+/* What stands under each of these keys. */
+struct field {
+    enum kind kind;
+    enum need need;
+    enum how how;
+    const struct field *members; /* of an object, or of each item of a list; NULL: counts, or a list of anything */
+    const char *keys[8];         /* up to a NULL */
+};
 
-static bool is_count(const json_t *value)
-{
-    return json_is_integer(value) && json_integer_value(value) >= 0 && json_integer_value(value) <= COUNT_MAX;
-}
+// clang-format off
+static const struct field distance[] = {
+    {REAL,   MAY,  SKIP,     NULL,     {"max_ulp", "rms_ulp"}}, /* one too large for JSON is null */
+    {0}};
+static const struct field verify[] = {
+    {OBJECT, MAY,  DISTANCE, distance, {"apart", "ours", "original"}}, /* before "elements", by which they are weighed */
+    {COUNT,  MUST, ADD,      NULL,     {"launches", "waiting", "elements", "outside", "outside_original", "nan"}},
+    {COUNT,  MAY,  ADD,      NULL,     {"inconclusive"}},
+    {FLAG,   MUST, ADD,      NULL,     {"failed"}},
+    {OBJECT, MUST, ADD,      NULL,     {"unchecked"}},
+    {OBJECT, MAY,  FIRST,    NULL,     {"first"}},
+    {0}};
+static const struct field measure[] = {
+    {REAL,   MUST, ADD,      NULL,     {"saved_us"}},
+    {LIST,   MUST, ADD,      NULL,     {"rows"}},
+    {0}};
+static const struct field site[] = {
+    {TEXT,   MUST, SAME,     NULL,     {"target"}},
+    {TEXT,   MAY,  SAME,     NULL,     {"library", "build_id", "build", "op", "dtype"}},
+    {ANY,    MAY,  SAME,     NULL,     {"symbol", "runtime", "rms", "boundary", "access_bytes", "null_arguments"}},
+    {COUNT,  MAY,  SAME,     NULL,     {"cols"}},
+    {COUNT,  MUST, LEAST,    NULL,     {"rows_min"}},
+    {COUNT,  MUST, MOST,     NULL,     {"rows_max"}},
+    {COUNT,  MUST, ADD,      NULL,     {"launches", "substituted"}},
+    {COUNT,  MAY,  ADD,      NULL,     {"pairs"}},
+    {OBJECT, MUST, ADD,      NULL,     {"passed_through"}},
+    {OBJECT, MAY,  ADD,      NULL,     {"unpaired"}},
+    {OBJECT, MAY,  ADD,      verify,   {"verify"}},
+    {OBJECT, MAY,  ADD,      measure,  {"measure"}},
+    {ANY,    MAY,  LAST,     NULL,     {"kernel"}},
+    {0}};
+static const struct field device[] = {
+    {NUMBER, MUST, SKIP,     NULL,     {"index"}},
+    {TEXT,   MUST, SAME,     NULL,     {"name", "compute_capability", "driver"}},
+    {TEXT,   MAY,  SAME,     NULL,     {"image", "compiler"}},
+    {COUNT,  MUST, MOST,     NULL,     {"scratch_bytes"}},
+    {0}};
+static const struct field totals[] = {
+    {COUNT,  MUST, ADD,      NULL,     {"launches", "recognised", "substituted", "passed_through", "pairs"}},
+    {COUNT,  MAY,  ADD,      NULL,     {"left_out"}},
+    {OBJECT, MAY,  ADD,      NULL,     {"reasons", "unpaired"}},
+    {0}};
+static const struct field fuseln[] = {
+    {TEXT,   MUST, SKIP,     NULL,     {"version", "mode"}},
+    {0}};
+static const struct field process[] = {
+    {NUMBER, MUST, SKIP,     NULL,     {"pid"}},
+    {TEXT,   MUST, SKIP,     NULL,     {"host"}},
+    {0}};
+static const struct field report[] = {
+    {OBJECT, MUST, SKIP,     fuseln,   {"fuseln"}},
+    {OBJECT, MUST, SKIP,     process,  {"process"}},
+    {OBJECT, MUST, SKIP,     totals,   {"totals"}},
+    {LIST,   MUST, SKIP,     device,   {"devices"}},
+    {LIST,   MUST, SKIP,     site,     {"sites"}},
+    {0}};
+// clang-format on
 
-static bool is_kind(const json_t *value, char kind)
+/* For each key of these fields. */
+#define FOREACH_KEY(fields, field, key)                                      \
+    for (const struct field *field = fields; field && *field->keys; field++) \
+        for (const char *const *key = field->keys; *key; key++)
+
+/* ---- is it a report? Each of these returns NULL, or what is wrong: to be freed ---- */
+
+static bool is_kind(const json_t *value, enum kind kind)
 {
     switch (kind) {
-    case 's':
+    case TEXT:
         return json_is_string(value);
-    case 'i':
-    case 'n':
+    case NUMBER:
         return json_is_integer(value);
-    case 'c':
-    case 'o':
+    case COUNT:
+        return json_is_integer(value) && json_integer_value(value) >= 0 && json_integer_value(value) <= COUNT_MAX;
+    case REAL:
+        return json_is_number(value) && json_number_value(value) >= 0 && json_number_value(value) <= REAL_MAX;
+    case FLAG:
+        return json_is_boolean(value);
+    case OBJECT:
         return json_is_object(value);
-    default:
+    case LIST:
         return json_is_array(value);
+    default:
+        return true;
     }
 }
 
-/* What stands under key: 's' a text, 'i' a count, 'n' a number that is none, 'c' an object of counts, 'o' an object,
- * 'a' a list; upper case: or null, or nothing at all. */
-static char *check_field(const json_t *object, char kind, const char *key, const char *where)
-{
-    static const char *const kinds[] = {['s'] = "a text",    ['i'] = "a count",   ['n'] = "a number",
-                                        ['c'] = "an object", ['o'] = "an object", ['a'] = "a list"};
-    const json_t *value = json_object_get(object, key);
-    const bool nullable = kind >= 'A' && kind <= 'Z';
-    const char type = nullable ? (char)(kind - 'A' + 'a') : kind, *name;
-    json_t *count;
+static char *check(const json_t *value, const char *key, const struct field *field);
 
-    if (nullable && (!value || json_is_null(value)))
-        return NULL;
-    if (!value || !is_kind(value, type))
-        return fuseln_text("%s%s is %s, not %s", where, key, value ? "of another type" : "missing",
-                           kinds[(unsigned char)type]);
-    if (type == 'i' && !is_count(value))
-        return fuseln_text("%s%s is %" JSON_INTEGER_FORMAT ", which no count can be", where, key,
-                           json_integer_value(value));
-    if (type == 'c')
-        json_object_foreach((json_t *)value, name,
-                            count) if (!is_count(count)) return fuseln_text("%s%s.%s is not a count", where, key, name);
+static char *check_members(const json_t *object, const struct field *members)
+{
+    const char *name;
+    json_t *value;
+    char *wrong = NULL;
+    FOREACH_KEY(members, field, key)
+    {
+        wrong = check(json_object_get(object, *key), *key, field);
+        if (wrong)
+            return wrong;
+    }
+    if (!members)
+        json_object_foreach((json_t *)object, name,
+                            value) if (!is_kind(value, COUNT)) return fuseln_text("%s is not a count", name);
     return NULL;
 }
 
-static char *check_fields(const json_t *object, const char *fields, const char *where)
+static char *check_items(const json_t *list, const char *key, const struct field *members)
 {
-    char key[32], kind, *wrong = NULL;
-    int used = 0;
-
-    if (!json_is_object(object))
-        return fuseln_text("%s is not an object", *where ? where : "it");
-    for (; !wrong && sscanf(fields, " %c:%31s%n", &kind, key, &used) == 2; fields += used)
-        wrong = check_field(object, kind, key, where);
-    return wrong;
-}
-
-/* "apart": {"max_ulp": ..., "rms_ulp": ...}; a number too large to be one is null. */
-static const char *const distances[] = {"apart", "ours", "original"};
-static const char *const distance_parts[] = {"max_ulp", "rms_ulp"};
-
-/* What a site says of its checks. */
-static char *check_verify(const json_t *verify, const char *where)
-{
-    char *wrong = check_fields(
-        verify, "i:launches i:waiting i:elements i:outside i:outside_original i:nan I:inconclusive c:unchecked O:first",
-        where);
-    if (!wrong && !json_is_boolean(json_object_get(verify, "failed")))
-        wrong = fuseln_text("%sfailed is neither true nor false", where);
-    for (size_t i = 0; i < sizeof distances / sizeof *distances; i++) {
-        const json_t *distance = json_object_get(verify, distances[i]);
-        for (size_t part = 0; part < 2 && distance && !wrong; part++) {
-            const json_t *value = json_object_get(distance, distance_parts[part]);
-            if (!json_is_null(value) && !(json_is_number(value) && json_number_value(value) >= 0))
-                wrong = fuseln_text("%s%s.%s is not a distance", where, distances[i], distance_parts[part]);
-        }
-    }
-    return wrong;
-}
-
-/* Only what is added up. */
-static char *check_measure(const json_t *measure, const char *where)
-{
-    const json_t *saved = json_object_get(measure, "saved_us");
-    if (!json_is_number(saved) || json_number_value(saved) < 0 || json_number_value(saved) > 1e18)
-        return fuseln_text("%ssaved_us is not a time", where);
-    return check_fields(measure, "a:rows", where);
-}
-
-/* What stands under key, if anything does. */
-static char *check_part(const json_t *item, const char *key, const char *where,
-                        char *(*check_it)(const json_t *part, const char *where))
-{
-    const json_t *part = json_object_get(item, key);
-    if (!part || json_is_null(part))
-        return NULL;
-    char *place = fuseln_text("%s%s.", where, key), *wrong = check_it(part, place);
-    free(place);
-    return wrong;
-}
-
-static char *check_list(const json_t *report, const char *name, const char *fields)
-{
-    char where[64], *wrong;
     size_t i;
     json_t *item;
-    json_array_foreach(json_object_get(report, name), i, item)
+    json_array_foreach(list, i, item)
     {
-        snprintf(where, sizeof where, "%s[%zu].", name, i);
-        if ((wrong = check_fields(item, fields, where)) || (wrong = check_part(item, "verify", where, check_verify)) ||
-            (wrong = check_part(item, "measure", where, check_measure)))
+        char name[32];
+        snprintf(name, sizeof name, "%s[%zu]", key, i);
+        char *wrong = check(item, name, &(struct field){OBJECT, MUST, SKIP, members, {0}});
+        if (wrong)
             return wrong;
     }
     return NULL;
 }
 
-static char *check(const json_t *report)
+static char *check(const json_t *value, const char *key, const struct field *field)
 {
-    const json_t *schema = json_object_get(report, "schema");
-    char *wrong;
-    if (!json_is_object(report) || !json_is_integer(schema))
+    static const char *const kinds[] = {"anything",  "a text", "a number",  "a count (0 to 2^53)",
+                                        "a measure", "a flag", "an object", "a list"};
+    if (!value || json_is_null(value))
+        return field->need == MAY ? NULL : fuseln_text("%s is missing", key);
+    if (!is_kind(value, field->kind))
+        return fuseln_text("%s is not %s", key, kinds[field->kind]);
+    if (field->kind == LIST && field->members)
+        return check_items(value, key, field->members);
+    char *inner = field->kind == OBJECT ? check_members(value, field->members) : NULL;
+    char *wrong = inner ? fuseln_text("%s.%s", key, inner) : NULL;
+    free(inner);
+    return wrong;
+}
+
+static char *check_report(const json_t *json)
+{
+    const json_t *schema = json_object_get(json, "schema");
+    if (!json_is_integer(schema))
         return fuseln_text("JSON, but not a report of fuseln: it has no schema");
     if (json_integer_value(schema) != SCHEMA)
         return fuseln_text("a report of schema %" JSON_INTEGER_FORMAT "; this fuseln reads schema %d",
                            json_integer_value(schema), SCHEMA);
-    if ((wrong = check_fields(report, "o:fuseln o:process a:devices o:totals a:sites", "")) ||
-        (wrong = check_fields(json_object_get(report, "process"), "n:pid s:host", "process.")) ||
-        (wrong = check_fields(json_object_get(report, "fuseln"), "s:version s:mode", "fuseln.")) ||
-        (wrong = check_fields(json_object_get(report, "totals"),
-                              "i:launches i:recognised i:substituted i:passed_through i:pairs C:reasons C:unpaired",
-                              "totals.")) ||
-        (wrong = check_list(report, "devices",
-                            "n:index s:name s:compute_capability s:driver S:image S:compiler i:scratch_bytes")))
-        return wrong;
-    return check_list(report, "sites",
-                      "s:target S:op S:dtype S:library S:build_id S:build I:cols i:rows_min i:rows_max i:launches "
-                      "i:substituted c:passed_through I:pairs C:unpaired");
-}
-
-/* ---- adding up ---- */
-
-static json_int_t integer(const json_t *object, const char *key)
-{
-    return json_integer_value(json_object_get(object, key));
-}
-
-/* Both are at most COUNT_MAX, and so is the sum. */
-static void add_to(json_t *object, const char *key, json_int_t more)
-{
-    const json_int_t sum = integer(object, key) + more;
-    json_object_set_new(object, key, json_integer(sum < COUNT_MAX ? sum : COUNT_MAX));
-}
-
-/* Add the counts of an object, key by key. */
-static void add_counts(json_t *object, const char *name, const json_t *counts)
-{
-    const char *key;
-    json_t *value, *into = json_object_get(object, name);
-    if (!into)
-        json_object_set_new(object, name, into = json_object());
-    json_object_foreach((json_t *)counts, key, value) add_to(into, key, json_integer_value(value));
-}
-
-/* What is under these keys, as one text. To be freed. */
-static char *identity_of(const json_t *item, const char *const *keys)
-{
-    char *identity = NULL;
-    size_t size;
-    FILE *text = open_memstream(&identity, &size);
-    for (; text && *keys; keys++) {
-        const json_t *value = json_object_get(item, *keys);
-        if (json_is_string(value))
-            fprintf(text, "\"%zu:%s", json_string_length(value), json_string_value(value));
-        else if (json_is_integer(value))
-            fprintf(text, "%" JSON_INTEGER_FORMAT ",", json_integer_value(value));
-        else if (value)
-            json_dumpf(value, text, JSON_COMPACT | JSON_ENCODE_ANY);
-        else
-            fputc('-', text);
-    }
-    if (text)
-        fclose(text);
-    return identity;
-}
-
-/* That of the list which has the same under all of these keys; a new one with just them if there is none. */
-static json_t *find(struct fuseln_merged *merged, json_t *list, const json_t *like, const char *const *keys)
-{
-    char *identity = identity_of(like, keys);
-    json_t *item = json_object_get(merged->index, identity);
-    if (!item) {
-        item = json_object();
-        for (; *keys; keys++)
-            if (json_object_get(like, *keys))
-                json_object_set(item, *keys, json_object_get(like, *keys));
-        json_object_set(merged->index, identity, item);
-        json_array_append_new(list, item);
-    }
-    free(identity);
-    return item;
-}
-
-/* Of so many elements each: the largest, and the root of the mean square of all. */
-static void add_distance(json_t *into, const char *name, const json_t *more, double elements, double more_elements)
-{
-    json_t *distance = json_object_get(into, name);
-    if (!more)
-        return;
-    if (!distance)
-        json_object_set_new(into, name, distance = json_object());
-    const double largest = json_number_value(json_object_get(distance, "max_ulp")),
-                 other = json_number_value(json_object_get(more, "max_ulp")),
-                 mean = json_number_value(json_object_get(distance, "rms_ulp")),
-                 other_mean = json_number_value(json_object_get(more, "rms_ulp")), all = elements + more_elements;
-    json_object_set_new(distance, "max_ulp", json_real(largest > other ? largest : other));
-    json_object_set_new(
-        distance, "rms_ulp",
-        json_real(all > 0 ? sqrt(mean * mean * (elements / all) + other_mean * other_mean * (more_elements / all))
-                          : 0));
-}
-
-static void add_verify(json_t *site, const json_t *more)
-{
-    static const char *const counts[] = {"launches",         "waiting", "elements",    "outside",
-                                         "outside_original", "nan",     "inconclusive"};
-    json_t *into = json_object_get(site, "verify");
-    if (!json_is_object(more))
-        return;
-    if (!into)
-        json_object_set_new(site, "verify", into = json_object());
-    for (size_t i = 0; i < sizeof distances / sizeof *distances; i++)
-        add_distance(into, distances[i], json_object_get(more, distances[i]), (double)integer(into, "elements"),
-                     (double)integer(more, "elements"));
-    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
-        add_to(into, counts[i], integer(more, counts[i]));
-    add_counts(into, "unchecked", json_object_get(more, "unchecked"));
-    json_object_set_new(
-        into, "failed",
-        json_boolean(json_is_true(json_object_get(into, "failed")) || json_is_true(json_object_get(more, "failed"))));
-    if (json_object_get(more, "first") && !json_object_get(into, "first"))
-        json_object_set(into, "first", json_object_get(more, "first"));
-}
-
-/* The time saved is added up; what was measured stands side by side. */
-static void add_measure(json_t *site, const json_t *more)
-{
-    json_t *into = json_object_get(site, "measure");
-    if (!json_is_object(more))
-        return;
-    if (!into)
-        json_object_set_new(site, "measure", into = json_pack("{s:f, s:[]}", "saved_us", 0.0, "rows"));
-    json_object_set_new(into, "saved_us",
-                        json_real(json_number_value(json_object_get(into, "saved_us")) +
-                                  json_number_value(json_object_get(more, "saved_us"))));
-    json_array_extend(json_object_get(into, "rows"), json_object_get(more, "rows"));
-}
-
-static void add_site(struct fuseln_merged *merged, const json_t *site, const json_t *rank)
-{
-    static const char *const keys[] = {"target", "symbol", "library", "build_id", "build",        "runtime",
-                                       "op",     "dtype",  "rms",     "boundary", "access_bytes", "null_arguments",
-                                       "cols",   NULL};
-    json_t *into = find(merged, merged->sites, site, keys);
-
-    if (!json_object_get(into, "rows_min")) {
-        json_object_set(into, "rows_min", json_object_get(site, "rows_min"));
-        json_object_set(into, "rows_max", json_object_get(site, "rows_max"));
-    }
-    if (integer(site, "rows_min") < integer(into, "rows_min"))
-        json_object_set(into, "rows_min", json_object_get(site, "rows_min"));
-    if (integer(site, "rows_max") > integer(into, "rows_max"))
-        json_object_set(into, "rows_max", json_object_get(site, "rows_max"));
-    if (json_is_string(json_object_get(site, "kernel")))
-        json_object_set(into, "kernel", json_object_get(site, "kernel"));
-    add_to(into, "launches", integer(site, "launches"));
-    add_to(into, "substituted", integer(site, "substituted"));
-    add_counts(into, "passed_through", json_object_get(site, "passed_through"));
-    if (json_object_get(site, "pairs")) {
-        add_to(into, "pairs", integer(site, "pairs"));
-        add_counts(into, "unpaired", json_object_get(site, "unpaired"));
-    }
-    add_verify(into, json_object_get(site, "verify"));
-    add_measure(into, json_object_get(site, "measure"));
-    if (!json_object_get(into, "by_rank"))
-        json_object_set_new(into, "by_rank", json_object());
-    add_to(json_object_get(into, "by_rank"), json_string_value(rank), integer(site, "launches"));
-}
-
-static void add_device(struct fuseln_merged *merged, const json_t *device)
-{
-    static const char *const keys[] = {"name", "compute_capability", "driver", "image", "compiler", NULL};
-    json_t *into = find(merged, merged->devices, device, keys);
-    add_to(into, "count", 1);
-    if (integer(device, "scratch_bytes") >= integer(into, "scratch_bytes"))
-        json_object_set(into, "scratch_bytes", json_object_get(device, "scratch_bytes"));
-}
-
-static void add_totals(struct fuseln_merged *merged, const json_t *totals)
-{
-    static const char *const counts[] = {"launches",       "recognised", "substituted",
-                                         "passed_through", "pairs",      "left_out"};
-    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
-        add_to(merged->totals, counts[i], integer(totals, counts[i]));
-    add_counts(merged->totals, "reasons", json_object_get(totals, "reasons"));
-    add_counts(merged->totals, "unpaired", json_object_get(totals, "unpaired"));
-}
-
-/* The rank as a text: a number, a word, or "" where there is none. */
-static json_t *rank_of(const json_t *process)
-{
-    json_t *rank = json_object_get(process, "rank");
-    if (json_is_integer(rank))
-        return json_sprintf("%" JSON_INTEGER_FORMAT, json_integer_value(rank));
-    return json_is_string(rank) ? json_incref(rank) : json_string("");
-}
-
-static void add_file(struct fuseln_merged *merged, const json_t *report, const char *path, json_t *rank)
-{
-    const json_t *process = json_object_get(report, "process");
-    json_t *file = json_pack("{s:o, s:O, s:O, s:O, s:O}", "file", fuseln_text_json(path), "rank", rank, "pid",
-                             json_object_get(process, "pid"), "host", json_object_get(process, "host"), "mode",
-                             json_object_get(json_object_get(report, "fuseln"), "mode"));
-    if (json_object_get(process, "seconds"))
-        json_object_set(file, "seconds", json_object_get(process, "seconds"));
-    if (json_object_get(report, "final"))
-        json_object_set(file, "final", json_object_get(report, "final"));
-    json_array_append_new(merged->files, file);
+    return check_members(json, report);
 }
 
 static char *read_report(const char *path, json_t **ret_report)
@@ -374,157 +193,282 @@ static char *read_report(const char *path, json_t **ret_report)
     json_error_t error;
     *ret_report = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
     if (*ret_report)
-        return check(*ret_report);
-    return error.line <= 0
-               ? fuseln_text("%s", error.text)
-               : fuseln_text("not JSON (line %d, column %d: %s)%s", error.line, error.column, error.text,
-                             json_error_code(&error) == json_error_premature_end_of_input ? ": it was cut off" : "");
+        return check_report(*ret_report);
+    if (error.line <= 0)
+        return fuseln_text("%s", error.text);
+    return fuseln_text("not JSON (line %d, column %d: %s)%s", error.line, error.column, error.text,
+                       json_error_code(&error) == json_error_premature_end_of_input ? ": it was cut off" : "");
 }
 
-static void add_report(struct fuseln_merged *merged, const json_t *report, const char *path)
+/* ---- adding up ---- */
+
+/* What stands under key; a new object if nothing does. */
+static json_t *object_at(json_t *object, const char *key)
 {
-    json_t *rank = rank_of(json_object_get(report, "process")), *item;
+    if (!json_object_get(object, key))
+        json_object_set_new(object, key, json_object());
+    return json_object_get(object, key);
+}
+
+/* Both are at most COUNT_MAX, and so is the sum. */
+static void add_count(json_t *into, const char *key, json_int_t more)
+{
+    const json_int_t sum = fuseln_count_at(into, key) + more;
+    json_object_set_new(into, key, json_integer(sum < COUNT_MAX ? sum : COUNT_MAX));
+}
+
+static void add_members(json_t *into, const json_t *more, const struct field *members);
+
+static void add_value(json_t *into, const char *key, const struct field *field, json_t *more)
+{
+    json_t *old = json_object_get(into, key);
+    if (field->kind == COUNT)
+        add_count(into, key, json_integer_value(more));
+    else if (field->kind == REAL)
+        json_object_set_new(into, key, json_real(json_number_value(old) + json_number_value(more)));
+    else if (field->kind == FLAG)
+        json_object_set_new(into, key, json_boolean(json_is_true(old) || json_is_true(more)));
+    else if (field->kind == OBJECT)
+        add_members(object_at(into, key), more, field->members);
+    else if (!old)
+        json_object_set_new(into, key, json_copy(more));
+    else
+        json_array_extend(old, more);
+}
+
+/* Of the checks' results INTO and MORE. */
+static void add_distance(json_t *into, const char *key, const json_t *more)
+{
+    json_t *distance_into = object_at(into, key), *distance_more = json_object_get(more, key);
+    const double elements = fuseln_real_at(into, "elements"), all = elements + fuseln_real_at(more, "elements"),
+                 rms = fuseln_real_at(distance_into, "rms_ulp"), rms_more = fuseln_real_at(distance_more, "rms_ulp"),
+                 share = all > 0 ? elements / all : 0;
+    json_object_set_new(
+        distance_into, "max_ulp",
+        json_real(fmax(fuseln_real_at(distance_into, "max_ulp"), fuseln_real_at(distance_more, "max_ulp"))));
+    json_object_set_new(distance_into, "rms_ulp",
+                        json_real(sqrt(rms * rms * share + rms_more * rms_more * (1 - share))));
+}
+
+static bool is_taken(enum how how, const json_t *old, const json_t *value)
+{
+    switch (how) {
+    case LEAST:
+        return !old || json_integer_value(value) < json_integer_value(old);
+    case MOST:
+        return !old || json_integer_value(value) > json_integer_value(old);
+    case FIRST:
+        return !old;
+    default:
+        return how == LAST;
+    }
+}
+
+static void add_members(json_t *into, const json_t *more, const struct field *members)
+{
+    const char *name;
+    json_t *value;
+    FOREACH_KEY(members, field, key)
+    {
+        value = json_object_get(more, *key);
+        if (!value || json_is_null(value))
+            continue;
+        if (field->how == ADD)
+            add_value(into, *key, field, value);
+        else if (field->how == DISTANCE)
+            add_distance(into, *key, more);
+        else if (is_taken(field->how, json_object_get(into, *key), value))
+            json_object_set(into, *key, value);
+    }
+    if (!members)
+        json_object_foreach((json_t *)more, name, value) add_count(into, name, json_integer_value(value));
+}
+
+/* Adds an item to the one of the list that is the same, or as a new one. Returns the sum. */
+static json_t *add_item(struct fuseln_merged *merged, const char *list, const json_t *item, const struct field *members)
+{
+    json_t *identity = json_object(), *sum;
+    FOREACH_KEY(members, field, key)
+    if (field->how == SAME && json_object_get(item, *key))
+        json_object_set(identity, *key, json_object_get(item, *key));
+    char *name = json_dumps(identity, JSON_COMPACT);
+    sum = json_object_get(merged->index, name);
+    if (!sum) {
+        sum = identity;
+        json_object_set(merged->index, name, sum);
+        json_array_append(json_object_get(merged->report, list), sum);
+    }
+    json_decref(identity);
+    free(name);
+    add_members(sum, item, members);
+    return sum;
+}
+
+/* The rank as a text: a number, a word, or "" where there is none. */
+static json_t *rank_of(const json_t *process_json)
+{
+    json_t *rank = json_object_get(process_json, "rank");
+    if (json_is_integer(rank))
+        return json_sprintf("%" JSON_INTEGER_FORMAT, json_integer_value(rank));
+    return json_is_string(rank) ? json_incref(rank) : json_string("");
+}
+
+static void add_file(json_t *files, const json_t *json, const char *path, json_t *rank)
+{
+    const json_t *from = json_object_get(json, "process");
+    json_array_append_new(files,
+                          json_pack("{s:o, s:O, s:O, s:O, s:O, s:O*, s:O*}", "file", fuseln_text_json(path), "rank",
+                                    rank, "pid", json_object_get(from, "pid"), "host", json_object_get(from, "host"),
+                                    "mode", json_object_get(json_object_get(json, "fuseln"), "mode"), "seconds",
+                                    json_object_get(from, "seconds"), "final", json_object_get(json, "final")));
+}
+
+static void add_report(struct fuseln_merged *merged, const json_t *json, const char *path)
+{
+    json_t *const sum = merged->report, *const rank = rank_of(json_object_get(json, "process")), *item;
     size_t i;
-    add_file(merged, report, path, rank);
-    json_array_foreach(json_object_get(report, "devices"), i, item) add_device(merged, item);
-    json_array_foreach(json_object_get(report, "sites"), i, item) add_site(merged, item, rank);
-    add_totals(merged, json_object_get(report, "totals"));
-    if (!merged->why && json_is_string(json_object_get(report, "why")))
-        merged->why = json_incref(json_object_get(report, "why"));
+    add_file(json_object_get(sum, "files"), json, path, rank);
+    json_array_foreach(json_object_get(json, "devices"), i, item)
+        add_count(add_item(merged, "devices", item, device), "count", 1);
+    json_array_foreach(json_object_get(json, "sites"), i, item)
+        add_count(object_at(add_item(merged, "sites", item, site), "by_rank"), json_string_value(rank),
+                  fuseln_count_at(item, "launches"));
+    add_members(json_object_get(sum, "totals"), json_object_get(json, "totals"), totals);
+    if (!json_is_string(json_object_get(sum, "why")) && json_is_string(json_object_get(json, "why")))
+        json_object_set(sum, "why", json_object_get(json, "why"));
     json_decref(rank);
+}
+
+struct fuseln_merged fuseln_merge_new(void)
+{
+    return (struct fuseln_merged){json_pack("{s:i, s:[], s:[], s:{s:i}, s:[], s:[], s:n}", "schema", SCHEMA, "files",
+                                            "devices", "totals", "left_out", 0, "sites", "differences", "why"),
+                                  json_object(), false, NULL};
+}
+
+void fuseln_merge_free(struct fuseln_merged *merged)
+{
+    json_decref(merged->report);
+    json_decref(merged->index);
+    free(merged->error);
 }
 
 bool fuseln_merge_add(struct fuseln_merged *merged, const char *path)
 {
-    json_t *report;
+    json_t *json;
     free(merged->error);
-    merged->error = read_report(path, &report);
+    merged->error = read_report(path, &json);
     if (!merged->error)
-        add_report(merged, report, path);
-    json_decref(report);
+        add_report(merged, json, path);
+    json_decref(json);
     return !merged->error;
-}
-
-size_t fuseln_merge_failed(const struct fuseln_merged *merged)
-{
-    size_t i, failed = 0;
-    json_t *site;
-    json_array_foreach(merged->sites, i, site) failed +=
-        json_is_true(json_object_get(json_object_get(site, "verify"), "failed"));
-    return failed;
-}
-
-bool fuseln_merge_saved(const struct fuseln_merged *merged, double *ret_us)
-{
-    bool measured = false;
-    size_t i;
-    json_t *site;
-    *ret_us = 0;
-    json_array_foreach(merged->sites, i, site)
-    {
-        const json_t *measure = json_object_get(site, "measure");
-        measured = measured || measure;
-        *ret_us += json_number_value(json_object_get(measure, "saved_us"));
-    }
-    return measured;
 }
 
 /* ---- when all are there ---- */
 
-struct place {
+struct position {
     json_t *site;
-    size_t at;
+    size_t index;
 };
 
-static int compare_places(const void *left, const void *right)
+static int by_launches(const void *left, const void *right)
 {
-    const struct place *a = left, *b = right;
-    const json_int_t more = integer(a->site, "launches"), less = integer(b->site, "launches");
-    return more != less ? (more < less) - (more > less) : (a->at > b->at) - (a->at < b->at);
+    const struct position *a = left, *b = right;
+    const json_int_t more = fuseln_count_at(a->site, "launches"), less = fuseln_count_at(b->site, "launches");
+    return more != less ? (more < less) - (more > less) : (a->index > b->index) - (a->index < b->index);
 }
 
 /* Most launches first, else as they came. */
-static void sort_sites(struct fuseln_merged *merged)
+static void sort_sites(json_t *sites)
 {
-    const size_t count = json_array_size(merged->sites);
-    struct place *places = calloc(count + 1, sizeof *places);
-    if (!places)
+    const size_t count = json_array_size(sites);
+    struct position *positions = calloc(count + 1, sizeof *positions);
+    if (!positions)
         return;
     for (size_t i = 0; i < count; i++)
-        places[i] = (struct place){json_array_get(merged->sites, i), i};
-    qsort(places, count, sizeof *places, compare_places);
-    json_t *sorted = json_array();
+        positions[i] = (struct position){json_incref(json_array_get(sites, i)), i};
+    qsort(positions, count, sizeof *positions, by_launches);
     for (size_t i = 0; i < count; i++)
-        json_array_append(sorted, places[i].site);
-    free(places);
-    json_decref(merged->sites);
-    merged->sites = sorted;
+        json_array_set_new(sites, i, positions[i].site);
+    free(positions);
 }
 
 /* The ranks that there are, as keys. */
-static json_t *ranks_of(const struct fuseln_merged *merged)
+static json_t *ranks_of(const json_t *files)
 {
     json_t *ranks = json_object(), *file;
     size_t i;
-    json_array_foreach(merged->files, i, file) if (*json_string_value(json_object_get(file, "rank")))
-        json_object_set_new(ranks, json_string_value(json_object_get(file, "rank")), json_true());
+    json_array_foreach(files, i, file)
+    {
+        const char *rank = fuseln_text_at(file, "rank");
+        if (*rank)
+            json_object_set_new(ranks, rank, json_true());
+    }
     return ranks;
 }
 
-static void compare_ranks(struct fuseln_merged *merged, const json_t *site, json_t *ranks)
+/* How the launches of a site differ between ranks, as a text; NULL: they do not. */
+static json_t *difference(const json_t *sum, json_t *ranks)
 {
-    const json_t *launches = json_object_get(site, "by_rank");
-    const char *rank, *least_rank = NULL, *most_rank = NULL;
-    json_int_t least = 0, most = 0;
+    const json_t *launches = json_object_get(sum, "by_rank");
+    const char *rank, *least = NULL, *most = NULL;
     json_t *unused;
 
     json_object_foreach(ranks, rank, unused)
     {
-        const json_int_t count = integer(launches, rank);
-        if (!least_rank || count < least)
-            least = count, least_rank = rank;
-        if (!most_rank || count > most)
-            most = count, most_rank = rank;
+        least = !least || fuseln_count_at(launches, rank) < fuseln_count_at(launches, least) ? rank : least;
+        most = !most || fuseln_count_at(launches, rank) > fuseln_count_at(launches, most) ? rank : most;
     }
-    if (least != most && json_array_size(merged->differences) < DIFFERENCES_MAX)
-        json_array_append_new(merged->differences,
-                              json_sprintf("%s, %" JSON_INTEGER_FORMAT " columns: %" JSON_INTEGER_FORMAT
-                                           " launches in rank %s, %" JSON_INTEGER_FORMAT " in rank %s",
-                                           json_string_value(json_object_get(site, "target")), integer(site, "cols"),
-                                           least, least_rank, most, most_rank));
+    if (fuseln_count_at(launches, least) == fuseln_count_at(launches, most))
+        return NULL;
+    return json_sprintf("%s, %" JSON_INTEGER_FORMAT " columns: %" JSON_INTEGER_FORMAT
+                        " launches in rank %s, %" JSON_INTEGER_FORMAT " in rank %s",
+                        fuseln_text_at(sum, "target"), fuseln_count_at(sum, "cols"), fuseln_count_at(launches, least),
+                        least, fuseln_count_at(launches, most), most);
 }
 
-void fuseln_merge_finish(struct fuseln_merged *merged)
+static void note_differences(json_t *report_json)
 {
-    json_t *ranks = ranks_of(merged), *site;
+    json_t *differences = json_object_get(report_json, "differences"), *sum;
+    json_t *ranks = ranks_of(json_object_get(report_json, "files"));
     size_t i;
-
-    sort_sites(merged);
-    if (json_object_size(ranks) > 1)
-        json_array_foreach(merged->sites, i, site) compare_ranks(merged, site, ranks);
-    if (integer(merged->totals, "recognised") > 0 && merged->why) {
-        json_decref(merged->why);
-        merged->why = NULL;
+    json_array_foreach(json_object_get(report_json, "sites"), i, sum)
+    {
+        json_t *text = json_object_size(ranks) > 1 && json_array_size(differences) < DIFFERENCES_MAX
+                           ? difference(sum, ranks)
+                           : NULL;
+        if (text)
+            json_array_append_new(differences, text);
     }
     json_decref(ranks);
 }
 
-static json_t *saved_of(const struct fuseln_merged *merged)
+/* What ours saved, and whether a check failed. */
+static void note_results(struct fuseln_merged *merged, long long steps)
 {
-    double us;
-    if (!fuseln_merge_saved(merged, &us))
-        return NULL;
-    json_t *saved = json_pack("{s:f}", "us", us);
-    if (merged->steps > 0) {
-        json_object_set_new(saved, "steps", json_integer(merged->steps));
-        json_object_set_new(saved, "us_per_step", json_real(us / (double)merged->steps));
+    bool measured = false;
+    double us = 0;
+    size_t i;
+    json_t *sum;
+    json_array_foreach(json_object_get(merged->report, "sites"), i, sum)
+    {
+        const json_t *times = json_object_get(sum, "measure");
+        merged->failed |= json_is_true(json_object_get(json_object_get(sum, "verify"), "failed"));
+        measured |= times != NULL;
+        us += fuseln_real_at(times, "saved_us");
     }
-    return saved;
+    if (measured)
+        json_object_set_new(merged->report, "saved", json_pack("{s:f}", "us", us));
+    if (measured && steps > 0)
+        json_object_update_new(json_object_get(merged->report, "saved"),
+                               json_pack("{s:I, s:f}", "steps", (json_int_t)steps, "us_per_step", us / (double)steps));
 }
 
-void fuseln_merge_print_json(const struct fuseln_merged *merged)
+void fuseln_merge_finish(struct fuseln_merged *merged, long long steps)
 {
-    fuseln_say_json(json_pack("{s:i, s:O, s:O, s:O, s:O, s:O, s:o*, s:O?}", "schema", SCHEMA, "files", merged->files,
-                              "devices", merged->devices, "totals", merged->totals, "sites", merged->sites,
-                              "differences", merged->differences, "saved", saved_of(merged), "why", merged->why));
+    sort_sites(json_object_get(merged->report, "sites"));
+    note_differences(merged->report);
+    note_results(merged, steps);
+    if (fuseln_count_at(json_object_get(merged->report, "totals"), "recognised") > 0)
+        json_object_set_new(merged->report, "why", json_null());
 }

@@ -69,13 +69,12 @@ int fuseln_command_report(int argc, char **argv)
     for (int i = 0; i < options.count; i++)
         if (!fuseln_merge_add(&merged, options.files[i]))
             code = fuseln_command_fail(argv[0], EXIT_USAGE, "%s: %s", options.files[i], merged.error);
-    merged.steps = options.steps;
-    fuseln_merge_finish(&merged);
+    fuseln_merge_finish(&merged, options.steps);
     if (options.json)
-        fuseln_merge_print_json(&merged);
-    else if (json_array_size(merged.files) > 0)
-        fuseln_merge_print(&merged, stdout);
-    if (!code && fuseln_merge_failed(&merged))
+        fuseln_say_json(json_incref(merged.report));
+    else if (json_array_size(json_object_get(merged.report, "files")) > 0)
+        fuseln_merge_print(merged.report, stdout);
+    if (!code && merged.failed)
         code = EXIT_FAILED_CHECK;
     fuseln_merge_free(&merged);
     return code;

@@ -198,8 +198,8 @@ static void print_table(const char *name, const glob_t *files)
     for (size_t i = 0; i < files->gl_pathc; i++)
         if (!fuseln_merge_add(&merged, files->gl_pathv[i]))
             fuseln_command_fail(name, 1, "%s: %s", files->gl_pathv[i], merged.error);
-    fuseln_merge_finish(&merged);
-    fuseln_merge_print(&merged, stderr);
+    fuseln_merge_finish(&merged, 0);
+    fuseln_merge_print(merged.report, stderr);
     fuseln_merge_free(&merged);
 }
 

@@ -5,239 +5,226 @@
 #include "tools/fuseln/merge.h"
 
 #include "base/fuseln.h"
+#include "report/wording.h"
 #include "tools/fuseln/command.h"
 
 #include <stdlib.h>
-
 #include <string.h>
 
-enum { COLUMNS = 100, COUNT_MAX = 24 };
+enum { CELL_MAX = 24 };
 
-static const char *text(const json_t *object, const char *key)
+static const char *count_of(char ret_text[FUSELN_COUNT_MAX], const json_t *object, const char *key)
 {
-    const char *value = json_string_value(json_object_get(object, key));
-    return value ? value : "";
+    return fuseln_word_count(ret_text, (uint64_t)fuseln_count_at(object, key));
 }
 
-static long long number(const json_t *object, const char *key)
+static void print_head(const json_t *report, FILE *out)
 {
-    return json_integer_value(json_object_get(object, key));
+    const json_t *files = json_object_get(report, "files"), *totals = json_object_get(report, "totals");
+    const char *mode = fuseln_text_at(json_array_get(files, 0), "mode");
+    char cells[4][FUSELN_COUNT_MAX];
+    const size_t count = json_array_size(files);
+    size_t i, running = 0;
+    json_t *item;
+    json_array_foreach(files, i, item)
+    {
+        if (strcmp(mode, fuseln_text_at(item, "mode")) != 0)
+            mode = "mixed";
+        running += json_is_false(json_object_get(item, "final"));
+    }
+    fuseln_say(out, "%zu report%s, mode %.12s: " FUSELN_WORD_TOTALS, count, count == 1 ? "" : "s", mode,
+               count_of(cells[0], totals, "launches"), count_of(cells[1], totals, "recognised"),
+               count_of(cells[2], totals, "substituted"), count_of(cells[3], totals, "passed_through"));
+    if (running)
+        fuseln_say(out, "%zu of them from a process that was still running, or was killed", running);
+    json_array_foreach(json_object_get(report, "devices"), i, item) fuseln_say(
+        out, "device: %.40s (%lld), compute %.6s, driver %.8s, image %.24s", fuseln_text_at(item, "name"),
+        fuseln_count_at(item, "count"), fuseln_text_at(item, "compute_capability"), fuseln_text_at(item, "driver"),
+        *fuseln_text_at(item, "image") ? fuseln_text_at(item, "image") : "none");
 }
 
-/* The reason, where there is one: they are explained below the table. */
+/* At most 6 digits: 123456, 12M, 3G, 4T. */
+static const char *short_count(char ret_text[CELL_MAX], long long count)
+{
+    static const char units[] = {' ', 'k', 'M', 'G', 'T', 'P'};
+    size_t unit = 0;
+    for (; (unit == 0 ? count >= 1000000 : count >= 10000) && unit + 1 < sizeof units; unit++)
+        count /= 1000;
+    snprintf(ret_text, CELL_MAX, unit ? "%lld%c" : "%lld", count, units[unit]);
+    return ret_text;
+}
+
+static const char *time_of(char ret_text[CELL_MAX], double us)
+{
+    if (us < 1e3)
+        snprintf(ret_text, CELL_MAX, "%.0f us", us);
+    else if (us < 1e6)
+        snprintf(ret_text, CELL_MAX, "%.3g ms", us / 1e3);
+    else
+        snprintf(ret_text, CELL_MAX, "%.4g s", us / 1e6);
+    return ret_text;
+}
+
+/* How many launches were found right, or what the checks found instead. */
+static const char *verified(char ret_text[CELL_MAX], const json_t *verify)
+{
+    const long long launches = fuseln_count_at(verify, "launches");
+    const bool failed = json_is_true(json_object_get(verify, "failed"));
+    if (!verify)
+        return "-";
+    return launches && !failed
+               ? short_count(ret_text, launches)
+               : fuseln_word_checked(failed, (uint64_t)launches, (uint64_t)fuseln_count_at(verify, "inconclusive"));
+}
+
+/* The reason why launches were passed on; all are explained below the table. */
 static const char *why_of(const json_t *counts)
 {
     const char *key = json_object_iter_key(json_object_iter((json_t *)counts));
     return json_object_size(counts) > 1 ? "several" : key ? key : "";
 }
 
-static void print_head(const struct fuseln_merged *merged, FILE *out)
-{
-    const size_t files = json_array_size(merged->files);
-    const char *mode = text(json_array_get(merged->files, 0), "mode");
-    size_t i, running = 0;
-    json_t *file;
-    json_array_foreach(merged->files, i, file)
-    {
-        if (strcmp(mode, text(file, "mode")) != 0)
-            mode = "mixed";
-        running += json_is_false(json_object_get(file, "final"));
-    }
-    fuseln_say(out, "%zu report%s, mode %.12s: %lld kernel launches, %lld layer norms: %lld replaced, %lld passed on",
-               files, files == 1 ? "" : "s", mode, number(merged->totals, "launches"),
-               number(merged->totals, "recognised"), number(merged->totals, "substituted"),
-               number(merged->totals, "passed_through"));
-    if (running)
-        fuseln_say(out, "%zu of them from a process that was still running, or was killed", running);
-    json_array_foreach(merged->devices, i, file)
-    {
-        const char *image = text(file, "image");
-        fuseln_say(out, "device: %.40s (%lld), compute %.6s, driver %.8s, image %.24s", text(file, "name"),
-                   number(file, "count"), text(file, "compute_capability"), text(file, "driver"),
-                   *image ? image : "none");
-    }
-}
-
-/* At most 6 digits: 123456, 12M, 3G, 4T. */
-static const char *short_count(long long count, char ret_text[COUNT_MAX])
-{
-    static const char units[] = {' ', 'k', 'M', 'G', 'T', 'P'};
-    size_t unit = 0;
-    for (; (unit == 0 ? count >= 1000000 : count >= 10000) && unit + 1 < sizeof units; unit++)
-        count /= 1000;
-    snprintf(ret_text, COUNT_MAX, unit ? "%lld%c" : "%lld", count, units[unit]);
-    return ret_text;
-}
-
-/* How many launches were compared and right; WRONG if one was not. unclear: in all of them was an Inf or a NaN in every
- * row. */
-static const char *verified(const json_t *site, char ret_text[COUNT_MAX])
-{
-    const json_t *verify = json_object_get(site, "verify");
-    if (!verify)
-        return "-";
-    if (json_is_true(json_object_get(verify, "failed")))
-        return "WRONG";
-    if (number(verify, "launches") == 0 && number(verify, "inconclusive") > 0)
-        return "unclear";
-    return short_count(number(verify, "launches"), ret_text);
-}
-
-static const char *time_of(double us, char ret_text[COUNT_MAX])
-{
-    if (us < 1e3)
-        snprintf(ret_text, COUNT_MAX, "%.0f us", us);
-    else if (us < 1e6)
-        snprintf(ret_text, COUNT_MAX, "%.3g ms", us / 1e3);
-    else
-        snprintf(ret_text, COUNT_MAX, "%.4g s", us / 1e6);
-    return ret_text;
-}
-
-/* Time that ours saved, where that was measured. */
-static const char *saved(const json_t *site, char ret_text[COUNT_MAX])
-{
-    const json_t *measure = json_object_get(site, "measure");
-    return measure ? time_of(json_number_value(json_object_get(measure, "saved_us")), ret_text) : "-";
-}
-
-static void print_saved(const struct fuseln_merged *merged, FILE *out)
-{
-    char text_of[2][COUNT_MAX], step[80] = "";
-    double us;
-    if (!fuseln_merge_saved(merged, &us))
-        return;
-    if (merged->steps > 0)
-        snprintf(step, sizeof step, ", %s in each of %lld steps", time_of(us / (double)merged->steps, text_of[1]),
-                 merged->steps);
-    fputc('\n', out);
-    fuseln_say(out, "saved since it was measured: %s%s", time_of(us, text_of[0]), step);
-}
+#define SITE_ROW "%-37s%6s%13s%9s%9s%9s%8s %.8s"
 
 static void print_site(const json_t *site, FILE *out)
 {
-    char name[40], rows[2 * COUNT_MAX + 1], cols[24] = "", text_of[4][COUNT_MAX];
-    const long long least = number(site, "rows_min"), most = number(site, "rows_max");
-    const bool unverified = strcmp(text(site, "build"), "unverified") == 0;
+    char name[40], rows[2 * CELL_MAX], cols[CELL_MAX] = "", cells[4][CELL_MAX];
+    const long long least = fuseln_count_at(site, "rows_min"), most = fuseln_count_at(site, "rows_max");
+    const json_t *measure = json_object_get(site, "measure");
+    const bool unverified = strcmp(fuseln_text_at(site, "build"), "unverified") == 0;
 
-    snprintf(rows, sizeof rows, least == most ? "%s" : "%s-%s", short_count(least, text_of[0]),
-             short_count(most, text_of[1]));
+    snprintf(rows, sizeof rows, least == most ? "%s" : "%s-%s", short_count(cells[0], least),
+             short_count(cells[1], most));
     if (json_is_integer(json_object_get(site, "cols")))
-        snprintf(cols, sizeof cols, "%lld", number(site, "cols"));
-    snprintf(name, sizeof name, "%.34s%s", text(site, "target"), unverified ? "*" : "");
-    fuseln_say(out, "%-37s%6s%13s%9s%9s%9s%8s %.8s", name, cols, rows,
-               short_count(number(site, "launches"), text_of[0]), short_count(number(site, "substituted"), text_of[1]),
-               verified(site, text_of[2]), saved(site, text_of[3]), why_of(json_object_get(site, "passed_through")));
+        snprintf(cols, sizeof cols, "%lld", fuseln_count_at(site, "cols"));
+    snprintf(name, sizeof name, "%.34s%s", fuseln_text_at(site, "target"), unverified ? "*" : "");
+    fuseln_say(out, SITE_ROW, name, cols, rows, short_count(cells[0], fuseln_count_at(site, "launches")),
+               short_count(cells[1], fuseln_count_at(site, "substituted")),
+               verified(cells[2], json_object_get(site, "verify")),
+               measure ? time_of(cells[3], json_number_value(json_object_get(measure, "saved_us"))) : "-",
+               why_of(json_object_get(site, "passed_through")));
 }
 
+static void print_sites(const json_t *sites, FILE *out)
+{
+    bool unverified = false;
+    size_t i;
+    json_t *site;
+    if (json_array_size(sites) == 0)
+        return;
+    fputc('\n', out);
+    fuseln_say(out, SITE_ROW, "layer norm of the program", "cols", "rows", "launches", "replaced", "verified", "saved",
+               "why not");
+    json_array_foreach(sites, i, site)
+    {
+        print_site(site, out);
+        unverified |= strcmp(fuseln_text_at(site, "build"), "unverified") == 0;
+    }
+    if (unverified)
+        fuseln_say(out, "* of a build that was not tested");
+}
+
+/* A blank line, and a heading. */
 static void print_heading(FILE *out, const char *heading)
 {
-    fputc('\n', out);
-    fuseln_say(out, "%s", heading);
+    fprintf(out, "\n%s\n", heading);
 }
 
-/* What stands under a heading: "  12  capture   in stream capture, ..." */
-static void print_reasons(FILE *out, const char *heading, const json_t *counts, const char *(*explain)(const char *key))
+typedef const char *const explained[2]; /* key and text */
+
+static void print_reasons(FILE *out, const json_t *counts, explained *reasons, size_t size)
 {
+    char cell[FUSELN_COUNT_MAX];
     const char *key;
-    json_t *value;
-    if (json_object_size(counts) > 0)
-        print_heading(out, heading);
-    json_object_foreach((json_t *)counts, key, value)
-        fuseln_say(out, "%14lld  %-12.12s %s", (long long)json_integer_value(value), key, explain(key));
+    json_t *count;
+    json_object_foreach((json_t *)counts, key, count)
+    {
+        size_t i = 0;
+        while (i < size && strcmp(reasons[i][0], key) != 0)
+            i++;
+        fuseln_say(out, FUSELN_WORD_REASON, count_of(cell, counts, key), key,
+                   i < size ? reasons[i][1] : "a reason that is newer than this fuseln");
+    }
 }
 
-static const char *explain_passed(const char *key)
+static void print_totals(const json_t *totals, FILE *out)
 {
-    for (int i = 0; i < FUSELN_VERDICT_COUNT; i++)
-        if (strcmp(key, fuseln_verdict_key((enum fuseln_verdict)i)) == 0)
-            return fuseln_verdict_text((enum fuseln_verdict)i);
-    return "a reason that is newer than this fuseln";
+#define X(id, key, text) {key, text},
+    static explained passed[] = {FUSELN_VERDICTS(X)}, pairings[] = {FUSELN_PAIRINGS(X)};
+#undef X
+    const json_t *reasons = json_object_get(totals, "reasons"), *unpaired = json_object_get(totals, "unpaired");
+    char cell[FUSELN_COUNT_MAX];
+    if (json_object_size(reasons) > 0)
+        print_heading(out, FUSELN_WORD_PASSED);
+    print_reasons(out, reasons, passed, sizeof passed / sizeof *passed);
+    if (fuseln_count_at(totals, "pairs") > 0 || json_object_size(unpaired) > 0)
+        fprintf(out, "\n" FUSELN_WORD_PAIRS "\n", count_of(cell, totals, "pairs"),
+                json_object_size(unpaired) > 0 ? FUSELN_WORD_UNPAIRED : "");
+    print_reasons(out, unpaired, pairings, sizeof pairings / sizeof *pairings);
+    if (fuseln_count_at(totals, "left_out") > 0)
+        fuseln_say(out, FUSELN_WORD_LEFT_OUT, count_of(cell, totals, "left_out"));
 }
 
-static const char *explain_unpaired(const char *key)
+static void print_saved(const json_t *saved, FILE *out)
 {
-    for (int i = 0; i < FUSELN_PAIRING_COUNT; i++)
-        if (strcmp(key, fuseln_pairing_key((enum fuseln_pairing)i)) == 0)
-            return fuseln_pairing_text((enum fuseln_pairing)i);
-    return "a reason that is newer than this fuseln";
+    char all[CELL_MAX], step[CELL_MAX];
+    if (!saved)
+        return;
+    fprintf(out, "\nsaved since it was measured: %s", time_of(all, fuseln_real_at(saved, "us")));
+    if (json_object_get(saved, "steps"))
+        fprintf(out, ", %s in each of %lld steps", time_of(step, fuseln_real_at(saved, "us_per_step")),
+                fuseln_count_at(saved, "steps"));
+    fputc('\n', out);
 }
 
-/* Lines of at most 100 columns, broken at blanks where there are any. */
 static void print_wrapped(FILE *out, const char *line)
 {
     while (*line) {
-        size_t length = strlen(line);
-        if (length > COLUMNS) {
-            for (length = COLUMNS; length > 0 && line[length] != ' ';)
-                length--;
-            if (length == 0)
-                for (length = COLUMNS; length > 1 && (line[length] & 0xc0) == 0x80;)
-                    length--; /* not inside a character */
-        }
+        const size_t length = fuseln_word_line(line);
         fuseln_say(out, "%.*s", (int)length, line);
-        line += length;
-        line += *line == ' ';
+        line += length + (line[length] == ' ');
     }
 }
 
 /* Each site that a check found wrong, with the numbers. */
-static void print_failed(const struct fuseln_merged *merged, FILE *out)
+static void print_failed(const json_t *sites, FILE *out)
 {
+    bool any = false;
     size_t i;
     json_t *site;
-    if (fuseln_merge_failed(merged) == 0)
-        return;
-    print_heading(out, "compared with the original and found wrong, so not replaced:");
-    json_array_foreach(merged->sites, i, site)
+    json_array_foreach(sites, i, site)
     {
-        const json_t *verify = json_object_get(site, "verify"), *apart = json_object_get(verify, "apart"),
-                     *first = json_object_get(verify, "first");
+        const json_t *verify = json_object_get(site, "verify"), *first = json_object_get(verify, "first");
         if (!json_is_true(json_object_get(verify, "failed")))
             continue;
+        if (!any)
+            print_heading(out, "verified, found wrong and so not replaced:");
+        any = true;
         char *line = fuseln_text(
             "%s cols=%lld in %s: beyond the bound are %lld of our values and %lld of the original's, NaN in one alone "
             "%lld; up to %.4g ulp apart; first at row %lld, column %lld",
-            text(site, "target"), number(site, "cols"), text(site, "library"), number(verify, "outside"),
-            number(verify, "outside_original"), number(verify, "nan"),
-            json_number_value(json_object_get(apart, "max_ulp")), number(first, "row"), number(first, "col"));
+            fuseln_text_at(site, "target"), fuseln_count_at(site, "cols"), fuseln_text_at(site, "library"),
+            fuseln_count_at(verify, "outside"), fuseln_count_at(verify, "outside_original"),
+            fuseln_count_at(verify, "nan"), fuseln_real_at(json_object_get(verify, "apart"), "max_ulp"),
+            fuseln_count_at(first, "row"), fuseln_count_at(first, "col"));
         print_wrapped(out, line);
         free(line);
     }
 }
 
-void fuseln_merge_print(const struct fuseln_merged *merged, FILE *out)
+void fuseln_merge_print(const json_t *report, FILE *out)
 {
-    char heading[120];
-    bool unverified = false;
+    const json_t *sites = json_object_get(report, "sites"), *differences = json_object_get(report, "differences");
     size_t i;
-    json_t *item;
+    json_t *difference;
 
-    print_head(merged, out);
-    if (json_array_size(merged->sites) > 0) {
-        fputc('\n', out);
-        fuseln_say(out, "%-36s%7s%13s%9s%9s%9s%8s %s", "layer norm of the program", "cols", "rows", "launches",
-                   "replaced", "verified", "saved", "why not");
-    }
-    json_array_foreach(merged->sites, i, item)
-    {
-        print_site(item, out);
-        unverified = unverified || strcmp(text(item, "build"), "unverified") == 0;
-    }
-    if (unverified)
-        fuseln_say(out, "* of a build that was not tested");
-    print_reasons(out, "passed on to the original:", json_object_get(merged->totals, "reasons"), explain_passed);
-    snprintf(heading, sizeof heading,
-             "%lld backwards read dY and X once; others did not:", number(merged->totals, "pairs"));
-    print_reasons(out, heading, json_object_get(merged->totals, "unpaired"), explain_unpaired);
-    if (number(merged->totals, "left_out") > 0)
-        fuseln_say(out, "%lld registrations of layer-norm kernels found no room and stay with their originals",
-                   number(merged->totals, "left_out"));
-    print_saved(merged, out);
-    print_failed(merged, out);
-    if (json_array_size(merged->differences) > 0)
+    print_head(report, out);
+    print_sites(sites, out);
+    print_totals(json_object_get(report, "totals"), out);
+    print_saved(json_object_get(report, "saved"), out);
+    print_failed(sites, out);
+    if (json_array_size(differences) > 0)
         print_heading(out, "ranks differ:");
-    json_array_foreach(merged->differences, i, item) print_wrapped(out, json_string_value(item));
-    if (merged->why)
-        print_wrapped(out, json_string_value(merged->why));
+    json_array_foreach(differences, i, difference) print_wrapped(out, json_string_value(difference));
+    print_wrapped(out, fuseln_text_at(report, "why"));
 }
