@@ -79,22 +79,22 @@ struct search {
 };
 
 /* The GNU build-id among these notes, in hex; "" if there is none. */
-static void read_build_id(const char *notes, size_t bytes, char *ret_hex)
+void fuseln_library_build_id(const void *notes, size_t bytes, char ret_hex[41])
 {
-    for (const char *end = notes + bytes; notes + sizeof(ElfW(Nhdr)) <= end;) {
-        ElfW(Nhdr) head;
-        memcpy(&head, notes, sizeof head);
-        const char *name = notes + sizeof head;
-        const size_t name_bytes = (head.n_namesz + 3u) & ~3u, desc_bytes = (head.n_descsz + 3u) & ~3u;
-        if (name_bytes > (size_t)(end - name) || desc_bytes > (size_t)(end - name) - name_bytes)
+    const unsigned char *const all = notes;
+    ElfW(Nhdr) head;
+
+    for (size_t at = 0; at + sizeof head <= bytes;) {
+        memcpy(&head, all + at, sizeof head);
+        const size_t name = at + sizeof head, desc = name + ((head.n_namesz + 3ul) & ~3ul);
+        if (desc > bytes || head.n_descsz > bytes - desc)
             return;
-        if (head.n_type == NT_GNU_BUILD_ID && head.n_namesz == 4 && memcmp(name, "GNU", 4) == 0) {
-            const unsigned char *id = (const unsigned char *)name + name_bytes;
+        if (head.n_type == NT_GNU_BUILD_ID && head.n_namesz == 4 && memcmp(all + name, "GNU", 4) == 0) {
             for (size_t i = 0; i < head.n_descsz && i < BUILD_ID_BYTES_MAX; i++)
-                snprintf(ret_hex + 2 * i, 3, "%02x", id[i]);
+                snprintf(ret_hex + 2 * i, 3, "%02x", all[desc + i]);
             return;
         }
-        notes = name + name_bytes + desc_bytes;
+        at = desc + ((head.n_descsz + 3ul) & ~3ul);
     }
 }
 
@@ -128,7 +128,7 @@ static int visit_object(struct dl_phdr_info *info, size_t size, void *data)
     for (size_t i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
         if (ph->p_type == PT_NOTE && search->library.build_id[0] == '\0')
-            read_build_id((const char *)info->dlpi_addr + ph->p_vaddr, ph->p_memsz, search->library.build_id);
+            fuseln_library_build_id((const char *)info->dlpi_addr + ph->p_vaddr, ph->p_memsz, search->library.build_id);
     }
     return 1;
 }
