@@ -1,15 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuseln scan FILE...: which known kernels a library, an executable, a cubin, a wheel or a folder holds. See scan.h.
+ * A wheel is a zip archive: each ELF file in it is unpacked, block by block, to a file that has no name any more (so it
+ * goes away however this ends), scanned, and closed before the next.
  */
 #include "tools/fuseln/scan.h"
 
+#include "base/output.h"
+
+#ifdef FUSELN_ARCHIVE
+#include <archive.h>
+#include <archive_entry.h>
+#endif
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
 #include <signal.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -44,7 +52,8 @@ static bool has_magic(int fd, const char *magic, size_t size)
     return pread(fd, bytes, size, 0) == (ssize_t)size && memcmp(bytes, magic, size) == 0;
 }
 
-bool scan_descriptor(struct scan *scan, int fd, const char *path, bool named)
+/* Is it an open ELF file? Then it is scanned and printed, if it holds a kernel or was named. False: it is none. */
+static bool scan_elf_file(struct scan *scan, int fd, const char *path, bool named)
 {
     struct stat status;
     struct scan_elf elf;
@@ -57,39 +66,164 @@ bool scan_descriptor(struct scan *scan, int fd, const char *path, bool named)
         return true;
     }
     const char *wrong = scan_elf_read(bytes, (size_t)status.st_size, &elf);
-    scan->elf_files += !wrong;
-    if (wrong) {
-        if (named || wrong != scan_foreign)
-            scan_fail(scan, path, "%s", wrong);
-    } else {
+    if (!wrong) {
+        scan->elf_files++;
         scan->holding += elf.known > 0;
         scan->kernels += elf.known;
         if (named || elf.known || elf.others)
             scan_print_file(scan, path, &elf);
         scan_elf_free(&elf);
+    } else if (named || wrong != scan_foreign) {
+        scan_fail(scan, path, "%s", wrong);
     }
     munmap(bytes, (size_t)status.st_size);
     return true;
 }
 
-static bool is_named_wheel(const char *path)
+/* ---- wheels ---- */
+
+#ifdef FUSELN_ARCHIVE
+
+/* So much may come out of a wheel: a library is compressed to a third or less, never to a hundredth, and none is of
+ * more than 4 GiB, which is as far as its code could reach. A file made to fill the disk is not unpacked further. */
+enum { UNPACKED_MIN = 16 << 20, UNPACKED_RATIO = 100, BLOCK_BYTES = 1 << 20 };
+static const la_int64_t member_max = (la_int64_t)4 << 30;
+
+/* An empty file without a name; -1 with errno. */
+static int open_temporary(const char *folder)
 {
-    const size_t length = strlen(path);
-    return length > 4 && strcmp(path + length - 4, ".whl") == 0;
+    char path[PATH_MAX];
+    if ((size_t)snprintf(path, sizeof path, "%s/fuseln-scan-XXXXXX", folder) >= sizeof path) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    const int fd = mkostemp(path, O_CLOEXEC);
+    if (fd >= 0)
+        unlink(path);
+    return fd;
 }
 
-/* A regular file: ELF, or zip (in a folder: a wheel by name, as checkpoints are zip archives too). False: neither. */
-static bool scan_open_file(struct scan *scan, int fd, const char *path, bool named)
+/* A library inside a wheel. */
+struct member {
+    struct archive *archive;
+    const char *path; /* "WHEEL:NAME" */
+    la_int64_t size;  /* as its header says */
+    la_int64_t *left; /* bytes that may still come out of the wheel; below 0: it is given up */
+    int fd;           /* where it is unpacked; -1 before the first block */
+};
+
+/* False: said what is wrong. */
+static bool unpack_block(struct scan *scan, struct member *member, const void *block, size_t size, la_int64_t end)
+{
+    const char *tmpdir = getenv("TMPDIR"), *folder = tmpdir && *tmpdir ? tmpdir : "/tmp";
+    *member->left -= (la_int64_t)size;
+    if (*member->left < 0 || member->size > member_max || end > member_max) {
+        scan_fail(scan, member->path, "not unpacked to its end: %s",
+                  *member->left < 0 ? "what is in the wheel is more than a hundred times its size"
+                                    : "it is larger than 4 GiB");
+        return false;
+    }
+    if (member->fd < 0)
+        member->fd = open_temporary(folder);
+    const int error = member->fd < 0 ? errno : -fuseln_write(member->fd, block, size, FUSELN_WRITE_FILE);
+    if (error)
+        scan_fail(scan, member->path, "cannot unpack it into %s (TMPDIR names another folder): %s", folder,
+                  strerror(error));
+    return !error;
+}
+
+/* The member's data, if it is an ELF file. False: said what is wrong. */
+static bool unpack(struct scan *scan, struct member *member)
+{
+    const void *block;
+    size_t size;
+    la_int64_t offset;
+    int result;
+
+    while ((result = archive_read_data_block(member->archive, &block, &size, &offset)) >= ARCHIVE_WARN &&
+           result != ARCHIVE_EOF) {
+        if (size == 0)
+            continue;
+        if (member->fd < 0 && (size < SELFMAG || memcmp(block, ELFMAG, SELFMAG) != 0))
+            return true;
+        if (!unpack_block(scan, member, block, size, offset + (la_int64_t)size))
+            return false;
+    }
+    if (result != ARCHIVE_EOF)
+        scan_fail(scan, member->path, "cannot be unpacked: %s", archive_error_string(member->archive));
+    return result == ARCHIVE_EOF;
+}
+
+static void scan_member(struct scan *scan, struct archive *archive, struct archive_entry *entry, const char *wheel,
+                        la_int64_t *left)
+{
+    const char *name = archive_entry_pathname(entry);
+
+    if (archive_entry_filetype(entry) != AE_IFREG)
+        return;
+    if (!name)
+        name = archive_entry_pathname_utf8(entry);
+    char *path = fuseln_text("%s:%s", wheel, name ? name : "(unnamed)");
+    struct member member = {archive, path, archive_entry_size(entry), left, -1};
+    if (unpack(scan, &member) && member.fd >= 0)
+        scan_elf_file(scan, member.fd, path, false);
+    if (member.fd >= 0)
+        close(member.fd);
+    free(path);
+}
+
+static void scan_wheel(struct scan *scan, int fd, const char *path, off_t size)
+{
+    struct archive *archive = archive_read_new();
+    struct archive_entry *entry;
+    la_int64_t left = size > UNPACKED_MIN / UNPACKED_RATIO ? size * UNPACKED_RATIO : UNPACKED_MIN;
+    int result = ARCHIVE_FATAL;
+
+    if (archive && archive_read_support_format_zip(archive) == ARCHIVE_OK &&
+        archive_read_open_fd(archive, fd, BLOCK_BYTES) == ARCHIVE_OK)
+        while (left >= 0 && (result = archive_read_next_header(archive, &entry)) >= ARCHIVE_WARN &&
+               result != ARCHIVE_EOF)
+            scan_member(scan, archive, entry, path, &left);
+    if (left >= 0 && result != ARCHIVE_EOF)
+        scan_fail(scan, path, "broken wheel: %s", archive ? archive_error_string(archive) : "out of memory");
+    archive_read_free(archive);
+}
+
+#else
+
+static void scan_wheel(struct scan *scan, int fd, const char *path, off_t size)
+{
+    (void)fd, (void)size;
+    scan_fail(scan, path,
+              "cannot look into a wheel: fuseln was built without libarchive (libarchive-dev); unpack it "
+              "and name the folder");
+}
+
+#endif
+
+/* ---- files and folders ---- */
+
+static const char not_ours[] = "neither an ELF file, a wheel nor a folder";
+
+/* A folder or wheel that was named. */
+static void say_if_nothing(struct scan *scan, const struct scan *before, const char *path)
+{
+    if (scan->holding == before->holding && scan->failures == before->failures)
+        scan_print_nothing(scan, path, scan->elf_files - before->elf_files);
+}
+
+/* Is it a wheel: a zip archive, in a folder by its name too, as checkpoints are zip archives? Then it is scanned. */
+static bool scan_zip(struct scan *scan, int fd, const char *path, bool named)
 {
     const struct scan before = *scan;
+    const char *dot = strrchr(path, '.');
+    struct stat status;
 
-    if (scan_descriptor(scan, fd, path, named))
-        return true;
-    if (!has_magic(fd, "PK\3\4", 4) || !(named || is_named_wheel(path)))
+    if (!(named || (dot && strcmp(dot, ".whl") == 0)) || !has_magic(fd, "PK\3\4", 4) || fstat(fd, &status))
         return false;
-    scan_wheel(scan, fd, path);
-    if (named && scan->holding == before.holding && scan->failures == before.failures)
-        scan_print_nothing(scan, path, scan->elf_files - before.elf_files);
+    scan_wheel(scan, fd, path, status.st_size);
+    if (named)
+        say_if_nothing(scan, &before, path);
     return true;
 }
 
@@ -103,9 +237,22 @@ static void scan_file(struct scan *scan, const char *path, bool named)
         scan_fail(scan, path, "%s", strerror(errno));
         return;
     }
-    if (!(fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && scan_open_file(scan, fd, path, named)) && named)
-        scan_fail(scan, path, "neither an ELF file, a wheel nor a folder");
+    const bool regular = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+    if (!(regular && (scan_elf_file(scan, fd, path, named) || scan_zip(scan, fd, path, named))) && named)
+        scan_fail(scan, path, "%s", not_ours);
     close(fd);
+}
+
+static void scan_entry(struct scan *scan, const FTSENT *entry)
+{
+    const bool named = entry->fts_level == FTS_ROOTLEVEL;
+    const int info = entry->fts_info;
+    if (info == FTS_F || (named && info == FTS_SLNONE)) /* a link to nothing: open() says why */
+        scan_file(scan, entry->fts_path, named);
+    else if (named && info == FTS_DEFAULT)
+        scan_fail(scan, entry->fts_path, "%s", not_ours);
+    else if (info == FTS_DNR || info == FTS_ERR || info == FTS_NS)
+        scan_fail(scan, entry->fts_path, "%s", strerror(entry->fts_errno));
 }
 
 static int by_name(const FTSENT **left, const FTSENT **right)
@@ -113,40 +260,23 @@ static int by_name(const FTSENT **left, const FTSENT **right)
     return strcmp((*left)->fts_name, (*right)->fts_name);
 }
 
-static void scan_folder(struct scan *scan, char *path)
-{
-    const struct scan before = *scan;
-    char *paths[] = {path, NULL};
-    FTS *tree = fts_open(paths, FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR, by_name);
-    FTSENT *entry;
-
-    if (!tree) {
-        scan_fail(scan, path, "%s", strerror(errno));
-        return;
-    }
-    while ((entry = fts_read(tree))) {
-        if (entry->fts_info == FTS_F)
-            scan_file(scan, entry->fts_path, false);
-        else if (entry->fts_info == FTS_DNR || entry->fts_info == FTS_ERR || entry->fts_info == FTS_NS)
-            scan_fail(scan, entry->fts_path, "%s", strerror(entry->fts_errno));
-    }
-    fts_close(tree);
-    if (scan->holding == before.holding && scan->failures == before.failures)
-        scan_print_nothing(scan, path, scan->elf_files - before.elf_files);
-}
-
+/* A file, or all that is in a folder. */
 static void scan_named(struct scan *scan, char *path)
 {
-    struct stat status;
+    const struct scan before = *scan;
+    FTS *tree = fts_open((char *[]){path, NULL}, FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR, by_name);
+    bool folder = false;
 
-    if (stat(path, &status))
+    if (!tree)
         scan_fail(scan, path, "%s", strerror(errno));
-    else if (S_ISDIR(status.st_mode))
-        scan_folder(scan, path);
-    else if (S_ISREG(status.st_mode))
-        scan_file(scan, path, true);
-    else
-        scan_fail(scan, path, "neither an ELF file, a wheel nor a folder");
+    for (FTSENT *entry; tree && (entry = fts_read(tree));) {
+        folder |= entry->fts_info == FTS_D;
+        scan_entry(scan, entry);
+    }
+    if (tree)
+        fts_close(tree);
+    if (folder)
+        say_if_nothing(scan, &before, path);
 }
 
 /* Another process cut off the file that is being read: what was found before is printed already. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Private to `fuseln scan`: scan_elf.c reads one ELF file in memory, scan.c finds the files, scan_wheel.c those inside
- * a wheel, scan_print.c says what was found. Files may be broken or hostile: every access is checked against the file's
- * size, and time and memory are bounded by it.
+ * Private to `fuseln scan`: scan.c finds the files, those inside a wheel too; scan_elf.c reads one ELF file in memory,
+ * scan_names.c the kernel names in a part of it; scan_print.c says what was found. Files may be broken or hostile:
+ * every access is checked against the file's size, and time and memory are bounded by it.
  */
 #ifndef FUSELN_SCAN_H
 #define FUSELN_SCAN_H
@@ -10,11 +10,9 @@
 #include "hooks/targets/match.h"
 #include "tools/fuseln/command.h"
 
-#include <jansson.h>
-
 struct scan_kernel {
     const char *symbol; /* in the file's mapping */
-    bool known;         /* a row matches it; else it only is of the same translation unit as known ones */
+    bool known;         /* a row matches it; else it is only of the same translation unit as known ones */
     struct fuseln_target target;
 };
 
@@ -28,12 +26,18 @@ struct scan_elf {
     bool runtime_itself;         /* the file is a libcudart */
     struct scan_kernel *kernels; /* each name once: known ones by op and target, then the others */
     size_t known, others;
+    const char *names_wrong; /* why scan_names_read gave up */
 };
 
-/* The bytes of an ELF file, mapped. NULL: *ret_elf is filled in, and freed by scan_elf_free. Else what is wrong. */
+/* The bytes of an ELF file. NULL: *ret_elf is filled in, and freed by scan_elf_free. Else what is wrong. */
 const char *scan_elf_read(const unsigned char *bytes, size_t size, struct scan_elf *ret_elf);
 extern const char scan_foreign[]; /* one of these: an ELF file of another kind of machine */
 void scan_elf_free(struct scan_elf *elf);
+
+/* scan_names.c: adds the kernel names in these bytes, which stay mapped; returns elf->names_wrong, NULL as a rule. */
+const char *scan_names_read(struct scan_elf *elf, const unsigned char *bytes, size_t size, bool cubin);
+/* Sorts them, and drops what is there twice: a library's names are also in its cubins, one for each architecture. */
+void scan_names_sort(struct scan_elf *elf);
 
 struct scan {
     const char *name; /* "fuseln scan" */
@@ -45,11 +49,6 @@ struct scan {
 
 /* One line on stderr, "fuseln scan: PATH: message"; fuseln scan will exit with EXIT_USAGE. */
 void scan_fail(struct scan *scan, const char *path, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* Is it an open ELF file? Then it is scanned and printed, if it holds a kernel or was named. False: it is none. */
-bool scan_descriptor(struct scan *scan, int fd, const char *path, bool named);
-/* The ELF files in a wheel (an open zip archive), one after the other. */
-void scan_wheel(struct scan *scan, int fd, const char *path);
-
 void scan_print_file(struct scan *scan, const char *path, const struct scan_elf *elf);
 /* A folder or wheel that was named, and how many ELF files in it hold nothing. */
 void scan_print_nothing(struct scan *scan, const char *path, size_t elf_files);

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See scan.h. The sections of an ELF file, or its segments where it has no section table (stripped off). Everything is
- * little-endian and 64 bits wide, as all that CUDA runs on.
+ * See scan.h: where in an ELF file kernel names, the build-id and the CUDA runtime are. Names lie uncompressed in a
+ * library's read-only data, where __cudaRegisterFunction gets them from; those of a cubin are in its string table.
+ * Everything is little-endian and 64 bits wide, as all that CUDA runs on. A text that is returned is what is wrong.
  */
-#include "tools/fuseln/scan_read.h"
+#include "tools/fuseln/scan.h"
+
+#include "core/library.h"
 
 #include <elf.h>
 #include <stdint.h>
@@ -12,199 +15,311 @@
 
 enum { MACHINE_CUDA = 190 };
 
-/* Each part is read through once; so many bytes are more than a sound file has. */
-static const char *charge(struct scan_reader *reader, size_t size)
+const char scan_foreign[] = "no 64-bit little-endian ELF file, as all are that hold CUDA kernels";
+static const char cut[] = "cut short or broken: its headers point beyond its end";
+static const char overlap[] = "broken: its sections overlap";
+
+/* Bytes that are known to be inside the file. */
+struct part {
+    const unsigned char *bytes;
+    size_t size;
+};
+
+struct reader {
+    struct part file;
+    size_t examined; /* bytes of all parts; as they do not overlap in a sound file, no more than its size */
+    bool cubin;
+    struct scan_elf *elf;
+};
+
+static bool part_of(struct part whole, uint64_t offset, uint64_t size, struct part *ret_part)
 {
-    reader->examined += size;
-    return reader->examined > 2 * reader->file.size ? scan_overlap : NULL;
+    if (offset > whole.size || size > whole.size - offset)
+        return false;
+    *ret_part = (struct part){whole.bytes + offset, (size_t)size};
+    return true;
 }
 
-/* ---- sections --------------------------------------------------------------------------------------------------- */
+/* The same, copied, as nothing in a broken file is aligned. */
+static bool take(struct part whole, uint64_t offset, void *ret_value, size_t size)
+{
+    struct part part;
+    if (!part_of(whole, offset, size, &part))
+        return false;
+    memcpy(ret_value, part.bytes, size);
+    return true;
+}
+
+/* A part that is to be read through. Segments lie over sections, so twice the file's size is still sound. */
+static const char *examine(struct reader *reader, uint64_t offset, uint64_t size, struct part *ret_part)
+{
+    if (!part_of(reader->file, offset, size, ret_part))
+        return cut;
+    reader->examined += ret_part->size;
+    return reader->examined > 2 * reader->file.size ? overlap : NULL;
+}
+
+/* ---- the CUDA runtime ---- */
+
+/* The text at offset, if it begins by "libcudart"; wheels rename it (libcudart.3eda8113.so.13). */
+static bool read_runtime_name(struct part strings, uint64_t offset, char ret_name[64])
+{
+    struct part name;
+    size_t length = 0;
+    if (offset >= strings.size || !part_of(strings, offset, strings.size - offset, &name))
+        return false;
+    while (length < name.size && length < 63 && name.bytes[length] >= 0x20 && name.bytes[length] < 0x7f)
+        length++;
+    if (length < 9 || memcmp(name.bytes, "libcudart", 9) != 0)
+        return false;
+    snprintf(ret_name, 64, "%.*s", (int)length, (const char *)name.bytes);
+    return true;
+}
+
+static bool segment_at(struct part file, const Elf64_Ehdr *head, unsigned index, Elf64_Phdr *ret_segment)
+{
+    return index < head->e_phnum && head->e_phoff < file.size &&
+           take(file, head->e_phoff + (uint64_t)index * sizeof *ret_segment, ret_segment, sizeof *ret_segment);
+}
+
+/* What is loaded at an address, from there to the segment's end; nothing if none is. */
+static struct part loaded_at(struct part file, const Elf64_Ehdr *head, uint64_t address)
+{
+    Elf64_Phdr segment;
+    struct part part = {0};
+
+    for (unsigned i = 0; segment_at(file, head, i, &segment); i++) {
+        const uint64_t inside = address - segment.p_vaddr;
+        if (segment.p_type == PT_LOAD && address >= segment.p_vaddr && inside < segment.p_filesz &&
+            part_of(file, segment.p_offset, segment.p_filesz, &part)) {
+            part_of(part, inside, part.size - inside, &part);
+            return part;
+        }
+    }
+    return part;
+}
+
+static bool dynamic_at(struct part dynamic, uint64_t index, Elf64_Dyn *ret_entry)
+{
+    return take(dynamic, index * sizeof *ret_entry, ret_entry, sizeof *ret_entry) && ret_entry->d_tag != DT_NULL;
+}
+
+static void read_dynamic(struct reader *reader, const Elf64_Ehdr *head, struct part dynamic)
+{
+    struct scan_elf *elf = reader->elf;
+    struct part strings = {0};
+    Elf64_Dyn entry;
+    char name[sizeof elf->runtime];
+
+    for (uint64_t i = 0; dynamic_at(dynamic, i, &entry); i++)
+        if (entry.d_tag == DT_STRTAB) {
+            strings = loaded_at(reader->file, head, entry.d_un.d_ptr);
+            break; /* each costs a search of all segments */
+        }
+    for (uint64_t i = 0; dynamic_at(dynamic, i, &entry); i++) {
+        if (entry.d_tag == DT_NEEDED && !elf->runtime[0])
+            read_runtime_name(strings, entry.d_un.d_val, elf->runtime);
+        if (entry.d_tag == DT_SONAME && read_runtime_name(strings, entry.d_un.d_val, name))
+            elf->runtime_itself = true;
+    }
+}
+
+/* ---- segments: what the loader reads, and all data where there is no section table ---- */
+
+static const char *read_data(struct reader *reader, struct part part)
+{
+    /* The message of cudaErrorInsufficientDriver. In nine environments of wheels (CUDA 12.0 to 13.2; PyTorch, cuDNN,
+     * cuBLAS, NCCL, CTranslate2, CuPy, ...) each libcudart and each library with a CUDA runtime inside holds it, and no
+     * other does. */
+    static const char marker[] = "CUDA driver version is insufficient for CUDA runtime version";
+    reader->elf->runtime_inside |= memmem(part.bytes, part.size, marker, sizeof marker) != NULL;
+    return scan_names_read(reader->elf, part.bytes, part.size, reader->cubin);
+}
+
+static const char *read_segments(struct reader *reader, const Elf64_Ehdr *head)
+{
+    Elf64_Phdr segment;
+    struct part part;
+    const char *wrong = NULL;
+    bool dynamic = false;
+
+    for (unsigned i = 0; !wrong && i < head->e_phnum; i++) {
+        if (!segment_at(reader->file, head, i, &segment))
+            return cut;
+        const bool data = segment.p_type == PT_LOAD && !head->e_shoff;
+        if (segment.p_type != PT_NOTE && segment.p_type != PT_DYNAMIC && !data)
+            continue;
+        wrong = examine(reader, segment.p_offset, segment.p_filesz, &part);
+        if (!wrong && segment.p_type == PT_NOTE && !reader->elf->build_id[0])
+            fuseln_library_build_id(part.bytes, part.size, reader->elf->build_id);
+        if (!wrong && segment.p_type == PT_DYNAMIC && !dynamic)
+            read_dynamic(reader, head, part);
+        dynamic |= segment.p_type == PT_DYNAMIC;
+        if (!wrong && data)
+            wrong = read_data(reader, part);
+    }
+    return wrong;
+}
+
+/* ---- sections ---- */
+
+static const char *read_fatbins(struct reader *reader, struct part part);
 
 struct sections {
     uint64_t offset, count;
-    struct scan_part names;
+    struct part names;
 };
 
-static bool section_at(struct scan_part file, const struct sections *sections, uint64_t index, Elf64_Shdr *ret_section)
+static bool section_at(struct part file, const struct sections *sections, uint64_t index, Elf64_Shdr *ret_section)
 {
     return index < sections->count &&
-           scan_take(file, sections->offset + index * sizeof(Elf64_Shdr), ret_section, sizeof *ret_section);
+           take(file, sections->offset + index * sizeof(Elf64_Shdr), ret_section, sizeof *ret_section);
 }
 
 /* The table is inside the file, with its names; large counts stand in the first section. */
-static const char *find_sections(struct scan_part file, const Elf64_Ehdr *head, struct sections *ret_sections)
+static const char *find_sections(struct part file, const Elf64_Ehdr *head, struct sections *ret_sections)
 {
     struct sections sections = {.offset = head->e_shoff, .count = 1};
     Elf64_Shdr first, names;
 
     if (head->e_shentsize != sizeof first || !section_at(file, &sections, 0, &first))
-        return scan_cut;
+        return cut;
     sections.count = head->e_shnum ? head->e_shnum : first.sh_size;
     if (sections.count > (file.size - sections.offset) / sizeof first)
-        return scan_cut;
+        return cut;
     const uint64_t index = head->e_shstrndx == SHN_XINDEX ? first.sh_link : head->e_shstrndx;
     if (index != SHN_UNDEF && (!section_at(file, &sections, index, &names) || names.sh_type == SHT_NOBITS ||
-                               !scan_part_of(file, names.sh_offset, names.sh_size, &sections.names)))
-        return scan_cut;
+                               !part_of(file, names.sh_offset, names.sh_size, &sections.names)))
+        return cut;
     *ret_sections = sections;
     return NULL;
 }
 
 static bool is_named(const struct sections *sections, const Elf64_Shdr *section, const char *prefix)
 {
-    struct scan_part name;
-    return scan_part_of(sections->names, section->sh_name, strlen(prefix), &name) &&
+    struct part name;
+    return part_of(sections->names, section->sh_name, strlen(prefix), &name) &&
            memcmp(name.bytes, prefix, name.size) == 0;
 }
 
-static const char *read_section(struct scan_reader *reader, const struct sections *sections, const Elf64_Shdr *section)
+static const char *read_section(struct reader *reader, const struct sections *sections, const Elf64_Shdr *section)
 {
     const bool data =
         section->sh_type == SHT_PROGBITS && (section->sh_flags & SHF_ALLOC) && !(section->sh_flags & SHF_EXECINSTR);
-    struct scan_part part, strings;
-    Elf64_Shdr linked;
+    struct part part;
 
     if (section->sh_type == SHT_NULL || section->sh_type == SHT_NOBITS)
         return NULL;
-    if (!scan_part_of(reader->file, section->sh_offset, section->sh_size, &part))
-        return scan_cut;
-    const char *wrong = charge(reader, part.size);
+    const char *wrong = examine(reader, section->sh_offset, section->sh_size, &part);
     if (wrong)
         return wrong;
-    if (reader->elf->cubin)
-        return section->sh_type == SHT_STRTAB ? scan_names(reader, part) : NULL;
-    if (section->sh_type == SHT_NOTE)
-        scan_build_id(reader->elf, part);
-    if (section->sh_type == SHT_DYNAMIC && section_at(reader->file, sections, section->sh_link, &linked) &&
-        linked.sh_type == SHT_STRTAB && scan_part_of(reader->file, linked.sh_offset, linked.sh_size, &strings))
-        scan_dynamic(reader->elf, part, strings);
+    if (reader->cubin)
+        return section->sh_type == SHT_STRTAB ? scan_names_read(reader->elf, part.bytes, part.size, true) : NULL;
     if (data && (is_named(sections, section, ".nv_fatbin") || is_named(sections, section, "__nv_relfatbin")))
-        return scan_fatbins(reader, part);
-    if (data && !is_named(sections, section, ".eh_frame") && !is_named(sections, section, ".gcc_except_table"))
-        return scan_data(reader, part);
-    return NULL;
+        return read_fatbins(reader, part);
+    return data ? read_data(reader, part) : NULL;
 }
 
-static const char *read_sections(struct scan_reader *reader, const Elf64_Ehdr *head)
+static const char *read_sections(struct reader *reader, const Elf64_Ehdr *head)
 {
     struct sections sections;
     Elf64_Shdr section;
     const char *wrong = find_sections(reader->file, head, &sections);
 
     for (uint64_t i = 0; !wrong && i < sections.count; i++)
-        wrong = section_at(reader->file, &sections, i, &section) ? read_section(reader, &sections, &section) : scan_cut;
+        wrong = section_at(reader->file, &sections, i, &section) ? read_section(reader, &sections, &section) : cut;
     return wrong;
 }
 
-/* ---- segments --------------------------------------------------------------------------------------------------- */
-
-static bool segment_at(struct scan_part file, const Elf64_Ehdr *head, unsigned index, Elf64_Phdr *ret_segment)
-{
-    return index < head->e_phnum && head->e_phoff < file.size &&
-           scan_take(file, head->e_phoff + (uint64_t)index * sizeof *ret_segment, ret_segment, sizeof *ret_segment);
-}
-
-/* What is loaded at an address, from there to the segment's end. */
-static bool loaded_at(struct scan_part file, const Elf64_Ehdr *head, uint64_t address, struct scan_part *ret_part)
-{
-    Elf64_Phdr segment;
-    struct scan_part part;
-
-    for (unsigned i = 0; segment_at(file, head, i, &segment); i++) {
-        const uint64_t inside = address - segment.p_vaddr;
-        if (segment.p_type == PT_LOAD && address >= segment.p_vaddr && inside < segment.p_filesz &&
-            scan_part_of(file, segment.p_offset, segment.p_filesz, &part))
-            return scan_part_of(part, inside, part.size - inside, ret_part);
-    }
-    return false;
-}
-
-static void read_dynamic_segment(struct scan_reader *reader, const Elf64_Ehdr *head, struct scan_part dynamic)
-{
-    Elf64_Dyn entry;
-    struct scan_part strings;
-
-    for (uint64_t at = 0; scan_take(dynamic, at, &entry, sizeof entry) && entry.d_tag != DT_NULL; at += sizeof entry)
-        if (entry.d_tag == DT_STRTAB) {
-            if (loaded_at(reader->file, head, entry.d_un.d_ptr, &strings))
-                scan_dynamic(reader->elf, dynamic, strings);
-            return;
-        }
-}
-
-static const char *read_segments(struct scan_reader *reader, const Elf64_Ehdr *head)
-{
-    Elf64_Phdr segment;
-    struct scan_part part;
-    const char *wrong = NULL;
-    bool dynamic = false;
-
-    for (unsigned i = 0; !wrong && i < head->e_phnum; i++) {
-        if (!segment_at(reader->file, head, i, &segment) ||
-            !scan_part_of(reader->file, segment.p_offset, segment.p_filesz, &part))
-            return scan_cut;
-        if (segment.p_type != PT_NOTE && segment.p_type != PT_DYNAMIC && segment.p_type != PT_LOAD)
-            continue;
-        wrong = charge(reader, part.size);
-        if (!wrong && segment.p_type == PT_NOTE)
-            scan_build_id(reader->elf, part);
-        if (!wrong && segment.p_type == PT_DYNAMIC && !dynamic) {
-            read_dynamic_segment(reader, head, part);
-            dynamic = true; /* there is one; each costs a search of all segments */
-        }
-        if (!wrong && segment.p_type == PT_LOAD)
-            wrong = scan_data(reader, part);
-    }
-    return wrong;
-}
-
-/* ---- files ------------------------------------------------------------------------------------------------------ */
-
-const char scan_foreign[] = "no 64-bit little-endian ELF file, as all are that hold CUDA kernels";
-
-static const char *read_header(struct scan_part file, Elf64_Ehdr *ret_head)
+static const char *read_header(struct part file, Elf64_Ehdr *ret_head)
 {
     unsigned char ident[EI_NIDENT];
 
-    if (!scan_take(file, 0, ident, sizeof ident))
-        return scan_cut;
+    if (!take(file, 0, ident, sizeof ident))
+        return cut;
     if (ident[EI_CLASS] != ELFCLASS64 || ident[EI_DATA] != ELFDATA2LSB)
         return scan_foreign;
-    return scan_take(file, 0, ret_head, sizeof *ret_head) ? NULL : scan_cut;
+    return take(file, 0, ret_head, sizeof *ret_head) ? NULL : cut;
 }
 
-/* What is wrong with it is its own matter, short of there being too many names. */
-const char *scan_cubin(struct scan_reader *reader, struct scan_part cubin)
+/* ---- fat binaries ---- */
+
+/* Only what is wrong with the names counts: a broken cubin inside is its own matter. */
+static const char *read_cubin(struct reader *outer, struct part cubin)
 {
-    struct scan_reader inner = {.file = cubin, .elf = reader->elf, .capacity = reader->capacity};
+    struct reader reader = {.file = cubin, .cubin = true, .elf = outer->elf};
     Elf64_Ehdr head;
 
-    if (read_header(cubin, &head) || head.e_machine != MACHINE_CUDA || !head.e_shoff)
-        return NULL;
-    inner.elf->cubin = true;
-    const char *wrong = read_sections(&inner, &head);
-    inner.elf->cubin = false;
-    reader->capacity = inner.capacity;
-    return wrong == scan_kernels || wrong == scan_memory ? wrong : NULL;
+    if (cubin.size >= SELFMAG && memcmp(cubin.bytes, ELFMAG, SELFMAG) == 0 && !read_header(cubin, &head) &&
+        head.e_machine == MACHINE_CUDA && head.e_shoff)
+        read_sections(&reader, &head);
+    return outer->elf->names_wrong;
 }
+
+/* The images of one fat binary. A compressed one begins by another magic; that the host side names its kernels is
+ * enough, so what cannot be read here is passed over. */
+static const char *read_images(struct reader *reader, struct part images)
+{
+    struct {
+        uint16_t kind, version;
+        uint32_t head;
+        uint64_t size;
+    } image;
+    struct part body;
+    const char *wrong = NULL;
+
+    for (uint64_t at = 0; !wrong && take(images, at, &image, sizeof image); at += image.head + image.size) {
+        if (image.head < sizeof image || image.head > images.size - at ||
+            !part_of(images, at + image.head, image.size, &body))
+            return NULL;
+        if (image.kind == 2) /* ELF */
+            wrong = read_cubin(reader, body);
+    }
+    return wrong;
+}
+
+/* A row of fat binaries, one for each translation unit; only their headers are touched. */
+static const char *read_fatbins(struct reader *reader, struct part part)
+{
+    struct {
+        uint32_t magic;
+        uint16_t version, head;
+        uint64_t size;
+    } fatbin;
+    struct part images;
+    const char *wrong = NULL;
+
+    for (uint64_t at = 0; !wrong && take(part, at, &fatbin, sizeof fatbin); at = (at + 7) & ~7ull) {
+        const bool is_one = fatbin.magic == 0xba55ed50 && fatbin.head >= sizeof fatbin &&
+                            fatbin.head <= part.size - at && part_of(part, at + fatbin.head, fatbin.size, &images);
+        if (is_one)
+            wrong = read_images(reader, images);
+        at += is_one ? fatbin.head + fatbin.size : 8;
+    }
+    return wrong;
+}
+
+/* ---- files ---- */
 
 const char *scan_elf_read(const unsigned char *bytes, size_t size, struct scan_elf *ret_elf)
 {
     struct scan_elf elf = {0};
-    struct scan_reader reader = {.file = {bytes, size}, .elf = &elf};
+    struct reader reader = {.file = {bytes, size}, .elf = &elf};
     Elf64_Ehdr head;
 
     const char *wrong = read_header(reader.file, &head);
     if (wrong)
         return wrong;
-    elf.cubin = head.e_machine == MACHINE_CUDA;
-    wrong = head.e_shoff ? read_sections(&reader, &head) : read_segments(&reader, &head);
+    elf.cubin = reader.cubin = head.e_machine == MACHINE_CUDA;
+    if (!elf.cubin || !head.e_shoff)
+        wrong = read_segments(&reader, &head);
+    if (!wrong && head.e_shoff)
+        wrong = read_sections(&reader, &head);
     if (wrong) {
         scan_elf_free(&elf);
         return wrong;
     }
-    scan_names_finish(&elf);
+    scan_names_sort(&elf);
     elf.known_build = elf.build_id[0] && fuseln_targets_known_build(elf.build_id);
     elf.runtime_inside = elf.runtime_inside && !elf.runtime_itself;
     *ret_elf = elf;
