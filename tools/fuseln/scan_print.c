@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See scan.h. Text as files are found; JSON as one document at the end. A table's lines fit 100 columns.
+ * See scan.h. Each file is described as JSON; as text it is printed when it is found, JSON is one document at the end.
+ * A table's lines fit 100 columns.
  */
 #include "tools/fuseln/scan.h"
 
@@ -38,131 +39,120 @@ static const char *runtime_link(const struct scan_elf *elf)
     return elf->runtime[0] ? "shared" : "none seen";
 }
 
-/* How many kernels from here on belong to the same target. */
-static size_t group_at(const struct scan_elf *elf, size_t first)
+static void append_symbol(json_t *symbols, const char *symbol)
 {
-    size_t end = first;
-    while (end < elf->known && strcmp(elf->kernels[end].target.name, elf->kernels[first].target.name) == 0)
-        end++;
-    return end - first;
+    if (symbols)
+        json_array_append_new(symbols, fuseln_text_json(symbol));
 }
 
-/* ---- JSON ------------------------------------------------------------------------------------------------------- */
-
-static json_t *json_group(const struct scan_elf *elf, size_t first, size_t count, bool symbols)
+/* Known kernels, which are sorted, as one object for each target. */
+static json_t *targets_of(const struct scan_elf *elf, bool symbols)
 {
-    const struct fuseln_target *target = &elf->kernels[first].target;
-    json_t *group =
-        json_pack("{s:s, s:s, s:s, s:b, s:I}", "target", target->name, "op", fuseln_op_name(target->op), "dtype",
-                  fuseln_dtype_name(target->dtype), "rms", target->rms, "count", (json_int_t)count);
-    json_t *names = symbols ? json_array() : NULL;
-
-    for (size_t i = 0; names && i < count; i++)
-        json_array_append_new(names, fuseln_text_json(elf->kernels[first + i].symbol));
-    if (names)
-        json_object_set_new(group, "symbols", names);
-    return group;
-}
-
-static json_t *json_others(const struct scan_elf *elf)
-{
-    json_t *names = json_array();
-    for (size_t i = 0; i < elf->others; i++)
-        json_array_append_new(names, fuseln_text_json(elf->kernels[elf->known + i].symbol));
-    return names;
-}
-
-static void append_file(struct scan *scan, const char *path, const struct scan_elf *elf)
-{
-    json_t *targets = json_array();
-    json_t *file =
-        json_pack("{s:o, s:s?, s:b, s:b, s:{s:s, s:s?}, s:I, s:o, s:I}", "path", fuseln_text_json(path), "build_id",
-                  elf->build_id[0] ? elf->build_id : NULL, "known_build", elf->known_build, "cubin", elf->cubin,
-                  "cuda_runtime", "link", runtime_link(elf), "library", elf->runtime[0] ? elf->runtime : NULL,
-                  "kernels", (json_int_t)elf->known, "targets", targets, "unmatched", (json_int_t)elf->others);
-
-    for (size_t i = 0, n; i < elf->known; i += n) {
-        n = group_at(elf, i);
-        json_array_append_new(targets, json_group(elf, i, n, scan->symbols));
-    }
-    if (scan->symbols)
-        json_object_set_new(file, "unmatched_symbols", json_others(elf));
-    json_array_append_new(scan->files, file);
-}
-
-/* ---- text ------------------------------------------------------------------------------------------------------- */
-
-/* Of at most RUNTIME_MAX bytes. */
-enum { RUNTIME_MAX = sizeof((struct scan_elf *)0)->runtime + 32 };
-static const char *runtime_text(const struct scan_elf *elf, char ret_text[RUNTIME_MAX])
-{
-    const bool both = elf->runtime_inside && elf->runtime[0];
-
-    if (elf->cubin)
-        return "none: device code";
-    if (elf->runtime_itself)
-        return "this file itself";
-    snprintf(ret_text, RUNTIME_MAX, "%s%s%s", both ? "static, and shared" : runtime_link(elf),
-             elf->runtime[0] ? " " : "", elf->runtime);
-    return ret_text;
-}
-
-static void print_symbols(const struct scan_elf *elf, size_t first, size_t count)
-{
-    for (size_t i = first; i < first + count; i++)
-        fuseln_say(stdout, "    %s", elf->kernels[i].symbol);
-}
-
-static void print_table(const struct scan *scan, const struct scan_elf *elf)
-{
-    fuseln_say(stdout, "  %-52s %-10s %-6s %7s", "target", "op", "dtype", "kernels");
-    for (size_t i = 0, n; i < elf->known; i += n) {
+    json_t *targets = json_array(), *group = NULL;
+    for (size_t i = 0; i < elf->known; i++) {
         const struct fuseln_target *target = &elf->kernels[i].target;
-        n = group_at(elf, i);
-        fuseln_say(stdout, "  %-52s %-10s %-6s %7zu", target->name, fuseln_op_name(target->op),
-                   fuseln_dtype_name(target->dtype), n);
-        if (scan->symbols)
-            print_symbols(elf, i, n);
+        if (!group || strcmp(fuseln_text_at(group, "target"), target->name) != 0) {
+            group = json_pack("{s:s, s:s, s:s, s:b, s:i, s:o*}", "target", target->name, "op",
+                              fuseln_op_name(target->op), "dtype", fuseln_dtype_name(target->dtype), "rms", target->rms,
+                              "count", 0, "symbols", symbols ? json_array() : NULL);
+            json_array_append_new(targets, group);
+        }
+        json_integer_set(json_object_get(group, "count"), fuseln_count_at(group, "count") + 1);
+        append_symbol(json_object_get(group, "symbols"), elf->kernels[i].symbol);
+    }
+    return targets;
+}
+
+static json_t *describe(const struct scan *scan, const char *path, const struct scan_elf *elf)
+{
+    json_t *others = scan->symbols ? json_array() : NULL;
+    for (size_t i = elf->known; i < elf->known + elf->others; i++)
+        append_symbol(others, elf->kernels[i].symbol);
+    return json_pack("{s:o, s:s?, s:b, s:b, s:{s:s, s:s?}, s:I, s:o, s:I, s:o*}", "path", fuseln_text_json(path),
+                     "build_id", elf->build_id[0] ? elf->build_id : NULL, "known_build", elf->known_build, "cubin",
+                     elf->cubin, "cuda_runtime", "link", runtime_link(elf), "library",
+                     elf->runtime[0] ? elf->runtime : NULL, "kernels", (json_int_t)elf->known, "targets",
+                     targets_of(elf, scan->symbols), "unmatched", (json_int_t)elf->others, "unmatched_symbols", others);
+}
+
+/* ---- as text ---- */
+
+static void print_symbols(const json_t *symbols)
+{
+    size_t i;
+    json_t *symbol;
+    json_array_foreach(symbols, i, symbol) fuseln_say(stdout, "    %s", json_string_value(symbol));
+}
+
+#define TARGET_ROW "  %-52s %-10s %-6s %7s"
+
+static void print_targets(const json_t *targets)
+{
+    char count[24];
+    size_t i;
+    json_t *target;
+    fuseln_say(stdout, TARGET_ROW, "target", "op", "dtype", "kernels");
+    json_array_foreach(targets, i, target)
+    {
+        snprintf(count, sizeof count, "%lld", fuseln_count_at(target, "count"));
+        fuseln_say(stdout, TARGET_ROW, fuseln_text_at(target, "target"), fuseln_text_at(target, "op"),
+                   fuseln_text_at(target, "dtype"), count);
+        print_symbols(json_object_get(target, "symbols"));
     }
 }
 
-static void print_nothing_in(const char *path, const struct scan_elf *elf)
+#define OTHERS "%lld%s of layer_norm_kernel.cu that no target matches"
+
+static void print_block(const json_t *file, const char *runtime)
 {
-    char runtime[RUNTIME_MAX], others[80] = "";
-    if (elf->others)
-        snprintf(others, sizeof others, "; %zu of layer_norm_kernel.cu that no target matches", elf->others);
-    fuseln_say(stdout, "%s: no known kernel%s%s%s", path, others,
-               elf->cubin ? "" : "; CUDA runtime: ", elf->cubin ? "" : runtime_text(elf, runtime));
+    const char *build_id = fuseln_text_at(file, "build_id");
+    fuseln_say(stdout, "%s", fuseln_text_at(file, "path"));
+    fuseln_say(stdout, "  build-id      %s (%s)", *build_id ? build_id : "none",
+               json_is_true(json_object_get(file, "known_build")) ? "known" : "not tested");
+    fuseln_say(stdout, "  CUDA runtime  %s", runtime);
+    fuseln_say(stdout, "  kernels       %lld", fuseln_count_at(file, "kernels"));
+    print_targets(json_object_get(file, "targets"));
+    if (fuseln_count_at(file, "unmatched") > 0)
+        fuseln_say(stdout, "  " OTHERS, fuseln_count_at(file, "unmatched"), " more");
 }
 
-static void print_block(const struct scan *scan, const char *path, const struct scan_elf *elf)
+static void print_nothing_in(const json_t *file, const char *runtime)
 {
-    char runtime[RUNTIME_MAX];
-    fuseln_say(stdout, "%s", path);
-    fuseln_say(stdout, "  build-id      %s (%s)", elf->build_id[0] ? elf->build_id : "none",
-               elf->known_build ? "known" : "not tested");
-    fuseln_say(stdout, "  CUDA runtime  %s", runtime_text(elf, runtime));
-    fuseln_say(stdout, "  kernels       %zu", elf->known);
-    print_table(scan, elf);
-    if (elf->others)
-        fuseln_say(stdout, "  %zu more of layer_norm_kernel.cu that no target matches", elf->others);
+    char others[80] = "";
+    if (fuseln_count_at(file, "unmatched") > 0)
+        snprintf(others, sizeof others, "; " OTHERS, fuseln_count_at(file, "unmatched"), "");
+    fuseln_say(stdout, "%s: no known kernel%s; CUDA runtime: %s", fuseln_text_at(file, "path"), others, runtime);
+}
+
+static void print_text(const json_t *file)
+{
+    const json_t *runtime = json_object_get(file, "cuda_runtime");
+    const char *link = fuseln_text_at(runtime, "link"), *library = fuseln_text_at(runtime, "library");
+    const bool known = fuseln_count_at(file, "kernels") > 0;
+    char *words = json_is_true(json_object_get(file, "cubin"))
+                      ? fuseln_text("none: device code")
+                      : fuseln_text("%s%s%s%s", strcmp(link, "itself") == 0 ? "this file " : "", link,
+                                    *library ? " " : "", library);
+    if (known)
+        print_block(file, words);
+    else
+        print_nothing_in(file, words);
+    print_symbols(json_object_get(file, "unmatched_symbols"));
+    if (known)
+        putchar('\n');
+    fflush(stdout);
+    free(words);
 }
 
 void scan_print_file(struct scan *scan, const char *path, const struct scan_elf *elf)
 {
+    json_t *file = describe(scan, path, elf);
     if (scan->json) {
-        append_file(scan, path, elf);
+        json_array_append_new(scan->files, file);
         return;
     }
-    if (elf->known)
-        print_block(scan, path, elf);
-    else
-        print_nothing_in(path, elf);
-    if (scan->symbols)
-        print_symbols(elf, elf->known, elf->others);
-    if (elf->known)
-        putchar('\n');
-    fflush(stdout);
+    print_text(file);
+    json_decref(file);
 }
 
 void scan_print_nothing(struct scan *scan, const char *path, size_t elf_files)
