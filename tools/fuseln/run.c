@@ -135,72 +135,75 @@ static int run(const char *name, char **program, const sigset_t *blocked, int *r
 
 /* ---- its reports ---- */
 
-/* A template as a pattern: what a process puts in place of %x is not known here. */
-static void pattern_of(const char *from, const char *end, char *ret_pattern, size_t size)
+/* A template as a pattern for glob(): what a process puts in place of %x is not known here. With the names of processes
+ * that came second, NAME.PID.EXT. */
+static char *pattern_of(const char *template)
 {
-    size_t used = 0;
-    for (; from < end && used + 3 < size; from++) {
-        if (*from == '%' && from + 1 < end && from[1] == '%') {
-            ret_pattern[used++] = '%';
-            from++;
-        } else if (*from == '%') {
-            const char *closing = from[1] == 'q' ? strchr(from, '}') : NULL;
-            from = closing ? closing : from + 1;
-            ret_pattern[used++] = '*';
+    const char *slash = strrchr(template, '/'), *dot = strrchr(slash ? slash : template, '.'), *closing;
+    char *pattern = NULL;
+    size_t size;
+    FILE *text = open_memstream(&pattern, &size);
+    for (const char *at = template; text && *at; at++) {
+        if (at == dot)
+            fputs("{,.*}", text);
+        if (strchr("*?[]{},\\", *at))
+            fputc('\\', text);
+        if (at[0] == '%' && at[1] != '%') {
+            fputc('*', text);
+            closing = at[1] == 'q' ? strchr(at, '}') : NULL;
+            at = closing ? closing : at + (at[1] != '\0');
         } else {
-            if (strchr("*?[\\", *from))
-                ret_pattern[used++] = '\\';
-            ret_pattern[used++] = *from;
+            fputc(*at, text);
+            at += *at == '%';
         }
     }
-    ret_pattern[used] = '\0';
+    if (text && !dot)
+        fputs("{,.*}", text);
+    if (text)
+        fclose(text);
+    return pattern;
 }
 
-/* begin is NULL where all are. */
-static bool is_new(const char *path, const struct timespec *begin)
+/* Is the i-th file found a report of this run, which none before it is too? begin is NULL where all are new. */
+static bool is_new(const glob_t *files, size_t i, const struct timespec *begin)
 {
     struct stat status;
-    return !begin || (stat(path, &status) == 0 && S_ISREG(status.st_mode) &&
+    for (size_t j = 0; j < i; j++)
+        if (strcmp(files->gl_pathv[i], files->gl_pathv[j]) == 0)
+            return false;
+    return !begin || (stat(files->gl_pathv[i], &status) == 0 && S_ISREG(status.st_mode) &&
                       (status.st_mtim.tv_sec > begin->tv_sec ||
                        (status.st_mtim.tv_sec == begin->tv_sec && status.st_mtim.tv_nsec >= begin->tv_nsec)));
 }
 
-/* The files that this template has become since the beginning; NAME.PID.EXT are those of processes that came second. */
-static void find_reports(const char *template, const struct timespec *begin, glob_t *ret_files)
-{
-    char pattern[2 * PATH_MAX], name[PATH_MAX];
-    const char *slash = strrchr(template, '/'), *dot = strrchr(slash ? slash : template, '.');
-    const char *end = template + strlen(template);
-    size_t kept = 0;
-
-    pattern_of(template, end, pattern, sizeof pattern);
-    glob(pattern, 0, NULL, ret_files);
-    pattern_of(template, dot ? dot : end, name, sizeof name);
-    snprintf(pattern, sizeof pattern, "%s.*%s", name, dot ? dot : "");
-    glob(pattern, GLOB_APPEND, NULL, ret_files);
-    for (size_t i = 0; i < ret_files->gl_pathc; i++) {
-        bool wanted = is_new(ret_files->gl_pathv[i], begin);
-        for (size_t j = 0; j < kept && wanted; j++)
-            wanted = strcmp(ret_files->gl_pathv[i], ret_files->gl_pathv[j]) != 0;
-        char *path = ret_files->gl_pathv[i];
-        ret_files->gl_pathv[i] = ret_files->gl_pathv[kept];
-        ret_files->gl_pathv[kept] = path;
-        kept += wanted;
-    }
-    for (size_t i = kept; i < ret_files->gl_pathc; i++)
-        free(ret_files->gl_pathv[i]);
-    ret_files->gl_pathc = kept;
-}
-
-static void print_table(const char *name, const glob_t *files)
+/* At the end: one table of all reports, which are in a folder of ours; or the names of those that stay. */
+static void tell(const char *name, bool ours, const char *template, const struct timespec *begin)
 {
     struct fuseln_merged merged = fuseln_merge_new();
-    for (size_t i = 0; i < files->gl_pathc; i++)
-        if (!fuseln_merge_add(&merged, files->gl_pathv[i]))
-            fuseln_command_fail(name, 1, "%s: %s", files->gl_pathv[i], merged.error);
+    char *pattern = pattern_of(template);
+    glob_t files = {0};
+    size_t count = 0;
+    if (pattern)
+        glob(pattern, GLOB_BRACE, NULL, &files);
+    for (size_t i = 0; i < files.gl_pathc; i++) {
+        if (!is_new(&files, i, ours ? NULL : begin))
+            continue;
+        count++;
+        if (!ours)
+            fuseln_say(stderr, "%s: report: %s", name, files.gl_pathv[i]);
+        else if (!fuseln_merge_add(&merged, files.gl_pathv[i]))
+            fuseln_command_fail(name, 1, "%s: %s", files.gl_pathv[i], merged.error);
+    }
     fuseln_merge_finish(&merged, 0);
-    fuseln_merge_print(merged.report, stderr);
+    if (count == 0)
+        fuseln_say(stderr,
+                   "%s: no report: no kernel was launched, or LD_PRELOAD did not arrive (fuseln doctor -- PROGRAM)",
+                   name);
+    else if (ours)
+        fuseln_merge_print(merged.report, stderr);
     fuseln_merge_free(&merged);
+    globfree(&files);
+    free(pattern);
 }
 
 /* Where the program's reports go: to --report, to FUSELN_REPORT as it is set, or to a folder of ours. NULL: nowhere. */
@@ -219,23 +222,6 @@ static char *set_report(const struct options *options, char ret_folder[PATH_MAX]
     if (template)
         setenv("FUSELN_REPORT", template, 1);
     return template;
-}
-
-static void tell(const char *name, const char *folder, const char *template, const struct timespec *begin)
-{
-    glob_t files = {0};
-    if (strcmp(template, "stderr") == 0 || strcmp(template, "stdout") == 0)
-        return;
-    find_reports(template, *folder ? NULL : begin, &files);
-    if (files.gl_pathc == 0)
-        fuseln_say(stderr,
-                   "%s: no report: no kernel was launched, or LD_PRELOAD did not arrive (fuseln doctor -- PROGRAM)",
-                   name);
-    else if (*folder)
-        print_table(name, &files);
-    for (size_t i = 0; i < files.gl_pathc && !*folder; i++)
-        fuseln_say(stderr, "%s: report: %s", name, files.gl_pathv[i]);
-    globfree(&files);
 }
 
 int fuseln_command_run(int argc, char **argv)
@@ -279,8 +265,8 @@ int fuseln_command_run(int argc, char **argv)
     if (options.mode)
         setenv("FUSELN_MODE", options.mode, 1);
     code = run(argv[0], options.program, &all, &status);
-    if (code == 0 && report)
-        tell(argv[0], folder, report, &begin);
+    if (code == 0 && report && strcmp(report, "stderr") != 0 && strcmp(report, "stdout") != 0)
+        tell(argv[0], *folder, report, &begin);
     if (*folder)
         fuseln_command_folder_remove(folder);
     free(report);
