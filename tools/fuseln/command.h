@@ -60,8 +60,6 @@ static inline double fuseln_real_at(const json_t *object, const char *key)
 
 /* From now on, a process that could not write all to stdout says so and exits with 1. */
 void fuseln_say_begin(void);
-/* For argp's err_stream, in ARGP_KEY_INIT: stderr without the hint to try --help, so that wrong usage is one line. */
-FILE *fuseln_command_errors(void);
 
 /* ---- start.c: what starting a program with fuseln takes ---- */
 

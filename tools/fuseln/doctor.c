@@ -15,7 +15,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     char *end;
     switch (key) {
     case ARGP_KEY_INIT:
-        state->err_stream = fuseln_command_errors();
+        state->err_stream = NULL; /* getopt says in one line what is wrong */
         return 0;
     case 'j':
         doctor->findings = json_array();
@@ -26,7 +26,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case 's':
         doctor->seconds = (unsigned)strtoul(argument, &end, 10);
         if (*argument < '0' || *argument > '9' || *end || doctor->seconds < 1 || doctor->seconds > 86400)
-            argp_error(state, "--seconds takes 1 to 86400, not %s", argument);
+            exit(fuseln_command_fail(state->name, EXIT_USAGE, "--seconds takes 1 to 86400, not %s", argument));
         return 0;
     case ARGP_KEY_ARG:
         doctor->program = &state->argv[state->next - 1];
@@ -57,7 +57,8 @@ int fuseln_command_doctor(int argc, char **argv)
     };
     static struct doctor doctor;
     doctor.said = json_object();
-    argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &doctor);
+    if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &doctor))
+        return EXIT_USAGE;
     doctor_check_library(&doctor);
     doctor_check_driver(&doctor);
     doctor_check_settings(&doctor);

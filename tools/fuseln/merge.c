@@ -366,31 +366,24 @@ bool fuseln_merge_add(struct fuseln_merged *merged, const char *path)
 
 /* ---- when all are there ---- */
 
-struct position {
-    json_t *site;
-    size_t index;
-};
-
-static int by_launches(const void *left, const void *right)
-{
-    const struct position *a = left, *b = right;
-    const json_int_t more = fuseln_count_at(a->site, "launches"), less = fuseln_count_at(b->site, "launches");
-    return more != less ? (more < less) - (more > less) : (a->index > b->index) - (a->index < b->index);
-}
-
 /* Most launches first, else as they came. */
-static void sort_sites(json_t *sites)
+static json_t *sorted(const json_t *sites)
 {
-    const size_t count = json_array_size(sites);
-    struct position *positions = calloc(count + 1, sizeof *positions);
-    if (!positions)
-        return;
-    for (size_t i = 0; i < count; i++)
-        positions[i] = (struct position){json_incref(json_array_get(sites, i)), i};
-    qsort(positions, count, sizeof *positions, by_launches);
-    for (size_t i = 0; i < count; i++)
-        json_array_set_new(sites, i, positions[i].site);
-    free(positions);
+    json_t *result = json_array(), *sum;
+    size_t i;
+    json_array_foreach(sites, i, sum)
+    {
+        size_t low = 0, high = i;
+        while (low < high) {
+            const size_t middle = (low + high) / 2;
+            if (fuseln_count_at(json_array_get(result, middle), "launches") >= fuseln_count_at(sum, "launches"))
+                low = middle + 1;
+            else
+                high = middle;
+        }
+        json_array_insert(result, low, sum);
+    }
+    return result;
 }
 
 /* The ranks that there are, as keys. */
@@ -466,7 +459,7 @@ static void note_results(struct fuseln_merged *merged, long long steps)
 
 void fuseln_merge_finish(struct fuseln_merged *merged, long long steps)
 {
-    sort_sites(json_object_get(merged->report, "sites"));
+    json_object_set_new(merged->report, "sites", sorted(json_object_get(merged->report, "sites")));
     note_differences(merged->report);
     note_results(merged, steps);
     if (fuseln_count_at(json_object_get(merged->report, "totals"), "recognised") > 0)

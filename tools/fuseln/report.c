@@ -20,7 +20,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     char *end;
     switch (key) {
     case ARGP_KEY_INIT:
-        state->err_stream = fuseln_command_errors();
+        state->err_stream = NULL; /* getopt says in one line what is wrong */
         return 0;
     case 'j':
         options->json = true;
@@ -28,15 +28,15 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case 's':
         options->steps = strtoll(argument, &end, 10);
         if (*end || options->steps < 1 || options->steps > 1000000000000)
-            argp_error(state, "--steps=%s is not a number of steps (allowed: 1 to 1000000000000)", argument);
+            exit(fuseln_command_fail(state->name, EXIT_USAGE,
+                                     "--steps=%s is not a number of steps (allowed: 1 to 1000000000000)", argument));
         return 0;
     case ARGP_KEY_ARGS:
         options->files = state->argv + state->next;
         options->count = state->argc - state->next;
         return 0;
     case ARGP_KEY_NO_ARGS:
-        argp_error(state, "no report is named");
-        return EINVAL;
+        exit(fuseln_command_fail(state->name, EXIT_USAGE, "no report is named"));
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -64,7 +64,8 @@ int fuseln_command_report(int argc, char **argv)
     struct options options = {0};
     int code = 0;
 
-    argp_parse(&argp, argc, argv, 0, NULL, &options);
+    if (argp_parse(&argp, argc, argv, 0, NULL, &options))
+        return EXIT_USAGE;
     struct fuseln_merged merged = fuseln_merge_new();
     for (int i = 0; i < options.count; i++)
         if (!fuseln_merge_add(&merged, options.files[i]))

@@ -31,7 +31,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     struct options *options = state->input;
     switch (key) {
     case ARGP_KEY_INIT:
-        state->err_stream = fuseln_command_errors();
+        state->err_stream = NULL; /* getopt says in one line what is wrong */
         return 0;
     case 'r':
         options->report = argument;
@@ -40,15 +40,15 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case 'v':
     case 'm':
         if (options->mode)
-            argp_error(state, "only one of --observe, --verify and --measure at a time");
+            exit(fuseln_command_fail(state->name, EXIT_USAGE,
+                                     "only one of --observe, --verify and --measure at a time"));
         options->mode = key == 'o' ? "observe" : key == 'v' ? "verify" : "measure";
         return 0;
     case ARGP_KEY_ARGS:
         options->program = state->argv + state->next;
         return 0;
     case ARGP_KEY_NO_ARGS:
-        argp_error(state, "no program is named");
-        return EINVAL;
+        exit(fuseln_command_fail(state->name, EXIT_USAGE, "no program is named"));
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -250,7 +250,8 @@ int fuseln_command_run(int argc, char **argv)
     sigset_t all;
     int status = 0;
 
-    argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &options);
+    if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &options))
+        return EXIT_USAGE;
     clock_gettime(CLOCK_REALTIME_COARSE, &begin); /* as file systems stamp */
     int code = set_preload(argv[0]);
     if (code)

@@ -296,7 +296,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 
     switch (key) {
     case ARGP_KEY_INIT:
-        state->err_stream = NULL; /* getopt has said in one line what is wrong */
+        state->err_stream = NULL; /* getopt says in one line what is wrong */
         return 0;
     case OPTION_SYMBOLS:
         scan->symbols = true;

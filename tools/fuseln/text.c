@@ -83,22 +83,6 @@ void fuseln_say_json(json_t *document)
     json_decref(document);
 }
 
-static ssize_t write_error(void *unused, const char *text, size_t size)
-{
-    const char *hint = memmem(text, size, "Try `", 5);
-    (void)unused;
-    fwrite(text, 1, hint ? (size_t)(hint - text) : size, stderr);
-    return (ssize_t)size;
-}
-
-FILE *fuseln_command_errors(void)
-{
-    FILE *errors = fopencookie(NULL, "w", (cookie_io_functions_t){.write = write_error});
-    if (errors)
-        setvbuf(errors, NULL, _IOLBF, BUFSIZ);
-    return errors ? errors : stderr;
-}
-
 /* At every exit, --help's too. */
 static void check_output(void)
 {
