@@ -27,7 +27,7 @@ static void write_reasons(struct fuseln_json *json, const char *key, const uint6
     fuseln_json_close(json, '}');
 }
 
-/* Why the partial sums of a DX were not made or not used. */
+/* Why the partial sums of a DX were not made, or not consumed. */
 static void write_unpaired(struct fuseln_json *json, const uint64_t *sums)
 {
     fuseln_json_open(json, "unpaired", '{');
@@ -105,7 +105,7 @@ static void write_nulls(struct fuseln_json *json, unsigned nulls)
     fuseln_json_close(json, ']');
 }
 
-/* What a site is; the site `other` has none of it. */
+/* What identifies a site; the site `other` has none of it. */
 static void write_identity(struct fuseln_json *json, const struct fuseln_site_view *site)
 {
     const struct fuseln_target *target = site->key->target;

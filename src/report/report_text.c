@@ -18,7 +18,7 @@
 
 enum { LINE_BYTES = 256 };
 
-/* One line, whatever the words of others in it hold. */
+/* Writes one line, whatever foreign text in it holds. */
 static void line(struct fuseln_out *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void line(struct fuseln_out *out, const char *format, ...)
 {
@@ -74,7 +74,7 @@ static void write_devices(struct fuseln_out *out, const struct fuseln_snapshot *
     }
 }
 
-/* Each library once, with the build that its kernels came from. */
+/* Each library once, with its build. */
 static void write_libraries(struct fuseln_out *out, const struct fuseln_snapshot *snapshot)
 {
     const struct fuseln_library *said[8];
@@ -145,7 +145,8 @@ static void write_reasons(struct fuseln_out *out, const struct fuseln_snapshot *
                  fuseln_verdict_text(i));
 }
 
-/* Backwards whose dX and gradients of gamma and beta came from one read of dY and X, and why others did not. */
+/* Backward passes that made dX and the gradients of gamma and beta from one read of dY and X, and why others did not.
+ */
 static void write_pairs(struct fuseln_out *out, const struct fuseln_snapshot *snapshot)
 {
     char count[FUSELN_COUNT_MAX];
@@ -164,7 +165,7 @@ static void write_pairs(struct fuseln_out *out, const struct fuseln_snapshot *sn
                  fuseln_pairing_text(i));
 }
 
-/* In ulp, six characters of it. */
+/* A number of ulp in six characters. */
 static const char *ulp(char ret_text[FUSELN_REAL_MAX], double value)
 {
     fuseln_out_real(ret_text, value);
@@ -225,7 +226,7 @@ static void write_checks(struct fuseln_out *out, const struct fuseln_snapshot *s
 
 #define MEASURE_ROW "%-36.55s%7s%16s %11.9s %11.9s %s"
 
-/* What was measured of a site and some rows, and which of the two is launched from now on. */
+/* What was measured at a site for some range of rows, and which of the two kernels is launched from now on. */
 static void write_measure(struct fuseln_out *out, const struct fuseln_measure_view *bucket)
 {
     char cols[24], rows[48], ours[FUSELN_REAL_MAX], original[FUSELN_REAL_MAX];

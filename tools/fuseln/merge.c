@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See merge.h. One table says what a report holds and how the values of two reports are added up. A report is checked
- * whole before anything of it is taken.
+ * See merge.h. One table says what a report holds and how two of its values are added up. A whole report is validated
+ * before anything of it is taken. (A "check" is what the library made of a launch, in "verify".)
  */
 #include "tools/fuseln/merge.h"
 
@@ -13,39 +13,39 @@
 #include <string.h>
 
 enum { SCHEMA = 1, DIFFERENCES_MAX = 20 };
-static const json_int_t COUNT_MAX = INT64_C(1) << 53; /* what any reader of JSON can hold; sums stay there too */
+static const json_int_t COUNT_MAX = INT64_C(1) << 53; /* what every reader of JSON can hold; sums saturate there */
 static const double REAL_MAX = 1e300;                 /* as src/base/json.c writes them */
 
 /* ---- what a report holds, and how the values of two are added up ---- */
 
 enum kind { ANY, TEXT, NUMBER, COUNT, REAL, FLAG, OBJECT, LIST };
-enum need { MAY, MUST }; /* what may be absent may be null too */
+enum need { MAY, MUST }; /* be there; null is as good as absent */
 enum how {
-    SKIP,     /* not taken, or by a function of its own */
-    SAME,     /* identity: items in which these are the same become one */
-    ADD,      /* the sum; true if one is; members one by one; both lists */
+    SKIP,     /* not at all, or by a function of its own */
+    SAME,     /* the item's identity: items that agree in these become one */
+    ADD,      /* the sum of numbers; true if either is; objects member by member; lists joined */
     LEAST,    /* the smaller one */
     MOST,     /* the larger one */
-    FIRST,    /* the one that came first */
-    LAST,     /* the one that came last */
-    DISTANCE, /* maximum and root of the mean square, over the elements of both */
+    FIRST,    /* the first one found */
+    LAST,     /* the last one found */
+    DISTANCE, /* the maximum, and the root of the mean square, over the elements of both */
 };
 
-/* What stands under each of these keys. */
+/* The values of these keys. */
 struct field {
     enum kind kind;
     enum need need;
     enum how how;
-    const struct field *members; /* of an object, or of each item of a list; NULL: counts, or a list of anything */
-    const char *keys[8];         /* up to a NULL */
+    const struct field *members; /* of an object or of each item of a list; NULL: an object of counts, any list */
+    const char *keys[8];         /* ended by a NULL */
 };
 
 // clang-format off
 static const struct field distance[] = {
-    {REAL,   MAY,  SKIP,     NULL,     {"max_ulp", "rms_ulp"}}, /* one too large for JSON is null */
+    {REAL,   MAY,  SKIP,     NULL,     {"max_ulp", "rms_ulp"}}, /* null: too large for JSON */
     {0}};
 static const struct field verify[] = {
-    {OBJECT, MAY,  DISTANCE, distance, {"apart", "ours", "original"}}, /* before "elements", by which they are weighed */
+    {OBJECT, MAY,  DISTANCE, distance, {"apart", "ours", "original"}}, /* weighted by "elements": before it */
     {COUNT,  MUST, ADD,      NULL,     {"launches", "waiting", "elements", "outside", "outside_original", "nan"}},
     {COUNT,  MAY,  ADD,      NULL,     {"inconclusive"}},
     {FLAG,   MUST, ADD,      NULL,     {"failed"}},
@@ -103,7 +103,7 @@ static const struct field report[] = {
     for (const struct field *field = fields; field && *field->keys; field++) \
         for (const char *const *key = field->keys; *key; key++)
 
-/* ---- is it a report? Each of these returns NULL, or what is wrong: to be freed ---- */
+/* ---- is it a report? These return NULL, or what is wrong, which the caller frees ---- */
 
 static bool is_kind(const json_t *value, enum kind kind)
 {
@@ -202,7 +202,7 @@ static char *read_report(const char *path, json_t **ret_report)
 
 /* ---- adding up ---- */
 
-/* What stands under key; a new object if nothing does. */
+/* The object under key, which is made if there is none. */
 static json_t *object_at(json_t *object, const char *key)
 {
     if (!json_object_get(object, key))
@@ -210,7 +210,7 @@ static json_t *object_at(json_t *object, const char *key)
     return json_object_get(object, key);
 }
 
-/* Both are at most COUNT_MAX, and so is the sum. */
+/* Neither overflows, as both are at most COUNT_MAX. */
 static void add_count(json_t *into, const char *key, json_int_t more)
 {
     const json_int_t sum = fuseln_count_at(into, key) + more;
@@ -236,7 +236,7 @@ static void add_value(json_t *into, const char *key, const struct field *field, 
         json_array_extend(old, more);
 }
 
-/* Of the checks' results INTO and MORE. */
+/* Adds the distance of one check's results to that of another's. */
 static void add_distance(json_t *into, const char *key, const json_t *more)
 {
     json_t *distance_into = object_at(into, key), *distance_more = json_object_get(more, key);
@@ -284,7 +284,7 @@ static void add_members(json_t *into, const json_t *more, const struct field *me
         json_object_foreach((json_t *)more, name, value) add_count(into, name, json_integer_value(value));
 }
 
-/* Adds an item to the one of the list that is the same, or as a new one. Returns the sum. */
+/* Adds an item to the one of the same identity in the list, or appends it. Returns the sum. */
 static json_t *add_item(struct fuseln_merged *merged, const char *list, const json_t *item, const struct field *members)
 {
     json_t *identity = json_object(), *sum;
@@ -304,7 +304,7 @@ static json_t *add_item(struct fuseln_merged *merged, const char *list, const js
     return sum;
 }
 
-/* The rank as a text: a number, a word, or "" where there is none. */
+/* The rank, a number or a word, as a text; "" if there is none. */
 static json_t *rank_of(const json_t *process_json)
 {
     json_t *rank = json_object_get(process_json, "rank");
@@ -364,9 +364,9 @@ bool fuseln_merge_add(struct fuseln_merged *merged, const char *path)
     return !merged->error;
 }
 
-/* ---- when all are there ---- */
+/* ---- after the last report ---- */
 
-/* Most launches first, else as they came. */
+/* Most launches first; equal ones in the order in which they came. */
 static json_t *sorted(const json_t *sites)
 {
     json_t *result = json_array(), *sum;
@@ -386,7 +386,7 @@ static json_t *sorted(const json_t *sites)
     return result;
 }
 
-/* The ranks that there are, as keys. */
+/* The ranks of all files, as keys. */
 static json_t *ranks_of(const json_t *files)
 {
     json_t *ranks = json_object(), *file;
@@ -400,7 +400,7 @@ static json_t *ranks_of(const json_t *files)
     return ranks;
 }
 
-/* How the launches of a site differ between ranks, as a text; NULL: they do not. */
+/* A text that says how a site's launches differ between ranks; NULL if they do not. */
 static json_t *difference(const json_t *sum, json_t *ranks)
 {
     const json_t *launches = json_object_get(sum, "by_rank");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reports (schema 1) read and added up: of ranks, of restarts, of the processes of one run. For report.c and run.c.
+ * Reads reports (schema 1) and adds them up: those of ranks, of restarts, of the processes of one run. For report.c and
+ * run.c.
  */
 #ifndef FUSELN_MERGE_H
 #define FUSELN_MERGE_H
@@ -20,21 +21,21 @@ struct fuseln_merged {
      * "why": why nothing was recognised, from the first file that says so; null if something was.
      */
     json_t *report;
-    json_t *index; /* devices and sites by what they are */
+    json_t *index; /* devices and sites by their identity */
     bool failed;   /* a check found a site's results beyond the bound */
-    char *error;   /* why the last file was not taken */
+    char *error;   /* what is wrong with the last file; NULL if nothing is */
 };
 
 struct fuseln_merged fuseln_merge_new(void);
 void fuseln_merge_free(struct fuseln_merged *merged);
 
-/* Add a file. False: merged->error is one line, and nothing of the file is taken. */
+/* Adds a file. False: merged->error says in one line why nothing of it was taken. */
 bool fuseln_merge_add(struct fuseln_merged *merged, const char *path);
-/* After the last one: sort the sites, most launches first, and find out where ranks differ and what was saved. steps
- * that the processes made, all together; 0: not told. */
+/* After the last one: sorts the sites, most launches first, and finds where ranks differ and what was saved. steps:
+ * made by all processes together; 0 if unknown. */
 void fuseln_merge_finish(struct fuseln_merged *merged, long long steps);
 
-/* table.c: the report as a table of at most 100 columns. */
+/* Prints it as a table of at most 100 columns (table.c). */
 void fuseln_merge_print(const json_t *report, FILE *out);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fuseln run PROGRAM ...: the program with libfuseln.so preloaded. Its signals, its exit code and its place in the
- * terminal are its own: this process waits, hands on what is sent to it, stops when the program stops and ends as it
- * ends. Reports of the program and its children are added up at the end, or left where --report says.
+ * fuseln run PROGRAM ...: runs the program with libfuseln.so preloaded, as if it had been started without us: this
+ * process forwards signals to it, stops when it stops, and ends as it ends. At the end it adds up the reports of the
+ * program and its children, or names them where they were asked for.
  */
 #include "tools/fuseln/command.h"
 #include "tools/fuseln/merge.h"
@@ -67,7 +67,7 @@ static int set_preload(const char *name)
 
 /* ---- the program ---- */
 
-/* In the child. The pipe tells the parent why there is no program; it closes by itself when there is one. */
+/* In the child. The pipe tells the parent why exec failed; it closes by itself when exec succeeds. */
 static void execute(char **program, int pipe_end)
 {
     fuseln_command_signals_return();
@@ -78,21 +78,21 @@ static void execute(char **program, int pipe_end)
     _exit(error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
 }
 
-/* What the terminal sends reaches the program by itself, as it is in the same group; what somebody sends to this
- * process alone is for the program. */
-static void hand_on(pid_t program, const siginfo_t *signal)
+/* What the terminal sends reaches the program by itself, as it is in the same process group. Only what a process sends
+ * to us alone is forwarded. */
+static void forward(pid_t program, const siginfo_t *signal)
 {
     if (signal->si_code == SI_USER || signal->si_code == SI_QUEUE || signal->si_code == SI_TKILL)
         kill(program, signal->si_signo);
 }
 
-/* True when the program has ended, with its status; where the system cannot tell it, as if by exit code 1. */
+/* True when the program has ended, with its status; if the system cannot tell, that of exit code 1. */
 static bool has_ended(pid_t program, int *ret_status)
 {
     int status;
     pid_t found;
     while ((found = waitpid(program, &status, WNOHANG | WUNTRACED)) == program && WIFSTOPPED(status)) {
-        raise(SIGSTOP); /* until somebody continues us, and with us the program */
+        raise(SIGSTOP); /* whoever continues us continues the program too */
         kill(program, SIGCONT);
     }
     if (found != 0)
@@ -106,11 +106,11 @@ static int wait_for(pid_t program, const sigset_t *signals)
     siginfo_t signal;
     while (!has_ended(program, &status))
         if (sigwaitinfo(signals, &signal) > 0 && signal.si_signo != SIGCHLD)
-            hand_on(program, &signal);
+            forward(program, &signal);
     return status;
 }
 
-/* 0 with the program's status, or the exit code. */
+/* Returns 0 with the program's status, or the exit code if there is no program. */
 static int run(const char *name, char **program, const sigset_t *blocked, int *ret_status)
 {
     int ends[2], error = 0;
@@ -135,8 +135,8 @@ static int run(const char *name, char **program, const sigset_t *blocked, int *r
 
 /* ---- its reports ---- */
 
-/* A template as a pattern for glob(): what a process puts in place of %x is not known here. With the names of processes
- * that came second, NAME.PID.EXT. */
+/* The pattern of all names that processes make from this template: each expands %x in its own way, and those that find
+ * NAME.EXT taken write NAME.PID.EXT. The caller frees it. */
 static char *pattern_of(const char *template)
 {
     const char *slash = strrchr(template, '/'), *dot = strrchr(slash ? slash : template, '.'), *closing;
@@ -164,7 +164,7 @@ static char *pattern_of(const char *template)
     return pattern;
 }
 
-/* Is the i-th file found a report of this run, which none before it is too? begin is NULL where all are new. */
+/* Was the i-th file written since begin (NULL: all were), and is it not listed before? */
 static bool is_new(const glob_t *files, size_t i, const struct timespec *begin)
 {
     struct stat status;
@@ -176,8 +176,8 @@ static bool is_new(const glob_t *files, size_t i, const struct timespec *begin)
                        (status.st_mtim.tv_sec == begin->tv_sec && status.st_mtim.tv_nsec >= begin->tv_nsec)));
 }
 
-/* At the end: one table of all reports, which are in a folder of ours; or the names of those that stay. */
-static void tell(const char *name, bool ours, const char *template, const struct timespec *begin)
+/* Prints one table of all reports, if they are in a folder of ours; else their names. */
+static void print_reports(const char *name, bool ours, const char *template, const struct timespec *begin)
 {
     struct fuseln_merged merged = fuseln_merge_new();
     char *pattern = pattern_of(template);
@@ -206,7 +206,8 @@ static void tell(const char *name, bool ours, const char *template, const struct
     free(pattern);
 }
 
-/* Where the program's reports go: to --report, to FUSELN_REPORT as it is set, or to a folder of ours. NULL: nowhere. */
+/* Sets FUSELN_REPORT: to --report, to what it is already, or into a folder of ours. Returns it, to be freed; NULL if
+ * there cannot be a folder. */
 static char *set_report(const struct options *options, char ret_folder[PATH_MAX])
 {
     const char *set = options->report ? options->report : getenv("FUSELN_REPORT");
@@ -229,8 +230,8 @@ int fuseln_command_run(int argc, char **argv)
     static const struct argp_option accepted[] = {
         {"report", 'r', "FILE", 0, "Leave the report there (as FUSELN_REPORT: %p pid, %r rank, ...; JSON if .json)", 0},
         {"observe", 'o', NULL, 0, "Replace nothing, only count (FUSELN_MODE=observe)", 0},
-        {"verify", 'v', NULL, 0, "Replace nothing, compare ours with the originals (FUSELN_MODE=verify)", 0},
-        {"measure", 'm', NULL, 0, "Time ours and the originals, keep the faster ones (FUSELN_MODE=measure)", 0},
+        {"verify", 'v', NULL, 0, "Replace nothing, verify ours against the originals (FUSELN_MODE=verify)", 0},
+        {"measure", 'm', NULL, 0, "Time ours and the originals, launch the faster ones (FUSELN_MODE=measure)", 0},
         {0}};
     static const struct argp argp = {
         .options = accepted,
@@ -256,8 +257,7 @@ int fuseln_command_run(int argc, char **argv)
     int code = set_preload(argv[0]);
     if (code)
         return code;
-    sigfillset(
-        &all); /* to the end: what is sent from here on is the program's, and the table and the folder are ours */
+    sigfillset(&all); /* to the end, so that no signal ends us before the table is printed and the folder removed */
     sigprocmask(SIG_SETMASK, &all, NULL);
     char *report = set_report(&options, folder);
     if (!report)
@@ -267,7 +267,7 @@ int fuseln_command_run(int argc, char **argv)
         setenv("FUSELN_MODE", options.mode, 1);
     code = run(argv[0], options.program, &all, &status);
     if (code == 0 && report && strcmp(report, "stderr") != 0 && strcmp(report, "stdout") != 0)
-        tell(argv[0], *folder, report, &begin);
+        print_reports(argv[0], *folder, report, &begin);
     if (*folder)
         fuseln_command_folder_remove(folder);
     free(report);

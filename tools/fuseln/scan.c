@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuseln scan FILE...: which known kernels a library, an executable, a cubin, a wheel or a folder holds. See scan.h.
- * A wheel is a zip archive: each ELF file in it is unpacked, block by block, to a file that has no name any more (so it
- * goes away however this ends), scanned, and closed before the next.
+ * A wheel is a zip archive: each ELF file in it is unpacked block by block to a file whose name is removed at once (so
+ * that it goes away however this ends), scanned, and closed before the next.
  */
 #include "tools/fuseln/scan.h"
 
@@ -52,7 +52,7 @@ static bool has_magic(int fd, const char *magic, size_t size)
     return pread(fd, bytes, size, 0) == (ssize_t)size && memcmp(bytes, magic, size) == 0;
 }
 
-/* Is it an open ELF file? Then it is scanned and printed, if it holds a kernel or was named. False: it is none. */
+/* Scans an ELF file, and prints it if it holds a kernel or was named. False: it is not an ELF file. */
 static bool scan_elf_file(struct scan *scan, int fd, const char *path, bool named)
 {
     struct stat status;
@@ -84,8 +84,8 @@ static bool scan_elf_file(struct scan *scan, int fd, const char *path, bool name
 
 #ifdef FUSELN_ARCHIVE
 
-/* So much may come out of a wheel: a library is compressed to a third or less, never to a hundredth, and none is of
- * more than 4 GiB, which is as far as its code could reach. A file made to fill the disk is not unpacked further. */
+/* Limits against a file made to fill the disk: a library is compressed to about a third, never to a hundredth, and none
+ * is larger than 4 GiB, as its code could not reach further. */
 enum { UNPACKED_MIN = 16 << 20, UNPACKED_RATIO = 100, BLOCK_BYTES = 1 << 20 };
 static const la_int64_t member_max = (la_int64_t)4 << 30;
 
@@ -108,11 +108,11 @@ struct member {
     struct archive *archive;
     const char *path; /* "WHEEL:NAME" */
     la_int64_t size;  /* as its header says */
-    la_int64_t *left; /* bytes that may still come out of the wheel; below 0: it is given up */
+    la_int64_t *left; /* bytes that may still come out of the wheel; below 0: too many did */
     int fd;           /* where it is unpacked; -1 before the first block */
 };
 
-/* False: said what is wrong. */
+/* False: failed, and said so. */
 static bool unpack_block(struct scan *scan, struct member *member, const void *block, size_t size, la_int64_t end)
 {
     const char *tmpdir = getenv("TMPDIR"), *folder = tmpdir && *tmpdir ? tmpdir : "/tmp";
@@ -132,7 +132,7 @@ static bool unpack_block(struct scan *scan, struct member *member, const void *b
     return !error;
 }
 
-/* The member's data, if it is an ELF file. False: said what is wrong. */
+/* Unpacks the member if it is an ELF file. False: failed, and said so. */
 static bool unpack(struct scan *scan, struct member *member)
 {
     const void *block;
@@ -212,7 +212,8 @@ static void say_if_nothing(struct scan *scan, const struct scan *before, const c
         scan_print_nothing(scan, path, scan->elf_files - before->elf_files);
 }
 
-/* Is it a wheel: a zip archive, in a folder by its name too, as checkpoints are zip archives? Then it is scanned. */
+/* Scans a wheel. False: it is none. In a folder only what is called .whl is one, as checkpoints are zip archives too.
+ */
 static bool scan_zip(struct scan *scan, int fd, const char *path, bool named)
 {
     const struct scan before = *scan;
@@ -230,7 +231,7 @@ static bool scan_zip(struct scan *scan, int fd, const char *path, bool named)
 static void scan_file(struct scan *scan, const char *path, bool named)
 {
     struct stat status;
-    /* O_NONBLOCK: whatever it has become since it was looked at, opening it does not wait. */
+    /* O_NONBLOCK: should it be a pipe by now, opening it does not wait. */
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (named ? 0 : O_NOFOLLOW));
 
     if (fd < 0) {
@@ -279,7 +280,7 @@ static void scan_named(struct scan *scan, char *path)
         say_if_nothing(scan, &before, path);
 }
 
-/* Another process cut off the file that is being read: what was found before is printed already. */
+/* Another process truncated the file that we read. What was found before is printed already. */
 static void on_bus_error(int signal)
 {
     static const char text[] = "fuseln scan: a file became shorter while it was read\n";

@@ -12,7 +12,7 @@
 
 struct scan_kernel {
     const char *symbol; /* in the file's mapping */
-    bool known;         /* a row matches it; else it is only of the same translation unit as known ones */
+    bool known;         /* a target's row matches it; else it is only of the same translation unit as known ones */
     struct fuseln_target target;
 };
 
@@ -47,10 +47,10 @@ struct scan {
     size_t failures;
 };
 
-/* One line on stderr, "fuseln scan: PATH: message"; fuseln scan will exit with EXIT_USAGE. */
+/* Prints "fuseln scan: PATH: message" on stderr; fuseln scan will exit with EXIT_USAGE. */
 void scan_fail(struct scan *scan, const char *path, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void scan_print_file(struct scan *scan, const char *path, const struct scan_elf *elf);
-/* A folder or wheel that was named, and how many ELF files in it hold nothing. */
+/* For a folder or wheel that was named: none of its ELF files holds a known kernel. */
 void scan_print_nothing(struct scan *scan, const char *path, size_t elf_files);
 void scan_print_end(struct scan *scan);
 

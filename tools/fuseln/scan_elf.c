@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See scan.h: where in an ELF file kernel names, the build-id and the CUDA runtime are. Names lie uncompressed in a
- * library's read-only data, where __cudaRegisterFunction gets them from; those of a cubin are in its string table.
- * Everything is little-endian and 64 bits wide, as all that CUDA runs on. A text that is returned is what is wrong.
+ * See scan.h: finds kernel names, the build-id and the CUDA runtime in an ELF file. Names lie uncompressed in a
+ * library's read-only data, which __cudaRegisterFunction is called with; those of a cubin are in its string table.
+ * Only 64-bit little-endian files, as CUDA runs on no other machine. Functions that return a text return what is wrong,
+ * or NULL.
  */
 #include "tools/fuseln/scan.h"
 
@@ -27,7 +28,7 @@ struct part {
 
 struct reader {
     struct part file;
-    size_t examined; /* bytes of all parts; as they do not overlap in a sound file, no more than its size */
+    size_t examined; /* bytes of all parts read so far */
     bool cubin;
     struct scan_elf *elf;
 };
@@ -40,7 +41,7 @@ static bool part_of(struct part whole, uint64_t offset, uint64_t size, struct pa
     return true;
 }
 
-/* The same, copied, as nothing in a broken file is aligned. */
+/* Copies it, as nothing in a broken file need be aligned. */
 static bool take(struct part whole, uint64_t offset, void *ret_value, size_t size)
 {
     struct part part;
@@ -50,7 +51,8 @@ static bool take(struct part whole, uint64_t offset, void *ret_value, size_t siz
     return true;
 }
 
-/* A part that is to be read through. Segments lie over sections, so twice the file's size is still sound. */
+/* A part that will be read through. Neither sections nor segments overlap each other in a sound file, so all parts are
+ * at most twice its size; this bounds the time that a hostile file takes. */
 static const char *examine(struct reader *reader, uint64_t offset, uint64_t size, struct part *ret_part)
 {
     if (!part_of(reader->file, offset, size, ret_part))
@@ -61,7 +63,7 @@ static const char *examine(struct reader *reader, uint64_t offset, uint64_t size
 
 /* ---- the CUDA runtime ---- */
 
-/* The text at offset, if it begins by "libcudart"; wheels rename it (libcudart.3eda8113.so.13). */
+/* The text at offset, if it begins with "libcudart"; wheels rename it (libcudart.3eda8113.so.13). */
 static bool read_runtime_name(struct part strings, uint64_t offset, char ret_name[64])
 {
     struct part name;
@@ -82,7 +84,7 @@ static bool segment_at(struct part file, const Elf64_Ehdr *head, unsigned index,
            take(file, head->e_phoff + (uint64_t)index * sizeof *ret_segment, ret_segment, sizeof *ret_segment);
 }
 
-/* What is loaded at an address, from there to the segment's end; nothing if none is. */
+/* What is loaded at an address, up to the end of its segment; empty if nothing is. */
 static struct part loaded_at(struct part file, const Elf64_Ehdr *head, uint64_t address)
 {
     Elf64_Phdr segment;
@@ -124,13 +126,13 @@ static void read_dynamic(struct reader *reader, const Elf64_Ehdr *head, struct p
     }
 }
 
-/* ---- segments: what the loader reads, and all data where there is no section table ---- */
+/* ---- segments: what the loader needs; all data if the section table was stripped ---- */
 
 static const char *read_data(struct reader *reader, struct part part)
 {
     /* The message of cudaErrorInsufficientDriver. In nine environments of wheels (CUDA 12.0 to 13.2; PyTorch, cuDNN,
-     * cuBLAS, NCCL, CTranslate2, CuPy, ...) each libcudart and each library with a CUDA runtime inside holds it, and no
-     * other does. */
+     * cuBLAS, NCCL, CTranslate2, CuPy, ...) every libcudart and every library with a CUDA runtime inside holds it, and
+     * no other does. */
     static const char marker[] = "CUDA driver version is insufficient for CUDA runtime version";
     reader->elf->runtime_inside |= memmem(part.bytes, part.size, marker, sizeof marker) != NULL;
     return scan_names_read(reader->elf, part.bytes, part.size, reader->cubin);
@@ -176,7 +178,8 @@ static bool section_at(struct part file, const struct sections *sections, uint64
            take(file, sections->offset + index * sizeof(Elf64_Shdr), ret_section, sizeof *ret_section);
 }
 
-/* The table is inside the file, with its names; large counts stand in the first section. */
+/* Finds the section table and its names, and checks that both are inside the file. Counts too large for the header are
+ * in the first section. */
 static const char *find_sections(struct part file, const Elf64_Ehdr *head, struct sections *ret_sections)
 {
     struct sections sections = {.offset = head->e_shoff, .count = 1};
@@ -244,7 +247,7 @@ static const char *read_header(struct part file, Elf64_Ehdr *ret_head)
 
 /* ---- fat binaries ---- */
 
-/* Only what is wrong with the names counts: a broken cubin inside is its own matter. */
+/* A broken cubin is passed over; only too many names, or no memory for them, ends the scan. */
 static const char *read_cubin(struct reader *outer, struct part cubin)
 {
     struct reader reader = {.file = cubin, .cubin = true, .elf = outer->elf};
@@ -256,8 +259,8 @@ static const char *read_cubin(struct reader *outer, struct part cubin)
     return outer->elf->names_wrong;
 }
 
-/* The images of one fat binary. A compressed one begins by another magic; that the host side names its kernels is
- * enough, so what cannot be read here is passed over. */
+/* The images of one fat binary. Those that cannot be read, such as compressed ones, are passed over: the host code
+ * names their kernels. */
 static const char *read_images(struct reader *reader, struct part images)
 {
     struct {
@@ -278,7 +281,7 @@ static const char *read_images(struct reader *reader, struct part images)
     return wrong;
 }
 
-/* A row of fat binaries, one for each translation unit; only their headers are touched. */
+/* One fat binary for each translation unit. Only their headers are read, as the rest can be gigabytes. */
 static const char *read_fatbins(struct reader *reader, struct part part)
 {
     struct {

@@ -6,7 +6,7 @@
 
 enum { NAME_BYTES_MAX = 4096, KERNELS_MAX = 65536 };
 
-/* A cubin's string table has device functions and constants too, so what is no kernel of ours says nothing there. */
+/* Of the same translation unit as known kernels. In a cubin such a name may be a device function or a constant. */
 static bool is_other(const char *symbol, bool cubin)
 {
     return !cubin && strncmp(symbol, "_ZN2at6native", 13) == 0 && strstr(symbol, "_20_layer_norm_kernel_cu_");
@@ -33,7 +33,7 @@ static const char *add_name(struct scan_elf *elf, const char *symbol, bool cubin
     return NULL;
 }
 
-/* Each complete C string from _Z on. What stands before need not be a zero: it may be a number. */
+/* Tries every complete C string that begins with _Z. The byte before need not be zero: it may belong to a number. */
 const char *scan_names_read(struct scan_elf *elf, const unsigned char *bytes, size_t size, bool cubin)
 {
     const unsigned char *at = bytes, *end = bytes + size;

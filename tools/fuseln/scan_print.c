@@ -1,26 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See scan.h. Each file is described as JSON; as text it is printed when it is found, JSON is one document at the end.
- * A table's lines fit 100 columns.
+ * See scan.h. Each file is described as JSON, which the text is printed from: text file by file, JSON as one document
+ * at the end. A table's lines fit 100 columns.
  */
 #include "tools/fuseln/scan.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 void scan_fail(struct scan *scan, const char *path, const char *format, ...)
 {
-    char *message;
     va_list arguments;
-
     va_start(arguments, format);
-    const int length = vasprintf(&message, format, arguments);
+    char *message = fuseln_vtext(format, arguments);
     va_end(arguments);
     scan->failures++;
-    if (length < 0)
-        return;
     fuseln_command_fail(scan->name, EXIT_USAGE, "%s: %s", path, message);
     if (scan->json)
         json_array_append_new(
@@ -45,7 +39,7 @@ static void append_symbol(json_t *symbols, const char *symbol)
         json_array_append_new(symbols, fuseln_text_json(symbol));
 }
 
-/* Known kernels, which are sorted, as one object for each target. */
+/* One object for each target of the known kernels, which are sorted by target. */
 static json_t *targets_of(const struct scan_elf *elf, bool symbols)
 {
     json_t *targets = json_array(), *group = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What `fuseln run` and `fuseln doctor` need to start a program with fuseln: the library, a folder for its reports, and
- * signals as the program would have found them without us (command.h).
+ * the signals as they would be without us (command.h).
  */
 #include "tools/fuseln/command.h"
 
@@ -14,7 +14,7 @@
 
 bool fuseln_command_library(char ret_path[PATH_MAX])
 {
-    static const char *const places[] = {"libfuseln.so", "../lib/libfuseln.so", "../lib64/libfuseln.so"};
+    static const char *const candidates[] = {"libfuseln.so", "../lib/libfuseln.so", "../lib64/libfuseln.so"};
     char own[PATH_MAX], path[PATH_MAX + 32], *slash;
     const ssize_t length = readlink("/proc/self/exe", own, sizeof own - 1);
     if (length <= 0)
@@ -22,8 +22,8 @@ bool fuseln_command_library(char ret_path[PATH_MAX])
     own[length] = '\0';
     slash = strrchr(own, '/');
     slash[1] = '\0';
-    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-        snprintf(path, sizeof path, "%s%s", own, places[i]);
+    for (size_t i = 0; i < sizeof candidates / sizeof candidates[0]; i++) {
+        snprintf(path, sizeof path, "%s%s", own, candidates[i]);
         if (realpath(path, ret_path))
             return true;
     }
@@ -66,20 +66,20 @@ void fuseln_command_set_preload(const char *library)
 
 bool fuseln_command_folder_make(char ret_path[PATH_MAX])
 {
-    const char *const places[] = {getenv("TMPDIR"), "/tmp"};
+    const char *const candidates[] = {getenv("TMPDIR"), "/tmp"};
     for (size_t i = 0; i < 2; i++) {
-        char *place = places[i] && *places[i] ? realpath(places[i], NULL) : NULL;
-        const int length = place ? snprintf(ret_path, PATH_MAX, "%s/fuseln-XXXXXX", place) : PATH_MAX;
-        free(place);
-        if (length < PATH_MAX / 2 && mkdtemp(ret_path)) /* names of reports are added to it */
+        char *parent = candidates[i] && *candidates[i] ? realpath(candidates[i], NULL) : NULL;
+        const int length = parent ? snprintf(ret_path, PATH_MAX, "%s/fuseln-XXXXXX", parent) : PATH_MAX;
+        free(parent);
+        if (length < PATH_MAX / 2 && mkdtemp(ret_path)) /* names of reports are appended to it */
             return true;
     }
     return false;
 }
 
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *place)
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *position)
 {
-    (void)status, (void)type, (void)place;
+    (void)status, (void)type, (void)position;
     return remove(path);
 }
 

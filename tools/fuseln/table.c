@@ -43,7 +43,7 @@ static void print_head(const json_t *report, FILE *out)
         *fuseln_text_at(item, "image") ? fuseln_text_at(item, "image") : "none");
 }
 
-/* At most 6 digits: 123456, 12M, 3G, 4T. */
+/* In at most 6 characters: 123456, 12M, 3G, 4T. */
 static const char *short_count(char ret_text[CELL_MAX], long long count)
 {
     static const char units[] = {' ', 'k', 'M', 'G', 'T', 'P'};
@@ -65,7 +65,7 @@ static const char *time_of(char ret_text[CELL_MAX], double us)
     return ret_text;
 }
 
-/* How many launches were found right, or what the checks found instead. */
+/* How many launches were verified and right, or what the checks found instead. */
 static const char *verified(char ret_text[CELL_MAX], const json_t *verify)
 {
     const long long launches = fuseln_count_at(verify, "launches");
@@ -77,7 +77,7 @@ static const char *verified(char ret_text[CELL_MAX], const json_t *verify)
                : fuseln_word_checked(failed, (uint64_t)launches, (uint64_t)fuseln_count_at(verify, "inconclusive"));
 }
 
-/* The reason why launches were passed on; all are explained below the table. */
+/* Why launches were passed on. The reasons are explained below the table. */
 static const char *why_of(const json_t *counts)
 {
     const char *key = json_object_iter_key(json_object_iter((json_t *)counts));
@@ -186,7 +186,7 @@ static void print_wrapped(FILE *out, const char *line)
     }
 }
 
-/* Each site that a check found wrong, with the numbers. */
+/* The sites that a check found wrong, with the numbers. */
 static void print_failed(const json_t *sites, FILE *out)
 {
     bool any = false;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Text of the command (command.h). Reports, files and the environment may be made by anybody, and the terminal is the
- * user's: whatever a line is made of, it goes out as one line in which nothing commands a terminal or changes the order
- * of what is read.
+ * The command's output (command.h). Anybody may have made the reports, files and variables whose text we print, and the
+ * terminal is the user's: whatever a line is made of, it is one line that does not control the terminal or change the
+ * order in which it is read.
  */
 #include "tools/fuseln/command.h"
 
@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static char *text_of(const char *format, va_list arguments)
+char *fuseln_vtext(const char *format, va_list arguments)
 {
     char *text;
     if (vasprintf(&text, format, arguments) < 0) {
@@ -29,7 +29,7 @@ char *fuseln_text(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    char *text = text_of(format, arguments);
+    char *text = fuseln_vtext(format, arguments);
     va_end(arguments);
     return text;
 }
@@ -46,7 +46,7 @@ void fuseln_say(FILE *out, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    char *line = text_of(format, arguments);
+    char *line = fuseln_vtext(format, arguments);
     va_end(arguments);
     fprintf(out, "%s\n", line);
     free(line);
@@ -56,7 +56,7 @@ int fuseln_command_fail(const char *name, int code, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    char *message = text_of(format, arguments);
+    char *message = fuseln_vtext(format, arguments);
     va_end(arguments);
     fflush(stdout);
     fuseln_say(stderr, "%s: %s", name, message);
@@ -64,7 +64,7 @@ int fuseln_command_fail(const char *name, int code, const char *format, ...)
     return code;
 }
 
-/* jansson leaves one control character as it is: delete. */
+/* jansson escapes every control character but one, delete. */
 static int write_json(const char *text, size_t size, void *unused)
 {
     (void)unused;
@@ -83,7 +83,7 @@ void fuseln_say_json(json_t *document)
     json_decref(document);
 }
 
-/* At every exit, --help's too. */
+/* Runs at every exit, that of --help too. */
 static void check_output(void)
 {
     const int failed = fflush(stdout), error = errno;
