@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The command `fuseln`: one file for each of its words. Each word parses its own options (argp), prints to stdout,
+ * The command `fuseln`: one file for each of its words. Each word lists its own options (argp), prints to stdout,
  * reports an error in one line on stderr, and returns the exit code: 0; 1 if it could not do what was asked; 2 for
  * wrong usage or a file of the wrong kind. Single-threaded.
  */
@@ -27,6 +27,18 @@ FUSELN_WORDS(X)
 #undef X
 
 enum { EXIT_USAGE = 2, EXIT_FAILED_CHECK = 3 };
+
+/* ---- main.c: options, for argp ---- */
+
+/* What was given on the command line. */
+struct fuseln_given {
+    const char *option[128]; /* by letter: its argument, or "" if it takes none; NULL where it was not given */
+    char **words;            /* all that are no options */
+    int count;
+};
+
+/* A parser that fills in a struct fuseln_given. getopt says in one line what is wrong, and argp_parse returns it. */
+error_t fuseln_command_option(int key, char *argument, struct argp_state *state);
 
 /* ---- text.c: all output ---- */
 

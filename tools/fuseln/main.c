@@ -29,6 +29,22 @@ static void print_help(void)
          "run: the program's own.");
 }
 
+error_t fuseln_command_option(int key, char *argument, struct argp_state *state)
+{
+    struct fuseln_given *given = state->input;
+    if (key == ARGP_KEY_INIT) {
+        state->err_stream = NULL;
+    } else if (key == ARGP_KEY_ARGS) {
+        given->words = state->argv + state->next;
+        given->count = state->argc - state->next;
+    } else if (key > 0 && (size_t)key < sizeof given->option / sizeof *given->option) {
+        given->option[key] = argument ? argument : "";
+    } else {
+        return ARGP_ERR_UNKNOWN;
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static char name[32] = "fuseln";

@@ -7,41 +7,6 @@
 
 #include <stdlib.h>
 
-struct options {
-    bool json;
-    long long steps;
-    char **files;
-    int count;
-};
-
-static error_t parse(int key, char *argument, struct argp_state *state)
-{
-    struct options *options = state->input;
-    char *end;
-    switch (key) {
-    case ARGP_KEY_INIT:
-        state->err_stream = NULL; /* getopt says in one line what is wrong */
-        return 0;
-    case 'j':
-        options->json = true;
-        return 0;
-    case 's':
-        options->steps = strtoll(argument, &end, 10);
-        if (*end || options->steps < 1 || options->steps > 1000000000000)
-            exit(fuseln_command_fail(state->name, EXIT_USAGE,
-                                     "--steps=%s is not a number of steps (allowed: 1 to 1000000000000)", argument));
-        return 0;
-    case ARGP_KEY_ARGS:
-        options->files = state->argv + state->next;
-        options->count = state->argc - state->next;
-        return 0;
-    case ARGP_KEY_NO_ARGS:
-        exit(fuseln_command_fail(state->name, EXIT_USAGE, "no report is named"));
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
 int fuseln_command_report(int argc, char **argv)
 {
     static const struct argp_option accepted[] = {
@@ -51,7 +16,7 @@ int fuseln_command_report(int argc, char **argv)
         {0}};
     static const struct argp argp = {
         .options = accepted,
-        .parser = parse,
+        .parser = fuseln_command_option,
         .args_doc = "FILE...",
         .doc =
             "Add up reports that fuseln wrote (FUSELN_REPORT=NAME.json): of the ranks of one run, of its restarts, of "
@@ -61,17 +26,28 @@ int fuseln_command_report(int argc, char **argv)
             "launches differ between ranks are named. A file that is not a report is named, and the others are still "
             "added up. Exit code: 0; 2 if a file was not a report; 3 if a layer norm was checked and found wrong.",
     };
-    struct options options = {0};
+    struct fuseln_given given = {0};
+    long long steps = 0;
+    char *end;
     int code = 0;
 
-    if (argp_parse(&argp, argc, argv, 0, NULL, &options))
+    if (argp_parse(&argp, argc, argv, 0, NULL, &given))
         return EXIT_USAGE;
+    if (given.option['s']) {
+        steps = strtoll(given.option['s'], &end, 10);
+        if (*end || steps < 1 || steps > 1000000000000)
+            return fuseln_command_fail(argv[0], EXIT_USAGE,
+                                       "--steps=%s is not a number of steps (allowed: 1 to 1000000000000)",
+                                       given.option['s']);
+    }
+    if (given.count == 0)
+        return fuseln_command_fail(argv[0], EXIT_USAGE, "no report is named");
     struct fuseln_merged merged = fuseln_merge_new();
-    for (int i = 0; i < options.count; i++)
-        if (!fuseln_merge_add(&merged, options.files[i]))
-            code = fuseln_command_fail(argv[0], EXIT_USAGE, "%s: %s", options.files[i], merged.error);
-    fuseln_merge_finish(&merged, options.steps);
-    if (options.json)
+    for (int i = 0; i < given.count; i++)
+        if (!fuseln_merge_add(&merged, given.words[i]))
+            code = fuseln_command_fail(argv[0], EXIT_USAGE, "%s: %s", given.words[i], merged.error);
+    fuseln_merge_finish(&merged, steps);
+    if (given.option['j'])
         fuseln_say_json(json_incref(merged.report));
     else if (json_array_size(json_object_get(merged.report, "files")) > 0)
         fuseln_merge_print(merged.report, stdout);

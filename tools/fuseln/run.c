@@ -20,40 +20,6 @@
 
 enum { EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 }; /* as shells and env(1) have it */
 
-struct options {
-    const char *report;
-    const char *mode; /* NULL: as FUSELN_MODE says */
-    char **program;
-};
-
-static error_t parse(int key, char *argument, struct argp_state *state)
-{
-    struct options *options = state->input;
-    switch (key) {
-    case ARGP_KEY_INIT:
-        state->err_stream = NULL; /* getopt says in one line what is wrong */
-        return 0;
-    case 'r':
-        options->report = argument;
-        return 0;
-    case 'o':
-    case 'v':
-    case 'm':
-        if (options->mode)
-            exit(fuseln_command_fail(state->name, EXIT_USAGE,
-                                     "only one of --observe, --verify and --measure at a time"));
-        options->mode = key == 'o' ? "observe" : key == 'v' ? "verify" : "measure";
-        return 0;
-    case ARGP_KEY_ARGS:
-        options->program = state->argv + state->next;
-        return 0;
-    case ARGP_KEY_NO_ARGS:
-        exit(fuseln_command_fail(state->name, EXIT_USAGE, "no program is named"));
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
 static int set_preload(const char *name)
 {
     char library[PATH_MAX];
@@ -206,23 +172,59 @@ static void print_reports(const char *name, bool ours, const char *template, con
     free(pattern);
 }
 
-/* Sets FUSELN_REPORT: to --report, to what it is already, or into a folder of ours. Returns it, to be freed; NULL if
- * there cannot be a folder. */
-static char *set_report(const struct options *options, char ret_folder[PATH_MAX])
+/* Sets FUSELN_REPORT: to what --report says, else as it is, else into a folder of ours. False: there cannot be a
+ * folder. */
+static bool set_report(const char *asked, char ret_folder[PATH_MAX])
 {
-    const char *set = options->report ? options->report : getenv("FUSELN_REPORT");
-    char *template = NULL;
-
     *ret_folder = '\0';
+    if (asked)
+        setenv("FUSELN_REPORT", asked, 1);
+    const char *set = getenv("FUSELN_REPORT");
     if (set && *set)
-        template = strdup(set);
-    else if (fuseln_command_folder_make(ret_folder))
-        template = fuseln_command_report_in(ret_folder);
-    else
+        return true;
+    if (!fuseln_command_folder_make(ret_folder)) {
         *ret_folder = '\0';
-    if (template)
-        setenv("FUSELN_REPORT", template, 1);
-    return template;
+        return false;
+    }
+    char *report = fuseln_command_report_in(ret_folder);
+    setenv("FUSELN_REPORT", report ? report : "", 1);
+    free(report);
+    return true;
+}
+
+/* Returns the exit code; or 0, and *ret_status is the program's. */
+static int run_and_report(const char *name, const struct fuseln_given *given, int *ret_status)
+{
+    char folder[PATH_MAX];
+    struct timespec begin;
+    sigset_t all;
+    clock_gettime(CLOCK_REALTIME_COARSE, &begin); /* as file systems stamp */
+    sigfillset(&all); /* to the end, so that no signal ends us before the table is printed and the folder removed */
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    const bool reported = set_report(given->option['r'], folder);
+    if (!reported)
+        fuseln_say(stderr, "%s: no table at the end: no folder for reports in TMPDIR or /tmp: %s", name,
+                   strerror(errno));
+    const int code = run(name, given->words, &all, ret_status);
+    const char *report = getenv("FUSELN_REPORT");
+    if (code == 0 && reported && strcmp(report, "stderr") != 0 && strcmp(report, "stdout") != 0)
+        print_reports(name, *folder, report, &begin);
+    if (*folder)
+        fuseln_command_folder_remove(folder);
+    return code;
+}
+
+/* False: more than one of them. */
+static bool set_mode(const struct fuseln_given *given)
+{
+    static const char *const modes[] = {"observe", "verify", "measure"}; /* by their first letters */
+    int count = 0;
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
+        if (given->option[(int)*modes[i]]) {
+            setenv("FUSELN_MODE", modes[i], 1);
+            count++;
+        }
+    return count <= 1;
 }
 
 int fuseln_command_run(int argc, char **argv)
@@ -235,7 +237,7 @@ int fuseln_command_run(int argc, char **argv)
         {0}};
     static const struct argp argp = {
         .options = accepted,
-        .parser = parse,
+        .parser = fuseln_command_option,
         .args_doc = "PROGRAM [ARGUMENT...]",
         .doc =
             "Run a program with libfuseln.so in front of whatever LD_PRELOAD holds. Signals and the exit code are the "
@@ -245,33 +247,16 @@ int fuseln_command_run(int argc, char **argv)
             "code: the program's; 127 if there is no such program, 126 if it cannot be run, 1 if fuseln could not "
             "begin.",
     };
-    struct options options = {0};
-    char folder[PATH_MAX];
-    struct timespec begin;
-    sigset_t all;
-    int status = 0;
+    struct fuseln_given given = {0};
+    int status = 0, code;
 
-    if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &options))
+    if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &given))
         return EXIT_USAGE;
-    clock_gettime(CLOCK_REALTIME_COARSE, &begin); /* as file systems stamp */
-    int code = set_preload(argv[0]);
-    if (code)
-        return code;
-    sigfillset(&all); /* to the end, so that no signal ends us before the table is printed and the folder removed */
-    sigprocmask(SIG_SETMASK, &all, NULL);
-    char *report = set_report(&options, folder);
-    if (!report)
-        fuseln_say(stderr, "%s: no table at the end: no folder for reports in TMPDIR or /tmp: %s", argv[0],
-                   strerror(errno));
-    if (options.mode)
-        setenv("FUSELN_MODE", options.mode, 1);
-    code = run(argv[0], options.program, &all, &status);
-    if (code == 0 && report && strcmp(report, "stderr") != 0 && strcmp(report, "stdout") != 0)
-        print_reports(argv[0], *folder, report, &begin);
-    if (*folder)
-        fuseln_command_folder_remove(folder);
-    free(report);
-    if (code)
+    if (given.count == 0)
+        return fuseln_command_fail(argv[0], EXIT_USAGE, "no program is named");
+    if (!set_mode(&given))
+        return fuseln_command_fail(argv[0], EXIT_USAGE, "only one of --observe, --verify and --measure at a time");
+    if ((code = set_preload(argv[0])) || (code = run_and_report(argv[0], &given, &status)))
         return code;
     return WIFEXITED(status) ? WEXITSTATUS(status) : fuseln_command_end_by(WTERMSIG(status));
 }
