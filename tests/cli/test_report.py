@@ -124,6 +124,15 @@ class Report(Command):
         self.assertIn(" unclear ", table)
         self.assertIn("3 registrations of layer-norm kernels found no room", table)
 
+    def test_pairs_and_checks_are_worded_as_in_the_library(self):
+        """All paired: no reasons follow; checks without a result yet are waited for."""
+        report = copy.deepcopy(REPORT)
+        report["totals"] |= {"pairs": 1234567, "unpaired": {}}
+        report["sites"][1]["verify"] |= {"launches": 0, "inconclusive": 99}
+        table = self.fuseln("report", self.write("a.json", report)).stdout
+        self.assertIn("\n1,234,567 backwards read dY and X once\n", table)
+        self.assertRegex(table, r"(?m)^pytorch/dx/vectorized/f32 .* waiting ")
+
     def test_saved_time_is_told_for_each_step(self):
         files = [self.write(f"{i}.json", REPORT) for i in range(2)]
         saved = json.loads(self.fuseln("report", "--json", *files).stdout)["saved"]

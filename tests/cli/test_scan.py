@@ -17,11 +17,8 @@ import unittest
 import zipfile
 import zlib
 
-from cli import COMMANDS
+from cli import COMMANDS, FUSELN, SOURCE, Command
 
-BUILD = os.environ["TEST_BUILD"]
-SOURCE = pathlib.Path(os.environ["TEST_SOURCE"])
-FUSELN = os.environ.get("TEST_FUSELN", f"{BUILD}/fuseln")
 VENV = os.environ.get("TEST_VENV", "")
 WHEEL = (glob.glob(f"{VENV}/lib/python3*/site-packages/torch/lib/libtorch_cuda.so") or [None])[0]
 CUDART = (glob.glob(f"{VENV}/lib/python3*/site-packages/nvidia/cu13/lib/libcudart.so.13") or [None])[0]
@@ -76,14 +73,9 @@ def fatbin(*images):
     return struct.pack("<IHHQ", 0xba55ed50, 1, 16, len(body)) + body
 
 
-class Case(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
-
+class Case(Command):
     def write(self, name, data):
-        path = self.folder / name
+        path = self.dir / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         return path
@@ -122,18 +114,18 @@ class Usage(Case):
         text = self.write("text", b"no ELF\n")
         good = self.write("good.so", library(FORWARD))
         self.assertIn("1 known kernel in 1", self.refused(text, "neither an ELF file, a wheel nor a folder", good))
-        self.assertIn("1 known kernel in 1", self.refused(self.folder / "missing", "No such file", good))
+        self.assertIn("1 known kernel in 1", self.refused(self.dir / "missing", "No such file", good))
         self.refused(self.write("empty", b""), "neither")
         self.refused("/dev/null", "neither")
 
     def test_a_pipe_is_not_waited_for(self):
-        os.mkfifo(self.folder / "pipe")
-        self.refused(self.folder / "pipe", "neither")
-        self.assertEqual(scan(self.folder).returncode, 0)
+        os.mkfifo(self.dir / "pipe")
+        self.refused(self.dir / "pipe", "neither")
+        self.assertEqual(scan(self.dir).returncode, 0)
 
     def test_output_that_cannot_be_written_is_said(self):
         with open("/dev/full", "w") as full:
-            result = subprocess.run([FUSELN, "scan", self.folder], stdout=full, stderr=subprocess.PIPE, text=True)
+            result = subprocess.run([FUSELN, "scan", self.dir], stdout=full, stderr=subprocess.PIPE, text=True)
         self.assertEqual(result.returncode, 1)
         self.assertIn("cannot write", result.stderr)
 
@@ -190,7 +182,7 @@ class Text(Case):
             self.assertNotRegex(scan(*options, path).stdout, COMMANDS)
 
     def test_a_path_that_is_no_utf8(self):
-        path = os.fsencode(self.folder) + b"/\xff.so"
+        path = os.fsencode(self.dir) + b"/\xff.so"
         with open(path, "wb") as file:
             file.write(library(FORWARD))
         result = subprocess.run([FUSELN, "scan", "--json", path], capture_output=True, timeout=60)
@@ -231,7 +223,7 @@ class Names(Case):
     def test_cubin(self):
         found = self.one(cubin(*NAMES))
         self.assertEqual((found["kernels"], found["cubin"]), (120, True))
-        self.assertIn("none: device code", scan(self.folder / "one.so").stdout)
+        self.assertIn("none: device code", scan(self.dir / "one.so").stdout)
 
     def test_fat_binaries_without_host_names(self):
         images = fatbin(b"\x28\xb5\x2f\xfd" + bytes(12), cubin(*NAMES[:7])) + bytes(8) + fatbin(cubin(*NAMES[5:9]))
@@ -251,7 +243,7 @@ class Linked(Case):
     def link(self, name, *options, names=(FORWARD,), text=""):
         source = self.write("source.c", ("const char *const names[] = {%s};" % ", ".join(
             f'"{name}"' for name in (*names, text))).encode())
-        path = self.folder / name
+        path = self.dir / name
         subprocess.run([CC, "-shared", "-fPIC", "-o", path, source, *options], check=True)
         return path
 
@@ -261,10 +253,10 @@ class Linked(Case):
     def test_build_id(self):
         known = self.files(self.link("known.so", f"-Wl,--build-id=0x{KNOWN_BUILD}"))[0]
         self.assertEqual((known["build_id"], known["known_build"]), (KNOWN_BUILD, True))
-        self.assertIn(f"{KNOWN_BUILD} (known)", scan(self.folder / "known.so").stdout)
+        self.assertIn(f"{KNOWN_BUILD} (known)", scan(self.dir / "known.so").stdout)
         other = self.files(self.link("other.so", "-Wl,--build-id=0x0123"))[0]
         self.assertEqual((other["build_id"], other["known_build"]), ("0123", False))
-        self.assertIn("0123 (not tested)", scan(self.folder / "other.so").stdout)
+        self.assertIn("0123 (not tested)", scan(self.dir / "other.so").stdout)
         self.assertIsNone(self.files(self.link("none.so", "-Wl,--build-id=none"))[0]["build_id"])
 
     def test_runtime(self):
@@ -392,32 +384,32 @@ class Folders(Case):
         self.write("a/text.py", b"pass\n")
         self.write("a/nothing.so", library(*FOREIGN))
         self.write("empty", b"")
-        os.symlink(self.folder / "a/b/deep.so", self.folder / "link.so")
-        os.symlink(self.folder, self.folder / "a/loop")
-        result = scan(self.folder)
+        os.symlink(self.dir / "a/b/deep.so", self.dir / "link.so")
+        os.symlink(self.dir, self.dir / "a/loop")
+        result = scan(self.dir)
         self.assertEqual((result.returncode, result.stderr), (0, ""))
         self.assertEqual(result.stdout.count("deep.so"), 1)
         self.assertNotIn("nothing.so", result.stdout)
         self.assertIn("2 ELF files scanned: 1 known kernel in 1 of them", result.stdout)
 
     def test_named_links_are_followed(self):
-        os.symlink(self.write("real/one.so", library(FORWARD)), self.folder / "link.so")
-        os.symlink(self.folder / "real", self.folder / "link")
-        self.assertEqual([file["kernels"] for file in self.files(self.folder / "link.so", self.folder / "link")],
+        os.symlink(self.write("real/one.so", library(FORWARD)), self.dir / "link.so")
+        os.symlink(self.dir / "real", self.dir / "link")
+        self.assertEqual([file["kernels"] for file in self.files(self.dir / "link.so", self.dir / "link")],
                          [1, 1])
 
     def test_one_without_any_says_so(self):
         self.write("nothing.so", library(*FOREIGN))
-        self.assertEqual(scan(self.folder).stdout.splitlines()[0], f"{self.folder}: no known kernel in 1 ELF file")
+        self.assertEqual(scan(self.dir).stdout.splitlines()[0], f"{self.dir}: no known kernel in 1 ELF file")
 
     def test_a_broken_file_does_not_stop_it(self):
         self.write("a.so", library(FORWARD)[:100])
         self.write("b.so", library(FORWARD))
-        self.assertIn("1 known kernel in 1", self.refused(self.folder, "a.so: cut short"))
+        self.assertIn("1 known kernel in 1", self.refused(self.dir, "a.so: cut short"))
 
     def test_a_link_cycle_is_refused(self):
-        os.symlink(self.folder / "loop", self.folder / "loop")
-        self.refused(self.folder / "loop", "symbolic links")
+        os.symlink(self.dir / "loop", self.dir / "loop")
+        self.refused(self.dir / "loop", "symbolic links")
 
 
 def reads_wheels():
@@ -430,7 +422,7 @@ def reads_wheels():
 
 class Wheels(Case):
     def wheel(self, name, members, compression=zipfile.ZIP_DEFLATED):
-        path = self.folder / name
+        path = self.dir / name
         with zipfile.ZipFile(path, "w", compression) as wheel:
             for member, data in members.items():
                 wheel.writestr(member, data)
@@ -462,14 +454,14 @@ class Wheels(Case):
     def test_in_folders_by_their_name(self):
         self.wheel("one.whl", {"a.so": library(FORWARD)})
         self.wheel("checkpoint.pt", {"a.so": library(FORWARD)})
-        self.assertEqual([file["path"] for file in self.files(self.folder)], [f"{self.folder}/one.whl:a.so"])
+        self.assertEqual([file["path"] for file in self.files(self.dir)], [f"{self.dir}/one.whl:a.so"])
 
     def test_temporary_files_are_gone_and_go_where_they_should(self):
-        path, place = self.wheel("one.whl", {"a.so": library(FORWARD)}), self.folder / "tmp"
+        path, place = self.wheel("one.whl", {"a.so": library(FORWARD)}), self.dir / "tmp"
         place.mkdir()
         self.assertEqual(scan(path, env=os.environ | {"TMPDIR": str(place)}).returncode, 0)
         self.assertEqual(list(place.iterdir()), [])
-        result = scan(path, env=os.environ | {"TMPDIR": str(self.folder / "missing")})
+        result = scan(path, env=os.environ | {"TMPDIR": str(self.dir / "missing")})
         self.assertEqual(result.returncode, 2)
         self.assertRegex(result.stderr, r"^fuseln scan: .*one.whl:a.so: cannot unpack it into .*TMPDIR.*\n$")
 
@@ -484,7 +476,7 @@ class Wheels(Case):
         """A few hundred kilobytes that would fill a disk, in one member or in many; what came before is told."""
         for members in ({"large.so": b"\x7fELF" + bytes(256 << 20)},
                         {f"{i}.so": b"\x7fELF\2\1\1" + bytes(3 << 20) for i in range(8)}):
-            path, place = self.wheel("bomb.whl", {"good.so": library(FORWARD)} | members), self.folder / "tmp"
+            path, place = self.wheel("bomb.whl", {"good.so": library(FORWARD)} | members), self.dir / "tmp"
             self.assertLess(path.stat().st_size, 300000)
             place.mkdir(exist_ok=True)
             limited = ["sh", "-c", 'ulimit -f 60000; exec "$0" scan "$1"', FUSELN, path] # 30 MB
@@ -522,7 +514,7 @@ class Wheels(Case):
 
     def test_broken_ones_end_it_by_no_signal(self):
         data = self.wheel("one.whl", {"a.so": library(*NAMES[:4]), "b.so": cubin(*NAMES[:4])}).read_bytes()
-        drawn, path = random.Random(3), self.folder / "one.whl"
+        drawn, path = random.Random(3), self.dir / "one.whl"
         for i in range(150):
             copy = bytearray(data[:drawn.randrange(len(data))] if i % 2 else data)
             for _ in range(drawn.randrange(1, 4)):
@@ -554,7 +546,7 @@ class Wheel(Case):
     def test_zipped(self):
         if not READS_WHEELS:
             self.skipTest("built without libarchive")
-        path = self.folder / "torch.whl"
+        path = self.dir / "torch.whl"
         with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as wheel:
             wheel.write(WHEEL, "torch/lib/libtorch_cuda.so")
         self.check(path)
