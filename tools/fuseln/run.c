@@ -172,24 +172,23 @@ static void print_reports(const char *name, bool ours, const char *template, con
     free(pattern);
 }
 
-/* Sets FUSELN_REPORT: to what --report says, else as it is, else into a folder of ours. False: there cannot be a
- * folder. */
-static bool set_report(const char *asked, char ret_folder[PATH_MAX])
+/* Sets FUSELN_REPORT: to what --report says, else as it is, else into a folder of ours. Returns it; NULL: no folder. */
+static const char *set_report(const char *asked, char ret_folder[PATH_MAX])
 {
     *ret_folder = '\0';
     if (asked)
         setenv("FUSELN_REPORT", asked, 1);
     const char *set = getenv("FUSELN_REPORT");
     if (set && *set)
-        return true;
+        return set;
     if (!fuseln_command_folder_make(ret_folder)) {
         *ret_folder = '\0';
-        return false;
+        return NULL;
     }
     char *report = fuseln_command_report_in(ret_folder);
     setenv("FUSELN_REPORT", report ? report : "", 1);
     free(report);
-    return true;
+    return getenv("FUSELN_REPORT");
 }
 
 /* Returns the exit code; or 0, and *ret_status is the program's. */
@@ -201,13 +200,12 @@ static int run_and_report(const char *name, const struct fuseln_given *given, in
     clock_gettime(CLOCK_REALTIME_COARSE, &begin); /* as file systems stamp */
     sigfillset(&all); /* to the end, so that no signal ends us before the table is printed and the folder removed */
     sigprocmask(SIG_SETMASK, &all, NULL);
-    const bool reported = set_report(given->option['r'], folder);
-    if (!reported)
+    const char *report = set_report(given->option['r'], folder);
+    if (!report)
         fuseln_say(stderr, "%s: no table at the end: no folder for reports in TMPDIR or /tmp: %s", name,
                    strerror(errno));
     const int code = run(name, given->words, &all, ret_status);
-    const char *report = getenv("FUSELN_REPORT");
-    if (code == 0 && reported && strcmp(report, "stderr") != 0 && strcmp(report, "stdout") != 0)
+    if (code == 0 && report && strcmp(report, "stderr") != 0 && strcmp(report, "stdout") != 0)
         print_reports(name, *folder, report, &begin);
     if (*folder)
         fuseln_command_folder_remove(folder);
