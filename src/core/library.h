@@ -19,7 +19,8 @@ const struct fuseln_library *fuseln_library_of(const void *address, bool (*is_kn
 /* Where the loaded object that holds this address is mapped: [*ret_begin, *ret_end). False if there is none. */
 bool fuseln_library_range(const void *address, uintptr_t *ret_begin, uintptr_t *ret_end);
 
-/* The GNU build-id in an ELF file's notes, in hex; ret_hex stays as it is where there is none. The notes may be broken. */
+/* The GNU build-id in an ELF file's notes, in hex; ret_hex stays as it is where there is none. The notes may be broken.
+ */
 void fuseln_library_build_id(const void *notes, size_t bytes, char ret_hex[41]);
 
 /* The library at this address is being unloaded: another may be mapped there later. */
