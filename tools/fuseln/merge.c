@@ -1,204 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See merge.h. One table says what a report holds and how two of its values are added up. A whole report is validated
- * before anything of it is taken. (A "check" is what the library made of a launch, in "verify".)
+ * See merge.h. schema.h says what a report holds and how two of its values are added up.
  */
 #include "tools/fuseln/merge.h"
 
 #include "tools/fuseln/command.h"
+#include "tools/fuseln/schema.h"
 
 #include <math.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { SCHEMA = 1, DIFFERENCES_MAX = 20 };
-static const json_int_t COUNT_MAX = INT64_C(1) << 53; /* what every reader of JSON can hold; sums saturate there */
-static const double REAL_MAX = 1e300;                 /* as src/base/json.c writes them */
-
-/* ---- what a report holds, and how the values of two are added up ---- */
-
-enum kind { ANY, TEXT, NUMBER, COUNT, REAL, FLAG, OBJECT, LIST };
-enum need { MAY, MUST }; /* be there; null is as good as absent */
-enum how {
-    SKIP,     /* not at all, or by a function of its own */
-    SAME,     /* the item's identity: items that agree in these become one */
-    ADD,      /* the sum of numbers; true if either is; objects member by member; lists joined */
-    LEAST,    /* the smaller one */
-    MOST,     /* the larger one */
-    FIRST,    /* the first one found */
-    LAST,     /* the last one found */
-    DISTANCE, /* the maximum, and the root of the mean square, over the elements of both */
-};
-
-/* The values of these keys. */
-struct field {
-    enum kind kind;
-    enum need need;
-    enum how how;
-    const struct field *members; /* of an object or of each item of a list; NULL: an object of counts, any list */
-    const char *keys[8];         /* ended by a NULL */
-};
-
-// clang-format off
-static const struct field distance[] = {
-    {REAL,   MAY,  SKIP,     NULL,     {"max_ulp", "rms_ulp"}}, /* null: too large for JSON */
-    {0}};
-static const struct field verify[] = {
-    {OBJECT, MAY,  DISTANCE, distance, {"apart", "ours", "original"}}, /* weighted by "elements": before it */
-    {COUNT,  MUST, ADD,      NULL,     {"launches", "waiting", "elements", "outside", "outside_original", "nan"}},
-    {COUNT,  MAY,  ADD,      NULL,     {"inconclusive"}},
-    {FLAG,   MUST, ADD,      NULL,     {"failed"}},
-    {OBJECT, MUST, ADD,      NULL,     {"unchecked"}},
-    {OBJECT, MAY,  FIRST,    NULL,     {"first"}},
-    {0}};
-static const struct field measure[] = {
-    {REAL,   MUST, ADD,      NULL,     {"saved_us"}},
-    {LIST,   MUST, ADD,      NULL,     {"rows"}},
-    {0}};
-static const struct field site[] = {
-    {TEXT,   MUST, SAME,     NULL,     {"target"}},
-    {TEXT,   MAY,  SAME,     NULL,     {"library", "build_id", "build", "op", "dtype"}},
-    {ANY,    MAY,  SAME,     NULL,     {"symbol", "runtime", "rms", "boundary", "access_bytes", "null_arguments"}},
-    {COUNT,  MAY,  SAME,     NULL,     {"cols"}},
-    {COUNT,  MUST, LEAST,    NULL,     {"rows_min"}},
-    {COUNT,  MUST, MOST,     NULL,     {"rows_max"}},
-    {COUNT,  MUST, ADD,      NULL,     {"launches", "substituted"}},
-    {COUNT,  MAY,  ADD,      NULL,     {"pairs"}},
-    {OBJECT, MUST, ADD,      NULL,     {"passed_through"}},
-    {OBJECT, MAY,  ADD,      NULL,     {"unpaired"}},
-    {OBJECT, MAY,  ADD,      verify,   {"verify"}},
-    {OBJECT, MAY,  ADD,      measure,  {"measure"}},
-    {ANY,    MAY,  LAST,     NULL,     {"kernel"}},
-    {0}};
-static const struct field device[] = {
-    {NUMBER, MUST, SKIP,     NULL,     {"index"}},
-    {TEXT,   MUST, SAME,     NULL,     {"name", "compute_capability", "driver"}},
-    {TEXT,   MAY,  SAME,     NULL,     {"image", "compiler"}},
-    {COUNT,  MUST, MOST,     NULL,     {"scratch_bytes"}},
-    {0}};
-static const struct field totals[] = {
-    {COUNT,  MUST, ADD,      NULL,     {"launches", "recognised", "substituted", "passed_through", "pairs"}},
-    {COUNT,  MAY,  ADD,      NULL,     {"left_out"}},
-    {OBJECT, MAY,  ADD,      NULL,     {"reasons", "unpaired"}},
-    {0}};
-static const struct field fuseln[] = {
-    {TEXT,   MUST, SKIP,     NULL,     {"version", "mode"}},
-    {0}};
-static const struct field process[] = {
-    {NUMBER, MUST, SKIP,     NULL,     {"pid"}},
-    {TEXT,   MUST, SKIP,     NULL,     {"host"}},
-    {0}};
-static const struct field report[] = {
-    {OBJECT, MUST, SKIP,     fuseln,   {"fuseln"}},
-    {OBJECT, MUST, SKIP,     process,  {"process"}},
-    {OBJECT, MUST, SKIP,     totals,   {"totals"}},
-    {LIST,   MUST, SKIP,     device,   {"devices"}},
-    {LIST,   MUST, SKIP,     site,     {"sites"}},
-    {0}};
-// clang-format on
-
-/* For each key of these fields. */
-#define FOREACH_KEY(fields, field, key)                                      \
-    for (const struct field *field = fields; field && *field->keys; field++) \
-        for (const char *const *key = field->keys; *key; key++)
-
-/* ---- is it a report? These return NULL, or what is wrong, which the caller frees ---- */
-
-static bool is_kind(const json_t *value, enum kind kind)
-{
-    switch (kind) {
-    case TEXT:
-        return json_is_string(value);
-    case NUMBER:
-        return json_is_integer(value);
-    case COUNT:
-        return json_is_integer(value) && json_integer_value(value) >= 0 && json_integer_value(value) <= COUNT_MAX;
-    case REAL:
-        return json_is_number(value) && json_number_value(value) >= 0 && json_number_value(value) <= REAL_MAX;
-    case FLAG:
-        return json_is_boolean(value);
-    case OBJECT:
-        return json_is_object(value);
-    case LIST:
-        return json_is_array(value);
-    default:
-        return true;
-    }
-}
-
-static char *check(const json_t *value, const char *key, const struct field *field);
-
-static char *check_members(const json_t *object, const struct field *members)
-{
-    const char *name;
-    json_t *value;
-    char *wrong = NULL;
-    FOREACH_KEY(members, field, key)
-    {
-        wrong = check(json_object_get(object, *key), *key, field);
-        if (wrong)
-            return wrong;
-    }
-    if (!members)
-        json_object_foreach((json_t *)object, name,
-                            value) if (!is_kind(value, COUNT)) return fuseln_text("%s is not a count", name);
-    return NULL;
-}
-
-static char *check_items(const json_t *list, const char *key, const struct field *members)
-{
-    size_t i;
-    json_t *item;
-    json_array_foreach(list, i, item)
-    {
-        char name[32];
-        snprintf(name, sizeof name, "%s[%zu]", key, i);
-        char *wrong = check(item, name, &(struct field){OBJECT, MUST, SKIP, members, {0}});
-        if (wrong)
-            return wrong;
-    }
-    return NULL;
-}
-
-static char *check(const json_t *value, const char *key, const struct field *field)
-{
-    static const char *const kinds[] = {"anything",  "a text", "a number",  "a count (0 to 2^53)",
-                                        "a measure", "a flag", "an object", "a list"};
-    if (!value || json_is_null(value))
-        return field->need == MAY ? NULL : fuseln_text("%s is missing", key);
-    if (!is_kind(value, field->kind))
-        return fuseln_text("%s is not %s", key, kinds[field->kind]);
-    if (field->kind == LIST && field->members)
-        return check_items(value, key, field->members);
-    char *inner = field->kind == OBJECT ? check_members(value, field->members) : NULL;
-    char *wrong = inner ? fuseln_text("%s.%s", key, inner) : NULL;
-    free(inner);
-    return wrong;
-}
-
-static char *check_report(const json_t *json)
-{
-    const json_t *schema = json_object_get(json, "schema");
-    if (!json_is_integer(schema))
-        return fuseln_text("JSON, but not a report of fuseln: it has no schema");
-    if (json_integer_value(schema) != SCHEMA)
-        return fuseln_text("a report of schema %" JSON_INTEGER_FORMAT "; this fuseln reads schema %d",
-                           json_integer_value(schema), SCHEMA);
-    return check_members(json, report);
-}
-
-static char *read_report(const char *path, json_t **ret_report)
-{
-    json_error_t error;
-    *ret_report = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
-    if (*ret_report)
-        return check_report(*ret_report);
-    if (error.line <= 0)
-        return fuseln_text("%s", error.text);
-    return fuseln_text("not JSON (line %d, column %d: %s)%s", error.line, error.column, error.text,
-                       json_error_code(&error) == json_error_premature_end_of_input ? ": it was cut off" : "");
-}
+enum { DIFFERENCES_MAX = 20 };
 
 /* ---- adding up ---- */
 
@@ -210,16 +23,16 @@ static json_t *object_at(json_t *object, const char *key)
     return json_object_get(object, key);
 }
 
-/* Neither overflows, as both are at most COUNT_MAX. */
+/* Neither overflows, as both are at most FUSELN_COUNT_LIMIT. */
 static void add_count(json_t *into, const char *key, json_int_t more)
 {
     const json_int_t sum = fuseln_count_at(into, key) + more;
-    json_object_set_new(into, key, json_integer(sum < COUNT_MAX ? sum : COUNT_MAX));
+    json_object_set_new(into, key, json_integer(sum < FUSELN_COUNT_LIMIT ? sum : FUSELN_COUNT_LIMIT));
 }
 
-static void add_members(json_t *into, const json_t *more, const struct field *members);
+static void add_members(json_t *into, const json_t *more, const struct fuseln_field *members);
 
-static void add_value(json_t *into, const char *key, const struct field *field, json_t *more)
+static void add_value(json_t *into, const char *key, const struct fuseln_field *field, json_t *more)
 {
     json_t *old = json_object_get(into, key);
     if (field->kind == COUNT)
@@ -250,7 +63,7 @@ static void add_distance(json_t *into, const char *key, const json_t *more)
                         json_real(sqrt(rms * rms * share + rms_more * rms_more * (1 - share))));
 }
 
-static bool is_taken(enum how how, const json_t *old, const json_t *value)
+static bool is_taken(enum fuseln_how how, const json_t *old, const json_t *value)
 {
     switch (how) {
     case LEAST:
@@ -264,7 +77,7 @@ static bool is_taken(enum how how, const json_t *old, const json_t *value)
     }
 }
 
-static void add_members(json_t *into, const json_t *more, const struct field *members)
+static void add_members(json_t *into, const json_t *more, const struct fuseln_field *members)
 {
     const char *name;
     json_t *value;
@@ -285,7 +98,8 @@ static void add_members(json_t *into, const json_t *more, const struct field *me
 }
 
 /* Adds an item to the one of the same identity in the list, or appends it. Returns the sum. */
-static json_t *add_item(struct fuseln_merged *merged, const char *list, const json_t *item, const struct field *members)
+static json_t *add_item(struct fuseln_merged *merged, const char *list, const json_t *item,
+                        const struct fuseln_field *members)
 {
     json_t *identity = json_object(), *sum;
     FOREACH_KEY(members, field, key)
@@ -329,11 +143,11 @@ static void add_report(struct fuseln_merged *merged, const json_t *json, const c
     size_t i;
     add_file(json_object_get(sum, "files"), json, path, rank);
     json_array_foreach(json_object_get(json, "devices"), i, item)
-        add_count(add_item(merged, "devices", item, device), "count", 1);
+        add_count(add_item(merged, "devices", item, fuseln_schema_device), "count", 1);
     json_array_foreach(json_object_get(json, "sites"), i, item)
-        add_count(object_at(add_item(merged, "sites", item, site), "by_rank"), json_string_value(rank),
+        add_count(object_at(add_item(merged, "sites", item, fuseln_schema_site), "by_rank"), json_string_value(rank),
                   fuseln_count_at(item, "launches"));
-    add_members(json_object_get(sum, "totals"), json_object_get(json, "totals"), totals);
+    add_members(json_object_get(sum, "totals"), json_object_get(json, "totals"), fuseln_schema_totals);
     if (!json_is_string(json_object_get(sum, "why")) && json_is_string(json_object_get(json, "why")))
         json_object_set(sum, "why", json_object_get(json, "why"));
     json_decref(rank);
@@ -341,8 +155,8 @@ static void add_report(struct fuseln_merged *merged, const json_t *json, const c
 
 struct fuseln_merged fuseln_merge_new(void)
 {
-    return (struct fuseln_merged){json_pack("{s:i, s:[], s:[], s:{s:i}, s:[], s:[], s:n}", "schema", SCHEMA, "files",
-                                            "devices", "totals", "left_out", 0, "sites", "differences", "why"),
+    return (struct fuseln_merged){json_pack("{s:i, s:[], s:[], s:{s:i}, s:[], s:[], s:n}", "schema", FUSELN_SCHEMA,
+                                            "files", "devices", "totals", "left_out", 0, "sites", "differences", "why"),
                                   json_object(), false, NULL};
 }
 
@@ -357,7 +171,7 @@ bool fuseln_merge_add(struct fuseln_merged *merged, const char *path)
 {
     json_t *json;
     free(merged->error);
-    merged->error = read_report(path, &json);
+    merged->error = fuseln_schema_read(path, &json);
     if (!merged->error)
         add_report(merged, json, path);
     json_decref(json);
