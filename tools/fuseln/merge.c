@@ -13,8 +13,6 @@
 
 enum { DIFFERENCES_MAX = 20 };
 
-/* ---- adding up ---- */
-
 /* The object under key, which is made if there is none. */
 static json_t *object_at(json_t *object, const char *key)
 {
@@ -49,18 +47,21 @@ static void add_value(json_t *into, const char *key, const struct fuseln_field *
         json_array_extend(old, more);
 }
 
-/* Adds the distance of one check's results to that of another's. */
+/* The sum of the squares that a root of their mean was made of. */
+static double squares_of(const json_t *verify, const char *key)
+{
+    const double root = fuseln_real_at(json_object_get(verify, key), "rms_ulp");
+    return root * root * fuseln_real_at(verify, "elements");
+}
+
 static void add_distance(json_t *into, const char *key, const json_t *more)
 {
-    json_t *distance_into = object_at(into, key), *distance_more = json_object_get(more, key);
-    const double elements = fuseln_real_at(into, "elements"), all = elements + fuseln_real_at(more, "elements"),
-                 rms = fuseln_real_at(distance_into, "rms_ulp"), rms_more = fuseln_real_at(distance_more, "rms_ulp"),
-                 share = all > 0 ? elements / all : 0;
-    json_object_set_new(
-        distance_into, "max_ulp",
-        json_real(fmax(fuseln_real_at(distance_into, "max_ulp"), fuseln_real_at(distance_more, "max_ulp"))));
-    json_object_set_new(distance_into, "rms_ulp",
-                        json_real(sqrt(rms * rms * share + rms_more * rms_more * (1 - share))));
+    const double elements = fuseln_real_at(into, "elements") + fuseln_real_at(more, "elements"),
+                 squares = squares_of(into, key) + squares_of(more, key),
+                 most = fmax(fuseln_real_at(json_object_get(into, key), "max_ulp"),
+                             fuseln_real_at(json_object_get(more, key), "max_ulp"));
+    json_object_set_new(object_at(into, key), "max_ulp", json_real(most));
+    json_object_set_new(object_at(into, key), "rms_ulp", json_real(elements > 0 ? sqrt(squares / elements) : 0));
 }
 
 static bool is_taken(enum fuseln_how how, const json_t *old, const json_t *value)
@@ -103,8 +104,10 @@ static json_t *add_item(struct fuseln_merged *merged, const char *list, const js
 {
     json_t *identity = json_object(), *sum;
     FOREACH_KEY(members, field, key)
-    if (field->how == SAME && json_object_get(item, *key))
-        json_object_set(identity, *key, json_object_get(item, *key));
+    {
+        if (field->how == SAME && json_object_get(item, *key))
+            json_object_set(identity, *key, json_object_get(item, *key));
+    }
     char *name = json_dumps(identity, JSON_COMPACT);
     sum = json_object_get(merged->index, name);
     if (!sum) {
