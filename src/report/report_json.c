@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "report/wording.h"
 #include "version.h"
 
 static const char *or_null(const char *text)
@@ -18,23 +19,25 @@ static const char *or_null(const char *text)
     return text && *text ? text : NULL;
 }
 
-static void write_reasons(struct fuseln_json *json, const char *key, const uint64_t *passed)
+static void write_reasons(struct fuseln_json *json, const char *key, const uint64_t *counts,
+                          const struct fuseln_reason *reasons, size_t size)
 {
     fuseln_json_open(json, key, '{');
-    for (int verdict = 1; verdict < FUSELN_VERDICT_COUNT; verdict++)
-        if (passed[verdict])
-            fuseln_json_integer(json, fuseln_verdict_key((enum fuseln_verdict)verdict), (int64_t)passed[verdict]);
+    for (size_t i = 1; i < size; i++)
+        if (counts[i])
+            fuseln_json_integer(json, reasons[i].key, (int64_t)counts[i]);
     fuseln_json_close(json, '}');
+}
+
+static void write_passed(struct fuseln_json *json, const char *key, const uint64_t *passed)
+{
+    write_reasons(json, key, passed, fuseln_passed_reasons, FUSELN_VERDICT_COUNT);
 }
 
 /* Why the partial sums of a DX were not made, or not consumed. */
 static void write_unpaired(struct fuseln_json *json, const uint64_t *sums)
 {
-    fuseln_json_open(json, "unpaired", '{');
-    for (int what = FUSELN_PAIRING_PAIRED + 1; what < FUSELN_PAIRING_COUNT; what++)
-        if (sums[what])
-            fuseln_json_integer(json, fuseln_pairing_key((enum fuseln_pairing)what), (int64_t)sums[what]);
-    fuseln_json_close(json, '}');
+    write_reasons(json, "unpaired", sums, fuseln_unpaired_reasons, FUSELN_PAIRING_COUNT);
 }
 
 static void write_process(struct fuseln_json *json, const struct fuseln_snapshot *snapshot)
@@ -86,7 +89,7 @@ static void write_totals(struct fuseln_json *json, const struct fuseln_snapshot 
     fuseln_json_integer(json, "passed_through", (int64_t)(snapshot->recognised - snapshot->substituted));
     fuseln_json_integer(json, "pairs", (int64_t)snapshot->sums[FUSELN_PAIRING_PAIRED]);
     fuseln_json_integer(json, "left_out", snapshot->left_out);
-    write_reasons(json, "reasons", snapshot->passed);
+    write_passed(json, "reasons", snapshot->passed);
     write_unpaired(json, snapshot->sums);
     fuseln_json_close(json, '}');
 }
@@ -164,7 +167,7 @@ static void write_verify(struct fuseln_json *json, const struct fuseln_site_view
         fuseln_json_integer(json, "col", first % cols);
         fuseln_json_close(json, '}');
     }
-    write_reasons(json, "unchecked", checked->unchecked);
+    write_passed(json, "unchecked", checked->unchecked);
     fuseln_json_close(json, '}');
 }
 
@@ -232,7 +235,7 @@ static void write_site(struct fuseln_json *json, const struct fuseln_snapshot *s
     fuseln_json_string(json, "kernel", site->kernel);
     fuseln_json_integer(json, "launches", (int64_t)site->launches);
     fuseln_json_integer(json, "substituted", (int64_t)site->substituted);
-    write_reasons(json, "passed_through", site->passed);
+    write_passed(json, "passed_through", site->passed);
     if (site->key->target && site->key->target->op == FUSELN_OP_DX) {
         fuseln_json_integer(json, "pairs", (int64_t)site->sums[FUSELN_PAIRING_PAIRED]);
         write_unpaired(json, site->sums);

@@ -134,15 +134,20 @@ static void write_sites(struct fuseln_out *out, const struct fuseln_snapshot *sn
         write_site(out, &snapshot->sites[i]);
 }
 
-static void write_reasons(struct fuseln_out *out, const struct fuseln_snapshot *snapshot)
+static void write_reasons(struct fuseln_out *out, const uint64_t *counts, const struct fuseln_reason *reasons,
+                          size_t size)
 {
     char count[FUSELN_COUNT_MAX];
+    for (size_t i = 1; i < size; i++)
+        if (counts[i])
+            line(out, FUSELN_WORD_REASON, fuseln_word_count(count, counts[i]), reasons[i].key, reasons[i].text);
+}
+
+static void write_passed(struct fuseln_out *out, const struct fuseln_snapshot *snapshot)
+{
     if (snapshot->recognised > snapshot->substituted)
         fuseln_out_text(out, "\n" FUSELN_WORD_PASSED "\n");
-    for (enum fuseln_verdict i = 1; i < FUSELN_VERDICT_COUNT; i++)
-        if (snapshot->passed[i])
-            line(out, FUSELN_WORD_REASON, fuseln_word_count(count, snapshot->passed[i]), fuseln_verdict_key(i),
-                 fuseln_verdict_text(i));
+    write_reasons(out, snapshot->passed, fuseln_passed_reasons, FUSELN_VERDICT_COUNT);
 }
 
 /* Backward passes that made dX and the gradients of gamma and beta from one read of dY and X, and why others did not.
@@ -150,19 +155,15 @@ static void write_reasons(struct fuseln_out *out, const struct fuseln_snapshot *
 static void write_pairs(struct fuseln_out *out, const struct fuseln_snapshot *snapshot)
 {
     char count[FUSELN_COUNT_MAX];
-    const uint64_t *const sums = snapshot->sums;
+    const uint64_t pairs = snapshot->sums[FUSELN_PAIRING_PAIRED];
     uint64_t others = 0;
-    for (enum fuseln_pairing i = FUSELN_PAIRING_PAIRED + 1; i < FUSELN_PAIRING_COUNT; i++)
-        others += sums[i];
-    if (sums[FUSELN_PAIRING_PAIRED] + others > 0) {
-        fuseln_out_text(out, "\n");
-        line(out, FUSELN_WORD_PAIRS, fuseln_word_count(count, sums[FUSELN_PAIRING_PAIRED]),
-             others ? FUSELN_WORD_UNPAIRED : "");
-    }
-    for (enum fuseln_pairing i = FUSELN_PAIRING_PAIRED + 1; i < FUSELN_PAIRING_COUNT; i++)
-        if (sums[i])
-            line(out, FUSELN_WORD_REASON, fuseln_word_count(count, sums[i]), fuseln_pairing_key(i),
-                 fuseln_pairing_text(i));
+    for (int i = FUSELN_PAIRING_PAIRED + 1; i < FUSELN_PAIRING_COUNT; i++)
+        others += snapshot->sums[i];
+    if (pairs + others == 0)
+        return;
+    fuseln_out_text(out, "\n");
+    line(out, FUSELN_WORD_PAIRS, fuseln_word_count(count, pairs), others ? FUSELN_WORD_UNPAIRED : "");
+    write_reasons(out, snapshot->sums, fuseln_unpaired_reasons, FUSELN_PAIRING_COUNT);
 }
 
 /* A number of ulp in six characters. */
@@ -218,10 +219,10 @@ static void write_checks(struct fuseln_out *out, const struct fuseln_snapshot *s
     if (inconclusive)
         line(out, "%14s  unclear: Inf, NaN or what is too large for a float in every row",
              fuseln_word_count(count, inconclusive));
-    for (enum fuseln_verdict i = 0; i < FUSELN_VERDICT_COUNT; i++)
+    for (int i = 0; i < FUSELN_VERDICT_COUNT; i++)
         if (unchecked[i])
-            line(out, "%14s  not verified, %s: %s", fuseln_word_count(count, unchecked[i]), fuseln_verdict_key(i),
-                 fuseln_verdict_text(i));
+            line(out, "%14s  not verified, %s: %s", fuseln_word_count(count, unchecked[i]),
+                 fuseln_passed_reasons[i].key, fuseln_passed_reasons[i].text);
 }
 
 #define MEASURE_ROW "%-36.55s%7s%16s %11.9s %11.9s %s"
@@ -274,7 +275,7 @@ void fuseln_report_text(const struct fuseln_snapshot *snapshot, struct fuseln_ou
     write_devices(out, snapshot);
     write_libraries(out, snapshot);
     write_sites(out, snapshot);
-    write_reasons(out, snapshot);
+    write_passed(out, snapshot);
     write_pairs(out, snapshot);
     write_checks(out, snapshot);
     write_measures(out, snapshot);

@@ -3,6 +3,13 @@
 
 #include <string.h>
 
+#include "base/fuseln.h"
+
+#define X(id, key, text) {key, text},
+const struct fuseln_reason fuseln_passed_reasons[] = {FUSELN_VERDICTS(X)};
+const struct fuseln_reason fuseln_unpaired_reasons[] = {FUSELN_PAIRINGS(X)};
+#undef X
+
 /* printf's ' flag follows the host's locale. */
 const char *fuseln_word_count(char ret_text[FUSELN_COUNT_MAX], uint64_t count)
 {

@@ -10,6 +10,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Why launches were passed on (by enum fuseln_verdict), and backwards not paired (by enum fuseln_pairing): the key in a
+ * report, and what it means. The first of each is none. */
+struct fuseln_reason {
+    const char *key, *text;
+};
+extern const struct fuseln_reason fuseln_passed_reasons[], fuseln_unpaired_reasons[];
+
 #define FUSELN_WORD_TOTALS   "%s kernel launches, %s layer norms: %s replaced, %s passed on"
 #define FUSELN_WORD_PASSED   "passed on to the original:"
 #define FUSELN_WORD_PAIRS    "%s backwards read dY and X once%s"

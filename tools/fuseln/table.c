@@ -130,9 +130,7 @@ static void print_heading(FILE *out, const char *heading)
     fprintf(out, "\n%s\n", heading);
 }
 
-typedef const char *const explained[2]; /* key and text */
-
-static void print_reasons(FILE *out, const json_t *counts, explained *reasons, size_t size)
+static void print_reasons(FILE *out, const json_t *counts, const struct fuseln_reason *reasons, size_t size)
 {
     char cell[FUSELN_COUNT_MAX];
     const char *key;
@@ -140,27 +138,24 @@ static void print_reasons(FILE *out, const json_t *counts, explained *reasons, s
     json_object_foreach((json_t *)counts, key, count)
     {
         size_t i = 0;
-        while (i < size && strcmp(reasons[i][0], key) != 0)
+        while (i < size && strcmp(reasons[i].key, key) != 0)
             i++;
         fuseln_say(out, FUSELN_WORD_REASON, count_of(cell, counts, key), key,
-                   i < size ? reasons[i][1] : "a reason that is newer than this fuseln");
+                   i < size ? reasons[i].text : "a reason that is newer than this fuseln");
     }
 }
 
 static void print_totals(const json_t *totals, FILE *out)
 {
-#define X(id, key, text) {key, text},
-    static explained passed[] = {FUSELN_VERDICTS(X)}, pairings[] = {FUSELN_PAIRINGS(X)};
-#undef X
     const json_t *reasons = json_object_get(totals, "reasons"), *unpaired = json_object_get(totals, "unpaired");
     char cell[FUSELN_COUNT_MAX];
     if (json_object_size(reasons) > 0)
         print_heading(out, FUSELN_WORD_PASSED);
-    print_reasons(out, reasons, passed, sizeof passed / sizeof *passed);
+    print_reasons(out, reasons, fuseln_passed_reasons, FUSELN_VERDICT_COUNT);
     if (fuseln_count_at(totals, "pairs") > 0 || json_object_size(unpaired) > 0)
         fprintf(out, "\n" FUSELN_WORD_PAIRS "\n", count_of(cell, totals, "pairs"),
                 json_object_size(unpaired) > 0 ? FUSELN_WORD_UNPAIRED : "");
-    print_reasons(out, unpaired, pairings, sizeof pairings / sizeof *pairings);
+    print_reasons(out, unpaired, fuseln_unpaired_reasons, FUSELN_PAIRING_COUNT);
     if (fuseln_count_at(totals, "left_out") > 0)
         fuseln_say(out, FUSELN_WORD_LEFT_OUT, count_of(cell, totals, "left_out"));
 }
