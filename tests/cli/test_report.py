@@ -158,6 +158,7 @@ class Report(Command):
             self.assertEqual((done.returncode, done.stderr), (3, ""))
             self.assertRegex(done.stdout, r"(?m)^pytorch/dx/vectorized/f32 .* WRONG ")
             text = " ".join(done.stdout.split())  # lines are wrapped
+            self.assertIn("found wrong, so not replaced:", text)
             self.assertIn("7 of our values and 0 of the original's", text)
             self.assertIn("first at row 3, column 5", text)
         self.assertEqual(self.fuseln("report", "0.json", self.write("bad.json", "{}")).returncode, 2)

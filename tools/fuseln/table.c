@@ -193,7 +193,7 @@ static void print_failed(const json_t *sites, FILE *out)
         if (!json_is_true(json_object_get(verify, "failed")))
             continue;
         if (!any)
-            print_heading(out, "verified, found wrong and so not replaced:");
+            print_heading(out, "verified against the original and found wrong, so not replaced:");
         any = true;
         char *line = fuseln_text(
             "%s cols=%lld in %s: beyond the bound are %lld of our values and %lld of the original's, NaN in one alone "
