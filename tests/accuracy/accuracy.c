@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The accuracy of our kernels beside the algorithm that they replace, as a table; exit 1 if a margin is broken.
+ * The accuracy of our kernels beside that of the algorithms that they replace, as a table; exit 1 if a margin is
+ * broken.
  *
  *     accuracy --activations FILE [--quick] [--dtype f32|f16|bf16|f64] [--in-place-of-ours naive|two-pass|PyTorch]
  *
- * Errors are taken against float64 over 10,000 rows for each distribution and type, shared out over five widths
- * (--quick: a tenth of them). --in-place-of-ours shows that the margins can be broken, and that PyTorch's own hold.
+ * Errors are measured against float64 over 10,000 rows of each distribution and type, in five widths (--quick: a tenth
+ * of the rows). --in-place-of-ours shows that the margins can be broken, and that PyTorch's own algorithm holds them.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "judge.h"
+#include "margins.h"
 
 static const struct {
     int64_t cols, rows;
@@ -42,11 +43,11 @@ static void measure_algorithm(int which, const struct batch *batch, const struct
         if (has(which, o, batch->dtype))
             errors_add(&line->errors[which], result->of[o], truth->want[o], truth->unit[o], count);
         if (which == OURS)
-            judge_bound(line, result->of[o], truth->want[o], truth->bound[o], count);
+            check_bound(line, result->of[o], truth->want[o], truth->bound[o], count);
     }
 }
 
-/* One batch through every algorithm, and the judgement of this width alone. */
+/* One batch through every algorithm, and the margins of this width alone. */
 static void measure_batch(struct batch *batch, int distribution)
 {
     size_t first[OUTPUT_COUNT];
@@ -62,7 +63,7 @@ static void measure_batch(struct batch *batch, int distribution)
         /* Elements of a row share the errors of its mean, rstd and sums. */
         const int64_t independent = o < DGAMMA ? batch->rows : batch->cols;
         if (batch->dtype != FUSELN_DTYPE_F64)
-            judge_errors(&lines[o][distribution], first[o], independent, batch->cols);
+            check_errors(&lines[o][distribution], first[o], independent, batch->cols);
         free(result.of[o]);
     }
     truth_free(&truth);
@@ -110,7 +111,7 @@ static void measure(enum fuseln_dtype dtype)
                 if (has(a, o, dtype))
                     line->all[a] = errors_summary(&line->errors[a], 0);
             if (dtype != FUSELN_DTYPE_F64)
-                judge_errors(line, 0, !quick ? 0 : o < DGAMMA ? rows : (int64_t)line->errors[OURS].count, 0);
+                check_errors(line, 0, !quick ? 0 : o < DGAMMA ? rows : (int64_t)line->errors[OURS].count, 0);
             for (int a = 0; a < ALGORITHM_COUNT; a++)
                 free(line->errors[a].all);
         }
@@ -127,7 +128,7 @@ static void run_dtype(enum fuseln_dtype dtype)
         printf(
             "\nRows with NaN or Inf, %s: %d, of which %d differ from PyTorch's. In %d its mean is Inf and ours NaN:\n"
             "there the Inf is the last element that one of its threads reads. y and rstd are NaN in both.\n",
-            dtype_names[dtype], found.rows, found.differ, found.mean_is_nan);
+            fuseln_dtype_name(dtype), found.rows, found.differ, found.mean_is_nan);
         margins += found.rows;
         broken += found.differ;
     }
@@ -172,7 +173,7 @@ int main(int argc, char **argv)
     }
     print_header();
     for (enum fuseln_dtype dtype = 0; dtype < FUSELN_DTYPE_COUNT; dtype++)
-        if (!only || strcmp(only, dtype_names[dtype]) == 0)
+        if (!only || strcmp(only, fuseln_dtype_name(dtype)) == 0)
             run_dtype(dtype);
     printf("\n%d margins, %d broken\n", margins, broken);
     return broken || !margins;

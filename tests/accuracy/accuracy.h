@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Shared by the files of tests/accuracy: one batch of rows, the outputs that an algorithm makes of it, and what is
- * true. All values are held as double, rounded to the element type where the program would hold that type, so that each
- * algorithm reads and writes the very numbers its kernel would.
+ * Shared by the files of tests/accuracy: a batch of rows, the outputs that an algorithm computes from it, and the
+ * truth. All values are held as double, rounded to the element type wherever a program would hold that type, so that
+ * each algorithm reads and writes exactly the numbers of its kernel.
  */
 #ifndef FUSELN_TEST_ACCURACY_H
 #define FUSELN_TEST_ACCURACY_H
@@ -19,19 +19,19 @@ struct batch {
     int64_t rows, cols;
     double eps; /* as the kernels get it */
     double *x, *dy, *gamma, *beta;
-    double *mean, *rstd; /* what every backward gets: the true ones, rounded once to the accumulation type */
+    double *mean, *rstd; /* for the backward: the true ones, rounded once to the type of the sums */
 };
 
 struct result {
     double *of[OUTPUT_COUNT];
 };
 
-/* What float64 gives, the unit in which an error is counted, and how far ours may be off. */
+/* The true outputs, the unit in which errors are counted, and how far ours may be off. */
 struct truth {
     double *want[OUTPUT_COUNT], *unit[OUTPUT_COUNT], *bound[OUTPUT_COUNT];
 };
 
-/* An algorithm writes every output of `result` that it has; the others are not looked at. */
+/* An algorithm writes the outputs of `result` that it computes; the others are ignored. */
 typedef void algorithm_run(const struct batch *batch, struct result *result);
 struct algorithm {
     const char *name;
@@ -46,7 +46,7 @@ enum fuseln_dtype output_dtype(enum fuseln_dtype dtype, enum output output);
 int64_t output_count(const struct batch *batch, enum output output);
 double *doubles(int64_t count); /* zeroed memory, or the end of the program */
 
-/* inputs.c: the distributions in this order; their names by number, NULL after the last. */
+/* inputs.c: the distributions, and their names, NULL after the last. */
 enum { NORMAL, OFFSET_1E2, OFFSET_1E4, TINY, HUGE_1E4, CONSTANT, OUTLIER, ALTERNATING, ACTIVATIONS };
 const char *distribution_name(int which);
 struct batch batch_make(enum fuseln_dtype dtype, int which, int64_t rows, int64_t cols);
@@ -58,22 +58,10 @@ void batch_free(struct batch *batch);
 struct truth truth_make(struct batch *batch); /* and sets batch->mean, batch->rstd */
 void truth_free(struct truth *truth);
 
-/* not_finite.c: rows with NaN and Inf. Where ours has a NaN for a mean and PyTorch's Inf, they do not differ. */
+/* not_finite.c: rows with NaN and Inf. A mean of NaN in ours and of Inf in PyTorch's is no difference. */
 struct not_finite {
     int rows, differ, mean_is_nan;
 };
 struct not_finite not_finite_check(const struct algorithm *ours, enum fuseln_dtype dtype);
-
-/* errors.c: errors of one algorithm in one output, kept to be ranked. */
-struct errors {
-    float *all;
-    size_t count, room;
-};
-struct summary {
-    double rms, p999, max;
-    size_t count;
-};
-void errors_add(struct errors *errors, const double *got, const double *want, const double *unit, int64_t count);
-struct summary errors_summary(struct errors *errors, size_t first); /* of those from `first` on; reorders them */
 
 #endif

@@ -4,17 +4,9 @@
 
 enum { WARPS = FUSELN_CHECK_THREADS / 32 };
 
-static struct tensor tensor_of(enum fuseln_dtype dtype, const double *values, int64_t count)
+void *output_at(const struct sample *s, int who, enum output output)
 {
-    struct tensor t = tensor_make((size_t)count * fuseln_dtype_bytes(dtype), 0);
-    for (int64_t i = 0; i < count; i++)
-        put(t.at, dtype, i, values[i]);
-    return t;
-}
-
-void *at(struct outputs *outputs, int who, enum output output)
-{
-    return outputs->of[who][output].at;
+    return s->outputs[who][output].at;
 }
 
 static void kernel(const char *name, void (*body)(const void *), unsigned grid, unsigned block,
@@ -36,14 +28,17 @@ BODY(fuseln_check_rows)
 BODY(fuseln_check_columns)
 BODY(fuseln_check_sum)
 
-struct fuseln_check_result compare(const struct inputs *in, struct outputs *out, enum fuseln_op op)
+struct fuseln_check_result sample_check(const struct sample *s, enum fuseln_op op)
 {
-    const struct batch *b = in->batch;
+    const struct batch *b = &s->b;
     const size_t row = (size_t)b->cols * fuseln_dtype_bytes(b->dtype), acc = fuseln_acc_bytes(b->dtype);
     static double records[64 * WARPS * FUSELN_CHECK_FIELDS];
     static struct fuseln_check_result result;
     static unsigned long long ticket;
     const bool columns = op == FUSELN_OP_DGAMMA, statistics = op == FUSELN_OP_FORWARD || op == FUSELN_OP_MOMENTS;
+    const struct tensor *of = s->outputs[op == FUSELN_OP_APPLY ? OURS : THEIRS];
+    const bool backward = op == FUSELN_OP_DX || columns;
+    char *mean = backward ? s->mean.at : of[MEAN].at, *rstd = backward ? s->rstd.at : of[RSTD].at;
     const unsigned grid = columns ? (unsigned)(b->cols + 31) / 32 % 60 + 1 : (unsigned)(b->rows + WARPS - 1) / WARPS;
     struct fuseln_check_params p = {.records = records,
                                     .record_count = (int)grid * WARPS,
@@ -59,21 +54,22 @@ struct fuseln_check_result compare(const struct inputs *in, struct outputs *out,
             .rows = first + half < b->rows ? half : b->rows - first,
             .cols = b->cols,
             .eps = b->eps,
-            .x = in->x.at + r * row,
-            .dy = in->dy.at + r * row,
-            .gamma = in->gamma.at,
-            .beta = in->beta.at,
-            .mean = statistics ? (char *)at(out, THEIRS, MEAN) + r * acc : in->mean.at + r * acc,
-            .rstd = statistics ? (char *)at(out, THEIRS, RSTD) + r * acc : in->rstd.at + r * acc,
-            .y = op == FUSELN_OP_FORWARD || op == FUSELN_OP_APPLY ? (char *)at(out, THEIRS, Y) + r * row : NULL,
-            .dx = op == FUSELN_OP_DX ? (char *)at(out, THEIRS, DX) + r * row : NULL,
-            .dgamma = columns ? at(out, THEIRS, DGAMMA) : NULL,
-            .dbeta = columns ? at(out, THEIRS, DBETA) : NULL,
+            .x = s->x.at + r * row,
+            .dy = s->dy.at + r * row,
+            .gamma = s->gamma.at,
+            .beta = s->beta.at,
+            .mean = mean + r * acc,
+            .rstd = rstd + r * acc,
+            .y = op == FUSELN_OP_FORWARD || op == FUSELN_OP_APPLY ? (char *)output_at(s, THEIRS, Y) + r * row : NULL,
+            .dx = op == FUSELN_OP_DX ? (char *)output_at(s, THEIRS, DX) + r * row : NULL,
+            .dgamma = columns ? output_at(s, THEIRS, DGAMMA) : NULL,
+            .dbeta = columns ? output_at(s, THEIRS, DBETA) : NULL,
             .out_rows = 1};
-        p.out = columns ? at(out, OURS, DGAMMA) : (char *)at(out, OURS, op == FUSELN_OP_DX ? DX : Y) + r * row;
-        p.dbeta = at(out, OURS, DBETA);
-        p.mean = statistics ? (char *)at(out, OURS, MEAN) + r * acc : NULL;
-        p.rstd = statistics ? (char *)at(out, OURS, RSTD) + r * acc : NULL;
+        p.out =
+            columns ? output_at(s, OURS, DGAMMA) : (char *)output_at(s, OURS, op == FUSELN_OP_DX ? DX : Y) + r * row;
+        p.dbeta = output_at(s, OURS, DBETA);
+        p.mean = statistics ? (char *)output_at(s, OURS, MEAN) + r * acc : NULL;
+        p.rstd = statistics ? (char *)output_at(s, OURS, RSTD) + r * acc : NULL;
         p.first_row = first;
         p.more = first > 0;
         kernel(columns ? "columns" : "rows", columns ? run_fuseln_check_columns : run_fuseln_check_rows, grid,
@@ -84,49 +80,9 @@ struct fuseln_check_result compare(const struct inputs *in, struct outputs *out,
     return result;
 }
 
-void outputs_make(const struct batch *b, const struct truth *truth, struct outputs *out)
+void original_apply(struct sample *s)
 {
-    struct result ours, theirs;
-    for (int o = 0; o < OUTPUT_COUNT; o++) {
-        ours.of[o] = doubles(output_count(b, (enum output)o));
-        theirs.of[o] = doubles(output_count(b, (enum output)o));
-    }
-    algorithm_ours.forward(b, &ours);
-    algorithm_ours.backward(b, &ours);
-    if (b->dtype != FUSELN_DTYPE_F64) {
-        algorithm_pytorch.forward(b, &theirs);
-        algorithm_pytorch.backward(b, &theirs);
-    }
-    for (int o = 0; o < OUTPUT_COUNT; o++) {
-        const enum fuseln_dtype dtype = output_dtype(b->dtype, (enum output)o);
-        const int64_t count = output_count(b, (enum output)o);
-        out->of[OURS][o] = tensor_of(dtype, ours.of[o], count);
-        out->of[THEIRS][o] = tensor_of(dtype, b->dtype == FUSELN_DTYPE_F64 ? truth->want[o] : theirs.of[o], count);
-        free(ours.of[o]);
-        free(theirs.of[o]);
-    }
-}
-
-struct inputs inputs_make(const struct batch *b)
-{
-    const enum fuseln_dtype acc = acc_dtype(b->dtype);
-    return (struct inputs){.x = tensor_of(b->dtype, b->x, b->rows * b->cols),
-                           .dy = tensor_of(b->dtype, b->dy, b->rows * b->cols),
-                           .gamma = tensor_of(b->dtype, b->gamma, b->cols),
-                           .beta = tensor_of(b->dtype, b->beta, b->cols),
-                           .mean = tensor_of(acc, b->mean, b->rows),
-                           .rstd = tensor_of(acc, b->rstd, b->rows),
-                           .batch = b};
-}
-
-void all_free(struct inputs *in, struct outputs *out)
-{
-    struct tensor *inputs[] = {&in->x, &in->dy, &in->gamma, &in->beta, &in->mean, &in->rstd};
-    for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++)
-        tensor_free(inputs[i]);
-    for (int who = 0; who < 2; who++)
-        for (int o = 0; o < OUTPUT_COUNT; o++)
-            tensor_free(&out->of[who][o]);
+    memcpy(output_at(s, THEIRS, Y), output_at(s, OURS, Y), s->outputs[OURS][Y].bytes);
 }
 
 double wrong(const struct fuseln_check_result *found)
@@ -135,9 +91,55 @@ double wrong(const struct fuseln_check_result *found)
            found->field[FUSELN_CHECK_NAN];
 }
 
-void apply_make(struct inputs *in, struct outputs *out)
+void fail_check(const struct sample *s, const char *name, enum fuseln_op op, const struct fuseln_check_result *found)
 {
-    memcpy(in->mean.at, at(out, OURS, MEAN), in->mean.bytes);
-    memcpy(in->rstd.at, at(out, OURS, RSTD), in->rstd.bytes);
-    memcpy(at(out, THEIRS, Y), at(out, OURS, Y), out->of[OURS][Y].bytes);
+    const double *field = found->field;
+    fail_msg("%s: %s %s, %ld x %ld: outside %g and %g, NaN %g, first %g, %g and %g ulp", name, fuseln_op_name(op),
+             fuseln_dtype_name(s->b.dtype), (long)s->b.rows, (long)s->b.cols, field[FUSELN_CHECK_OUTSIDE_OURS],
+             field[FUSELN_CHECK_OUTSIDE_THEIRS], field[FUSELN_CHECK_NAN], -field[FUSELN_CHECK_FIRST],
+             field[FUSELN_CHECK_MAX_OURS], field[FUSELN_CHECK_MAX_THEIRS]);
+}
+
+static void run_algorithm(const struct algorithm *algorithm, struct sample *s, int who)
+{
+    struct result result;
+    for (enum output o = 0; o < OUTPUT_COUNT; o++)
+        result.of[o] = doubles(output_count(&s->b, o));
+    algorithm->forward(&s->b, &result);
+    algorithm->backward(&s->b, &result);
+    for (enum output o = 0; o < OUTPUT_COUNT; o++) {
+        s->outputs[who][o] = tensor_of(output_dtype(s->b.dtype, o), result.of[o], output_count(&s->b, o));
+        free(result.of[o]);
+    }
+}
+
+struct sample sample_make(struct batch b)
+{
+    struct sample s = {.b = b};
+    const enum fuseln_dtype acc = acc_dtype(b.dtype);
+    s.truth = truth_make(&s.b); /* sets mean and rstd */
+    s.x = tensor_of(b.dtype, b.x, b.rows * b.cols);
+    s.dy = tensor_of(b.dtype, b.dy, b.rows * b.cols);
+    s.gamma = tensor_of(b.dtype, b.gamma, b.cols);
+    s.beta = tensor_of(b.dtype, b.beta, b.cols);
+    s.mean = tensor_of(acc, b.mean, b.rows);
+    s.rstd = tensor_of(acc, b.rstd, b.rows);
+    run_algorithm(&algorithm_ours, &s, OURS);
+    if (b.dtype != FUSELN_DTYPE_F64)
+        run_algorithm(&algorithm_pytorch, &s, THEIRS);
+    for (enum output o = 0; o < OUTPUT_COUNT && b.dtype == FUSELN_DTYPE_F64; o++)
+        s.outputs[THEIRS][o] = tensor_of(b.dtype, s.truth.want[o], output_count(&b, o));
+    return s;
+}
+
+void sample_free(struct sample *s)
+{
+    struct tensor *inputs[] = {&s->x, &s->dy, &s->gamma, &s->beta, &s->mean, &s->rstd};
+    for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++)
+        tensor_free(inputs[i]);
+    for (int who = 0; who < 2; who++)
+        for (int o = 0; o < OUTPUT_COUNT; o++)
+            tensor_free(&s->outputs[who][o]);
+    truth_free(&s->truth);
+    batch_free(&s->b);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The rows that are measured: nine made by formula, of a fixed seed, and real ones from the file of activations.py.
- * Every element is rounded to the element type before anything is computed from it: float64 starts from the same
- * numbers as the kernels. dy is unit normal with mean 0.1, gamma is about 1, beta about 0.
+ * The rows that are measured: eight distributions, drawn from a fixed seed, and real rows from the file of
+ * activations.py. Every element is rounded to the element type first, so that float64 starts from the same numbers as
+ * the kernels. dy is unit normal with mean 0.1, gamma is about 1, beta about 0.
  */
 #include <math.h>
 #include <stdio.h>
@@ -20,13 +20,13 @@ static double uniform(void)
 
 static double normal(void)
 {
-    static double kept;
+    static double second;
     static int has;
     has = !has;
     if (!has)
-        return kept;
+        return second;
     const double radius = sqrt(-2 * log(uniform())), angle = 2 * M_PI * uniform();
-    kept = radius * sin(angle);
+    second = radius * sin(angle);
     return radius * cos(angle);
 }
 
@@ -101,7 +101,7 @@ static struct batch batch_room(enum fuseln_dtype dtype, int64_t rows, int64_t co
                           .rstd = doubles(rows)};
 }
 
-/* Of 1e4 and unit spread, f16 reaches 6.5 deviations: what would overflow is clipped. */
+/* What f16 cannot hold is clipped: huge 1e4 reaches its largest number at 6.5 deviations. */
 static void round_all(enum fuseln_dtype dtype, double *values, int64_t count)
 {
     for (int64_t i = 0; i < count; i++)

@@ -11,13 +11,19 @@
 static const int64_t widths[] = {64, 768, 777, 1024, 4096};
 static const struct {
     const char *name;
-    double first, second; /* two elements of the row, here and there; 0: left as it is */
+    double first, second; /* two elements of the row; 0: unchanged */
 } kinds[] = {{"NaN", NAN, 0}, {"+Inf", INFINITY, 0}, {"-Inf", -INFINITY, 0}, {"Inf and -Inf", INFINITY, -INFINITY}};
-enum { KINDS = sizeof kinds / sizeof kinds[0], PLACES = 8 };
+enum { KINDS = sizeof kinds / sizeof kinds[0], COLUMNS = 8 };
 
 static int class_of(double v)
 {
     return isnan(v) ? 1 : isinf(v) ? (v > 0 ? 2 : 3) : 0;
+}
+
+/* Of the odd element of row r: from the first column to the last. */
+static int64_t column_of(const struct batch *b, int64_t r)
+{
+    return r / KINDS * (b->cols - 1) / (COLUMNS - 1);
 }
 
 static int differs(const double *a, const double *b, int64_t count)
@@ -28,11 +34,10 @@ static int differs(const double *a, const double *b, int64_t count)
     return 0;
 }
 
-/* Where an Inf is the last element that a thread of PyTorch's reads its mean stays Inf, elsewhere Inf - Inf makes it
- * NaN on the way. Which it is says nothing of the row, and y is NaN in both: a mean must be finite where PyTorch's is.
- */
-static void compare_row(const struct batch *b, const struct result *ours, const struct result *theirs, int64_t r,
-                        struct not_finite *found)
+/* PyTorch's mean stays Inf if the Inf is the last element that one of its threads reads; elsewhere Inf - Inf makes it
+ * NaN. Either way y is NaN, so a mean of ours must only be finite where PyTorch's is. */
+static void check_row(const struct batch *b, const struct result *ours, const struct result *theirs, int64_t r,
+                      struct not_finite *found)
 {
     const double mean = ours->of[MEAN][r], their_mean = theirs->of[MEAN][r];
     const char *where = differs(ours->of[Y] + r * b->cols, theirs->of[Y] + r * b->cols, b->cols) ? "y"
@@ -43,20 +48,19 @@ static void compare_row(const struct batch *b, const struct result *ours, const 
     if (!where)
         return;
     found->differ++;
-    printf("X %s in a row of %d columns, place %d: %s is another; mean and rstd of ours %g, %g, PyTorch's %g, %g\n",
-           kinds[r % KINDS].name, (int)b->cols, (int)(r / KINDS), where, mean, ours->of[RSTD][r], their_mean,
+    printf("X %s in a row of %d columns, element %d: %s differs; mean and rstd of ours %g, %g, PyTorch's %g, %g\n",
+           kinds[r % KINDS].name, (int)b->cols, (int)column_of(b, r), where, mean, ours->of[RSTD][r], their_mean,
            theirs->of[RSTD][r]);
 }
 
-/* Each kind at places from the first element to the last. */
 static struct batch rows_make(enum fuseln_dtype dtype, int64_t cols)
 {
-    struct batch b = batch_make(dtype, NORMAL, KINDS * PLACES, cols);
+    struct batch b = batch_make(dtype, NORMAL, KINDS * COLUMNS, cols);
     for (int64_t r = 0; r < b.rows; r++) {
-        const int64_t place = r / KINDS * (cols - 1) / (PLACES - 1);
-        b.x[r * cols + place] = kinds[r % KINDS].first;
+        const int64_t col = column_of(&b, r);
+        b.x[r * cols + col] = kinds[r % KINDS].first;
         if (kinds[r % KINDS].second != 0)
-            b.x[r * cols + (place + cols / 3) % cols] = kinds[r % KINDS].second;
+            b.x[r * cols + (col + cols / 3) % cols] = kinds[r % KINDS].second;
     }
     return b;
 }
@@ -73,7 +77,7 @@ struct not_finite not_finite_check(const struct algorithm *ours, enum fuseln_dty
             (i ? &algorithm_pytorch : ours)->forward(&b, &results[i]);
         }
         for (int64_t r = 0; r < b.rows; r++)
-            compare_row(&b, &results[0], &results[1], r, &found);
+            check_row(&b, &results[0], &results[1], r, &found);
         found.rows += (int)b.rows;
         for (int i = 0; i < 2; i++)
             for (enum output o = 0; o < OUTPUT_COUNT; o++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What else is compared: apex's forward (csrc/layer_norm_cuda_kernel.cu), a plain two-pass layer norm in float, and the
- * sum of squares that no kernel should use, which shows that the margins can be broken.
+ * Other algorithms: apex's forward (csrc/layer_norm_cuda_kernel.cu), a plain two-pass layer norm in float, and the
+ * naive sum of squares, which no kernel should use and which shows that the margins can be broken.
  */
 #include <math.h>
 
@@ -31,7 +31,7 @@ static struct moments combine(struct moments a, struct moments b)
     return (struct moments){fmaf(na, a.mean, nb * b.mean), fmaf(delta * delta * na * nb, count, a.m2 + b.m2), count};
 }
 
-/* Each lane takes over what the lane 1, 2, 4, 8, 16 beyond it holds. */
+/* Each lane adds what the lane 1, 2, 4, 8, 16 beyond it holds. */
 static struct moments warp(struct moments *lane)
 {
     for (int distance = 1; distance < WARP; distance *= 2) {

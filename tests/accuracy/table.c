@@ -5,10 +5,8 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "judge.h"
+#include "margins.h"
 
-const char *const dtype_names[] = {
-    [FUSELN_DTYPE_F32] = "f32", [FUSELN_DTYPE_F16] = "f16", [FUSELN_DTYPE_BF16] = "bf16", [FUSELN_DTYPE_F64] = "f64"};
 static const char *const output_names[] = {"y", "mean", "rstd", "dX", "dgamma", "dbeta"};
 
 void print_header(void)
@@ -23,7 +21,7 @@ void print_header(void)
            "of its derived bound. X: a margin is broken, and where.\n"
            "\n"
            "Offset 1e4 rounds to constant rows in bf16 and to steps of 8 in f16; huge 1e4 is clipped at 65504 in f16;\n"
-           "activations have no width of 4096. f64 is compared with its bound alone, in long double.\n",
+           "activations have no width of 4096. f64 is checked against its bound alone, in long double.\n",
            rms_margin, percentile_margin, width_margin, rms_floor, percentile_floor);
 }
 
@@ -70,10 +68,10 @@ void print_block(enum fuseln_dtype dtype, enum output output)
     struct growth growths[DISTRIBUTIONS_MAX];
     const bool grows = output < DGAMMA && dtype != FUSELN_DTYPE_F64;
     for (int d = OFFSET_1E2; d <= OFFSET_1E4 && grows; d++)
-        growths[d] = judge_growth(output, d);
+        growths[d] = check_growth(output, d);
     printf(
         "\n%-6s %-4s  ours               PyTorch            apex               two-pass            ours/PyTorch   of\n",
-        output_names[output], dtype_names[dtype]);
+        output_names[output], fuseln_dtype_name(dtype));
     printf("%-11s", "");
     for (int a = 0; a < ALGORITHM_COUNT; a++)
         printf("   rms 99.9%%   max ");

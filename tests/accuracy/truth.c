@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is true, from the rounded inputs, with long double sums; the unit of each error; and the derived bound on ours.
+ * The true outputs, from the rounded inputs with long double sums; the unit of each error; and the derived bound on
+ * ours.
  *
- * Units. An error counts in ulp of the output's type at max(|value|, root mean square of the outputs of its row; for
- * dgamma and dbeta of the row that they are; for a mean, of the row's inputs). An element near zero is a difference of
- * numbers of the size of its row and inherits their rounding: its own ulp may be 0, and would say nothing.
+ * Units. Errors are counted in ulp of the output's type at max(|value|, root mean square of the outputs of its row; for
+ * dgamma and dbeta, of all columns; for a mean, of the row's inputs). An element near zero is a difference of numbers
+ * as large as its row and inherits their rounding, to which its own tiny ulp would be no measure.
  *
  * Bounds. u is half an ulp of the sums, relative. A sum in which no term passes more than `depth` additions is off by
  * at most depth u sum |term|. Ours: at most 12 terms in a thread's chain, then trees: depth <= log2 N + 12 in a row.

@@ -90,6 +90,15 @@ static void put(void *to, enum fuseln_dtype dtype, int64_t i, double v)
     }
 }
 
+/* Values that are rounded to the type already: put() truncates those that bf16 cannot hold. */
+static inline struct tensor tensor_of(enum fuseln_dtype dtype, const double *values, int64_t count)
+{
+    struct tensor t = tensor_make((size_t)count * fuseln_dtype_bytes(dtype), 0);
+    for (int64_t i = 0; i < count; i++)
+        put(t.at, dtype, i, values[i]);
+    return t;
+}
+
 /* Half a unit in the last place, relative; and of the sums. */
 static inline double unit(enum fuseln_dtype dtype)
 {
