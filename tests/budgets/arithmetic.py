@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the integer instructions of sm_70 to sm_120 compute, as far as addresses, loops and branches need it.
-For walk.py: INSTRUCTIONS is {name: function(walk, instruction)}; each writes its results, None for unknown."""
+"""What the instructions of sm_70 to sm_120 compute, as far as addresses, loops and branches need it. For walk.py:
+INSTRUCTIONS is {name: function(walk, instruction)}; each writes its results, None for unknown."""
 import math
 import struct
 
@@ -224,10 +224,10 @@ def minmax(walk, i):
     smaller = walk.truth(next(o for o in reversed(i.sources) if o.kind == "p"))
     if not known(smaller, *words):
         return walk.store(i, None)
-    turn = (lambda v: v) if ".U32" in i.full else signed
-    words = [turn(-w & MASK if o.negated == "-" else w) for w, o in zip(words, values)]
+    convert = (lambda v: v) if ".U32" in i.full else signed
+    words = [convert(-w & MASK if o.negated == "-" else w) for w, o in zip(words, values)]
     if i.op == "VIADDMNMX":
-        words = [turn(words[0] + words[1] & MASK), words[2]]
+        words = [convert(words[0] + words[1] & MASK), words[2]]
     value = (min if smaller else max)(words)
     return walk.store(i, (max(value, 0) if ".RELU" in i.full else value) & MASK)
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures each budget that needs no GPU; called by tools/budgets.sh. Host costs are differences: the same program on
-libraries of no cost (stand_in_*.c), with and without libfuseln.so; for a launch that is replaced, the instructions of
-libfuseln.so itself, as the original's then go. Instructions are callgrind's, per launch, from two runs of different
-length, so that start-up cancels out."""
+"""Measures each budget that needs no GPU, for tools/budgets.sh. Host costs are differences: the same program on
+libraries of no cost (stand_in_*.c), with and without libfuseln.so. For a replaced launch they are the instructions of
+libfuseln.so itself, as those of the original are saved. callgrind counts instructions per launch, from two runs of
+different length, so that start-up cancels out."""
 import glob
 import os
 import re
@@ -15,7 +15,7 @@ import device
 BUILD = os.environ["TEST_BUILD"]
 LIBRARY = f"{BUILD}/libfuseln.so"
 PROGRAMS = f"{BUILD}/tests/budgets"
-MATCHED = {  # what launch launches: what follows from one call of it here, of a function there
+MATCHED = {  # what launch.c launches: the name of each budget, and the function in which its launch is made
     "forward": (("forward", "launch_one"),),
     "dx": (("dX", "launch_one"),),
     "pair": (("dX of a pair", "launch_one"), ("dgamma of a pair", "launch_partner")),
@@ -23,14 +23,14 @@ MATCHED = {  # what launch launches: what follows from one call of it here, of a
     "dgamma-few": (("dgamma of few rows", "launch_one"),),
 }
 FOREIGN = ("foreign", "foreign13", "foreign-ex", "foreign-driver", "foreign-driver-ex")
-LOOKED_UP = ("malloc", "cudnnCreate", "cublasCreate_v2", "cusparseCreate") # no function of libcuda's
+LOOKED_UP = ("malloc", "cudnnCreate", "cublasCreate_v2", "cusparseCreate") # not functions of libcuda
 REGISTRATIONS = 24133  # of the PyTorch 2.15 wheel
 
 
 def run(*command, preload=None):
     env = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")}
     if preload:
-        env |= {"LD_PRELOAD": preload, "FUSELN_CHECK": "0"}  # the programs here are of no build that is known
+        env |= {"LD_PRELOAD": preload, "FUSELN_CHECK": "0"}  # the programs here are no known build
     return subprocess.run(command, check=True, capture_output=True, text=True, env=env)
 
 
@@ -49,7 +49,7 @@ def instructions(what, preload, program="launch"):
 
 
 def instructions_of_ours(what, function):
-    """Those of libfuseln.so itself in one call of the program's function."""
+    """Instructions of libfuseln.so itself in one call of this function of launch.c."""
     totals = []
     for count in (2000, 12000):
         with tempfile.NamedTemporaryFile("r") as file:
@@ -61,7 +61,7 @@ def instructions_of_ours(what, function):
                 if line.startswith("ob="):
                     ours = line.rstrip() == f"ob={os.path.realpath(LIBRARY)}"
                 elif line.startswith("calls="):
-                    next(lines)  # what the called function took with all that it called
+                    next(lines)  # the cost of the call, callees included
                 elif ours and line[0] in "0123456789+-*":
                     total += int(line.split()[1])
             totals.append(total)
@@ -72,8 +72,8 @@ def instructions_of_ours(what, function):
 
 
 def time_added(measure, budget, rounds=40):
-    """What the library adds to measure(preload), in turn with and without it, so that both see the same machine: the
-    least of each. Other programs on the machine only add, so more rounds are made while the budget is missed."""
+    """What the library adds to measure(preload): the minimum with it less the minimum without it, measured alternately,
+    so that both see the same machine. Other programs only add time, so rounds go on while the budget is missed."""
     least = {LIBRARY: float("inf"), None: float("inf")}
     for count in range(1, rounds + 1):
         for preload in least:
@@ -95,7 +95,7 @@ def foreign():
 
 def matched():
     for what, calls in MATCHED.items():
-        ours = 2 if what == "dgamma" else 1  # launches of ours for one of the program's; the budget is for each
+        ours = 2 if what == "dgamma" else 1  # launches of ours for one of the original; the budget is for each
         for name, function in calls:
             budget = 700 if what == "pair" else 500 * ours
             yield f"matched launch ({name}), instructions", instructions_of_ours(what, function), budget, ""
@@ -107,7 +107,7 @@ def matched():
 
 
 def kernel_names():
-    """Device names as registered: the strings of the wheel's library that name a kernel, all layer norms among them."""
+    """Device names that the wheel registers: strings of its library that name a kernel, the layer norms first."""
     (library,) = glob.glob(f"{os.environ['TEST_VENV']}/lib/python3*/site-packages/torch/lib/libtorch_cuda.so")
     sections = run("readelf", "-SW", library).stdout
     offset, size = re.search(r"\s\.rodata\s+PROGBITS\s+\w+\s+(\w+)\s+(\w+)", sections).groups()
@@ -133,7 +133,7 @@ def registrations():
 
 def process():
     def ms(preload):
-        os.environ["SPAWN_PRELOAD"] = preload or ""  # into each of the processes, not into the one that starts them
+        os.environ["SPAWN_PRELOAD"] = preload or ""  # for the processes that spawn starts, not for spawn
         return float(run(f"{PROGRAMS}/spawn", "50", "/bin/true").stdout) / 1000
     yield "process without CUDA (/bin/true), time added", time_added(ms, 0.3), 0.3, "ms"
 
@@ -143,7 +143,7 @@ def size():
 
 
 def line(name, measured, budget, unit, original=None, least=False, reached=None):
-    """Prints one; returns (missed, and not by as little as was reached before)."""
+    """Prints one line; returns (missed, missed by more than before)."""
     over = measured < budget if least else measured > budget
     ratio = (budget / measured if measured else float("inf")) if least else (
         measured / budget if budget else float(measured > 0))

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The budgets that are read off the machine code of the images that were built; for budgets.py. Each function yields
-(name, measured, budget, unit, PyTorch's own figure or None, True where the budget is a least value[, reached]), reached
-being what a figure over its budget must not exceed.
+"""The budgets of the machine code in the images that were built, for budgets.py; on the command line, what they measure
+of one kernel:
 
-Which kernel runs, and how it is launched, comes from build/tools/plan; what is launched is a call with every pointer
-there. Instructions per element, i/e: issued by all threads of a launch / (rows x cols), so everything that a row costs
-is in it and idle lanes are charged. A row's overhead: walk.py, overhead(). PyTorch's kernels are read the same way."""
+    device.py ARCH OP DTYPE COLS [ROWS]     with TEST_BUILD set, as in: device.py 90 forward bf16 4096
+
+Each function yields (name, measured, budget, unit, PyTorch's own figure or None, True if the budget is a minimum[,
+reached]); a figure over its budget must not exceed `reached`. build/tools/plan says which kernel runs and with which
+geometry, for a call with every pointer set. Instructions per element, i/e: issued by all threads of a launch / (rows x
+cols), so they include all that a row costs, idle lanes too. A row's overhead: overhead() of walk.py. PyTorch's kernels
+are measured in the same way."""
 import functools
 import glob
 import itertools
@@ -24,22 +27,22 @@ TYPES = {"bf16": 2, "f16": 2, "f32": 4}
 # Multiprocessors and shared memory a block may have (V100, T4, A100, H100, B200, RTX PRO 6000).
 DEVICES = {70: (80, 98304), 75: (40, 65536), 80: (108, 166912), 90: (132, 232448), 100: (148, 232448),
            120: (188, 101376)}
-JUDGED = (80, 90, 100) # the architectures whose instructions have a budget
+BUDGETED = (80, 90, 100) # whose instructions have a budget
 FORWARD_COLS = (1024, 2048, 4096, 8192, 16384)
 BACKWARD_COLS = (256, 512, 1024, 4096, 8192)
-REAL_COLS = (768, 1280, 2560, 5120, 12288) # no power of two; shown, not judged
+REAL_COLS = (768, 1280, 2560, 5120, 12288) # not powers of two; printed without a budget
 FLIGHT = {80: 16, 90: 25, 100: 60} # KB of x a multiprocessor
 DGAMMA_FLIGHT = 25
 
 
-# What a row costs besides its elements is 60 instructions a warp by the design. Reached so far: by two rows a warp (1024
-# columns of a half type), a row a warp (2048), a row a block, which has two barriers.
+# The budget of a row's overhead is 60 instructions a warp. Reached so far with two rows a warp (1024 columns of a half
+# type), a row a warp (2048) and a row a block, which needs two barriers:
 OVERHEAD_REACHED = {1024: 70, 2048: 92, 4096: 118, 8192: 118, 16384: 118}
 
 
 def rows_of(arch, cols=4096):
-    """Blocks that stay have the same number of rows each, and PyTorch's gamma/beta kernel is at its best; narrow rows are
-    many, as in a tensor worth the while."""
+    """Enough rows to give every persistent block the same number, and PyTorch's gamma/beta kernel its best shape; more
+    of short rows."""
     return min(DEVICES[arch][0] * 64 * max(1, 4096 // cols), 65536)
 
 
@@ -71,7 +74,7 @@ def code(path, name):
 
 @functools.lru_cache(None)
 def ours(arch, op, dtype, cols, rows=0, null=""):
-    """The first kernel of a plan, measured, with its name and i/e. null: words of pointers that are NULL."""
+    """The plan's first kernel, measured, with its name and i/e. null: names of pointers that are NULL."""
     rows = rows or rows_of(arch, cols)
     chosen = plan(arch, dtype, cols, rows)[op]
     kernel = chosen["kernels"][0]
@@ -120,13 +123,13 @@ def label(what, arch, dtype, cols, *names):
 
 def forward():
     for dtype in ("bf16", "f16"):
-        for arch in JUDGED:
+        for arch in BUDGETED:
             for cols in FORWARD_COLS:
                 found = ours(arch, "forward", dtype, cols)
                 yield (label("forward i/e", arch, dtype, cols, found["name"]), found["ie"], 12 if arch == 100 else 13,
                        "", aten(arch, "forward", dtype, cols, 1)["ie"], False)
     for dtype in ("bf16", "f16"):
-        for arch in JUDGED:
+        for arch in BUDGETED:
             # A loop over the columns: what is left at no columns, from two row lengths.
             short, long = (aten(arch, "forward", dtype, cols, 1)["instructions"] for cols in (1024, 4096))
             for cols in FORWARD_COLS:
@@ -139,13 +142,13 @@ def forward():
 
 def flight():
     for dtype in TYPES:
-        for arch in JUDGED:
+        for arch in BUDGETED:
             for cols in FORWARD_COLS:
                 found, own = ours(arch, "forward", dtype, cols), aten(arch, "forward", dtype, cols, 1)
                 yield (label("forward x in flight", arch, dtype, cols, found["name"]), found["row_kb"], FLIGHT[arch],
                        "KB/SM", own["row_kb"], True)
     for dtype in TYPES:
-        for arch in JUDGED:
+        for arch in BUDGETED:
             for cols in BACKWARD_COLS:
                 found = ours(arch, "dgamma", dtype, cols, null="dx")
                 own = aten(arch, "dgamma", dtype, cols, rows_of(arch, cols))
@@ -154,14 +157,14 @@ def flight():
 
 
 def paired(arch, dtype, cols):
-    """(i/e, kernels) of the backward with both halves: one kernel where a plan has one for both, else the two."""
+    """(i/e, kernels) of dX with gamma and beta: one kernel where the plans agree on it, else two."""
     kernels = {plan(arch, dtype, cols, rows_of(arch, cols))[op]["kernels"][0]["name"]: op for op in ("dgamma", "dx")}
     return sum(ours(arch, op, dtype, cols)["ie"] for op in kernels.values()), kernels
 
 
 def backward():
     for dtype in ("bf16", "f16"):
-        for arch in JUDGED:
+        for arch in BUDGETED:
             for cols in BACKWARD_COLS:
                 found, names = paired(arch, dtype, cols)
                 budget = 25 if cols <= 1024 else 18 if arch == 100 else 20
@@ -176,9 +179,9 @@ def backward():
 
 
 def unaligned():
-    """At most half of what PyTorch's two kernels issue for the same row (of which its loops take 28 and 33 an element)."""
+    """At most half the instructions of PyTorch's two kernels, whose loops take 28 and 33 an element."""
     for dtype in ("bf16", "f16", "f32"):
-        for arch in JUDGED:
+        for arch in BUDGETED:
             for cols in (1023, 4095):
                 two = [ours(arch, op, dtype, cols, null=null) for op, null in (("moments", "y"), ("apply", ""))]
                 own = sum(aten(arch, kernel, dtype, cols, 1)["ie"] for kernel in ("moments", "apply"))
@@ -186,15 +189,15 @@ def unaligned():
                        sum(one["ie"] for one in two), own / 2, "", own, False)
 
 
-def narrow_accesses(arch, op, dtype, cols, rows):
-    """Of rows and parameters, those of less than 16 bytes."""
+def short_accesses(arch, op, dtype, cols, rows):
+    """Accesses of less than 16 bytes to rows and parameters."""
     found = ours(arch, op, dtype, cols, rows)
     return {f"{tensor} {size}" for (kind, tensor, size), n in found["access"].items()
             if n and size < 16 and tensor in ("x", "dy", "gamma", "beta", "y", "dx", "?")}
 
 
 def accesses():
-    """Of every variant for aligned rows, with its lanes full, that some row length is given."""
+    """Of every variant for aligned rows that some row length chooses, with all lanes busy."""
     for arch in DEVICES:
         widest = {} # (kernel, op): the longest row
         few, many = DEVICES[arch][0] * 8, DEVICES[arch][0] * 32 # rows: gamma and beta have kernels for each
@@ -203,9 +206,9 @@ def accesses():
                 for op, chosen in plan(arch, dtype, cols, rows).items():
                     if op in ("forward", "dx", "dgamma") and chosen["width"] == 16:
                         name = chosen["kernels"][0]["name"]
-                        if not (name, op) in widest or cols <= 1 << 15: # one that takes any length loops over it
+                        if not (name, op) in widest or cols <= 1 << 15: # longer rows only loop more
                             widest[name, op] = dtype, cols, rows
-        bad = {name: wrong for (name, op), shape in widest.items() if (wrong := narrow_accesses(arch, op, *shape))}
+        bad = {name: wrong for (name, op), shape in widest.items() if (wrong := short_accesses(arch, op, *shape))}
         yield (f"variants with accesses under 16 bytes  sm_{arch}, of {len({name for name, _ in widest})}", len(bad), 0,
                "", None, False)
         for name, wrong in sorted(bad.items()):
@@ -221,17 +224,22 @@ def stack():
 
 
 def show(what, figure, cols):
-    """Lines without a budget: the other architectures and types, and row lengths that leave lanes idle."""
+    """Prints lines without a budget: other architectures and types, and row lengths that leave lanes idle."""
     def line(arch, dtype, shapes):
         print(f"    {what} i/e, sm_{arch} {dtype}, no budget:",
               " ".join(f"{n}: {figure(arch, dtype, n):.1f}" for n in shapes))
 
     for arch in DEVICES:
-        if arch not in JUDGED:
+        if arch not in BUDGETED:
             line(arch, "bf16", cols)
         line(arch, "f32", cols)
-    for arch in JUDGED:
+    for arch in BUDGETED:
         line(arch, "bf16", [n for n in REAL_COLS if n < max(cols)])
 
 
 MEASURES = (stack, accesses, forward, flight, backward, unaligned)
+
+if __name__ == "__main__":
+    arch, op, dtype, *shape = sys.argv[1:]
+    for key, value in ours(int(arch), op, dtype, *map(int, shape)).items():
+        print(f"{key:<12} {value}")

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kernels whose counts are known by construction, for test_sass.py. volatile assembly is neither merged, dropped nor
- * moved past other volatile assembly: so many ex2, loads and copies are written, so many are issued. */
+/* Kernels whose counts are known by construction, for test_sass.py. The compiler neither merges, drops nor
+ * reorders volatile assembly: as many ex2, loads and copies are issued as are written. */
 struct parameters {
     const uint4 *from;
     uint4 *to;
@@ -75,7 +75,7 @@ static __device__ __forceinline__ void batches(const parameters &p)
             sum.x += v[i].x, sum.y += v[i].y, sum.z += v[i].z, sum.w += v[i].w;
             used = ex2(used + __uint_as_float(v[i].x));
         }
-        from += __float_as_uint(used); /* the next batch's address is known only when this one has come */
+        from += __float_as_uint(used); /* the next batch's address depends on this one */
     }
     store(p.to + threadIdx.x, sum);
 }
@@ -88,8 +88,8 @@ extern "C" __global__ void batch3x2(const parameters p)
     batches<3, 2>(p);
 }
 
-/* A row of 32 lanes x CHUNKS chunks, the last of which may be missing: its mean is taken off. The instructions for the
- * row itself are the same however many chunks there are. */
+/* Subtracts its sum from a row of 32 lanes x CHUNKS chunks, the last of which may be missing. The instructions for the
+ * row itself do not depend on the number of chunks. */
 template <int CHUNKS>
 static __device__ __forceinline__ void row(const parameters &p)
 {
@@ -123,8 +123,7 @@ extern "C" __global__ void row8(const parameters p)
     row<8>(p);
 }
 
-/* A division has a slow path, a function that is called; a pointer may be null; one warp
- * in four does more. */
+/* A division, whose slow path is a called function; a pointer that may be NULL; one warp in four that does more. */
 extern "C" __global__ void division(const parameters p)
 {
     const float *from = reinterpret_cast<const float *>(p.from);
@@ -156,7 +155,7 @@ extern "C" __global__ void leader(const parameters p)
     }
     *reinterpret_cast<float *>(p.to) = x;
 }
-/* An array that is indexed by what is only known at run time lies in local memory. */
+/* An array whose index is only known at run time lies in local memory. */
 extern "C" __global__ void local(const parameters p)
 {
     float values[64];

@@ -3,8 +3,8 @@
  * launch WHAT COUNT: makes COUNT launches as a program built by nvcc does, on the stand-in libraries, and prints
  * nanoseconds a launch, then what happened in all of them but the first 1000: driver calls, driver launches,
  * allocations. WHAT: foreign (cudaLaunchKernel), foreign13 (__cudaLaunchKernel), foreign-ex (cudaLaunchKernelExC),
- * foreign-driver (cuLaunchKernel, as dlsym gives it out), foreign-driver-ex (cuLaunchKernelEx), forward, dx, dgamma,
- * dgamma-few, pair (dx of many rows, then its dgamma, a launch each), none.
+ * foreign-driver (cuLaunchKernel, as dlsym returns it), foreign-driver-ex (cuLaunchKernelEx), forward, dx, dgamma,
+ * dgamma-few, pair (dx of many rows, then its dgamma, a launch each).
  */
 #include <dlfcn.h>
 #include <stdio.h>
@@ -33,14 +33,14 @@ extern unsigned long stand_in_driver_calls, stand_in_driver_launches; /* stand_i
 
 #define UNIT "_ZN2at6native53_GLOBAL__N__4da244e1_20_layer_norm_kernel_cu_9c5ada8a"
 static float x[1024] __attribute__((aligned(64))), gamma_[1024] __attribute__((aligned(64))), mean[1];
-/* Nobody reads or writes there; not on what dx reads. */
+/* pdx is never dereferenced, and lies on nothing that dx reads. */
 static void *pdx = (void *)0x100000000000, *px = x, *pgamma = gamma_, *pmean = mean;
 static int cols = 1024;
 static long long few = 1, many = 4096, cols64 = 1024;
 static float eps = 1e-5f;
 
-/* One kernel: its name, its arguments, and the geometry that PyTorch gives it for one row of 1024 columns; dgamma:
- * many. */
+/* One kernel: its name, the geometry that PyTorch gives it for one row of 1024 columns (pair, dgamma: 4096 rows), and
+ * its arguments. */
 static const struct kernel {
     const char *what, *name;
     struct dim3 grid, block;
@@ -114,7 +114,7 @@ static void prepare(const struct kernel *kernel, const char *function, void **re
     __cudaGetKernel(ret_handle, function);
 }
 
-/* One launch each, so that the instructions in it can be told: of a kernel, and of what follows it in a pair. */
+/* Functions of their own, so that callgrind can count their instructions: a kernel, and what follows it in a pair. */
 static __attribute__((noinline)) void launch_one(const struct kernel *kernel, void *handle)
 {
     __cudaLaunchKernel(handle, kernel->grid, kernel->block, (void **)kernel->args, 0, NULL);
@@ -170,7 +170,7 @@ int main(int argc, char **argv)
     if (!kernel)
         return 2;
     prepare(kernel, host_function, &handle);
-    __cudaLaunchKernel((void *)other_function, kernel->grid, kernel->block, NULL, 0, NULL); /* as any program has */
+    __cudaLaunchKernel((void *)other_function, kernel->grid, kernel->block, NULL, 0, NULL); /* as any program does */
     launch(kernel, handle, warm_up);
     const unsigned long calls = stand_in_driver_calls, launches = stand_in_driver_launches, before = allocations;
     const double begin = now_ns();

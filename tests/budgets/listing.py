@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a cubin holds: facts of each kernel from its ELF sections, and its instructions, parsed from nvdisasm's text.
-For walk.py, which goes through them, and sass.py. No state."""
+"""What a cubin holds: facts of each kernel from its ELF sections, and its instructions, parsed from nvdisasm's text. No
+state."""
 import collections
 import glob
 import os
@@ -103,7 +103,7 @@ def source_words(op, full, index):
 
 
 def results_of(op, operands):
-    """How many operands, from the first, are results: the register, and predicates before and after it."""
+    """How many of the first operands are results: the register, and predicates before and after it."""
     kinds = "".join(operand.kind for operand in operands)
     if op in NO_RESULT or not operands:
         return 0
@@ -119,7 +119,7 @@ def parse_instruction(address, text):
     op = full.split(".")[0]
     target = re.search(r"`\(([^)]*)\)", rest)
     operands = [parse_operand(part) for part in split_operands(rest)]
-    if op in GLOBAL:  # up to sm_75 the 64 bits of an address go without saying
+    if op in GLOBAL:  # up to sm_75 addresses of 64 bits are not marked
         operands = [o._replace(value=tuple(part._replace(wide=not part.absolute) for part in o.value))
                     if o.kind == "m" and (op != "LDGSTS" or o is operands[1]) else o for o in operands]
     count = results_of(op, operands)
@@ -181,7 +181,7 @@ def disassemble(path, arch):
         sys.exit("sass.py: nvdisasm is missing: run tools/budgets.sh once, or fuseln_need_nvdisasm of tools/setup.sh")
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         elf = bytearray(pathlib.Path(path).read_bytes())
-        if arch == 70: # nvdisasm 13 no longer knows it by name; sm_75 has the same encoding and all of its instructions
+        if arch == 70: # unknown to nvdisasm 13; sm_75 has the same encoding and all of its instructions
             flags, = struct.unpack_from("<I", elf, 48)
             struct.pack_into("<I", elf, 48, flags & ~0xFF00FF | 75 << 16 | 75)
         file.write(elf)

@@ -9,7 +9,7 @@
 
 int main(int argc, char **argv)
 {
-    static char name[256] __attribute__((aligned(64))); /* where it lies decides how long strcmp takes */
+    static char name[256] __attribute__((aligned(64))); /* strcmp's cost depends on its alignment */
     if (argc != 3)
         return 2;
     strncpy(name, argv[1], sizeof name - 1);

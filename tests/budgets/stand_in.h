@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a program may ask of the stand-in libraries (stand_in_cuda.c, stand_in_cudart.c) that it is linked with: how
- * often each driver function was called, that calls of one of them fail, and to be told of each launch.
+ * What a program can do with the stand-in libraries (stand_in_cuda.c, stand_in_cudart.c) that it is linked with: count
+ * the calls of each driver function, make calls of one of them fail, and see each launch.
  */
 #ifndef STAND_IN_H
 #define STAND_IN_H
@@ -15,8 +15,8 @@ enum stand_in_call {
         STAND_IN_CALLS
 };
 
-/* The calls from .. until (the first is 1) of this function fail with this error, and do nothing else; launches only
- * where they are told of. */
+/* The calls from .. until (the first is 1) of this function fail with this error and do nothing else; launches only if
+ * stand_in_driver_launched is set. */
 struct stand_in_fault {
     enum stand_in_call call;
     unsigned long from, until; /* 0, 0: none */
@@ -24,7 +24,7 @@ struct stand_in_fault {
 };
 extern struct stand_in_fault stand_in_fault;
 
-/* Of one thread; of several roughly, so that counting costs nothing. */
+/* Exact for one thread; for several only roughly, so that counting costs nothing. */
 struct stand_in_count {
     unsigned long calls, failed;
 };
@@ -33,8 +33,8 @@ extern struct stand_in_count stand_in_counts[STAND_IN_CALLS];
 extern unsigned long stand_in_driver_calls; /* all but the launches */
 extern unsigned long stand_in_driver_launches;
 
-/* Called, if set, for each launch at the driver, with what becomes of it; and for each at the runtime, whose result it
- * returns. A function of the driver's is known by its name. */
+/* Called, if set, for each launch at the driver, with its result and the kernel's name; and for each at the runtime,
+ * whose result it returns. */
 extern void (*stand_in_driver_launched)(const char *kernel, void **params, CUresult result);
 extern int (*stand_in_runtime_launched)(const void *function);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A driver of no cost, for measuring a matched launch and for failing: libcuda.so.1 with the functions that our own
- * launches call (kernels/host/libcuda.h). It accepts every image and counts its calls; each may be told to fail
+ * A driver of no cost, for measuring a matched launch and for failing: libcuda.so.1 with the functions that our
+ * launches call (kernels/host/libcuda.h). It accepts every image and counts its calls; each call can be told to fail
  * (stand_in.h).
  */
 #include "stand_in.h"
@@ -26,21 +26,12 @@ static CUresult begin(enum stand_in_call call)
     return stand_in_fault.error;
 }
 
-/* First in each function. */
-#define QUERY(member)                                    \
-    do {                                                 \
-        const CUresult error = begin(STAND_IN_##member); \
-        stand_in_driver_calls++;                         \
-        if (error)                                       \
-            return error;                                \
-    } while (0)
-
 /* Functions that were allowed more shared memory than a launch has without asking. */
 static const char *_Atomic large[LARGE_MAX];
 
-static void allow_large(const char *function)
+static void allow_large(const char *function, int attribute)
 {
-    for (int i = 0; i < LARGE_MAX; i++) {
+    for (int i = 0; i < LARGE_MAX && attribute == CU_FUNC_ATTR_MAX_DYNAMIC_SHARED_SIZE_BYTES; i++) {
         const char *none = NULL;
         if (atomic_load(&large[i]) == function || atomic_compare_exchange_strong(&large[i], &none, function) ||
             none == function)
@@ -56,175 +47,59 @@ static bool is_large(const char *function)
     return false;
 }
 
-CUresult cuCtxGetId(CUcontext ctx, unsigned long long *id)
+/* Each driver function but the launches: counts the call, fails if it is told to, else has its effect. */
+#define STUB(member, name, params, effect)               \
+    CUresult name params                                 \
+    {                                                    \
+        const CUresult error = begin(STAND_IN_##member); \
+        stand_in_driver_calls++;                         \
+        if (!error)                                      \
+            effect;                                      \
+        return error;                                    \
+    }
+
+static int attribute_value(int attribute)
 {
-    QUERY(ctx_get_id);
-    (void)ctx;
-    *id = 1;
-    return CUDA_SUCCESS;
+    return attribute == CU_ATTR_MULTIPROCESSOR_COUNT                ? 132
+           : attribute == CU_ATTR_COMPUTE_CAPABILITY_MAJOR          ? 9
+           : attribute == CU_ATTR_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN ? 232448
+                                                                    : 0;
 }
 
-CUresult cuCtxGetDevice(CUdevice *device)
-{
-    QUERY(ctx_get_device);
-    *device = 0;
-    return CUDA_SUCCESS;
-}
-
-CUresult cuDeviceGetName(char *name, int len, CUdevice device)
-{
-    QUERY(device_get_name);
-    (void)device;
-    strncpy(name, "stand-in", (size_t)len);
-    return CUDA_SUCCESS;
-}
-
-CUresult cuDeviceGetAttribute(int *value, int attribute, CUdevice device)
-{
-    QUERY(device_get_attr);
-    (void)device;
-    *value = attribute == CU_ATTR_MULTIPROCESSOR_COUNT                ? 132
-             : attribute == CU_ATTR_COMPUTE_CAPABILITY_MAJOR          ? 9
-             : attribute == CU_ATTR_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN ? 232448
-                                                                      : 0;
-    return CUDA_SUCCESS;
-}
-
-CUresult cuDriverGetVersion(int *version)
-{
-    QUERY(driver_get_version);
-    *version = 13000;
-    return CUDA_SUCCESS;
-}
-
-CUresult cuStreamGetId(CUstream stream, unsigned long long *id)
-{
-    QUERY(stream_get_id);
-    *id = (unsigned long long)(uintptr_t)stream + 1;
-    return CUDA_SUCCESS;
-}
-
-CUresult cuStreamGetCtx(CUstream stream, CUcontext *ctx)
-{
-    QUERY(stream_get_ctx);
-    (void)stream;
-    *ctx = (CUcontext)16;
-    return CUDA_SUCCESS;
-}
+#define THERE            ((CUcontext)16)
+#define ADDRESS(pointer) ((CUdeviceptr)(uintptr_t)(pointer))
+// clang-format off
+STUB(ctx_get_id, cuCtxGetId, (CUcontext ctx, unsigned long long *id), *id = 1)
+STUB(ctx_get_device, cuCtxGetDevice, (CUdevice *device), *device = 0)
+STUB(device_get_name, cuDeviceGetName, (char *name, int len, CUdevice device), strncpy(name, "stand-in", (size_t)len))
+STUB(device_get_attr, cuDeviceGetAttribute, (int *value, int attribute, CUdevice device),
+     *value = attribute_value(attribute))
+STUB(driver_get_version, cuDriverGetVersion, (int *version), *version = 13000)
+STUB(stream_get_id, cuStreamGetId, (CUstream stream, unsigned long long *id), *id = ADDRESS(stream) + 1)
+STUB(stream_get_ctx, cuStreamGetCtx, (CUstream stream, CUcontext *ctx), *ctx = THERE)
+STUB(stream_capturing, cuStreamIsCapturing, (CUstream stream, int *status), *status = 0)
+STUB(exchange_capture, cuThreadExchangeStreamCaptureMode, (int *mode), *mode = 0)
+STUB(module_load_data, cuModuleLoadData, (CUmodule *module, const void *image), *module = (CUmodule)ADDRESS(image))
+STUB(module_unload, cuModuleUnload, (CUmodule module), (void)module)
+STUB(module_get_func, cuModuleGetFunction, (CUfunction *function, CUmodule module, const char *name),
+     *function = (CUfunction)ADDRESS(name))
+STUB(func_set_attr, cuFuncSetAttribute, (CUfunction function, int attribute, int value),
+     allow_large((const char *)function, attribute))
+STUB(mem_alloc, cuMemAlloc_v2, (CUdeviceptr *ptr, size_t bytes), *ptr = ADDRESS(malloc(bytes)))
+STUB(mem_free, cuMemFree_v2, (CUdeviceptr ptr), free((void *)(uintptr_t)ptr))
+STUB(host_register, cuMemHostRegister_v2, (void *ptr, size_t bytes, unsigned flags), (void)ptr)
+STUB(host_get_device, cuMemHostGetDevicePointer_v2, (CUdeviceptr *ptr, void *host, unsigned flags),
+     *ptr = ADDRESS(host))
+STUB(event_create, cuEventCreate, (CUevent *event, unsigned flags), *event = (CUevent)THERE)
+STUB(event_record, cuEventRecord, (CUevent event, CUstream stream), (void)event)
+STUB(event_query, cuEventQuery, (CUevent event), (void)event)
+STUB(event_elapsed, cuEventElapsedTime, (float *ms, CUevent start, CUevent stop), *ms = 1)
+// clang-format on
 
 CUresult cuCtxGetCurrent(CUcontext *ctx)
 {
-    *ctx = (CUcontext)16;
+    *ctx = THERE;
     stand_in_driver_calls++;
-    return CUDA_SUCCESS;
-}
-
-CUresult cuStreamIsCapturing(CUstream stream, int *status)
-{
-    QUERY(stream_capturing);
-    (void)stream;
-    *status = 0;
-    return CUDA_SUCCESS;
-}
-
-CUresult cuThreadExchangeStreamCaptureMode(int *mode)
-{
-    QUERY(exchange_capture);
-    *mode = 0;
-    return CUDA_SUCCESS;
-}
-
-CUresult cuModuleLoadData(CUmodule *module, const void *image)
-{
-    QUERY(module_load_data);
-    *module = (CUmodule)(uintptr_t)image;
-    return CUDA_SUCCESS;
-}
-
-CUresult cuModuleUnload(CUmodule module)
-{
-    QUERY(module_unload);
-    (void)module;
-    return CUDA_SUCCESS;
-}
-
-CUresult cuModuleGetFunction(CUfunction *function, CUmodule module, const char *name)
-{
-    QUERY(module_get_func);
-    (void)module;
-    *function = (CUfunction)(uintptr_t)name;
-    return CUDA_SUCCESS;
-}
-
-CUresult cuFuncSetAttribute(CUfunction function, int attribute, int value)
-{
-    QUERY(func_set_attr);
-    (void)value;
-    if (attribute == CU_FUNC_ATTR_MAX_DYNAMIC_SHARED_SIZE_BYTES)
-        allow_large((const char *)function);
-    return CUDA_SUCCESS;
-}
-
-CUresult cuMemAlloc_v2(CUdeviceptr *ptr, size_t bytes)
-{
-    QUERY(mem_alloc);
-    *ptr = (CUdeviceptr)(uintptr_t)malloc(bytes);
-    return CUDA_SUCCESS;
-}
-
-CUresult cuEventCreate(CUevent *event, unsigned flags)
-{
-    QUERY(event_create);
-    (void)flags;
-    *event = (CUevent)(uintptr_t)1;
-    return CUDA_SUCCESS;
-}
-
-CUresult cuEventRecord(CUevent event, CUstream stream)
-{
-    QUERY(event_record);
-    (void)event;
-    (void)stream;
-    return CUDA_SUCCESS;
-}
-
-CUresult cuEventQuery(CUevent event)
-{
-    QUERY(event_query);
-    (void)event;
-    return CUDA_SUCCESS;
-}
-
-CUresult cuEventElapsedTime(float *ms, CUevent start, CUevent stop)
-{
-    QUERY(event_elapsed);
-    (void)start;
-    (void)stop;
-    *ms = 1;
-    return CUDA_SUCCESS;
-}
-
-CUresult cuMemHostRegister_v2(void *ptr, size_t bytes, unsigned flags)
-{
-    QUERY(host_register);
-    (void)ptr;
-    (void)bytes;
-    (void)flags;
-    return CUDA_SUCCESS;
-}
-
-CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr *ptr, void *host, unsigned flags)
-{
-    QUERY(host_get_device);
-    (void)flags;
-    *ptr = (CUdeviceptr)(uintptr_t)host;
-    return CUDA_SUCCESS;
-}
-
-CUresult cuMemFree_v2(CUdeviceptr ptr)
-{
-    QUERY(mem_free);
-    free((void *)(uintptr_t)ptr);
     return CUDA_SUCCESS;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A runtime library of no cost, for measuring what our hooks add: libcudart.so.13 with the functions that we hook,
- * each an immediate return. Linked by launch.c, register.c and tests/faults/host.c, which may be asked for the result
- * of a launch.
+ * A runtime library of no cost, for measuring what our hooks add: libcudart.so.13 with the functions that we hook, each
+ * of which returns at once. Linked by launch.c, register.c and tests/faults/host.c, which may set the result of a
+ * launch.
  */
 int (*stand_in_runtime_launched)(const void *function);
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Walks one thread through a kernel's machine code, from entry to exit, and counts what it issues. For sass.py.
 
-Integers, addresses and predicates are computed from the launch (parameters, grid, block, thread), so each branch and
-each loop goes as it would on a device; what comes from memory, from another thread or from an instruction not known
-here is unknown (None), and so is what is computed from it. A branch on an unknown takes the longer way that calls no
-slow path (reciprocals and divisions keep theirs in a called function). So the count is the longest hot path of that
-thread for that launch; predicated-off instructions count, they are issued.
+Integers, addresses and predicates are computed from the launch (parameters, grid, block, thread), so branches and loops
+go as they would on a device. A value from memory, from another thread or from an instruction not known here is unknown
+(None), and so is what is computed from it. A branch on an unknown takes the longer way that does not call a slow path
+(those of reciprocals and divisions are functions). So the count is that of the thread's longest hot path in that
+launch. Instructions whose predicate is false count: they are issued.
 """
 import collections
 import math
@@ -15,7 +15,7 @@ from listing import GLOBAL, LOADS, STORES, TRUE, ZERO
 
 MASK = 0xFFFFFFFF
 STEPS = 4_000_000
-MANY = -1 # in place of a chunk's number: more than one
+MANY = -1 # instead of a chunk's number: several chunks
 ELEMENTS = {"x", "dy", "gamma", "beta", "y", "dx"} # tensors whose elements are the work
 SPECIAL = {"SRZ": 0, "SR_CgaCtaId": 0, "SR_CTAID.Y": 0, "SR_CTAID.Z": 0}
 
@@ -37,12 +37,12 @@ def signed(value, bits=32):
 
 
 def merge(a, b):
-    """Two uses by chunks: the chunk if they are the same, or MANY."""
+    """The chunk of two uses, or MANY if they differ."""
     return b if a is None else a if b is None or a == b else MANY
 
 
 class Launch:
-    """What all threads share: `constants` is {byte offset: 32-bit word} of bank 0, tensors {address >> 40: name}, pitch
+    """What all threads share. constants: {byte offset: 32-bit word} of bank 0; tensors: {address >> 40: name}; pitch:
     the bytes of a row."""
 
     def __init__(self, instructions, labels, constants, tensors, pitch=0):
@@ -62,7 +62,7 @@ class Launch:
         return [i + 1] if i + 1 < len(self.code) else []
 
     def distances(self):
-        """Most instructions from each one to the exit without a cycle or a call; minus infinity where all ways call."""
+        """Longest way from each instruction to the exit without a cycle or a call; minus infinity if all ways call."""
         far, state, stack = {}, {}, [i for i in self.labels.values() if i is not None] + [0]  # the entry first
         while stack:
             i = stack[-1]
@@ -86,7 +86,7 @@ class Launch:
 
 
 class Walk:
-    """One thread's way. Counters are in the attributes, filled by run()."""
+    """One thread's way, and the counters that run() fills."""
 
     def __init__(self, launch, special):
         self.launch, self.special = launch, {**SPECIAL, **special}
@@ -94,7 +94,6 @@ class Walk:
         self.issued, self.rounds = 0, 0
         self.ops, self.access = collections.Counter(), collections.Counter()
         self.flight = self.row_flight = 0
-        self.loops = {}
         self.pending, self.loads = {}, []  # register -> load; loads in flight as (number, bytes, bytes of rows)
         self.groups, self.group = [], [0, 0]
         self.number = self.seen = 0
@@ -196,8 +195,6 @@ class Walk:
             name = ""
         size = instruction.bytes
         self.access[kind, name, size] += 1
-        for loop in self.active:
-            loop["bytes"][name if kind in ("load", "async") else kind] += size
         rows = size if name in ("x", "dy") else 0
         if op == "LDGSTS":
             self.group[0] += size
@@ -208,11 +205,11 @@ class Walk:
             for n in instruction.writes:
                 self.pending[n] = self.number
 
-    def keep(self, instruction, op):
-        """Shared memory as this thread alone sees it: a kernel may put a value there to have it kept."""
+    def store_shared(self, instruction, op):
+        """Shared memory as this thread alone sees it: a kernel may store a value there and read it back."""
         address = self.address(next(o for o in instruction.sources if o.kind == "m"))
         if address is None:
-            self.shared.clear()  # it may be anywhere
+            self.shared.clear()  # it may have been any address
             return
         data = instruction.sources[-1]
         for i in range(0, instruction.bytes, 4):
@@ -220,15 +217,15 @@ class Walk:
             value = (0 if data.value == ZERO else self.r.get(data.value + i // 4)) if register else None
             self.shared[address + i] = value
 
-    def kept(self, instruction):
+    def load_shared(self, instruction):
         address = self.address(next(o for o in instruction.sources if o.kind == "m"))
         for i, n in enumerate(sorted(instruction.writes)):
             self.r[n] = None if address is None else self.shared.get(address + 4 * i)
 
     def classify(self, instruction, op):
-        """Tell element work from a row's overhead. Element work moves 16-byte chunks of tensors or computes with what
-        comes from them in this thread, up to the shuffle that hands a sum on. What serves one chunk alone (its address,
-        its predicate) belongs to that chunk, not to the row: overhead() finds it by who uses its result."""
+        """Tells element work from a row's overhead. Element work moves 16-byte chunks of tensors or computes with their
+        values in this thread, up to the shuffle that passes a sum on. An instruction that serves one chunk alone (its
+        address, its predicate) belongs to that chunk, not to the row: overhead() tells by who reads its result."""
         chunk, writes = None, instruction.writes
         reads = instruction.reads + (writes if instruction.guard else ())
         if instruction.guard and instruction.guard.value != TRUE:
@@ -240,11 +237,11 @@ class Walk:
             for n in instruction.reads:
                 chunk = merge(chunk, self.chunk.get(n))
         if op in GLOBAL or op in ("LDS", "STS"):
-            places = [o for o in instruction.sources if o.kind == "m"]
-            address = self.address(places[-1])
+            operands = [o for o in instruction.sources if o.kind == "m"]
+            address = self.address(operands[-1])
             if op in GLOBAL and address is not None and self.launch.tensors.get(address >> 40) in ELEMENTS:
                 chunk = merge(chunk, (address & (1 << 40) - 1) % (self.launch.pitch or 1 << 40) // 16)
-            slot = self.address(places[0]) if op in ("LDGSTS", "LDS", "STS") else None
+            slot = self.address(operands[0]) if op in ("LDGSTS", "LDS", "STS") else None
             if op == "LDS":
                 chunk = self.slots.get(slot)
             elif slot is not None and chunk is not None:
@@ -258,7 +255,7 @@ class Walk:
                 self.chunk[n] = chunk
 
     def overhead(self):
-        """The instructions that serve the row: no element work, and not for one chunk alone."""
+        """The instructions that serve the row: neither element work nor for one chunk alone."""
         users, found = [None] * len(self.trail), []
         for i in range(len(self.trail) - 1, -1, -1):
             instruction, chunk, makers = self.trail[i]
@@ -291,21 +288,21 @@ class Walk:
                 self.groups = self.groups[len(self.groups) - left:]
         elif op in LOADS or op in STORES:
             last = instruction.sources[-1]
-            if not (op == "LDGSTS" and last.kind == "p" and self.truth(last) is False):  # such a copy only writes zeros
+            if not (op == "LDGSTS" and last.kind == "p" and self.truth(last) is False):  # else it only writes zeros
                 self.memory(instruction, op)
         if op in ("STS", "LDGSTS"):
-            self.keep(instruction, op)
+            self.store_shared(instruction, op)
         if not instruction.writes:
             return
         before = [(n, self.r.get(n)) for n in instruction.writes]
         function = arithmetic.get(op)
         if op == "LDS":
-            self.kept(instruction)
+            self.load_shared(instruction)
         elif function:
             function(self, instruction)
         else:
             self.r.update((n, None) for n in instruction.writes)
-        if guard is None:  # it may have happened or not
+        if guard is None:  # it may or may not have happened
             self.r.update((n, None) for n, value in before if self.r.get(n) != value)
 
     def branch(self, i, instruction):
@@ -322,25 +319,19 @@ class Walk:
                 taken = False if taken is False or also is False else None if taken is None or also is None else True
         if taken is None:
             there, here = (self.launch.far.get(n, -math.inf) for n in (target, i + 1))
-            taken = there > here and (target > i or here == -math.inf)  # back only to get around a slow path
+            taken = there > here and (target > i or here == -math.inf)  # backwards only around a slow path
         return target if taken else i + 1
 
     def run(self, arithmetic):
         i, code, joins, returns = 0, self.launch.code, {}, []
-        self.active = []  # loops around the present instruction, outer first
-        trail = self.loops
         while self.issued < STEPS:
             instruction = code[i]
             op = instruction.op
             self.issued += 1
-            for loop in self.active:
-                loop["instructions"] += 1
             self.step(instruction, arithmetic)
             after = i + 1
             if op == "BRA":
                 after = self.branch(i, instruction)
-                if after <= i:
-                    self.loop_back(after, i, trail)
             elif op == "EXIT" and self.truth(instruction.guard) or op == "KILL":
                 self.wait()
                 return self
@@ -354,17 +345,4 @@ class Walk:
                 returns.append(after)
                 after = self.launch.labels[instruction.target]
             i = after
-            while self.active and not self.active[-1]["head"] <= i <= self.active[-1]["tail"]:
-                self.active.pop()
         raise RuntimeError(f"no exit after {STEPS} instructions (near {code[i].address:#x})")
-
-    def loop_back(self, head, tail, loops):
-        """A branch backwards from instruction `tail` to `head` was taken: one more trip of that loop."""
-        loop = loops.setdefault(head, {"head": head, "tail": tail, "trips": 0, "instructions": 0,
-                                       "bytes": collections.Counter()})
-        loop["tail"] = max(loop["tail"], tail)
-        if loop in self.active:
-            del self.active[self.active.index(loop) + 1:]
-        else:
-            self.active = [one for one in self.active if one["head"] <= head and tail <= one["tail"]] + [loop]
-        loop["trips"] += 1

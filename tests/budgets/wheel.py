@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The machine code of PyTorch's own layer-norm kernels, taken out of a wheel's libtorch_cuda.so, and how the wheel
-launches them. For device.py. What was taken out is kept under fuseln's cache, by version.
+"""The machine code of PyTorch's own layer-norm kernels, extracted from a wheel's libtorch_cuda.so, and how the wheel
+launches them. For device.py. Extracted images are cached by version.
 
 A wheel's .nv_fatbin section is a row of fat binaries, one for each translation unit; each holds one image, compressed
 by zstd, for each architecture. (cuobjdump would list and decompress all 476 of them.)"""
@@ -64,11 +64,11 @@ def images(data, arch):
             at += head + stored
 
 
-def layer_norm_image(library, arch, place):
-    """The file with the image of the layer-norm kernels; made below `place` when it is not there."""
-    kept = pathlib.Path(place, f"layer_norm.sm_{arch}.cubin")
-    if kept.exists():
-        return kept
+def layer_norm_image(library, arch, folder):
+    """The file with the image of the layer-norm kernels, extracted into `folder` if it is not there."""
+    cached = pathlib.Path(folder, f"layer_norm.sm_{arch}.cubin")
+    if cached.exists():
+        return cached
     sections = subprocess.run(["readelf", "-SW", library], check=True, capture_output=True, text=True).stdout
     offset, size = (int(v, 16) for v in re.search(r"\.nv_fatbin\s+PROGBITS\s+\w+\s+(\w+)\s+(\w+)", sections).groups())
     with open(library, "rb") as file:
@@ -77,8 +77,8 @@ def layer_norm_image(library, arch, place):
     found = [image for image in images(data, arch) if UNIT in image and b"vectorized_layer_norm_kernel" in image]
     if len(found) != 1:
         sys.exit(f"{library}: {len(found)} images of layer_norm_kernel.cu for sm_{arch}")
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    part = kept.with_suffix(".part")
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    part = cached.with_suffix(".part")
     part.write_bytes(found[0])
-    part.rename(kept)
-    return kept
+    part.rename(cached)
+    return cached
