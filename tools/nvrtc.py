@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Compile one .cu file for one architecture with a given NVRTC release, in nvcc's words.
+"""Compiles one .cu file for one architecture with a given NVRTC release, by nvcc's options.
 
     nvrtc.py --dir DIR -arch=sm_90 -cubin|-ptx -o OUT [-I DIR]... [other nvrtc options] IN.cu
     nvrtc.py --dir DIR --version
@@ -22,7 +22,7 @@ class Nvrtc:
             sys.exit(f"nvrtc.py: no libnvrtc.so.* under {directory}")
         self.directory = libraries[0].parent
         for builtins in self.directory.glob("libnvrtc-builtins.so.*.*"):
-            # NVRTC opens it by its bare name; found because it is loaded already.
+            # NVRTC opens it by its bare name, and finds it only because it is already loaded.
             ctypes.CDLL(str(builtins), ctypes.RTLD_GLOBAL)
         self.library = ctypes.CDLL(str(libraries[0]))
         self.library.nvrtcGetErrorString.restype = ctypes.c_char_p
@@ -34,18 +34,18 @@ class Nvrtc:
             raise RuntimeError(f"{function}: {self.library.nvrtcGetErrorString(result).decode()}")
 
     def fetch(self, what):
-        """The size, then the bytes of `what`: ProgramLog, CUBIN or PTX."""
+        """The bytes of `what`: ProgramLog, CUBIN or PTX."""
         size = ctypes.c_size_t()
         self.call(f"nvrtcGet{what}Size", self.program, ctypes.byref(size))
         data = ctypes.create_string_buffer(size.value)
         self.call(f"nvrtcGet{what}", self.program, data)
         if what == "CUBIN":
             return data.raw
-        # Comments and indentation are a fifth of PTX.
+        # Without comments and indentation, which are a fifth of PTX.
         return re.sub(rb"[ \t]+", b" ", re.sub(rb"\s*//[^\n]*|\n\s+", b"\n", data.raw.rstrip(b"\0"))).lstrip()
 
     def version(self):
-        """As the wheel's metadata has it (12.0.140): the library itself knows only major and minor."""
+        """From the wheel's metadata (12.0.140): the library itself knows only major and minor."""
         for metadata in self.directory.parents[2].glob("nvidia_cuda_nvrtc*.dist-info/METADATA"):
             return re.search(r"^Version: (\S+)", metadata.read_text(), re.M).group(1)
         major, minor = ctypes.c_int(), ctypes.c_int()
@@ -83,8 +83,9 @@ def main():
         parser.error("-arch, -cubin or -ptx, -o and a source are needed")
     headers = [str(path.parent) for path in sorted(arguments.dir.glob("**/cuda_fp16.h"))]
     includes = [*arguments.I, str(arguments.source.parent), *headers]
-    # fmad: a * b + c in the source means two roundings, so that the CPU and all variants agree; fmaf() means one.
-    options = [f"--gpu-architecture={arguments.arch}", "--std=c++17", "--fmad=false", *others, *(f"-I{path}" for path in includes)]
+    # a * b + c in the source means two roundings, fmaf() one, so that the CPU and all variants agree.
+    options = [f"--gpu-architecture={arguments.arch}", "--std=c++17", "--fmad=false", *others,
+               *(f"-I{path}" for path in includes)]
     try:
         arguments.o.write_bytes(nvrtc.compile(arguments.source, arguments.what, options))
     except (OSError, RuntimeError) as error:

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which kernel runs for my model? Prints, for one shape, what fuseln would launch for each operation, as
- * fuseln_plan_make decides it: kernels, grid, block, dynamic shared memory, elements per thread, partial rows, scratch.
+ * Which kernel runs for my model? Prints what fuseln launches for one shape and each operation, as fuseln_plan_make
+ * decides: kernels, grid, block, dynamic shared memory, elements per thread, partial rows, scratch.
  *   plan [--json] [--sms N] [--smem BYTES] [--cc MAJOR.MINOR] [--offset BYTES] DTYPE COLS [ROWS]
- * --offset: where the first element of x, dy, y and dx lies from a 16-byte boundary. No device is asked: the defaults
- * are an H100's. The budgets read --json. Exit 0; 2 and one line on standard error for wrong usage.
+ * --offset: bytes from a 16-byte boundary to the first element of x, dy, y and dx. The defaults are an H100's; no
+ * device is needed. tests/budgets reads --json. Exit 0; 2 and one line on standard error for wrong usage.
  */
 #include "kernels/host/device.h"
 #include "kernels/schedules.h"
@@ -42,7 +42,7 @@ static bool parse_dtype(const char *text, enum fuseln_dtype *ret_dtype)
     return false;
 }
 
-/* An option with its value; false where either is wrong. */
+/* An option and its value; false if either is invalid. */
 static bool parse_option(const char *name, const char *value, struct question *question)
 {
     int64_t number;
@@ -78,7 +78,7 @@ static bool parse(int argc, char **argv, struct question *question)
            (argc - i == 2 || parse_number(argv[i + 2], 1, INT64_MAX, &question->rows));
 }
 
-/* A call with every pointer that the operation may have; the addresses only count modulo 16. */
+/* A call with every pointer set. Only their alignment matters: they are never dereferenced. */
 static struct fuseln_call call_of(enum fuseln_op op, const struct question *question)
 {
     void *const there = (void *)(uintptr_t)4096, *const rows = (void *)(uintptr_t)(4096 + question->offset);

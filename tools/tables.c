@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Prints the tables that README shows between its markers, from the rows that the library itself runs on:
+ * Prints a table of README.md from the rows that the library itself uses:
  *   tables targets | variables | reasons | pairings
- * tools/readme.sh writes them into README.md, or checks that it holds them.
+ * tools/readme.sh writes them between README.md's markers, or checks that they stand there.
  */
 #include "base/config.h"
 #include "hooks/targets/match.h"
