@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * APPLY, the second launch of a two-launch forward: y = gamma ((x - mean) rstd) + beta, mean and rstd read.
- * Element by element the arithmetic of FORWARD, so the same bits whatever the schedule: one schedule, in which a group
- * of 1 << p.log_lanes lanes has a row, tile after tile, each staged in the dynamic shared memory. gamma and beta are
- * read by chunks where they are aligned, as they mostly are, however the rows lie.
+ * APPLY, the second launch of a two-launch forward: y = gamma ((x - mean) rstd) + beta, with mean and rstd from memory.
+ * The arithmetic of each element is that of FORWARD, so the bits agree whatever the schedule. One schedule serves all:
+ * 1 << p.log_lanes lanes take a row tile by tile, each tile staged in dynamic shared memory. gamma and beta are read in
+ * 16-byte chunks where they are aligned, which they mostly are even when the rows are not.
  */
 #include "kernels/row.cuh"
 
@@ -17,7 +17,7 @@ struct apply {
                                                             const tile_type &tile, int missing)
     {
         const char *from = static_cast<const char *>(base) + at + tile.own();
-        const bool aligned = base && phase_of(base) == 0;
+        const bool aligned = base && skew_of(base) == 0;
 #pragma unroll
         for (int k = 0; k < K; k++) {
             c[k] = splat<T>(missing);
@@ -45,27 +45,27 @@ struct apply {
         char *y = static_cast<char *>(p.y) + here * pitch;
         uint4 *slots = fuseln_smem + group * FUSELN_TILE_SLOTS(K << p.log_lanes);
         for (long long at = 0; at < pitch; at += static_cast<long long>(K * FUSELN_CHUNK_BYTES) << p.log_lanes) {
-            const tile_type tile(exists ? pitch : at, at, p.log_lanes); /* a row that does not exist is empty */
+            const tile_type tile(exists ? pitch : at, at, p.log_lanes); /* a missing row is an empty one */
             chunk<T> c[K], gamma[K], beta[K];
-            tile.sync_narrow(); /* the tile before has left */
-            tile.fetch_narrow(slots, x + at);
+            tile.sync_unaligned(); /* the slots of the previous tile are free */
+            tile.fetch_unaligned(slots, x + at);
             parameter_chunks(gamma, p.gamma, at, tile, 1);
             parameter_chunks(beta, p.beta, at, tile, 0);
-            tile.wait_narrow();
-            tile.take_narrow(c, slots, x + at);
-            tile.sync_narrow();
+            tile.wait_unaligned();
+            tile.read_unaligned(c, slots, x + at);
+            tile.sync_unaligned();
 #pragma unroll
             for (int k = 0; k < K; k++) {
                 pair<A> v[P];
                 widen(c[k], v);
                 c[k] = normalise<T>(v, mean, rstd, gamma[k], beta[k]);
             }
-            tile.put_narrow(y + at, exists, slots, c);
+            tile.store_unaligned(y + at, exists, slots, c);
         }
     }
 };
 
-#define KERNEL(name, module, id, type, lanes, chunks, rows, place, narrow, blocks)                                    \
+#define KERNEL(name, module, id, type, lanes, chunks, rows, storage, unaligned, blocks)                               \
     extern "C" __global__ void __launch_bounds__(FUSELN_COLUMN_THREADS, blocks) name(const struct fuseln_ln_params p) \
     {                                                                                                                 \
         apply<type, chunks>::run(p);                                                                                  \

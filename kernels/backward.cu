@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The backward of rows of up to FUSELN_BACKWARD_COLS columns in one pass: dX and, from the same read of dY and X,
- * partial sums of dgamma and dbeta. Either may be left out (NULL dx, NULL partials) without a change of the other's
- * bits. Blocks stay: block b, of P (partial_rows), takes the rows (t P + b) G + g for t = 0, 1, ..., where G groups of
- * lanes have a row each. The chunks of a thread's next rows come by cp.async into its own slots of shared memory while
- * it works; gamma and the sums over rows are in its registers. At the end the block adds its groups up in order and
- * writes partial row b. No atomics; one barrier a row where a row has more than a warp.
+ * The backward of rows of up to FUSELN_BACKWARD_COLS columns in one pass: dX and, from the same read of dY and X, the
+ * partial sums of dgamma and dbeta. Either may be left out (NULL dx, NULL partials); the other's bits do not change.
+ * Persistent blocks: block b of P (partial_rows) takes the rows (t P + b) G + g for t = 0, 1, ..., where each of its G
+ * groups of lanes g handles one row at a time. While a thread works, cp.async brings the chunks of its next rows into
+ * its own slots of shared memory; gamma and the sums over rows stay in its registers. At the end the block adds up its
+ * groups in order and writes partial row b. No atomics; one barrier a row where a row takes more than a warp.
  */
 #include "kernels/gradient.cuh"
 
-/* LANES 0: narrow rows, of 1 << p.log_lanes lanes, whose chunks each other lane may have fetched. */
+/* LANES 0: unaligned rows, of 1 << p.log_lanes lanes, where other lanes may have fetched a thread's chunks. */
 template <class T, int LANES, int K, row_fill FILL>
 struct backward {
     using A = acc_of<T>;
-    enum : bool { NARROW = LANES == 0 };
+    enum : bool { UNALIGNED = LANES == 0 };
     enum : int { P = chunk<T>::size / 2, WARPS = LANES > 32 ? LANES / 32 : 0 };
     using tile_type = row_tile<T, LANES, K, FILL>;
 
     const fuseln_ln_params &p;
-    const unsigned pitch, rows; /* bytes; rows are less than 2^31, so that row numbers are 32 bits */
+    const unsigned pitch, rows; /* bytes; rows < 2^31 */
     const tile_type tile;
     const int threads, groups, group;
     pair<A> gamma[K][P], dgamma[K][P], dbeta[K][P];
@@ -30,8 +30,8 @@ struct backward {
     __device__ __forceinline__ explicit backward(const fuseln_ln_params &params)
         : p(params), pitch(static_cast<unsigned>(p.cols) * static_cast<unsigned>(sizeof(T))),
           rows(static_cast<unsigned>(p.rows)), tile(pitch, 0, p.log_lanes),
-          threads(NARROW ? blockDim.x : block_threads()),
-          groups(NARROW ? threads >> p.log_lanes : block_threads() / (LANES ? LANES : 1)), group(tile.group_number())
+          threads(UNALIGNED ? blockDim.x : block_threads()),
+          groups(UNALIGNED ? threads >> p.log_lanes : block_threads() / (LANES ? LANES : 1)), group(tile.group_number())
     {
     }
     static __device__ __forceinline__ uint4 *shared()
@@ -39,29 +39,29 @@ struct backward {
         extern __shared__ uint4 fuseln_smem[];
         return fuseln_smem;
     }
-    /* A stage of the ring holds a row of x of each group, then one of dy, in so many slots each: */
+    /* Slots of one row. A stage of the ring holds a row of x for each group, then a row of dy for each. */
     __device__ __forceinline__ int row_slots() const
     {
-        return NARROW ? FUSELN_TILE_SLOTS(tile.lanes() * K) : tile.lanes() * K;
+        return UNALIGNED ? FUSELN_TILE_SLOTS(tile.lanes() * K) : tile.lanes() * K;
     }
-    /* This group's row of x is at, in bytes: */
+    /* Where this group's row of x begins, in bytes. */
     __device__ __forceinline__ int stage_slot(int stage) const
     {
         return (stage * 2 * groups + group) * row_slots() * FUSELN_CHUNK_BYTES;
     }
-    /* The slot at byte `at` of shared memory, which is kept in bytes for the sake of the addresses. */
+    /* The slot at byte `at` of shared memory: offsets in bytes make shorter addresses. */
     static __device__ __forceinline__ uint4 *slot_at(int at)
     {
         return reinterpret_cast<uint4 *>(reinterpret_cast<char *>(shared()) + at);
     }
     /*
-     * The same value, by way of shared memory that this thread owns: the compiler cannot see through it, and so keeps a
-     * value that it would else compute anew for every row.
+     * The same value, read back from this thread's own slot of shared memory: the compiler cannot see through that, so
+     * it holds the value in a register instead of computing it again for every row.
      */
     template <class V>
-    static __device__ __forceinline__ V keep(V value)
+    static __device__ __forceinline__ V opaque(V value)
     {
-        if (NARROW) /* has no registers to spare */
+        if (UNALIGNED) /* which has no register to spare */
             return value;
         volatile V *slot = reinterpret_cast<V *>(shared() + threadIdx.x);
         *slot = value;
@@ -71,9 +71,9 @@ struct backward {
     __device__ __forceinline__ void begin()
     {
         chunk<T> c[K];
-        if (NARROW) {
-            __syncthreads(); /* what keep() used */
-            tile.take_parameter(c, slot_at(stage_slot(0)), p.gamma, 0, 1);
+        if (UNALIGNED) {
+            __syncthreads(); /* opaque() wrote there */
+            tile.read_parameter(c, slot_at(stage_slot(0)), p.gamma, 0, 1);
             __syncthreads();
         } else {
 #pragma unroll
@@ -88,24 +88,24 @@ struct backward {
             widen(c[k], gamma[k]);
 #pragma unroll
             for (int i = 0; i < P; i++) {
-                gamma[k][i] = {keep(gamma[k][i].lo), keep(gamma[k][i].hi)};
+                gamma[k][i] = {opaque(gamma[k][i].lo), opaque(gamma[k][i].hi)};
                 dgamma[k][i] = dbeta[k][i] = both(A(0));
             }
         }
         __syncthreads();
-        /* What the row has not is zero for good. */
+        /* Slots beyond the end of the row are never written again: they stay zero. */
         for (int slot = threadIdx.x; slot < 2 * p.stages * groups * row_slots(); slot += threads)
             shared()[slot] = make_uint4(0, 0, 0, 0);
         __syncthreads();
     }
 
-    /* A thread's place in the tensors and in the ring, kept over all rows. */
-    struct place {
-        unsigned long long own; /* bytes from the start of a row; 0 in narrow rows */
-        int slot, other; /* of this thread's first chunk of x, or of the narrow row, in this and the other stage */
-        int rest;        /* bytes of the row from the thread's first chunk on */
+    /* Where a thread's chunks lie in the tensors and in the ring. */
+    struct ring_position {
+        unsigned long long own; /* bytes from the start of a row; 0 for unaligned rows */
+        int slot, other;        /* of its first chunk of x, or of the unaligned row, in this stage and the other one */
+        int rest;               /* bytes of the row from the thread's first chunk on */
     };
-    __device__ __forceinline__ bool has(const place &at, int k) const
+    __device__ __forceinline__ bool has(const ring_position &at, int k) const
     {
         return at.rest > tile.step(k);
     }
@@ -114,22 +114,22 @@ struct backward {
         __pipeline_memcpy_async(x_slot, x, FUSELN_CHUNK_BYTES);
         __pipeline_memcpy_async(dy_slot, dy, FUSELN_CHUNK_BYTES);
     }
-    /* A row of x and of dy into the stage now; zeros where there is no such row. */
-    __device__ __forceinline__ void fetch(const place &at, unsigned row) const
+    /* Fetches a row of x and dy into the current stage; zeros for a row beyond the last. */
+    __device__ __forceinline__ void fetch(const ring_position &at, unsigned row) const
     {
         const int dys = groups * row_slots();
         uint4 *slots = slot_at(at.slot);
         const unsigned long long offset = static_cast<unsigned long long>(row) * pitch + at.own;
         const char *x = static_cast<const char *>(p.x) + offset, *dy = static_cast<const char *>(p.dy) + offset;
-        if (row >= rows) { /* only where the block has other rows: else it ends before this one's turn */
+        if (row >= rows) { /* matters only beside another group's row: else the block ends before it */
 #pragma unroll
-            for (int k = 0; !NARROW && groups > 1 && k < K; k++)
+            for (int k = 0; !UNALIGNED && groups > 1 && k < K; k++)
                 slots[k * tile.lanes()] = slots[dys + k * tile.lanes()] = make_uint4(0, 0, 0, 0);
-        } else if (NARROW) {
-            tile.fetch_narrow(slots, x);
-            tile.fetch_narrow(slots + dys, dy);
+        } else if (UNALIGNED) {
+            tile.fetch_unaligned(slots, x);
+            tile.fetch_unaligned(slots + dys, dy);
         } else {
-            /* All of a lane's chunks, mostly: without a test, and an address, for each. */
+            /* Mostly a lane has all of its chunks: then none needs a test and an address of its own. */
             const bool all = has(at, K - 1);
 #pragma unroll
             for (int k = 0; all && k < K; k++)
@@ -141,25 +141,25 @@ struct backward {
         }
         __pipeline_commit();
     }
-    /* The chunks of this group's row of x or dy, which lies `further` slots on. */
-    __device__ __forceinline__ void take(chunk<T> (&c)[K], const void *base, const place &at, unsigned row,
+    /* This thread's chunks of x, or of dy, which lies `further` slots on. */
+    __device__ __forceinline__ void read(chunk<T> (&c)[K], const void *base, const ring_position &at, unsigned row,
                                          int further) const
     {
         const uint4 *slots = slot_at(at.slot) + further;
-        if constexpr (NARROW) {
+        if constexpr (UNALIGNED) {
 #pragma unroll
             for (int k = 0; k < K; k++)
                 c[k].raw = make_uint4(0, 0, 0, 0);
             if (row < rows)
-                tile.take_narrow(c, slots,
-                                 static_cast<const char *>(base) + static_cast<unsigned long long>(row) * pitch);
+                tile.read_unaligned(c, slots,
+                                    static_cast<const char *>(base) + static_cast<unsigned long long>(row) * pitch);
         } else {
 #pragma unroll
             for (int k = 0; k < K; k++)
                 c[k].raw = slots[k * tile.lanes()];
         }
     }
-    /* mean or rstd; of the last row where there is no such row. */
+    /* mean or rstd of a row; beyond the last row, that of the last. */
     __device__ __forceinline__ A statistic(const void *base, unsigned row) const
     {
         return static_cast<const A *>(base)[row < rows ? row : rows - 1];
@@ -167,47 +167,48 @@ struct backward {
 
     static __device__ __forceinline__ char *parts()
     {
-        __shared__ A values[2][2][FUSELN_BACKWARD_WARPS]; /* by turns: a slow warp may still read the row before */
+        /* Two sets: a slow warp may still be reading the previous row's. */
+        __shared__ A values[2][2][FUSELN_BACKWARD_WARPS];
         return reinterpret_cast<char *>(values);
     }
     enum { HALF_PARTS = FUSELN_BACKWARD_WARPS * sizeof(A) };
-    /* Place, in bytes, of a warp of this thread's row in parts(), and there of the sum that this half of the lanes has,
-     * see sum_lanes_of_pair(): of the upper half from HALF_PARTS on. */
+    /* Where the part of a warp of this thread's row lies in parts(), in bytes. The upper half of the lanes sums s2 (see
+     * sum_lanes_of_pair), whose parts begin at HALF_PARTS. */
     __device__ __forceinline__ int part(int warp) const
     {
         const bool upper = threadIdx.x % tile.group() >= static_cast<unsigned>(tile.group() / 2);
         const int warps = tile.lanes() / 32, first = warps ? threadIdx.x / 32 / warps * warps : 0;
         return (upper * FUSELN_BACKWARD_WARPS + first + (warps ? warp % warps : 0)) * static_cast<int>(sizeof(A));
     }
-    /* The sums of a row over its lanes; in `to` part() of the own warp in the lanes that write it, in the others less
-     * than zero; in `from` part() of the warp to be read. */
-    __device__ __forceinline__ void reduce(A &s1, A &s2, int turn, int to, int from) const
+    /* Sums s1 and s2 over the lanes of a row. to: part() of the own warp in the lanes that write it, -1 in the others;
+     * from: part() of the warp that this lane reads. */
+    __device__ __forceinline__ void reduce(A &s1, A &s2, int buffer, int to, int from) const
     {
         A sums = sum_lanes_of_pair<tile_type::GROUP>(s1, s2, from >= HALF_PARTS, tile.group());
         if (tile.lanes() > 32) {
             if (to >= 0)
-                *reinterpret_cast<A *>(parts() + turn + to) = sums;
+                *reinterpret_cast<A *>(parts() + buffer + to) = sums;
             __syncthreads();
-            sums = sum_lanes<WARPS>(*reinterpret_cast<const A *>(parts() + turn + from), tile.lanes() / 32);
+            sums = sum_lanes<WARPS>(*reinterpret_cast<const A *>(parts() + buffer + from), tile.lanes() / 32);
         }
-        take_pair(s1, s2, sums, tile.group());
+        broadcast_pair(s1, s2, sums, tile.group());
     }
 
-    __device__ __forceinline__ void write(const place &at, unsigned row, const chunk<T> (&dx)[K]) const
+    __device__ __forceinline__ void write(const ring_position &at, unsigned row, const chunk<T> (&dx)[K]) const
     {
         char *to = static_cast<char *>(p.dx) + (static_cast<unsigned long long>(row) * pitch + at.own);
-        if (!NARROW) {
+        if (!UNALIGNED) {
 #pragma unroll
             for (int k = 0; k < K; k++)
                 if (has(at, k) && (groups == 1 || row < rows))
                     *reinterpret_cast<uint4 *>(to + tile.step(k)) = dx[k].raw;
             return;
         }
-        tile.sync_narrow(); /* x has been taken */
-        tile.put_narrow(to, row < rows, slot_at(at.slot), dx);
+        tile.sync_unaligned(); /* x has been read */
+        tile.store_unaligned(to, row < rows, slot_at(at.slot), dx);
     }
 
-    /* Add one of the two sums up over the groups, in order, and write it. */
+    /* Adds up dgamma or dbeta over the groups, in order, and writes it. */
     __device__ __forceinline__ void finish(const pair<A> (&sum)[K][P], A *to) const
     {
         A *own =
@@ -234,7 +235,7 @@ struct backward {
         }
     }
 
-    static __device__ __forceinline__ void turn_stage(place &at)
+    static __device__ __forceinline__ void swap_stages(ring_position &at)
     {
         const int now = at.slot;
         at.slot = at.other;
@@ -244,23 +245,24 @@ struct backward {
     __device__ __forceinline__ void run()
     {
         const bool rms = !p.mean;
-        const void *means = rms ? p.rstd : p.mean; /* something to read */
+        const void *means = rms ? p.rstd : p.mean; /* anything that can be read */
         const unsigned stride = static_cast<unsigned>(p.partial_rows) * groups;
-        place at = {keep(static_cast<unsigned long long>(NARROW ? 0 : tile.own())),
-                    keep(stage_slot(0) + (NARROW ? 0 : tile.own())),
-                    keep(stage_slot(p.stages - 1) + (NARROW ? 0 : tile.own())), keep(tile.left - tile.own())};
-        const int to = keep(threadIdx.x % 16 ? -1 : part(threadIdx.x / 32));
-        const int from = keep(part(threadIdx.x % FUSELN_BACKWARD_WARPS));
+        ring_position at = {opaque(static_cast<unsigned long long>(UNALIGNED ? 0 : tile.own())),
+                            opaque(stage_slot(0) + (UNALIGNED ? 0 : tile.own())),
+                            opaque(stage_slot(p.stages - 1) + (UNALIGNED ? 0 : tile.own())),
+                            opaque(tile.left - tile.own())};
+        const int to = opaque(threadIdx.x % 16 ? -1 : part(threadIdx.x / 32));
+        const int from = opaque(part(threadIdx.x % FUSELN_BACKWARD_WARPS));
         unsigned row = blockIdx.x * groups + group, ahead = row;
         A mean = statistic(means, row), rstd = statistic(p.rstd, row);
         begin();
         for (int stage = 0; stage < 2; stage++, ahead += stage <= p.stages ? stride : 0) {
             if (stage < p.stages)
                 fetch(at, ahead);
-            turn_stage(at);
+            swap_stages(at);
         }
-        /* Every group of the block makes the same number of turns. */
-        for (int turn = 0; row - group < rows; row += stride, ahead += stride) {
+        /* The same number of iterations for every group of the block: the barriers need all threads. */
+        for (int buffer = 0; row - group < rows; row += stride, ahead += stride) {
             chunk<T> c[K];
             pair<A> xhat[K][P], d[K][P], g[K][P], s1 = both(A(0)), s2 = s1;
             const A next_mean = statistic(means, row + stride), next_rstd = statistic(p.rstd, row + stride);
@@ -268,17 +270,17 @@ struct backward {
                 __pipeline_wait_prior(0);
             else
                 __pipeline_wait_prior(1);
-            if (NARROW)
+            if (UNALIGNED)
                 tile.sync();
-            take(c, p.x, at, row, 0);
+            read(c, p.x, at, row, 0);
 #pragma unroll
             for (int k = 0; k < K; k++)
                 widen(c[k], xhat[k]);
-            take(c, p.dy, at, row, groups * row_slots());
+            read(c, p.dy, at, row, groups * row_slots());
 #pragma unroll
             for (int k = 0; k < K; k++)
                 widen(c[k], d[k]);
-            if (!NARROW)
+            if (!UNALIGNED)
                 fetch(at, ahead);
 #pragma unroll
             for (int k = 0; k < K; k++)
@@ -289,21 +291,21 @@ struct backward {
                     column_sums(dgamma[k], dbeta[k], xhat[k], d[k]);
             if (p.dx) {
                 A f1 = s1.lo + s1.hi, f2 = s2.lo + s2.hi;
-                reduce(f1, f2, turn, to, from);
+                reduce(f1, f2, buffer, to, from);
                 row_factors(p, f1, f2, rstd, rms);
 #pragma unroll
                 for (int k = 0; k < K; k++)
                     c[k] = input_gradient<T>(xhat[k], g[k], rstd, f1, f2);
                 write(at, row, c);
             }
-            if (NARROW) { /* the stage may only be overwritten when all lanes are through with it */
+            if (UNALIGNED) { /* all lanes must have read the stage before it is overwritten */
                 tile.sync();
                 fetch(at, ahead);
             }
             mean = next_mean;
             rstd = next_rstd;
-            turn_stage(at);
-            turn = 2 * HALF_PARTS - turn;
+            swap_stages(at);
+            buffer = 2 * HALF_PARTS - buffer;
         }
         if (!p.partials)
             return;
@@ -314,10 +316,10 @@ struct backward {
 };
 
 #define THREADS(lanes) ((lanes) == 0 ? 32 * FUSELN_BACKWARD_WARPS : backward<float, lanes, 1, WHOLE>::block_threads())
-#define KERNEL(name, module, id, type, lanes, chunks, rows, place, narrow, blocks)                             \
+#define KERNEL(name, module, id, type, lanes, chunks, rows, storage, unaligned, blocks)                        \
     extern "C" __global__ void __launch_bounds__(THREADS(lanes), blocks) name(const struct fuseln_ln_params p) \
     {                                                                                                          \
-        backward<type, lanes, chunks, narrow ? RAGGED : WHOLE>(p).run();                                       \
+        backward<type, lanes, chunks, unaligned ? RAGGED : WHOLE>(p).run();                                    \
     }
 FUSELN_BACKWARD_VARIANTS(KERNEL)
 #undef KERNEL

@@ -1,34 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Is what a launch of the host wrote what its name stands for, and what we would write in its place? Both outputs are
- * held against the formula in float64, each with its own bound:
- *   rows:    outputs of FORWARD, MOMENTS, APPLY and DX, a warp to a row;
+ * Does a kernel of the host compute what its name says, and does ours compute the same? Both outputs of one launch are
+ * checked against the formula in float64, each within its own bound:
+ *   rows:    the outputs of FORWARD, MOMENTS, APPLY and DX, a warp to a row;
  *   columns: those of DGAMMA, 32 columns a block;
  *   sum:     adds up what the warps found, into memory that the host reads.
- * u is the unit roundoff of the sums' type, n the columns; each rounding costs at most u times what it rounds.
- *   mean, rstd: sums in any order whose longest chain has n / 32 + 16 additions (a warp or more to a row), three
- *            roundings a step (Welford): |mean| errs by 3 chain u avg|x|, the variance by 3 chain u (var + std rms(x))
- *            and the square of the mean's error (Chan, Golub, LeVeque: the condition of a variance), rstd accordingly.
- *   y:       given the statistics that were written with it: x - mean, times rstd, times gamma, plus beta; the original
- *            may have had them unrounded.
- *   dx:      given mean and rstd. What the two sums of a row err by is the same multiple of 1 and of xhat for all its
- *            elements: that multiple is fitted, held against the bound of the sums, and taken off. What is left is the
- *            roundings of each element; the fit's own noise is theirs averaged (Hoeffding: beyond 8 / sqrt(n) of their
+ * The bounds, where u is the unit roundoff of the sums' type, n the columns, and a rounding errs by at most u times
+ * the value that it rounds:
+ *   mean, rstd: sums in any order whose longest chain has n / 32 + 16 additions (a warp or more to a row), with three
+ *            roundings a step (Welford). The mean errs by 3 chain u avg|x|; the variance by the square of that plus
+ *            3 chain u (var + std rms(x)) (Chan, Golub, LeVeque: the condition of a variance); rstd accordingly.
+ *   y:       from the statistics written with it: x - mean, times rstd, times gamma, plus beta. The original may have
+ *            computed with unrounded statistics.
+ *   dx:      from mean and rstd. An error of a row's two sums shifts all of its elements by the same multiple of 1 and
+ *            of xhat: those multiples are fitted, checked against the bound of the sums, and subtracted. The roundings
+ *            of each element are left. The fit's own noise is their average (Hoeffding: more than 8 / sqrt(n) of their
  *            root mean square once in 10^13 rows).
- *   dgamma, dbeta: two roundings of xhat and one for each addition on the longest chain, u sum|terms| each; k terms
- *            other than zero are k additions at most.
- * For double the reference errs as much: u is doubled. A last rounding to a shorter type adds half an ulp. Errors are
- * told in ulp of the type at the largest term, or at the row's average one.
- * Of what follows from an Inf or a NaN only the pattern is judged: a value must be finite, NaN, Inf or -Inf as the
- * formula has it, or as the original wrote it; the original, and all statistics and sums, finite where it is: in which
- * order an Inf is added decides whether NaN comes of it. Where all is finite and float sums could overflow or vanish
- * nothing is judged, as either may have an Inf or a NaN on the way.
+ *   dgamma, dbeta: two roundings of xhat and one for each addition on the longest chain, u sum|terms| each; k nonzero
+ *            terms make at most k additions.
+ * For double, u is doubled: the reference errs as much. A last rounding to a shorter type adds half an ulp. Errors are
+ * counted in ulp of the type at the element's largest term, or at the row's average one.
+ * What an Inf or a NaN reaches is checked by pattern only. Our value must be finite, NaN, Inf or -Inf as the formula's
+ * is, or as the original's is. The original's value, and every statistic and sum, must be finite where the formula's
+ * is: whether an Inf turns into a NaN depends on the order of additions. Where everything is finite but float sums
+ * might overflow or underflow, nothing is checked, as either kernel may get an Inf or a NaN on the way.
  */
 #include "kernels/chunk.cuh"
 
 enum { OURS, THEIRS };
 enum { BLOCK_WARPS = FUSELN_CHECK_THREADS / 32 };
-#define TINY 0x1p-125 /* u times it is half of the least float */
+#define TINY 0x1p-125 /* times u it is half the smallest float */
 
 static __device__ __forceinline__ double load(const void *base, long long i, int dtype)
 {
@@ -45,7 +46,7 @@ static __device__ __forceinline__ double load(const void *base, long long i, int
 struct number_type {
     int dtype, acc;
     double u;   /* of acc */
-    double max; /* beyond it, Inf */
+    double max; /* larger values become Inf */
 
     __device__ __forceinline__ explicit number_type(int of)
         : dtype(of), acc(of == FUSELN_CHECK_F64 ? FUSELN_CHECK_F64 : FUSELN_CHECK_F32),
@@ -54,7 +55,7 @@ struct number_type {
                                                                                       : 0x1p128)
     {
     }
-    /* Of a magnitude, in dtype or acc. */
+    /* One ulp of `in` (dtype or acc) at this magnitude. */
     __device__ __forceinline__ double ulp(double magnitude, int in) const
     {
         const int digits = in == FUSELN_CHECK_F16 ? 10 : in == FUSELN_CHECK_BF16 ? 7 : in == FUSELN_CHECK_F32 ? 23 : 52;
@@ -62,12 +63,12 @@ struct number_type {
         const int exponent = (__double2hiint(magnitude) >> 20 & 0x7ff) - 1023;
         return __hiloint2double(((exponent < least ? least : exponent) - digits + 1023) << 20, 0);
     }
-    /* Of an ulp. */
+    /* 1 / ulp. */
     __device__ __forceinline__ double inverse(double power) const
     {
         return __hiloint2double((2 * 1023 << 20) - __double2hiint(power), 0);
     }
-    /* What the last rounding may add to a value that is known up to `error`. */
+    /* The largest error of the last rounding, to dtype, of a value that already errs by `error`. */
     __device__ __forceinline__ double rounding(double magnitude, double error) const
     {
         return dtype == acc ? 0.0 : 0.5 * ulp(magnitude + error, dtype);
@@ -86,14 +87,14 @@ static __device__ __forceinline__ double sum_warp(double v)
     return v;
 }
 
-/* How something is judged: by value, by its pattern (LOOSE: finite or not), or not at all. */
-enum manner { VALUE, PATTERN, LOOSE, UNJUDGED };
+/* How an element is checked: by value; by its pattern; loosely, finite or not; or not at all. */
+enum check_mode { VALUE, PATTERN, LOOSE, UNCHECKED };
 
-/* What an element is held against: its true value given what else was written, how far it may lie from it, an ulp. */
-struct judgement {
+/* What an element of ours and of theirs should be, how far it may be off, and the ulp that errors are counted in. */
+struct expectation {
     double truth[2], bound[2], unit;
-    manner by;
-    bool counts; /* among the elements */
+    check_mode mode;
+    bool counts; /* as one of ELEMENTS */
 };
 
 static __device__ __forceinline__ bool is_finite(double v)
@@ -104,19 +105,19 @@ static __device__ __forceinline__ double size_if_finite(double v)
 {
     return is_finite(v) ? fabs(v) : 0.0;
 }
-/* Of the sizes of what is finite in a sum, and what it comes to. */
-static __device__ __forceinline__ manner manner_of(double size, double sum)
+/* size: the sum of the magnitudes of a sum's finite terms. */
+static __device__ __forceinline__ check_mode mode_of(double size, double sum)
 {
-    return !(size < 0x1p60) ? UNJUDGED : is_finite(sum) ? VALUE : PATTERN;
+    return !(size < 0x1p60) ? UNCHECKED : is_finite(sum) ? VALUE : PATTERN;
 }
-/* An rstd of Inf, or one that vanishes, is what becomes of a variance beyond a float. */
-static __device__ __forceinline__ manner manner_by_rstd(double size, double sum, double rstd)
+/* A variance that no float can hold leaves an rstd of Inf or one near zero. */
+static __device__ __forceinline__ check_mode mode_by_rstd(double size, double sum, double rstd)
 {
-    const manner by = manner_of(size, sum);
-    return rstd >= 0x1p60 || (by == VALUE && !(rstd > 0x1p-60)) ? UNJUDGED : by;
+    const check_mode mode = mode_of(size, sum);
+    return rstd >= 0x1p60 || (mode == VALUE && !(rstd > 0x1p-60)) ? UNCHECKED : mode;
 }
 
-/* Finite, NaN, Inf and -Inf alike? */
+/* Are both finite, both NaN, both Inf or both -Inf? */
 static __device__ __forceinline__ bool same_pattern(double a, double b)
 {
     return is_finite(a) ? is_finite(b) : a != a ? b != b : a == b;
@@ -145,41 +146,40 @@ struct tally {
         add(FUSELN_CHECK_OUTSIDE_THEIRS, theirs ? 1 : 0);
         add(FUSELN_CHECK_FIRST, ours || theirs ? -index : FUSELN_CHECK_NONE);
     }
-    /* The same element of both. */
-    __device__ __forceinline__ void judge(const number_type &type, double ours, double theirs, const judgement &by,
-                                          double index)
+    /* One element of ours, and the same of theirs. */
+    __device__ __forceinline__ void check(const number_type &type, double ours, double theirs,
+                                          const expectation &expect, double index)
     {
         bool wrong = false, they_wrong = false;
-        if (by.by == PATTERN) {
-            wrong = !same_pattern(ours, by.truth[OURS]) && !same_pattern(ours, theirs);
-            they_wrong = is_finite(theirs) != is_finite(by.truth[THEIRS]);
-        } else if (by.by == LOOSE) { /* no finite value but the true one */
-            wrong = is_finite(ours) && ours != by.truth[OURS];
-            they_wrong = is_finite(theirs) && theirs != by.truth[THEIRS];
-        } else if (by.by == VALUE && ours == ours && theirs == theirs) {
+        if (expect.mode == PATTERN) {
+            wrong = !same_pattern(ours, expect.truth[OURS]) && !same_pattern(ours, theirs);
+            they_wrong = is_finite(theirs) != is_finite(expect.truth[THEIRS]);
+        } else if (expect.mode == LOOSE) { /* if finite, then the true value */
+            wrong = is_finite(ours) && ours != expect.truth[OURS];
+            they_wrong = is_finite(theirs) && theirs != expect.truth[THEIRS];
+        } else if (expect.mode == VALUE && ours == ours && theirs == theirs) {
             ours = type.limited(ours);
             theirs = type.limited(theirs);
-            const double per = type.inverse(by.unit), apart = fabs(ours - theirs) * per;
-            const double error_ours = fabs(ours - type.limited(by.truth[OURS]));
-            const double error_theirs = fabs(theirs - type.limited(by.truth[THEIRS]));
+            const double per = type.inverse(expect.unit), apart = fabs(ours - theirs) * per;
+            const double error_ours = fabs(ours - type.limited(expect.truth[OURS]));
+            const double error_theirs = fabs(theirs - type.limited(expect.truth[THEIRS]));
             const double far_ours = error_ours * per, far_theirs = error_theirs * per;
-            wrong = !(error_ours <= by.bound[OURS]);
-            they_wrong = !(error_theirs <= by.bound[THEIRS]);
-            add(FUSELN_CHECK_ELEMENTS, by.counts ? 1 : 0);
+            wrong = !(error_ours <= expect.bound[OURS]);
+            they_wrong = !(error_theirs <= expect.bound[THEIRS]);
+            add(FUSELN_CHECK_ELEMENTS, expect.counts ? 1 : 0);
             add(FUSELN_CHECK_SQUARES, apart * apart);
             add(FUSELN_CHECK_SQUARES_OURS, far_ours * far_ours);
             add(FUSELN_CHECK_SQUARES_THEIRS, far_theirs * far_theirs);
             add(FUSELN_CHECK_MAX, apart);
             add(FUSELN_CHECK_MAX_OURS, far_ours);
             add(FUSELN_CHECK_MAX_THEIRS, far_theirs);
-        } else if (by.by == VALUE && (ours == ours || theirs == theirs)) {
+        } else if (expect.mode == VALUE && (ours == ours || theirs == theirs)) {
             add(FUSELN_CHECK_NAN, 1);
             add(FUSELN_CHECK_FIRST, -index);
         }
         outside(wrong, they_wrong, index);
     }
-    /* Field i of all lanes of the warp. One text for all fields: no index into registers that is known only when it
-     * runs. */
+    /* Field i over all lanes of the warp. The loop selects the field: registers cannot be indexed at run time. */
     __device__ __forceinline__ double gather(int i) const
     {
         double v = 0;
@@ -191,8 +191,8 @@ struct tally {
             v = both(i, v, __shfl_xor_sync(0xffffffffu, v, distance));
         return v;
     }
-    /* What the slices of one launch found before this one stands there. */
-    __device__ __forceinline__ void keep(double *record, bool more) const
+    /* more: `record` already holds what earlier slices of the launch found. */
+    __device__ __forceinline__ void store(double *record, bool more) const
     {
 #pragma unroll 1
         for (int i = 0; i < FUSELN_CHECK_FIELDS; i++) {
@@ -212,19 +212,19 @@ static __device__ __forceinline__ statistics load_statistics(const void *mean, c
     return {mean ? load(mean, row, type.acc) : 0.0, load(rstd, row, type.acc)};
 }
 
-/* What the sums of a row of dx err by, as multiples of 1 and of xhat, and the noise of finding them. */
+/* The errors of a dx row's sums, as multiples of 1 and of xhat, and the noise of fitting them. */
 struct fit {
     double constant, slope, noise, noise_slope;
 };
 
-/* What a row's sums tell of its elements. */
+/* What the check of a row's elements needs to know of the row. */
 struct row_facts {
-    statistics given[2]; /* ours, theirs */
-    manner by;
-    /* FORWARD, MOMENTS: the true statistics, and between what rstd may lie. */
+    statistics stats[2]; /* ours, theirs */
+    check_mode mode;
+    /* FORWARD, MOMENTS: the true statistics, and the interval of rstd. */
     double mean, mean_bound, rstd, low, high;
     double size; /* average of |x|; DX: of |rstd gamma dy| */
-    /* DX: what the sums take off, constant and times xhat; their errors as fitted, and the noise of that. */
+    /* DX: what the sums subtract, first + second * xhat; the fitted errors of ours and theirs. */
     double first, second;
     fit fits[2];
 };
@@ -255,30 +255,30 @@ static __device__ __forceinline__ void statistics_facts(const fuseln_check_param
     const double variance = sum_warp(squares) / n, whole = variance + p.host.eps;
     const double spread = sqrt(variance + sum * sum);
     row.size = sum_warp(size) / n;
-    row.mean_bound = chain * row.size + 0x1p-126; /* denormals lose their low digits in each product */
+    row.mean_bound = chain * row.size + 0x1p-126; /* products of denormals lose their low digits */
     const double slack =
         chain * (variance + sqrt(variance) * spread) + row.mean_bound * row.mean_bound + type.u * whole;
     row.rstd = rsqrt(whole);
     row.low = rsqrt(whole + slack) * (1 - 8 * type.u);
     row.high = whole > slack ? rsqrt(whole - slack) * (1 + 8 * type.u) : type.max;
-    row.by = manner_of(row.size, row.mean);
-    if (row.by == VALUE && !(n * spread * spread < 0x1p120 && whole > 0x1p-100))
-        row.by = UNJUDGED;
+    row.mode = mode_of(row.size, row.mean);
+    if (row.mode == VALUE && !(n * spread * spread < 0x1p120 && whole > 0x1p-100))
+        row.mode = UNCHECKED;
 }
 
 /* One element of dx, in float64. */
 struct gradient {
-    double g, xhat, second, truth; /* rstd gamma dy; xhat; what the second sum takes off; dx */
-    double tiny;                   /* what rounds to a float on the way errs by u times this at least */
+    double g, xhat, second, truth; /* rstd gamma dy; xhat; what the second sum subtracts; dx */
+    double tiny;                   /* intermediate floats err by at least u times this */
 };
 static __device__ __forceinline__ gradient gradient_of(const fuseln_check_params &p, const number_type &type,
                                                        long long from, long long i, const row_facts &row)
 {
     const double gamma = p.host.gamma ? load(p.host.gamma, i, type.dtype) : 1.0;
     gradient e;
-    e.tiny = 8 * TINY * (1 + row.given[OURS].rstd) * (1 + fabs(gamma));
-    e.xhat = (load(p.host.x, from + i, type.dtype) - row.given[OURS].mean) * row.given[OURS].rstd;
-    e.g = row.given[OURS].rstd * (gamma * load(p.host.dy, from + i, type.dtype));
+    e.tiny = 8 * TINY * (1 + row.stats[OURS].rstd) * (1 + fabs(gamma));
+    e.xhat = (load(p.host.x, from + i, type.dtype) - row.stats[OURS].mean) * row.stats[OURS].rstd;
+    e.g = row.stats[OURS].rstd * (gamma * load(p.host.dy, from + i, type.dtype));
     e.second = e.xhat * row.second;
     e.truth = e.g - row.first - e.second;
     return e;
@@ -291,7 +291,7 @@ static __device__ __forceinline__ double gradient_bound(const number_type &type,
     return error + type.rounding(fabs(e.truth), error);
 }
 
-/* Three passes: the sums, and for ours and theirs what they err by. */
+/* Three passes: the row's sums, then their errors in ours and in theirs. */
 static __device__ __forceinline__ void gradient_facts(const fuseln_check_params &p, const number_type &type,
                                                       long long from, row_facts &row, tally &found, double index)
 {
@@ -335,8 +335,8 @@ static __device__ __forceinline__ void gradient_facts(const fuseln_check_params 
             size2 = sums[3];
             xhats = sums[4];
             squares = sums[5];
-            row.by = manner_by_rstd(row.size + size2 + squares, any, row.given[OURS].rstd);
-            if (row.by != VALUE)
+            row.mode = mode_by_rstd(row.size + size2 + squares, any, row.stats[OURS].rstd);
+            if (row.mode != VALUE)
                 return;
             continue;
         }
@@ -349,7 +349,7 @@ static __device__ __forceinline__ void gradient_facts(const fuseln_check_params 
         if (threadIdx.x % 32 == 0 && !(fabs(constant) <= reach * (row.size + fabs(row.second * xhats)) + noise &&
                                        fabs(slope) <= reach * size2 + noise_slope))
             found.outside(pass == 1, pass == 2, index);
-        if (pass == 1) { /* the second time they are theirs */
+        if (pass == 1) { /* pass 2 computes theirs */
             ours = {constant, slope, noise, noise_slope};
         } else {
             row.fits[OURS] = ours;
@@ -358,59 +358,61 @@ static __device__ __forceinline__ void gradient_facts(const fuseln_check_params 
     }
 }
 
-static __device__ __forceinline__ void judge_gradient(const fuseln_check_params &p, const number_type &type,
-                                                      long long from, long long i, const row_facts &row, judgement &by)
+static __device__ __forceinline__ void expect_gradient(const fuseln_check_params &p, const number_type &type,
+                                                       long long from, long long i, const row_facts &row,
+                                                       expectation &expect)
 {
     const gradient e = gradient_of(p, type, from, i, row);
     double largest = fabs(e.g) > fabs(e.second) ? fabs(e.g) : fabs(e.second);
     largest = largest > row.size ? largest : row.size;
     largest = largest > fabs(e.truth) ? largest : fabs(e.truth);
-    by.unit = type.ulp(largest, type.dtype);
+    expect.unit = type.ulp(largest, type.dtype);
 #pragma unroll
     for (int who = OURS; who <= THEIRS; who++) {
-        by.truth[who] = e.truth + row.fits[who].constant + row.fits[who].slope * e.xhat;
-        by.bound[who] = gradient_bound(type, e, row.first, who == OURS) + row.fits[who].noise +
-                        row.fits[who].noise_slope * fabs(e.xhat);
+        expect.truth[who] = e.truth + row.fits[who].constant + row.fits[who].slope * e.xhat;
+        expect.bound[who] = gradient_bound(type, e, row.first, who == OURS) + row.fits[who].noise +
+                            row.fits[who].noise_slope * fabs(e.xhat);
     }
 }
 
-static __device__ __forceinline__ void judge_output(const fuseln_check_params &p, const number_type &type,
-                                                    long long from, long long i, const row_facts &row, judgement &by)
+static __device__ __forceinline__ void expect_output(const fuseln_check_params &p, const number_type &type,
+                                                     long long from, long long i, const row_facts &row,
+                                                     expectation &expect)
 {
     const double x = load(p.host.x, from + i, type.dtype);
     const double gamma = p.host.gamma ? load(p.host.gamma, i, type.dtype) : 1.0;
     const double beta = p.host.beta && !p.rms ? load(p.host.beta, i, type.dtype) : 0.0;
-    double largest = fabs(beta) > fabs(gamma) ? fabs(beta) : fabs(gamma); /* xhat is 1 on the average */
+    double largest = fabs(beta) > fabs(gamma) ? fabs(beta) : fabs(gamma); /* the root mean square of xhat is 1 */
 #pragma unroll
     for (int who = OURS; who <= THEIRS; who++) {
-        const statistics &s = row.given[who];
+        const statistics &s = row.stats[who];
         const double scaled = gamma * ((x - s.mean) * s.rstd), truth = scaled + beta;
         const double size = size_if_finite(x) + size_if_finite(s.mean) + size_if_finite(gamma) + size_if_finite(beta);
-        /* Theirs may have had the statistics unrounded. */
+        /* Theirs may have computed with unrounded statistics. */
         const double least = 2 * fabs(scaled) + fabs(truth), more = 2 * fabs(scaled) + fabs(gamma * s.mean * s.rstd);
         const double bound = type.u * ((who == OURS ? least : least + more) + TINY * (1 + fabs(gamma)) * (1 + s.rstd));
-        by.truth[who] = truth;
-        by.bound[who] = bound + type.rounding(fabs(truth), bound);
+        expect.truth[who] = truth;
+        expect.bound[who] = bound + type.rounding(fabs(truth), bound);
         largest = largest > fabs(scaled) ? largest : fabs(scaled);
-        const manner own = manner_by_rstd(size, truth, s.rstd);
-        if (by.by == VALUE || own == UNJUDGED)
-            by.by = own;
+        const check_mode own = mode_by_rstd(size, truth, s.rstd);
+        if (expect.mode == VALUE || own == UNCHECKED)
+            expect.mode = own;
     }
-    largest = largest > fabs(by.truth[THEIRS]) ? largest : fabs(by.truth[THEIRS]);
-    by.unit = type.ulp(largest, type.dtype);
+    largest = largest > fabs(expect.truth[THEIRS]) ? largest : fabs(expect.truth[THEIRS]);
+    expect.unit = type.ulp(largest, type.dtype);
 }
 
-static __device__ __forceinline__ void judge_statistic(const number_type &type, bool rstd, const row_facts &row,
-                                                       judgement &by)
+static __device__ __forceinline__ void expect_statistic(const number_type &type, bool rstd, const row_facts &row,
+                                                        expectation &expect)
 {
-    by.unit = type.ulp(rstd ? row.rstd : row.size, type.acc);
-    by.by = row.by == PATTERN ? LOOSE : row.by;
+    expect.unit = type.ulp(rstd ? row.rstd : row.size, type.acc);
+    expect.mode = row.mode == PATTERN ? LOOSE : row.mode;
 #pragma unroll
     for (int who = OURS; who <= THEIRS; who++) {
-        by.truth[who] = rstd ? row.rstd : row.mean;
-        by.bound[who] = !rstd                            ? row.mean_bound
-                        : row.given[who].rstd > row.rstd ? row.high - row.rstd
-                                                         : row.rstd - row.low;
+        expect.truth[who] = rstd ? row.rstd : row.mean;
+        expect.bound[who] = !rstd                            ? row.mean_bound
+                            : row.stats[who].rstd > row.rstd ? row.high - row.rstd
+                                                             : row.rstd - row.low;
     }
 }
 
@@ -421,37 +423,37 @@ static __device__ __forceinline__ void check_row(const fuseln_check_params &p, c
     const double index = (p.first_row + at) * static_cast<double>(cols);
     const void *mean = p.rms ? nullptr : p.host.mean;
     row_facts row = {};
-    row.given[THEIRS] = row.given[OURS] = load_statistics(mean, p.host.rstd, at, type);
-    row.by = VALUE;
+    row.stats[THEIRS] = row.stats[OURS] = load_statistics(mean, p.host.rstd, at, type);
+    row.mode = VALUE;
     if (p.rstd) {
-        row.given[OURS] = load_statistics(p.rms ? nullptr : p.mean, p.rstd, at, type);
+        row.stats[OURS] = load_statistics(p.rms ? nullptr : p.mean, p.rstd, at, type);
         statistics_facts(p, type, from, row);
     } else if (p.host.dx) {
         gradient_facts(p, type, from, row, found, index);
     }
-    /* Behind the elements come rstd and mean, where they are outputs. */
+    /* After the elements come rstd and mean, where they are outputs. */
     const void *theirs_out = p.host.dx ? p.host.dx : p.host.y;
     const long long elements = theirs_out ? cols : 0, all = elements + (p.rstd ? p.rms ? 1 : 2 : 0);
 #pragma unroll 1
     for (long long i = threadIdx.x % 32; i < all; i += 32) {
         const bool rstd = i == elements;
-        judgement by;
+        expectation expect;
         double ours, theirs;
-        by.by = row.by;
-        by.counts = true;
+        expect.mode = row.mode;
+        expect.counts = true;
         if (i < elements) {
             ours = load(p.out, from + i, type.dtype);
             theirs = load(theirs_out, from + i, type.dtype);
             if (p.host.dx)
-                judge_gradient(p, type, from, i, row, by);
+                expect_gradient(p, type, from, i, row, expect);
             else
-                judge_output(p, type, from, i, row, by);
+                expect_output(p, type, from, i, row, expect);
         } else {
-            ours = rstd ? row.given[OURS].rstd : row.given[OURS].mean;
-            theirs = rstd ? row.given[THEIRS].rstd : row.given[THEIRS].mean;
-            judge_statistic(type, rstd, row, by);
+            ours = rstd ? row.stats[OURS].rstd : row.stats[OURS].mean;
+            theirs = rstd ? row.stats[THEIRS].rstd : row.stats[THEIRS].mean;
+            expect_statistic(type, rstd, row, expect);
         }
-        found.judge(type, ours, theirs, by, index + (i < elements ? i : 0));
+        found.check(type, ours, theirs, expect, index + (i < elements ? i : 0));
     }
 }
 
@@ -464,22 +466,22 @@ extern "C" __global__ void __launch_bounds__(FUSELN_CHECK_THREADS, 1)
 #pragma unroll 1
     for (long long row = warp; row < p.host.rows; row += static_cast<long long>(gridDim.x) * BLOCK_WARPS)
         check_row(p, type, row, found);
-    found.keep(p.records + warp * FUSELN_CHECK_FIELDS, p.more);
+    found.store(p.records + warp * FUSELN_CHECK_FIELDS, p.more);
 }
 
-/* One gradient of a column from what its threads added up: the sum of its terms, of the sizes of those that are finite,
- * and how many are not zero. Is it judged by value? A dbeta counts where its dgamma is. */
+/* Checks dgamma or dbeta of one column. sum: of its terms; size: of the magnitudes of the finite ones; terms: how many
+ * are not zero. Returns whether it was checked by value: a dbeta counts only if its dgamma was. */
 static __device__ __forceinline__ bool check_column(const fuseln_check_params &p, const number_type &type,
                                                     long long col, const void *mine, const void *theirs, double sum,
                                                     double size, double terms, bool counts, tally &found)
 {
     const double rows = static_cast<double>(p.host.rows),
-                 longest = rows / 8 + 512; /* PyTorch to 2.7: 511 in one thread */
+                 longest = rows / 8 + 512; /* up to PyTorch 2.7: 511 in one thread */
     const double chain[] = {type.dtype == FUSELN_CHECK_F64 ? longest : p.chain, longest};
     double value = 0, roundings = 0;
-    judgement by;
+    expectation expect;
 #pragma unroll 1
-    for (long long r = 0; r < p.host.out_rows; r++) { /* the host adds up several */
+    for (long long r = 0; r < p.host.out_rows; r++) { /* the program adds them up itself */
         const double v = load(theirs, r * p.host.cols + col, type.dtype);
         value += v;
         roundings += r ? type.rounding(fabs(v), 0) + type.u * fabs(v) : 0.0;
@@ -487,15 +489,15 @@ static __device__ __forceinline__ bool check_column(const fuseln_check_params &p
 #pragma unroll
     for (int who = OURS; who <= THEIRS; who++) {
         const double bound = type.u * size * (2 + (terms < chain[who] ? terms : chain[who])) + 0x1p-146;
-        by.truth[who] = sum;
-        by.bound[who] = bound + type.rounding(fabs(sum), bound) + (who == OURS ? 0.0 : roundings);
+        expect.truth[who] = sum;
+        expect.bound[who] = bound + type.rounding(fabs(sum), bound) + (who == OURS ? 0.0 : roundings);
     }
-    const double usual = size * rsqrt(rows); /* of a sum whose terms have any sign */
-    by.unit = type.ulp(fabs(sum) > usual ? fabs(sum) : usual, type.dtype);
-    by.by = manner_of(size, sum) == PATTERN ? LOOSE : manner_of(size, sum);
-    by.counts = counts;
-    found.judge(type, load(mine, col, type.dtype), value, by, static_cast<double>(col));
-    return by.by == VALUE;
+    const double usual = size * rsqrt(rows); /* size of a sum whose terms have random signs */
+    expect.unit = type.ulp(fabs(sum) > usual ? fabs(sum) : usual, type.dtype);
+    expect.mode = mode_of(size, sum) == PATTERN ? LOOSE : mode_of(size, sum);
+    expect.counts = counts;
+    found.check(type, load(mine, col, type.dtype), value, expect, static_cast<double>(col));
+    return expect.mode == VALUE;
 }
 
 extern "C" __global__ void __launch_bounds__(FUSELN_CHECK_THREADS, 1)
@@ -510,7 +512,7 @@ extern "C" __global__ void __launch_bounds__(FUSELN_CHECK_THREADS, 1)
     for (long long first = static_cast<long long>(blockIdx.x) * 32; first < cols;
          first += static_cast<long long>(gridDim.x) * 32) {
         const long long col = first + lane;
-        double sums[6] = {}; /* of dgamma: sum, sizes, terms; of dbeta */
+        double sums[6] = {}; /* sum, size and terms of dgamma, then of dbeta */
 #pragma unroll 1
         for (long long row = warp; col < cols && row < p.host.rows; row += BLOCK_WARPS) {
             const statistics s = load_statistics(p.rms ? nullptr : p.host.mean, p.host.rstd, row, type);
@@ -542,10 +544,10 @@ extern "C" __global__ void __launch_bounds__(FUSELN_CHECK_THREADS, 1)
                                       beta ? sums[4] : sums[1], beta ? sums[5] : sums[2], counts, found);
         }
     }
-    found.keep(p.records + (static_cast<long long>(blockIdx.x) * BLOCK_WARPS + warp) * FUSELN_CHECK_FIELDS, false);
+    found.store(p.records + (static_cast<long long>(blockIdx.x) * BLOCK_WARPS + warp) * FUSELN_CHECK_FIELDS, false);
 }
 
-/* One warp. The ticket comes last: who reads it reads the rest. */
+/* One warp. The ticket is written last: a reader that sees it sees all fields. */
 extern "C" __global__ void __launch_bounds__(32) fuseln_check_sum(const struct fuseln_check_params p)
 {
     tally found;
@@ -554,7 +556,7 @@ extern "C" __global__ void __launch_bounds__(32) fuseln_check_sum(const struct f
 #pragma unroll
         for (int i = 0; i < FUSELN_CHECK_FIELDS; i++)
             found.add(i, p.records[static_cast<long long>(r) * FUSELN_CHECK_FIELDS + i]);
-    found.keep(p.result->field, false);
+    found.store(p.result->field, false);
     if (threadIdx.x)
         return;
     __threadfence_system();

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * 16 bytes of a row, counted from its first element: held raw, converted when used. How a row of any alignment becomes
- * chunks, and no other byte than its own is touched: row.cuh and, for sums over rows, dgamma.cu.
+ * The element types and the arithmetic of all kernels, and the chunk: 16 bytes of a row, counted from its first
+ * element, held as loaded and converted where they are computed with. row.cuh, and dgamma.cu for sums over rows, say
+ * how rows of any alignment become chunks without touching a byte outside the row.
  */
 #ifndef FUSELN_CHUNK_CUH
 #define FUSELN_CHUNK_CUH
@@ -22,18 +23,20 @@ struct accumulator<double> {
 template <class T>
 using acc_of = typename accumulator<T>::type;
 
-/* Products are added by these and never by `a * b + c`, so that every variant, compiler and the CPU round alike. */
-static __device__ __forceinline__ float mul_add(float a, float b, float c)
-{
-    return fmaf(a, b, c);
-}
-static __device__ __forceinline__ double mul_add(double a, double b, double c)
+/* Products are added by mul_add and never by `a * b + c`, so that all variants, compilers and the CPU round alike. */
+template <class A>
+static __device__ __forceinline__ A mul_add(A a, A b, A c)
 {
     return fma(a, b, c);
 }
+template <class A>
+static __device__ __forceinline__ A add(A a, A b)
+{
+    return a + b;
+}
 /*
- * Two at once: one instruction from compute capability 10.0 on, where a row would else need more of them than the
- * memory leaves time for. Each half rounds as the scalar form does.
+ * Two numbers at once: one instruction from compute capability 10.0 on, where scalar instructions would take longer
+ * than the memory. Each half rounds as the scalar form does.
  */
 template <class A>
 struct pair {
@@ -81,16 +84,7 @@ __device__ __forceinline__ pair<float> mul_add(pair<float> a, pair<float> b, pai
 }
 #endif
 
-/* A product that is added to another lane's: contracting it would round the two lanes apart. */
-static __device__ __forceinline__ float product(float a, float b)
-{
-    return __fmul_rn(a, b);
-}
-static __device__ __forceinline__ double product(double a, double b)
-{
-    return a * b;
-}
-/* 1 / n for a count n: a true division brings a slow path for values that a count never has. */
+/* 1 / n for a count n: a division would carry a slow path for values that a count never has. */
 static __device__ __forceinline__ float reciprocal(float n)
 {
     const float guess = __fdividef(1.0f, n);
@@ -100,44 +94,20 @@ static __device__ __forceinline__ double reciprocal(double n)
 {
     return 1.0 / n;
 }
-static __device__ __forceinline__ float add(float a, float b)
-{
-    return a + b;
-}
-static __device__ __forceinline__ double add(double a, double b)
-{
-    return a + b;
-}
-static __device__ __forceinline__ float absolute(float v)
-{
-    return fabsf(v);
-}
-static __device__ __forceinline__ double absolute(double v)
-{
-    return fabs(v);
-}
-static __device__ __forceinline__ float inverse_root(float v)
-{
-    return rsqrtf(v);
-}
-static __device__ __forceinline__ double inverse_root(double v)
-{
-    return rsqrt(v);
-}
 
 template <class T>
 union chunk {
     enum : int {
         size = FUSELN_CHUNK_BYTES / sizeof(T)
-    }; /* constants by enum: a static member would be a symbol of the image */
+    }; /* an enum, as a static member would be a symbol in the image */
     uint4 raw;
     uint2 half[2];
     unsigned word[4];
     T at[size];
 };
 
-/* Half types go two at a time: one instruction widens an element, one rounds a pair. v has a pair for each two elements
- * of a chunk (for double, the only one). */
+/* From elements to the type of the sums, in pairs. For half types one instruction widens an element and one rounds a
+ * pair. */
 template <class T, class A>
 static __device__ __forceinline__ void widen(const chunk<T> &c, pair<A> (&v)[chunk<T>::size / 2])
 {
@@ -163,9 +133,9 @@ static __device__ __forceinline__ void widen(const chunk<__nv_bfloat16> &c, pair
                 __int_as_float(static_cast<int>(c.word[i] & 0xffff0000u))};
 }
 
-/* The one rounding to the element type. */
+/* Rounds to the element type; every output is rounded once. */
 template <class T, class A>
-static __device__ __forceinline__ void narrow(const pair<A> (&v)[chunk<T>::size / 2], chunk<T> &c)
+static __device__ __forceinline__ void round_into(const pair<A> (&v)[chunk<T>::size / 2], chunk<T> &c)
 {
 #pragma unroll
     for (int i = 0; i < chunk<T>::size / 2; i++) {
@@ -173,7 +143,7 @@ static __device__ __forceinline__ void narrow(const pair<A> (&v)[chunk<T>::size 
         c.at[2 * i + 1] = v[i].hi;
     }
 }
-static __device__ __forceinline__ void narrow(const pair<float> (&v)[4], chunk<__half> &c)
+static __device__ __forceinline__ void round_into(const pair<float> (&v)[4], chunk<__half> &c)
 {
 #pragma unroll
     for (int i = 0; i < 4; i++) {
@@ -181,7 +151,7 @@ static __device__ __forceinline__ void narrow(const pair<float> (&v)[4], chunk<_
         memcpy(&c.word[i], &two, sizeof two);
     }
 }
-static __device__ __forceinline__ void narrow(const pair<float> (&v)[4], chunk<__nv_bfloat16> &c)
+static __device__ __forceinline__ void round_into(const pair<float> (&v)[4], chunk<__nv_bfloat16> &c)
 {
 #pragma unroll
     for (int i = 0; i < 4; i++) {
@@ -190,7 +160,7 @@ static __device__ __forceinline__ void narrow(const pair<float> (&v)[4], chunk<_
     }
 }
 
-/* All elements alike. */
+/* A chunk of equal elements. */
 template <class T>
 static __device__ __forceinline__ chunk<T> splat(acc_of<T> value)
 {
@@ -199,7 +169,7 @@ static __device__ __forceinline__ chunk<T> splat(acc_of<T> value)
 #pragma unroll
     for (int i = 0; i < chunk<T>::size / 2; i++)
         v[i] = both(value);
-    narrow(v, c);
+    round_into(v, c);
     return c;
 }
 

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * DGAMMA of rows that kernels/backward.cu does not take, above 8192 columns, and of double, and the reduction of all:
- *   partial: partial row b, of P, sums the rows b, b + P, b + 2P, ... in that order; one thread owns one chunk of
- *            columns, a block a run of them;
- *   reduce:  sums the partial rows in a fixed order and rounds once. Rows 1 ... out_rows - 1 of the output are zero:
- *            they stand for partial sums that the host adds up itself;
- *   direct:  both at once, where the rows are too few for partial sums to pay: a block has FUSELN_REDUCE_COLS columns.
- * No atomics, the same bits in every run. A NULL dgamma or dbeta is not wanted.
+ * DGAMMA of the rows that kernels/backward.cu does not handle (above 8192 columns, and all of double), and the
+ * reduction of partial sums for all:
+ *   partial: partial row b of P sums the rows b, b + P, b + 2P, ... in that order; a thread owns one chunk of columns;
+ *   reduce:  sums the partial rows in a fixed order and rounds once. The rows 1 ... out_rows - 1 of the output become
+ *            zero: the program takes them for partial sums and adds them up itself;
+ *   direct:  both in one launch, for too few rows for partial sums to pay; FUSELN_REDUCE_COLS columns a block.
+ * No atomics, so the bits are the same in every run. A NULL dgamma or dbeta is not computed.
  */
 #include "kernels/gradient.cuh"
 
-/* Bytes of a chunk that belong to the row. */
+/* Bytes of this chunk that belong to the row. */
 static __device__ __forceinline__ int bytes_inside(long long index, long long row_bytes)
 {
     const long long rest = row_bytes - index * FUSELN_CHUNK_BYTES;
     return rest <= 0 ? 0 : rest >= FUSELN_CHUNK_BYTES ? FUSELN_CHUNK_BYTES : static_cast<int>(rest);
 }
 
-/* The chunk at `from`, of which `inside` bytes exist, by accesses of `width` bytes where it is whole; `c` comes with
- * the values of missing elements. */
+/* The chunk at `from`, of which `inside` bytes exist, in accesses of `width` bytes if it is whole. c holds the values
+ * of missing elements. */
 template <class T>
 static __device__ __forceinline__ chunk<T> load(const char *from, int inside, int width, chunk<T> c)
 {
@@ -38,24 +38,25 @@ static __device__ __forceinline__ chunk<T> load(const char *from, int inside, in
     return c;
 }
 
-/* How rows are read: by chunks of 16 bytes, in accesses of p.width, or, in little code, element by element. */
-enum rows_are { ALIGNED, NARROW, ELEMENTS };
+/* How rows are read: in 16-byte chunks; in accesses of p.width bytes; or element by element, which is the least code.
+ */
+enum row_access { ALIGNED, UNALIGNED, ELEMENTS };
 
-template <class T, rows_are ROWS>
+template <class T, row_access ROWS>
 static __device__ __forceinline__ chunk<T> load_any(const char *from, int inside, int width)
 {
     chunk<T> c;
     c.raw = make_uint4(0, 0, 0, 0);
     if (ROWS != ALIGNED)
-        return load<T>(from, inside, ROWS == NARROW ? width : sizeof(T), c);
+        return load<T>(from, inside, ROWS == UNALIGNED ? width : sizeof(T), c);
     if (inside)
         c.raw = *reinterpret_cast<const uint4 *>(from);
     return c;
 }
 
-/* The terms of the rows first, first + step, ... in that order, for the chunk of columns `index`, of which `inside`
- * bytes exist. The loads of FLIGHT rows are in flight together. */
-template <class T, rows_are ROWS, int FLIGHT, class A, int P>
+/* Sums the rows first, first + step, ... in that order, for the chunk of columns `index`, of which `inside` bytes
+ * exist. The loads of FLIGHT rows are in flight together. */
+template <class T, row_access ROWS, int FLIGHT, class A, int P>
 static __device__ __forceinline__ void sum_rows(const fuseln_ln_params &p, long long index, int inside, long long first,
                                                 long long step, pair<A> (&dgamma)[P], pair<A> (&dbeta)[P])
 {
@@ -69,7 +70,7 @@ static __device__ __forceinline__ void sum_rows(const fuseln_ln_params &p, long 
 #pragma unroll
         for (int f = 0; f < FLIGHT; f++) {
             const long long r = row + f * step;
-            const bool exists = r < p.rows; /* a row that does not exist adds zeros */
+            const bool exists = r < p.rows; /* a missing row adds zeros */
             x[f] = load_any<T, ROWS>(x_from + r * bytes, exists ? inside : 0, p.width);
             dy[f] = load_any<T, ROWS>(dy_from + r * bytes, exists ? inside : 0, p.width);
             mean[f] = row_value<A>(p.mean, r, exists);
@@ -88,7 +89,7 @@ static __device__ __forceinline__ void sum_rows(const fuseln_ln_params &p, long 
     }
 }
 
-template <class T, rows_are ROWS>
+template <class T, row_access ROWS>
 static __device__ __forceinline__ void partial_sums(const fuseln_ln_params &p)
 {
     using A = acc_of<T>;
@@ -103,7 +104,7 @@ static __device__ __forceinline__ void partial_sums(const fuseln_ln_params &p)
         return;
 
     pair<A> dgamma[E / 2] = {}, dbeta[E / 2] = {};
-    sum_rows<T, ROWS, ROWS == NARROW ? 2 : 4>(p, index, inside, part, p.partial_rows, dgamma, dbeta);
+    sum_rows<T, ROWS, ROWS == UNALIGNED ? 2 : 4>(p, index, inside, part, p.partial_rows, dgamma, dbeta);
     const long long pitch = partial_pitch(p.cols);
     A *to = static_cast<A *>(p.partials) + part * pitch + index * E;
     const int count = inside / static_cast<int>(sizeof(T));
@@ -111,8 +112,8 @@ static __device__ __forceinline__ void partial_sums(const fuseln_ln_params &p)
     write_sums(to + p.partial_rows * pitch, dbeta, count);
 }
 
-/* One column of the output: the sum, and zeros in the other rows from `row` on, `step` apart; of many rows there may be
- * hundreds. */
+/* Writes one column of the output: the sum to row 0, zeros to the others, of which there may be hundreds. `step`
+ * threads share them; `row` is this thread's first. */
 template <int UNROLL, class T, class A>
 static __device__ __forceinline__ void write_column(const fuseln_ln_params &p, T *out, long long col, A sum, int row,
                                                     int step)
@@ -124,7 +125,7 @@ static __device__ __forceinline__ void write_column(const fuseln_ln_params &p, T
         out[r * p.cols + col] = splat<T>(0).at[0];
 }
 
-/* FUSELN_REDUCE_COLS columns a block: a quad of threads has a part of the rows, each thread 16 bytes of columns. */
+/* FUSELN_REDUCE_COLS columns a block: ACROSS threads side by side read a partial row, each 16 bytes of it. */
 template <class T>
 static __device__ __forceinline__ void reduce_sums(const fuseln_ln_params &p)
 {
@@ -139,7 +140,7 @@ static __device__ __forceinline__ void reduce_sums(const fuseln_ln_params &p)
     if (!out)
         return;
     const A *from = static_cast<const A *>(p.partials) + (blockIdx.x % 2) * p.partial_rows * pitch + first + own;
-    A chains[CHAINS][E] = {}; /* short chains: their errors add up */
+    A chains[CHAINS][E] = {}; /* short chains of additions, and so small errors */
     if (first + own < p.cols) {
 #pragma unroll 1
         for (long long part = lane; part < p.parts; part += CHAINS * LANES) {
@@ -158,22 +159,22 @@ static __device__ __forceinline__ void reduce_sums(const fuseln_ln_params &p)
 #pragma unroll
     for (int i = 0; i < E; i++)
         sums[lane][own + i] = (chains[0][i] + chains[1][i]) + (chains[2][i] + chains[3][i]);
-    const int row = threadIdx.x / FUSELN_REDUCE_COLS, place = threadIdx.x % FUSELN_REDUCE_COLS;
+    const int row = threadIdx.x / FUSELN_REDUCE_COLS, column = threadIdx.x % FUSELN_REDUCE_COLS;
 #pragma unroll 1
     for (int distance = LANES / 2; distance > 0; distance /= 2) {
         __syncthreads();
         for (int l = row; l < distance; l += ROWS)
-            sums[l][place] += sums[l + distance][place];
+            sums[l][column] += sums[l + distance][column];
     }
     __syncthreads();
-    const long long col = first + place;
+    const long long col = first + column;
     if (col >= p.cols)
         return;
-    write_column<4>(p, out, col, sums[0][place], row, ROWS);
+    write_column<4>(p, out, col, sums[0][column], row, ROWS);
 }
 
-/* FUSELN_REDUCE_COLS columns a block: a chunk of them and every LANES-th row a thread; the lanes of a warp are added up
- * by shuffles, the warps in shared memory. */
+/* FUSELN_REDUCE_COLS columns a block: a thread sums one chunk of columns over every LANES-th row. Shuffles add up the
+ * lanes of a warp, shared memory the warps. */
 template <class T>
 static __device__ __forceinline__ void direct_sums(const fuseln_ln_params &p)
 {
@@ -206,27 +207,27 @@ static __device__ __forceinline__ void direct_sums(const fuseln_ln_params &p)
             sums[i / (E / 2)][warp][own * E + i % (E / 2) * 2 + 1] = sum.hi;
         }
     __syncthreads();
-    const int place = threadIdx.x % FUSELN_REDUCE_COLS, which = warp % 2, row = warp / 2;
-    const long long col = static_cast<long long>(blockIdx.x) * FUSELN_REDUCE_COLS + place;
+    const int column = threadIdx.x % FUSELN_REDUCE_COLS, which = warp % 2, row = warp / 2;
+    const long long col = static_cast<long long>(blockIdx.x) * FUSELN_REDUCE_COLS + column;
     T *out = static_cast<T *>(which ? p.dbeta : p.dgamma);
     if (!out || col >= p.cols)
         return;
     A sum = 0;
 #pragma unroll 4
     for (int w = 0; w < WARPS && row == 0; w++)
-        sum += sums[which][w][place];
+        sum += sums[which][w][column];
     write_column<1>(p, out, col, sum, row, WARPS / 2);
 }
 
-#define KERNEL(name, module, id, type, lanes, chunks, rows, place, narrow, blocks)                                    \
+#define KERNEL(name, module, id, type, lanes, chunks, rows, storage, unaligned, blocks)                               \
     extern "C" __global__ void __launch_bounds__(FUSELN_COLUMN_THREADS, blocks) name(const struct fuseln_ln_params p) \
     {                                                                                                                 \
-        partial_sums<type, narrow ? NARROW : ALIGNED>(p);                                                             \
+        partial_sums<type, unaligned ? UNALIGNED : ALIGNED>(p);                                                       \
     }
 FUSELN_PARTIAL_VARIANTS(KERNEL)
 #undef KERNEL
 
-#define KERNEL(name, module, id, type, lanes, chunks, rows, place, narrow, blocks)                            \
+#define KERNEL(name, module, id, type, lanes, chunks, rows, storage, unaligned, blocks)                       \
     extern "C" __global__ void __launch_bounds__(FUSELN_REDUCE_THREADS) name(const struct fuseln_ln_params p) \
     {                                                                                                         \
         direct_sums<type>(p);                                                                                 \
@@ -234,7 +235,7 @@ FUSELN_PARTIAL_VARIANTS(KERNEL)
 FUSELN_DIRECT_VARIANTS(KERNEL)
 #undef KERNEL
 
-#define KERNEL(name, module, id, type, lanes, chunks, rows, place, narrow, blocks)                            \
+#define KERNEL(name, module, id, type, lanes, chunks, rows, storage, unaligned, blocks)                       \
     extern "C" __global__ void __launch_bounds__(FUSELN_REDUCE_THREADS) name(const struct fuseln_ln_params p) \
     {                                                                                                         \
         reduce_sums<type>(p);                                                                                 \

@@ -2,17 +2,18 @@
 /*
  * FORWARD and MOMENTS:
  *   mean = sum x / N, rstd = 1 / sqrt(sum (x - mean)^2 / N + eps), y = gamma ((x - mean) rstd) + beta.
- * A row is held on chip from its only read to its write, in registers or in a ring of shared memory into which the next
- * row comes meanwhile; what fits nowhere is read twice. A NULL mean means RMS norm, a NULL y that only the statistics
- * are wanted. Then, in RMS norm, a row with an Inf has rstd NaN, not 0: the original of MOMENTS takes the squares about
- * the mean and adds its square, that of FORWARD does not.
+ * A row is read once and held on chip until it is written: in registers, or in a ring in shared memory that fetches the
+ * next row meanwhile. A row that fits in neither is read twice.
+ * A NULL mean selects RMS norm, a NULL y MOMENTS. In RMS norm a row with an Inf has rstd 0 in FORWARD but NaN in
+ * MOMENTS, as in the originals: PyTorch's MOMENTS computes the variance and adds the square of the mean, its FORWARD
+ * does not.
  */
 #include "kernels/row.cuh"
 
 template <class A>
 static __device__ __forceinline__ A rstd_of(const fuseln_ln_params &p, A m2, A inverse)
 {
-    return inverse_root(mul_add(m2, inverse, sizeof(A) == 8 ? A(p.eps) : A(p.eps_f)));
+    return rsqrt(mul_add(m2, inverse, sizeof(A) == 8 ? A(p.eps) : A(p.eps_f)));
 }
 template <class A>
 static __device__ __forceinline__ void write_statistics(const fuseln_ln_params &p, long long row, A mean, A rstd)
@@ -22,14 +23,14 @@ static __device__ __forceinline__ void write_statistics(const fuseln_ln_params &
         static_cast<A *>(p.mean)[row] = mean;
 }
 
-/* The same for MOMENTS: in RMS norm rstd is NaN where the mean, which is not written, is not finite. */
+/* The same for MOMENTS: in RMS norm rstd becomes NaN where the mean, which is not written, is not finite. */
 template <class A>
 static __device__ __forceinline__ void write_moments(const fuseln_ln_params &p, long long row, A mean, A rstd)
 {
     write_statistics(p, row, mean, p.mean ? rstd : mul_add(mean, A(0), rstd));
 }
 
-/* v becomes x - mean, in RMS norm it stays. */
+/* v becomes x - mean; in RMS norm it does not change. */
 template <int LANES, int K, class A, int P, class Tile>
 static __device__ __forceinline__ moments<A> row_moments(const fuseln_ln_params &p, pair<A> (&v)[K][P],
                                                          const Tile &tile, A inverse)
@@ -39,8 +40,8 @@ static __device__ __forceinline__ moments<A> row_moments(const fuseln_ln_params 
                              : held_moments(v, tile, cols, inverse, !p.mean);
 }
 
-/* ROWS aligned rows a group of lanes, in registers: gamma and beta are read and widened once for all of them. Where the
- * group's row does not exist it holds the last row, and does not write it. */
+/* Each group of lanes holds ROWS aligned rows in registers, and reads and widens gamma and beta once for all of them.
+ * For a row beyond the last, a group loads the last one and writes nothing. */
 template <class T, int LANES, int K, int ROWS, row_fill FILL>
 struct forward_held {
     using tile_type = row_tile<T, LANES, K, FILL>;
@@ -49,7 +50,7 @@ struct forward_held {
 
     const fuseln_ln_params &p;
     const tile_type tile;
-    const unsigned pitch, rows, first; /* rows are less than 2^31, so that row numbers are 32 bits */
+    const unsigned pitch, rows, first; /* rows < 2^31 */
     pair<A> v[ROWS][K][P];
     A mean[ROWS], rstd[ROWS];
 
@@ -96,7 +97,7 @@ struct forward_held {
         }
     }
 
-    /* gamma and beta: 1 there, 0 not there, -1 to be tested. */
+    /* GAMMA, BETA: 1 present, 0 absent, -1 known at run time. */
     template <int GAMMA, int BETA>
     __device__ __forceinline__ void write() const
     {
@@ -149,9 +150,9 @@ struct forward_held {
     }
 };
 
-/* A row of any alignment a group of lanes; half types staged in the dynamic shared memory, a tile a group. */
+/* A row of any alignment for each group of lanes; half types are staged in dynamic shared memory, a tile a group. */
 template <class T, int K>
-struct forward_narrow {
+struct forward_unaligned {
     using A = acc_of<T>;
     enum : int { P = chunk<T>::size / 2 };
 
@@ -161,17 +162,17 @@ struct forward_narrow {
         const long long pitch = p.cols * static_cast<long long>(sizeof(T));
         const unsigned group = threadIdx.x >> p.log_lanes, row = blockIdx.x * (blockDim.x >> p.log_lanes) + group;
         const bool exists = row < static_cast<unsigned>(p.rows);
-        const row_tile<T, 0, K, RAGGED> tile(exists ? pitch : 0, 0,
-                                             p.log_lanes); /* a row that does not exist is empty */
+        /* a missing row is an empty one */
+        const row_tile<T, 0, K, RAGGED> tile(exists ? pitch : 0, 0, p.log_lanes);
         const long long offset = row * pitch;
         uint4 *slots = fuseln_smem + group * FUSELN_TILE_SLOTS(tile.lanes() * K);
         const char *from = static_cast<const char *>(p.x) + offset;
 
         chunk<T> x[K], y[K];
         pair<A> v[K][P];
-        tile.fetch_narrow(slots, from);
-        tile.wait_narrow();
-        tile.take_narrow(x, slots, from);
+        tile.fetch_unaligned(slots, from);
+        tile.wait_unaligned();
+        tile.read_unaligned(x, slots, from);
 #pragma unroll
         for (int k = 0; k < K; k++)
             widen(x[k], v[k]);
@@ -185,9 +186,9 @@ struct forward_narrow {
         }
         if (tile.lane == 0 && exists)
             write_statistics(p, row, m.mean, rstd);
-        tile.sync_narrow(); /* x has been taken */
-        tile.take_parameter(x, slots, p.gamma, 0, 1);
-        tile.take_parameter(y, slots, p.beta, 0, 0);
+        tile.sync_unaligned(); /* x has been read */
+        tile.read_parameter(x, slots, p.gamma, 0, 1);
+        tile.read_parameter(y, slots, p.beta, 0, 0);
 #pragma unroll
         for (int k = 0; k < K; k++) {
             pair<A> gamma[P], beta[P];
@@ -195,18 +196,20 @@ struct forward_narrow {
             widen(y[k], beta);
             y[k] = affine<T>(v[k], rstd, gamma, beta);
         }
-        tile.put_narrow(static_cast<char *>(p.y) + offset, exists, slots, y);
+        tile.store_unaligned(static_cast<char *>(p.y) + offset, exists, slots, y);
     }
 };
 
 /*
- * A block to a row, tile after tile. RING: rows blockIdx.x, + gridDim.x, ... come by turns into two halves of the
- * dynamic shared memory, each thread its own chunks. Else a row a block, read twice. The bits are the same. Narrow
- * rows, which are not in a ring, are staged in the dynamic shared memory, a tile at a time.
+ * A block to a row, tile by tile.
+ *   RING: a block takes the rows blockIdx.x, + gridDim.x, ..., which alternate between the two halves of dynamic shared
+ *         memory, each thread its own chunks.
+ *   Else: a block a row, read twice. The bits are the same. Unaligned rows, which use no ring, are staged in dynamic
+ *         shared memory, a tile at a time.
  */
-template <class T, int LANES, int K, bool RING, bool NARROW>
+template <class T, int LANES, int K, bool RING, bool UNALIGNED>
 struct forward_wide {
-    using tile_type = row_tile<T, LANES, K, NARROW ? RAGGED : WHOLE>;
+    using tile_type = row_tile<T, LANES, K, UNALIGNED ? RAGGED : WHOLE>;
     using A = acc_of<T>;
     enum : int { P = chunk<T>::size / 2, WARPS = LANES / 32 };
 
@@ -224,32 +227,32 @@ struct forward_wide {
         extern __shared__ uint4 fuseln_smem[];
         return fuseln_smem;
     }
-    __device__ __forceinline__ uint4 *slots(int turn, long long first_byte) const
+    __device__ __forceinline__ uint4 *slots(int stage, long long first_byte) const
     {
-        return RING ? shared() + (turn & 1) * row_slots + first_byte / FUSELN_CHUNK_BYTES : shared();
+        return RING ? shared() + (stage & 1) * row_slots + first_byte / FUSELN_CHUNK_BYTES : shared();
     }
     __device__ __forceinline__ const char *source(long long row) const
     {
         return static_cast<const char *>(p.x) + row * pitch;
     }
 
-    __device__ __forceinline__ void fetch(long long row, int turn) const
+    __device__ __forceinline__ void fetch(long long row, int stage) const
     {
         for (long long at = 0; row < p.rows && at < pitch; at += LANES * K * FUSELN_CHUNK_BYTES)
-            tile_type(pitch, at).fetch(slots(turn, at), source(row) + at);
+            tile_type(pitch, at).fetch(slots(stage, at), source(row) + at);
         __pipeline_commit();
     }
     __device__ __forceinline__ void load(pair<A> (&v)[K][P], const tile_type &tile, long long row, long long at,
-                                         int turn) const
+                                         int stage) const
     {
         chunk<T> x[K];
-        if (NARROW) {
-            __syncthreads(); /* the tile before has been used */
-            tile.fetch_narrow(slots(turn, at), source(row) + at);
-            tile.wait_narrow();
-            tile.take_narrow(x, slots(turn, at), source(row) + at);
+        if (UNALIGNED) {
+            __syncthreads(); /* the previous tile has been read */
+            tile.fetch_unaligned(slots(stage, at), source(row) + at);
+            tile.wait_unaligned();
+            tile.read_unaligned(x, slots(stage, at), source(row) + at);
         } else if (RING) {
-            tile.take(x, slots(turn, at));
+            tile.read(x, slots(stage, at));
         } else {
             tile.load(x, source(row) + at);
         }
@@ -258,14 +261,14 @@ struct forward_wide {
             widen(x[k], v[k]);
     }
 
-    __device__ __forceinline__ moments<A> statistics(long long row, int turn) const
+    __device__ __forceinline__ moments<A> statistics(long long row, int stage) const
     {
-        __shared__ moments<A> parts[2][WARPS]; /* by turns: a slow warp may still read the row before */
+        __shared__ moments<A> parts[2][WARPS]; /* two sets: a slow warp may still be reading the previous row's */
         moments<A> m = {0, 0, 0};
         for (long long at = 0; at < pitch; at += LANES * K * FUSELN_CHUNK_BYTES) {
             const tile_type tile(pitch, at);
             pair<A> v[K][P];
-            load(v, tile, row, at, turn);
+            load(v, tile, row, at, stage);
             const A n = tile.held();
             moments<A> part = held_moments(v, tile, n, reciprocal(n > 0 ? n : A(1)), !p.mean);
             if (!p.mean) {
@@ -274,21 +277,21 @@ struct forward_wide {
             }
             m = chan(m, part);
         }
-        return block_moments<WARPS>(parts[turn & 1], m, A(p.cols), inverse_cols<A>(p));
+        return block_moments<WARPS>(parts[stage & 1], m, A(p.cols), inverse_cols<A>(p));
     }
 
-    __device__ __forceinline__ void write(long long row, int turn, A mean, A rstd) const
+    __device__ __forceinline__ void write(long long row, int stage, A mean, A rstd) const
     {
         char *to = static_cast<char *>(p.y) + row * pitch;
         for (long long at = 0; at < pitch; at += LANES * K * FUSELN_CHUNK_BYTES) {
             const tile_type tile(pitch, at);
             pair<A> v[K][P];
             chunk<T> gamma[K], beta[K];
-            load(v, tile, row, at, turn);
-            if (NARROW) {
-                __syncthreads(); /* x has been taken */
-                tile.take_parameter(gamma, slots(turn, at), p.gamma, at, 1);
-                tile.take_parameter(beta, slots(turn, at), p.beta, at, 0);
+            load(v, tile, row, at, stage);
+            if (UNALIGNED) {
+                __syncthreads(); /* x has been read */
+                tile.read_parameter(gamma, slots(stage, at), p.gamma, at, 1);
+                tile.read_parameter(beta, slots(stage, at), p.beta, at, 0);
             } else {
 #pragma unroll
                 for (int k = 0; k < K; k++) {
@@ -304,8 +307,8 @@ struct forward_wide {
 #pragma unroll
             for (int k = 0; k < K; k++)
                 gamma[k] = normalise<T>(v[k], mean, rstd, gamma[k], beta[k]);
-            if (NARROW) {
-                tile.put_narrow(to + at, true, slots(turn, at), gamma);
+            if (UNALIGNED) {
+                tile.store_unaligned(to + at, true, slots(stage, at), gamma);
             } else {
                 tile.store(to + at, gamma);
             }
@@ -314,42 +317,42 @@ struct forward_wide {
 
     __device__ __forceinline__ void run() const
     {
-        int turn = 0;
+        int stage = 0;
         if (RING)
             fetch(blockIdx.x, 0);
-        for (long long row = blockIdx.x; row < p.rows; row += gridDim.x, turn++) {
+        for (long long row = blockIdx.x; row < p.rows; row += gridDim.x, stage++) {
             if (RING) {
-                fetch(row + gridDim.x, turn + 1);
+                fetch(row + gridDim.x, stage + 1);
                 __pipeline_wait_prior(1);
             }
-            const moments<A> m = statistics(row, turn);
+            const moments<A> m = statistics(row, stage);
             const A rstd = rstd_of(p, m.m2, inverse_cols<A>(p));
             if (threadIdx.x == 0)
                 write_statistics(p, row, m.mean, rstd);
             if (p.y)
-                write(row, turn, m.mean, rstd);
+                write(row, stage, m.mean, rstd);
         }
     }
 };
 
-template <class T, int LANES, int K, int ROWS, int PLACE, bool NARROW>
+template <class T, int LANES, int K, int ROWS, int STORAGE, bool UNALIGNED>
 static __device__ __forceinline__ void forward(const fuseln_ln_params &p)
 {
-    if constexpr (PLACE != FUSELN_HELD)
-        forward_wide<T, LANES, K, PLACE == FUSELN_RING, NARROW>(p).run();
-    else if constexpr (NARROW)
-        forward_narrow<T, K>::run(p);
+    if constexpr (STORAGE != FUSELN_REGISTERS)
+        forward_wide<T, LANES, K, STORAGE == FUSELN_RING, UNALIGNED>(p).run();
+    else if constexpr (UNALIGNED)
+        forward_unaligned<T, K>::run(p);
     else if (sizeof(T) == 2 && K >= 4 && static_cast<int>(p.cols) == LANES * K * chunk<T>::size && p.gamma)
-        forward_held<T, LANES, K, ROWS, FULL>(p).run(); /* half types issue twice the instructions a byte */
+        forward_held<T, LANES, K, ROWS, FULL>(p).run(); /* half types take twice the instructions a byte */
     else
         forward_held<T, LANES, K, ROWS, WHOLE>(p).run();
 }
 
 #define THREADS(lanes) ((lanes) == 0 ? 32 * FUSELN_ROW_WARPS : (lanes) > 32 ? (lanes) : FUSELN_ROW_THREADS)
-#define KERNEL(name, module, id, type, lanes, chunks, rows, place, narrow, blocks)                             \
+#define KERNEL(name, module, id, type, lanes, chunks, rows, storage, unaligned, blocks)                        \
     extern "C" __global__ void __launch_bounds__(THREADS(lanes), blocks) name(const struct fuseln_ln_params p) \
     {                                                                                                          \
-        forward<type, lanes, chunks, rows, place, narrow>(p);                                                  \
+        forward<type, lanes, chunks, rows, storage, unaligned>(p);                                             \
     }
 FUSELN_FORWARD_VARIANTS(KERNEL)
 #undef KERNEL

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The arithmetic of the backward, one text for every kernel that takes part in it, so that the bits agree. With
+ * The arithmetic of the backward, shared by all of its kernels, so that their bits agree. With
  * xhat = (x - mean) rstd and g = gamma dy:
  *   s1 = sum g, s2 = sum g xhat over a row;  dx = rstd g - rstd/N (s1 + xhat s2);
  *   dgamma = sum dy xhat, dbeta = sum dy over rows.
@@ -11,8 +11,8 @@
 
 #include "kernels/row.cuh"
 
-/* A chunk of x and dy becomes xhat and g; their terms are added to the sums over the row, of even and of odd elements.
- */
+/* x becomes xhat, and g is computed from dy; their terms are added to the row's sums, those of even and of odd elements
+ * apart. */
 template <int P, class A>
 static __device__ __forceinline__ void row_sums(pair<A> (&x)[P], const pair<A> (&dy)[P], pair<A> (&g)[P],
                                                 const pair<A> (&gamma)[P], A mean, A rstd, pair<A> &s1, pair<A> &s2,
@@ -27,7 +27,7 @@ static __device__ __forceinline__ void row_sums(pair<A> (&x)[P], const pair<A> (
     }
 }
 
-/* Both sums of a row become the factors of input_gradient. */
+/* The sums of a row become the factors f1 and f2 of input_gradient(). */
 template <class A>
 static __device__ __forceinline__ void row_factors(const fuseln_ln_params &p, A &s1, A &s2, A rstd, bool rms)
 {
@@ -45,7 +45,7 @@ static __device__ __forceinline__ chunk<T> input_gradient(const pair<A> (&xhat)[
     for (int i = 0; i < P; i++)
         v[i] = mul_add(xhat[i], both(f2), mul_add(g[i], both(rstd), both(f1)));
     chunk<T> dx;
-    narrow(v, dx);
+    round_into(v, dx);
     return dx;
 }
 
@@ -60,13 +60,13 @@ static __device__ __forceinline__ void column_sums(pair<A> (&dgamma)[P], pair<A>
     }
 }
 
-/* Elements from one partial row to the next: 16-byte accesses whatever cols is. */
+/* Elements from one partial row to the next, rounded up so that 16-byte accesses stay aligned. */
 static __device__ __forceinline__ long long partial_pitch(long long cols)
 {
     return (cols + FUSELN_PARTIAL_ALIGN - 1) / FUSELN_PARTIAL_ALIGN * FUSELN_PARTIAL_ALIGN;
 }
 
-/* The sums of a chunk's columns to a partial row; `count` of them exist, and are written up to the next 16 bytes. */
+/* Writes the sums of a chunk's columns to a partial row: `count` of them, rounded up to 16 bytes. */
 template <int P, class A>
 static __device__ __forceinline__ void write_sums(A *to, const pair<A> (&sum)[P], int count)
 {

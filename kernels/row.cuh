@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A thread's part of a row, for the schedules of variants.h: `lanes` threads share a row, a tile is the lanes * K
- * chunks that they hold at once. Aligned rows go between memory and registers by 16-byte accesses, each thread its own
- * chunks. Narrow rows lie anywhere. Of those float and double are read and written by elements; half types go through
- * shared memory, between which and memory the lanes of a row copy what is aligned in memory, 16 bytes a time, and the
- * few elements before and behind, and a thread takes its chunks out of there wherever they begin. What each thread then
- * holds is the same, and so are the bits. LANES is 0 where their number is only known when the kernel runs: one narrow
- * kernel serves all schedules of a K.
- * FILL: what is known of the tile. FULL: the row has every chunk; WHOLE: chunks are whole or missing, as in aligned
- * rows; RAGGED: the row may end inside of a chunk.
+ * A thread's part of a row, as the schedules of schedules.h divide it: `lanes` threads share a row, and a tile is the
+ * lanes * K chunks that they hold at once.
+ *   Aligned rows: each thread loads and stores its own chunks, 16 bytes at a time.
+ *   Unaligned rows of float and double: each thread reads and writes its own chunks element by element.
+ *   Unaligned rows of half types: staged in shared memory. The lanes copy what is aligned in memory 16 bytes at a time
+ *   and the few elements before and after it one by one, then each thread reads its own chunks from there.
+ * In all three cases a thread holds the same elements, so the results have the same bits. LANES is 0 where the number
+ * of lanes is only known at run time: one unaligned kernel serves all schedules of K chunks.
  */
 #ifndef FUSELN_ROW_CUH
 #define FUSELN_ROW_CUH
@@ -17,14 +16,14 @@
 
 #include "kernels/welford.cuh"
 
-/* Bytes of an address beyond a multiple of 16. */
-static __device__ __forceinline__ int phase_of(const void *address)
+/* Bytes from the last 16-byte boundary to this address. */
+static __device__ __forceinline__ int skew_of(const void *address)
 {
     return static_cast<int>(reinterpret_cast<unsigned long long>(address) % FUSELN_CHUNK_BYTES);
 }
 
-/* 16 bytes of shared memory from byte `at` on, an even one. */
-static __device__ __forceinline__ uint4 read_anywhere(const uint4 *slots, unsigned at)
+/* The 16 bytes of shared memory from byte `at` on, an even number. */
+static __device__ __forceinline__ uint4 read_shifted(const uint4 *slots, unsigned at)
 {
     const unsigned *from = reinterpret_cast<const unsigned *>(slots) + at / 4, bits = at % 4 * 8;
     unsigned word[5];
@@ -35,19 +34,21 @@ static __device__ __forceinline__ uint4 read_anywhere(const uint4 *slots, unsign
                       __funnelshift_r(word[2], word[3], bits), __funnelshift_r(word[3], word[4], bits));
 }
 
+/* What is known of the row's chunks in a tile: all exist; each is whole or missing, as in aligned rows; or the row may
+ * end inside a chunk. */
 enum row_fill { FULL, WHOLE, RAGGED };
 
 template <class T, int LANES, int K, row_fill FILL>
 struct row_tile {
     using A = acc_of<T>;
     enum : int {
-        GROUP = LANES < 32 ? LANES : 32, /* lanes of one warp that share the row; 0: not known */
+        GROUP = LANES < 32 ? LANES : 32, /* the row's lanes in one warp; 0: known at run time */
         E = chunk<T>::size
     };
     enum : bool { MAY_BE_RAGGED = FILL == RAGGED, ALL_FULL = FILL == FULL };
 
     const int log_lanes, lane; /* lanes is a power of two */
-    int left;                  /* bytes of the row from the tile's first chunk on, at most those of the tile */
+    int left;                  /* bytes of the row in this tile */
 
     __device__ __forceinline__ explicit row_tile(long long row_bytes, long long first = 0, int run_log_lanes = 0)
         : log_lanes(run_log_lanes), lane(threadIdx.x & (lanes() - 1)),
@@ -71,7 +72,7 @@ struct row_tile {
     {
         return lanes() * (K * FUSELN_CHUNK_BYTES);
     }
-    /* Of the threads that share the row. */
+    /* Synchronises the threads that share the row. */
     __device__ __forceinline__ void sync() const
     {
         if (lanes() > 32)
@@ -80,7 +81,7 @@ struct row_tile {
             __syncwarp();
     }
 
-    /* This thread's k-th chunk: its place from the tile's first byte, whether the row has any of it. */
+    /* This thread's k-th chunk begins at byte own() + step(k) of the tile. */
     __device__ __forceinline__ int own() const
     {
         return lane * FUSELN_CHUNK_BYTES;
@@ -89,26 +90,27 @@ struct row_tile {
     {
         return k * lanes() * FUSELN_CHUNK_BYTES;
     }
-    __device__ __forceinline__ int slot(int k) const /* in shared memory that holds the tile */
+    __device__ __forceinline__ int slot(int k) const /* of 16 bytes, in shared memory that holds the tile */
     {
         return lane + k * lanes();
     }
+    /* Does the row have any of this chunk? */
     __device__ __forceinline__ bool has(int k) const
     {
         return FILL == FULL || left - own() > step(k);
     }
-    /* Has the row the whole of this thread's k-th chunk? */
+    /* Does it have all of it? */
     __device__ __forceinline__ bool full(int k) const
     {
         return FILL == FULL || left - own() >= step(k) + FUSELN_CHUNK_BYTES;
     }
-    /* Elements of this thread's k-th chunk that the row has. */
+    /* How many of its elements? */
     __device__ __forceinline__ int count(int k) const
     {
         const int rest = (left - own() - step(k)) / static_cast<int>(sizeof(T));
         return rest < 0 ? 0 : rest < E ? rest : E;
     }
-    /* Elements that this thread's warp, or its part of a warp, holds. */
+    /* Elements that this thread's warp holds of the row. */
     __device__ __forceinline__ A held() const
     {
         if (FILL == FULL)
@@ -123,7 +125,7 @@ struct row_tile {
         return A(static_cast<unsigned>(bytes_held) / static_cast<unsigned>(sizeof(T)));
     }
 
-    /* Between memory and registers, aligned rows only. Elements that are missing are zero. */
+    /* Aligned rows, between memory and registers. Missing chunks are zero. */
     __device__ __forceinline__ void load(chunk<T> (&c)[K], const char *from) const
     {
         from += own();
@@ -143,7 +145,7 @@ struct row_tile {
                 *reinterpret_cast<uint4 *>(to + step(k)) = c[k].raw;
     }
 
-    /* To shared memory, asynchronously, each thread its own chunks: commit and wait before take(). */
+    /* Each thread's own chunks to shared memory, asynchronously: commit and wait before read(). */
     __device__ __forceinline__ void fetch(uint4 *slots, const char *from) const
     {
         char *to = reinterpret_cast<char *>(slots) + own();
@@ -153,8 +155,8 @@ struct row_tile {
             if (has(k))
                 __pipeline_memcpy_async(to + step(k), from + step(k), FUSELN_CHUNK_BYTES);
     }
-    /* Own chunks of shared memory; what the row has not is zero. */
-    __device__ __forceinline__ void take(chunk<T> (&c)[K], const uint4 *slots) const
+    /* Own chunks from shared memory. Missing chunks are zero. */
+    __device__ __forceinline__ void read(chunk<T> (&c)[K], const uint4 *slots) const
     {
 #pragma unroll
         for (int k = 0; k < K; k++) {
@@ -165,18 +167,18 @@ struct row_tile {
     }
 
     /*
-     * Narrow rows: fetch_narrow, wait_narrow, take_narrow; sync_narrow before the slots, in
-     * FUSELN_TILE_SLOTS of lanes * K, are used for something else. All lanes of the row. The bytes lie in shared memory
-     * as they do in memory, counted from a multiple of 16, and zeros behind them. Where elements have 4 bytes or more
-     * nothing is staged, and only take_narrow does anything.
+     * Unaligned rows: fetch_unaligned, wait_unaligned, read_unaligned, called by all lanes of the row; sync_unaligned
+     * before the slots, FUSELN_TILE_SLOTS(lanes * K) of them, are reused. The row keeps its distance from a 16-byte
+     * boundary in shared memory, and zeros follow it. Elements of 4 bytes or more are not staged: only read_unaligned
+     * does anything then.
      */
     enum : bool { STAGED = sizeof(T) == 2 };
-    __device__ __forceinline__ void sync_narrow() const
+    __device__ __forceinline__ void sync_unaligned() const
     {
         if (STAGED)
             sync();
     }
-    __device__ __forceinline__ void wait_narrow() const
+    __device__ __forceinline__ void wait_unaligned() const
     {
         if (STAGED) {
             __pipeline_commit();
@@ -184,14 +186,14 @@ struct row_tile {
             sync();
         }
     }
-    __device__ __forceinline__ void fetch_narrow(uint4 *slots, const char *from) const
+    __device__ __forceinline__ void fetch_unaligned(uint4 *slots, const char *from) const
     {
         if constexpr (STAGED) {
             constexpr int size = sizeof(T);
-            const int phase = phase_of(from), before = -phase & (FUSELN_CHUNK_BYTES - 1), at = lane * size;
+            const int skew = skew_of(from), before = -skew & (FUSELN_CHUNK_BYTES - 1), at = lane * size;
             const int head = before < left ? before : left, tail = left - (left - head) % FUSELN_CHUNK_BYTES;
             const T zero = splat<T>(0).at[0];
-            char *to = reinterpret_cast<char *>(slots) + phase;
+            char *to = reinterpret_cast<char *>(slots) + skew;
 #pragma unroll 1
             for (int i = head + own(); i < tail; i += step(1))
                 __pipeline_memcpy_async(to + i, from + i, FUSELN_CHUNK_BYTES);
@@ -199,22 +201,22 @@ struct row_tile {
                 *reinterpret_cast<T *>(to + at) = *reinterpret_cast<const T *>(from + at);
             if (tail + at < left)
                 *reinterpret_cast<T *>(to + tail + at) = *reinterpret_cast<const T *>(from + tail + at);
-            const int end = phase + left, whole = (end + FUSELN_CHUNK_BYTES - 1) & -FUSELN_CHUNK_BYTES;
+            const int end = skew + left, whole = (end + FUSELN_CHUNK_BYTES - 1) & -FUSELN_CHUNK_BYTES;
             if (end + at < whole)
                 *reinterpret_cast<T *>(to + left + at) = zero;
 #pragma unroll 1
             for (int i = whole + own(); i < FUSELN_TILE_SLOTS(lanes() * K) * FUSELN_CHUNK_BYTES; i += step(1))
                 slots[i / FUSELN_CHUNK_BYTES] = make_uint4(0, 0, 0, 0);
-            if (lane == 0 && phase % 4)
-                *reinterpret_cast<T *>(to - size) = zero; /* the word's other half is read, and shifted out */
+            if (lane == 0 && skew % 4)
+                *reinterpret_cast<T *>(to - size) = zero; /* read_shifted() reads the whole word */
         }
     }
-    __device__ __forceinline__ void take_narrow(chunk<T> (&c)[K], const uint4 *slots, const char *from) const
+    __device__ __forceinline__ void read_unaligned(chunk<T> (&c)[K], const uint4 *slots, const char *from) const
     {
 #pragma unroll
         for (int k = 0; k < K; k++)
             if constexpr (STAGED)
-                c[k].raw = read_anywhere(slots, static_cast<unsigned>(phase_of(from) + own() + step(k)));
+                c[k].raw = read_shifted(slots, static_cast<unsigned>(skew_of(from) + own() + step(k)));
             else
                 read_elements(c[k], from + own() + step(k), k);
     }
@@ -234,8 +236,8 @@ struct row_tile {
             if (i < exist)
                 c.at[i] = element[i];
     }
-    /* Own chunks to a narrow row; by way of slots that nobody uses now. */
-    __device__ __forceinline__ void put_narrow(char *to, bool exists, uint4 *slots, const chunk<T> (&c)[K]) const
+    /* Own chunks to an unaligned row, through free slots. */
+    __device__ __forceinline__ void store_unaligned(char *to, bool exists, uint4 *slots, const chunk<T> (&c)[K]) const
     {
         if constexpr (!STAGED) {
 #pragma unroll
@@ -261,7 +263,7 @@ struct row_tile {
             sync();
             if (!exists)
                 return;
-            const int before = -phase_of(to) & (FUSELN_CHUNK_BYTES - 1), at = lane * size;
+            const int before = -skew_of(to) & (FUSELN_CHUNK_BYTES - 1), at = lane * size;
             const int head = before < left ? before : left, tail = left - (left - head) % FUSELN_CHUNK_BYTES;
             const char *from = reinterpret_cast<const char *>(slots);
             if (at < head)
@@ -270,13 +272,12 @@ struct row_tile {
                 *reinterpret_cast<T *>(to + tail + at) = *reinterpret_cast<const T *>(from + tail + at);
 #pragma unroll 1
             for (int i = head + own(); i < tail; i += step(1))
-                *reinterpret_cast<uint4 *>(to + i) = read_anywhere(slots, static_cast<unsigned>(i));
+                *reinterpret_cast<uint4 *>(to + i) = read_shifted(slots, static_cast<unsigned>(i));
         }
     }
 
-    /* gamma or beta from byte `first` on, by way of slots that nobody uses now; NULL stands for `missing` in every
-     * column. */
-    __device__ __forceinline__ void take_parameter(chunk<T> (&c)[K], uint4 *slots, const void *base, long long first,
+    /* gamma or beta from byte `first` on, through free slots. NULL stands for `missing` in every column. */
+    __device__ __forceinline__ void read_parameter(chunk<T> (&c)[K], uint4 *slots, const void *base, long long first,
                                                    int missing) const
     {
         const char *from = static_cast<const char *>(base) + first;
@@ -286,14 +287,14 @@ struct row_tile {
                 c[k] = splat<T>(missing);
             return;
         }
-        fetch_narrow(slots, from);
-        wait_narrow();
-        take_narrow(c, slots, from);
-        sync_narrow();
+        fetch_unaligned(slots, from);
+        wait_unaligned();
+        read_unaligned(c, slots, from);
+        sync_unaligned();
     }
 };
 
-/* A chunk of an aligned gamma or beta. Never written while a kernel runs, so it may be read early. */
+/* A chunk of an aligned gamma or beta, by the read-only cache: nothing writes them while the kernel runs. */
 template <class T>
 static __device__ __forceinline__ chunk<T> parameter(const char *from)
 {
@@ -302,8 +303,8 @@ static __device__ __forceinline__ chunk<T> parameter(const char *from)
     return c;
 }
 
-/* y = gamma ((x - mean) rstd) + beta from d = x - mean, one rounding. Shared by every kernel that writes y: the bits
- * must agree. */
+/* y = gamma ((x - mean) rstd) + beta from d = x - mean, rounded once. Every kernel that writes y calls it, so that
+ * their bits agree. */
 template <class T, class A, int P>
 static __device__ __forceinline__ chunk<T> affine(const pair<A> (&d)[P], A rstd, const pair<A> (&gamma)[P],
                                                   const pair<A> (&beta)[P])
@@ -313,7 +314,7 @@ static __device__ __forceinline__ chunk<T> affine(const pair<A> (&d)[P], A rstd,
     for (int i = 0; i < P; i++)
         v[i] = mul_add(gamma[i], mul(d[i], both(rstd)), beta[i]);
     chunk<T> y;
-    narrow(v, y);
+    round_into(v, y);
     return y;
 }
 template <class T, class A, int P>
@@ -334,7 +335,7 @@ static __device__ __forceinline__ A inverse_cols(const fuseln_ln_params &p)
 {
     return sizeof(A) == 8 ? A(p.inverse_cols) : A(p.inverse_cols_f);
 }
-/* The statistics of a row that an earlier launch wrote. RMS norm has no mean. */
+/* The mean or rstd of a row that an earlier launch wrote; zero for the mean of RMS norm, which is NULL. */
 template <class A>
 static __device__ __forceinline__ A row_value(const void *base, long long row, bool exists)
 {

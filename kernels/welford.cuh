@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Mean and M2 (sum of squared distances from the mean) of a row, without cancellation: what a group of lanes holds in
- * registers by two passes, mean = pivot + sum (x - pivot) / n, then M2 = sum (x - mean)^2; parts of a row by
- * n = na + nb, d = mb - ma, mean = ma + d nb / n, M2 = M2a + M2b + d^2 na nb / n (Chan); the warps of a block for all
- * parts at once. RMS norm is the same with zero in place of the mean. Sums over lanes are butterflies: every lane gets
- * the same bits.
+ * Mean and M2 (the sum of squared distances from the mean) of a row, without cancellation. What a group of lanes holds
+ * in registers takes two passes: mean = pivot + sum (x - pivot) / n, then M2 = sum (x - mean)^2. Parts of a row are
+ * combined by Chan's formula: n = na + nb, d = mb - ma, mean = ma + d nb / n, M2 = M2a + M2b + d^2 na nb / n; the parts
+ * of a block's warps are combined all at once. RMS norm is the same with zero in place of the mean. Sums over lanes are
+ * butterflies, so every lane gets the same bits.
  */
 #ifndef FUSELN_WELFORD_CUH
 #define FUSELN_WELFORD_CUH
@@ -16,8 +16,8 @@ struct moments {
     A n, mean, m2;
 };
 
-/* `lanes` neighbours of a warp, a power of two; LANES is the same number, or 0 where it is not known at compile time.
- * All 32 lanes of the warp must call. */
+/* The sum over `lanes` neighbouring lanes of a warp, a power of two. LANES is the same number, or 0 where it is only
+ * known at run time. All 32 lanes of the warp must call. */
 template <int LANES, class A>
 static __device__ __forceinline__ A sum_lanes(A v, int lanes = LANES)
 {
@@ -34,23 +34,23 @@ static __device__ __forceinline__ A sum_lanes(A v, int lanes = LANES)
 }
 
 /*
- * Two sums over lanes at once, at half the price: after the first exchange the lower half of the lanes carries a, the
- * upper half b. take_pair() gives both to every lane.
+ * Two sums over lanes at once, at half the cost: after the first exchange the lower half of the lanes sums a, the upper
+ * half b. broadcast_pair() brings both sums to every lane.
  */
 template <int LANES, class A>
 static __device__ __forceinline__ A sum_lanes_of_pair(A a, A b, bool upper, int lanes = LANES)
 {
-    const A keep = upper ? b : a, send = upper ? a : b;
-    return sum_lanes<LANES / 2>(keep + __shfl_xor_sync(0xffffffffu, send, lanes / 2), lanes / 2);
+    const A own = upper ? b : a, send = upper ? a : b;
+    return sum_lanes<LANES / 2>(own + __shfl_xor_sync(0xffffffffu, send, lanes / 2), lanes / 2);
 }
 template <class A>
-static __device__ __forceinline__ void take_pair(A &a, A &b, A sums, int lanes)
+static __device__ __forceinline__ void broadcast_pair(A &a, A &b, A sums, int lanes)
 {
     a = __shfl_sync(0xffffffffu, sums, 0, lanes);
     b = __shfl_sync(0xffffffffu, sums, lanes / 2, lanes);
 }
 
-/* Sum of N values, pairwise: short chains, and errors that grow with log N. */
+/* The sum of N values by pairs: short chains of additions, and errors that grow with log N. */
 template <int N, class A>
 static __device__ __forceinline__ A sum_pairs(A (&v)[N])
 {
@@ -66,15 +66,16 @@ template <class A>
 static __device__ __forceinline__ moments<A> chan(const moments<A> &a, const moments<A> &b)
 {
     const A n = a.n + b.n, d = b.mean - a.mean, share = n > 0 ? b.n * reciprocal(n) : A(0);
-    const A weight = a.n * share, m2 = a.m2 + b.m2; /* no weight: nothing is added, even if d squared overflows */
+    const A weight = a.n * share, m2 = a.m2 + b.m2; /* weight 0 adds nothing, even where d * d overflows */
     return {n, mul_add(d, share, a.mean), weight > 0 ? mul_add(d * d, weight, m2) : m2};
 }
 
 /*
- * A sum as what it is beyond n times a pivot. Where the row's first chunk is narrow beside its mean, the pivot is that
- * mean: exact for a constant row of whole chunks, where the original has a mean without error and y = beta, and better
- * far from zero. Else it is zero: around a mean near zero a pivot would only make the sum larger, and its rounding.
- * `rest` is scaled by a power of two: it must not overflow where the original's mean is finite.
+ * A sum, held as its difference from n times a pivot. Where the values of the row's first chunk lie close to their
+ * mean, that mean is the pivot: it is exact for a constant row of whole chunks, where the original's mean has no error
+ * and y = beta, and more accurate for rows far from zero. Elsewhere the pivot is zero: around a mean near zero it would
+ * only make the sum larger, and so its rounding. `rest` is scaled by a power of two, so that it does not overflow where
+ * the original's mean is finite.
  */
 template <class A>
 struct alignas(2 * sizeof(A)) pivoted {
@@ -86,8 +87,8 @@ static __device__ __forceinline__ constexpr float sum_scale()
     return 1.0f / (1024 * K * E);
 }
 
-/* `tile` says which elements the lanes of a warp that share the row hold in v, P pairs of them a chunk; missing ones
- * are zero. */
+/* The sum of what the lanes of one warp that share the row hold in v, P pairs a chunk; `tile` says which elements
+ * exist, and missing ones are zero. */
 template <int K, class A, int P, class Tile>
 static __device__ __forceinline__ pivoted<A> held_sum(const pair<A> (&v)[K][P], const Tile &tile)
 {
@@ -114,10 +115,10 @@ static __device__ __forceinline__ pivoted<A> held_sum(const pair<A> (&v)[K][P], 
         const A first = counts[0] > 0 ? counts[0] : A(1);
         pivot = first < E ? part[0] * reciprocal(first) : pivot;
     }
-    /* Around zero, both are so near in one row of thousands by chance. */
-    const A near = absolute(pivot) * A(0.03125f);
-    const bool narrow = (absolute(v[0][0].lo - pivot) <= near) & (absolute(v[0][0].hi - pivot) <= near);
-    pivot = narrow ? pivot : A(0);
+    /* Of rows around zero, one in thousands passes by chance. */
+    const A distance_max = fabs(pivot) * A(0.03125f);
+    const bool close = (fabs(v[0][0].lo - pivot) <= distance_max) & (fabs(v[0][0].hi - pivot) <= distance_max);
+    pivot = close ? pivot : A(0);
     pivot = __shfl_sync(0xffffffffu, pivot, 0, tile.group());
 #pragma unroll
     for (int k = 0; k < K; k++)
@@ -128,7 +129,7 @@ static __device__ __forceinline__ pivoted<A> held_sum(const pair<A> (&v)[K][P], 
     return {pivot, sum_lanes<Tile::GROUP>(sum_pairs(scaled), tile.group())};
 }
 
-/* v becomes v - mean, missing elements stay zero; their squares are summed. */
+/* v becomes v - mean, missing elements stay zero. Returns the sum of the squares. */
 template <int K, class A, int P, class Tile>
 static __device__ __forceinline__ A held_squares(pair<A> (&v)[K][P], const Tile &tile, A mean)
 {
@@ -159,18 +160,18 @@ static __device__ __forceinline__ A held_squares(pair<A> (&v)[K][P], const Tile 
     return sum_lanes<Tile::GROUP>(sum_pairs(part), tile.group());
 }
 
-/* Mean and M2 of what a group of lanes holds, n elements; v becomes v - mean. For RMS norm v stays and M2 is the sum of
- * its squares, but mean is the row's all the same. */
+/* Mean and M2 of the n elements that a group of lanes holds; v becomes v - mean. For RMS norm v does not change and M2
+ * is the sum of its squares, but the mean returned is still the row's. */
 template <int K, class A, int P, class Tile>
 static __device__ __forceinline__ moments<A> held_moments(pair<A> (&v)[K][P], const Tile &tile, A n, A inverse_n,
                                                           bool rms)
 {
-    const pivoted<A> sum = held_sum(v, tile); /* for RMS norm too: a branch around it costs more */
+    const pivoted<A> sum = held_sum(v, tile); /* also for RMS norm: to branch around it costs more */
     const A mean = mul_add(sum.rest, inverse_n * A(1 / sum_scale<K, 2 * P>()), sum.pivot);
     return {n, mean, held_squares(v, tile, rms ? A(0) : mean)};
 }
 
-/* The same for a row that a block holds, `warps` of them (WARPS, or 0 as above). Two barriers. */
+/* The same for a row that all warps of a block hold; WARPS as LANES of sum_lanes(). Two barriers. */
 template <int WARPS, int K, class A, int P, class Tile>
 static __device__ __forceinline__ moments<A> block_held_moments(pair<A> (&v)[K][P], const Tile &tile, A cols,
                                                                 A inverse_cols, bool rms)
@@ -200,7 +201,8 @@ static __device__ __forceinline__ moments<A> block_held_moments(pair<A> (&v)[K][
     return {cols, mean, sum_lanes<WARPS>(squares[w], warps)};
 }
 
-/* A whole row from the parts of the warps of a block. `slots` are shared, one for each warp. One barrier. */
+/* The moments of a row from those that the block's warps have of its parts. `slots`: shared, one a warp. One barrier.
+ */
 template <int WARPS, class A>
 static __device__ __forceinline__ moments<A> block_moments(moments<A> *slots, const moments<A> &part, A cols,
                                                            A inverse_cols)
@@ -210,7 +212,7 @@ static __device__ __forceinline__ moments<A> block_moments(moments<A> *slots, co
     __syncthreads();
     const moments<A> own = slots[threadIdx.x % WARPS];
     const A pivot = slots[0].mean;
-    const A mean = pivot + sum_lanes<WARPS>(product(own.n * inverse_cols, own.mean - pivot));
+    const A mean = pivot + sum_lanes<WARPS>(own.n * inverse_cols * (own.mean - pivot));
     const A d = own.mean - mean;
     return {cols, mean, sum_lanes<WARPS>(mul_add(own.n * d, d, own.m2))};
 }

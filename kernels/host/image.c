@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Embedded images. images.inc and the data behind its symbols are made by the build: one FUSELN_IMAGE line for each
- * module and architecture, aligned to 64 bytes, PTX ended by a zero byte.
+ * The embedded images. The build writes images.inc, one FUSELN_IMAGE line for each module and architecture, and embeds
+ * the data behind its symbols: aligned to 64 bytes, PTX ended by a zero byte.
  */
 #include "kernels/host/image.h"
 

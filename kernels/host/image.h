@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The device images inside libfuseln.so: one per module and architecture, and PTX. Which of them suits a device.
- * Constant data; pure functions.
+ * The device images inside libfuseln.so, one for each module and architecture, and PTX: which one runs on a device.
+ * Constant data, pure functions.
  */
 #ifndef FUSELN_IMAGE_H
 #define FUSELN_IMAGE_H
@@ -17,8 +17,8 @@ struct fuseln_image {
     const void *data;
 };
 
-/* The best machine code for this device (the highest sm_X.y with y <= z for a device X.z), or the best PTX (the
- * highest that is not above the device). NULL where there is none. */
+/* Machine code for this device X.z, the highest sm_X.y with y <= z; or with `ptx` the highest PTX that is not above the
+ * device. NULL if there is none. */
 const struct fuseln_image *fuseln_image_find(enum fuseln_module module, const struct fuseln_device *device, bool ptx);
 
 #endif

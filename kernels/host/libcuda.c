@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of driver.h. libcuda is found by RTLD_NOLOAD, its functions by the C library's own dlsym: fuseln may hook
- * that name. The table is filled in private and then published, so there is no lock, and nothing calls dl* in one.
- * While libcuda is absent every call looks again: only a recognised launch asks.
+ * Finds the functions of libcuda.h: libcuda by dlopen with RTLD_NOLOAD, and its functions by the C library's own dlsym,
+ * past all hooks. A table is filled and then published, so no lock is held across dl*. While libcuda is absent each
+ * call searches again, but only recognised launches call.
  */
 #include "kernels/host/libcuda.h"
 
@@ -13,7 +13,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-/* Threads that race for the first use each fill one; one is published. */
+/* Threads that race for the first search fill one each; only one is published. */
 static struct fuseln_driver tables[16];
 static atomic_uint tables_used;
 _Atomic(const struct fuseln_driver *) fuseln_driver_published;
@@ -30,7 +30,7 @@ static bool resolve(struct fuseln_driver *ret_driver)
     complete = complete && ret_driver->member;
     FUSELN_DRIVER_FUNCTIONS(X)
 #undef X
-    return complete; /* the handle is kept: what we point into must not be unloaded */
+    return complete; /* never dlclose: the table points into the library */
 }
 
 static const struct fuseln_driver *search(void)
@@ -52,7 +52,7 @@ const struct fuseln_driver *fuseln_driver_find(void)
     const int saved = errno;
     const struct fuseln_driver *driver = search();
     if (!driver)
-        dlerror(); /* the host must not find our failure there */
+        dlerror(); /* clears our failure, which the program must not see */
     errno = saved;
     return driver;
 }

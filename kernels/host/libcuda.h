@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The part of the CUDA driver API that our own launches use: types written by hand (no CUDA header is needed to
- * build), and one table of function pointers, resolved once from the libcuda that the host has loaded.
- * fuseln never loads libcuda itself: RTLD_NOLOAD only. Names mirror cuda.h (12.0).
+ * The part of the CUDA driver API that our launches call: types written by hand, so that no CUDA header is needed to
+ * build, and one table of function pointers, resolved once from the libcuda that the program has loaded. fuseln never
+ * loads libcuda itself. Names as in cuda.h (12.0).
  */
-#ifndef FUSELN_DRIVER_H
-#define FUSELN_DRIVER_H
+#ifndef FUSELN_LIBCUDA_H
+#define FUSELN_LIBCUDA_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -21,7 +21,7 @@ typedef struct CUstream_st *CUstream;
 typedef struct CUevent_st *CUevent;
 typedef uint64_t CUdeviceptr;
 
-/* Results that tell what a kernel is refused for: cuda.h, enum cudaError_enum. */
+/* Those of enum cudaError_enum that say why a kernel is refused. */
 enum {
     CUDA_SUCCESS = 0,
     CUDA_ERROR_INVALID_IMAGE = 200,
@@ -43,7 +43,7 @@ enum { CU_STREAM_CAPTURE_MODE_RELAXED = 2, CU_FUNC_ATTR_MAX_DYNAMIC_SHARED_SIZE_
 enum { CU_HOST_REGISTER_PORTABLE = 1, CU_HOST_REGISTER_DEVICEMAP = 2 };
 #define CU_STREAM_PER_THREAD ((CUstream)0x2)
 
-/* X(member, exported name, return type, parameters) */
+/* X(member, exported name, parameters) */
 // clang-format off
 #define FUSELN_DRIVER_FUNCTIONS(X) \
     X(ctx_get_id,         "cuCtxGetId",              (CUcontext ctx, unsigned long long *id))                    \
@@ -78,26 +78,25 @@ struct fuseln_driver {
 #undef X
 };
 
-extern _Atomic(const struct fuseln_driver *) fuseln_driver_published; /* NULL until they were found */
+extern _Atomic(const struct fuseln_driver *)
+    fuseln_driver_published; /* NULL until fuseln_driver_find() has found them */
 const struct fuseln_driver *fuseln_driver_find(void);
 
-/*
- * The driver functions of this process, or NULL while libcuda is not loaded or lacks one of them (driver below 525).
- * Thread-safe, lock-free; resolves by dlopen(RTLD_NOLOAD) and the C library's dlsym, so no hook of anyone is passed.
- */
+/* The driver functions of this process; NULL while libcuda is not loaded or lacks one of them (drivers below 525).
+ * Thread-safe, lock-free. */
 static inline const struct fuseln_driver *fuseln_driver_get(void)
 {
     const struct fuseln_driver *driver = atomic_load_explicit(&fuseln_driver_published, memory_order_acquire);
     return driver ? driver : fuseln_driver_find();
 }
 
-/* The same, NULL where nobody found them yet: never after fuseln_context_current gave anyone a context. */
+/* The same without a search: never NULL once fuseln_context_current() has returned a context to any thread. */
 static inline const struct fuseln_driver *fuseln_driver_known(void)
 {
     return atomic_load_explicit(&fuseln_driver_published, memory_order_acquire);
 }
 
-/* Is the stream in stream capture, or may it be? */
+/* Is the stream being captured? If the query fails, it may be. */
 static inline bool fuseln_driver_capturing(const struct fuseln_driver *driver, CUstream stream)
 {
     int status = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The choice of kernels and geometry for a call: pure functions over the table of variants.h. The variant follows
- * from op, cols, dtype, alignment and device alone; only the grid, and for DGAMMA nothing else, from rows.
+ * The choice of kernels and geometry for a call: pure functions over the table of schedules.h. The variant depends on
+ * op, cols, dtype, alignment and device alone; rows decide the grid and, for DGAMMA, whether one launch does it all.
  */
 
 #include "kernels/host/variant.h"
@@ -10,8 +10,8 @@
 #include <string.h>
 
 const struct fuseln_variant fuseln_variants[] = {
-#define X(kernel, module, dtype, type, lanes, chunks, rows, place, narrow, blocks) \
-    {#kernel, FUSELN_MODULE_##module, FUSELN_DTYPE_##dtype, narrow, place, lanes, chunks},
+#define X(kernel, module, dtype, type, lanes, chunks, rows, storage, unaligned, blocks) \
+    {#kernel, FUSELN_MODULE_##module, FUSELN_DTYPE_##dtype, unaligned, storage, lanes, chunks},
     FUSELN_VARIANTS(X)
 #undef X
 };
@@ -30,11 +30,6 @@ const struct fuseln_variant *fuseln_variant_named(const char *name)
     return variant;
 }
 
-const struct fuseln_variant *fuseln_variant_at(size_t index)
-{
-    return index < FUSELN_VARIANT_COUNT ? &fuseln_variants[index] : NULL;
-}
-
 /* The first variant of each part of the table, in its order. */
 enum {
 #define COUNT(...) +1
@@ -46,13 +41,14 @@ enum {
     DIRECT = PARTIAL FUSELN_PARTIAL_VARIANTS(COUNT),
     REDUCE = DIRECT FUSELN_DIRECT_VARIANTS(COUNT),
     FORWARD_SCHEDULES = 0 FUSELN_FORWARD_SCHEDULES(COUNT, ),
+    FORWARD_HELD = FORWARD_SCHEDULES - 2, /* in registers; the ring and twice follow */
     BACKWARD_SCHEDULES = 0 FUSELN_BACKWARD_SCHEDULES(COUNT, , ),
     DX_SCHEDULES = 0 FUSELN_DX_SCHEDULES(COUNT, ),
 #undef COUNT
 };
 
-/* In each part schedules come one after the other, each with all types but double; the narrow ones are listed like
- * schedules of their own behind them, and double's one variant is the last. */
+/* Each part lists its schedules, then its unaligned variants like more schedules, each in all types but double, and
+ * ends with the one variant of double: that is the F64 of the last of them. */
 static const struct fuseln_variant *variant_of(size_t part, size_t schedule, enum fuseln_dtype dtype)
 {
     return &fuseln_variants[part + schedule * FUSELN_DTYPE_F64 + dtype];
@@ -68,21 +64,20 @@ static int64_t divide_up(int64_t a, int64_t b)
     return (a + b - 1) / b;
 }
 
-/* Is a pointer that this operation reads or writes in every case null? */
+static bool reads_dy(enum fuseln_op op)
+{
+    return op == FUSELN_OP_DX || op == FUSELN_OP_DGAMMA;
+}
+static bool writes_y(enum fuseln_op op)
+{
+    return op == FUSELN_OP_FORWARD || op == FUSELN_OP_APPLY;
+}
+
+/* Is a pointer NULL that the operation always reads or writes? */
 static bool lacks_pointer(const struct fuseln_call *call)
 {
-    const bool mean = call->rms || call->mean;
-    switch (call->op) {
-    case FUSELN_OP_FORWARD:
-    case FUSELN_OP_APPLY:
-        return !(call->x && call->y && call->rstd && mean);
-    case FUSELN_OP_MOMENTS:
-        return !(call->x && call->rstd && mean);
-    case FUSELN_OP_DX:
-        return !(call->x && call->dy && call->dx && call->rstd && mean);
-    default:
-        return !(call->x && call->dy && call->rstd && mean);
-    }
+    return !call->x || !call->rstd || (!call->rms && !call->mean) || (reads_dy(call->op) && !call->dy) ||
+           (writes_y(call->op) && !call->y) || (call->op == FUSELN_OP_DX && !call->dx);
 }
 
 static uintptr_t bits(const void *pointer)
@@ -90,7 +85,7 @@ static uintptr_t bits(const void *pointer)
     return (uintptr_t)pointer;
 }
 
-static enum fuseln_verdict check(const struct fuseln_call *call)
+static enum fuseln_verdict validate(const struct fuseln_call *call)
 {
     const size_t size = fuseln_dtype_bytes(call->dtype), acc = fuseln_acc_bytes(call->dtype);
     if (call->rows == 0 || call->cols == 0)
@@ -106,11 +101,6 @@ static enum fuseln_verdict check(const struct fuseln_call *call)
     return tensors % size || statistics % acc ? FUSELN_VERDICT_ALIGN : FUSELN_VERDICT_OK;
 }
 
-static unsigned lowest_bit(uintptr_t v)
-{
-    return (unsigned)(v & (0 - v));
-}
-
 static bool parameters_aligned(const struct fuseln_call *call)
 {
     const uintptr_t gamma = call->op == FUSELN_OP_DX || call->op == FUSELN_OP_FORWARD ? bits(call->gamma) : 0;
@@ -118,16 +108,21 @@ static bool parameters_aligned(const struct fuseln_call *call)
     return (gamma | beta) % FUSELN_CHUNK_BYTES == 0;
 }
 
-/* The common alignment of the rows that the operation touches; 16, which means aligned variants, only if gamma and beta
- * have it too. */
+/* The common alignment of the rows that the operation touches, at most 16, and 16 only if gamma and beta have it too.
+ */
 static unsigned row_width(const struct fuseln_call *call)
 {
-    const bool backward = call->op == FUSELN_OP_DX || call->op == FUSELN_OP_DGAMMA;
-    const uintptr_t low = bits(call->x) | (backward ? bits(call->dy) : 0) | (uintptr_t)row_bytes(call) |
-                          (call->op == FUSELN_OP_FORWARD || call->op == FUSELN_OP_APPLY ? bits(call->y) : 0) |
-                          (call->op == FUSELN_OP_DX ? bits(call->dx) : 0) | FUSELN_CHUNK_BYTES;
-    const unsigned width = lowest_bit(low);
+    const uintptr_t all = bits(call->x) | (reads_dy(call->op) ? bits(call->dy) : 0) | (uintptr_t)row_bytes(call) |
+                          (writes_y(call->op) ? bits(call->y) : 0) | (call->op == FUSELN_OP_DX ? bits(call->dx) : 0) |
+                          FUSELN_CHUNK_BYTES;
+    const unsigned width = (unsigned)(all & (0 - all)); /* the lowest bit */
     return width == FUSELN_CHUNK_BYTES && !parameters_aligned(call) ? FUSELN_CHUNK_BYTES / 2 : width;
+}
+
+/* Does the call need an unaligned variant? Double has no other. */
+static bool is_unaligned(const struct fuseln_call *call, const struct fuseln_plan *plan)
+{
+    return plan->width < FUSELN_CHUNK_BYTES || call->dtype == FUSELN_DTYPE_F64;
 }
 
 static enum fuseln_verdict set_grid(struct fuseln_plan *plan, int which, int64_t blocks, int64_t threads)
@@ -153,34 +148,37 @@ static int64_t larger(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* Dynamic shared memory that a block may have, of `blocks` on an SM. */
+/* Dynamic shared memory of a block when `blocks` of them share an SM. */
 static int64_t shared_bytes(const struct fuseln_device *device, int64_t blocks)
 {
     return device->smem_optin_bytes / blocks - FUSELN_STATIC_BYTES;
 }
 
-/* Shared memory of a narrow tile. */
+/* Shared memory of an unaligned tile. */
 static unsigned tile_bytes(int chunks)
 {
     return (unsigned)FUSELN_TILE_SLOTS(chunks) * FUSELN_CHUNK_BYTES;
 }
 
-/* A block to a row, of rows that no registers hold: the ring if the shared memory holds two rows, one behind the other
- * or of x and dy, else twice. `first` is the ring's place among the part's schedules; narrow rows have one variant for
- * both. */
-static enum fuseln_verdict plan_wide(const struct fuseln_call *call, const struct fuseln_device *device, size_t part,
-                                     size_t first, size_t narrow, struct fuseln_plan *plan)
+/* A block to a row, for FORWARD and DX: the ring if shared memory holds two rows (the next one, or x and dy), else read
+ * twice. Unaligned rows have one variant for both. */
+static enum fuseln_verdict plan_long_row(const struct fuseln_call *call, const struct fuseln_device *device,
+                                         struct fuseln_plan *plan)
 {
+    const bool dx = call->op == FUSELN_OP_DX;
+    const size_t part = dx ? DX : FORWARD, aligned = dx ? 0 : FORWARD_HELD;
+    const size_t unaligned = dx ? DX_SCHEDULES : FORWARD_SCHEDULES + 3;
     const int64_t ring = 2 * divide_up(row_bytes(call), FUSELN_CHUNK_BYTES) * FUSELN_CHUNK_BYTES;
     const bool fits = ring <= shared_bytes(device, 1);
-    plan->kernel[0] = variant_of(part, plan->width < FUSELN_CHUNK_BYTES ? narrow : first + !fits, call->dtype);
-    const struct fuseln_variant *variant = plan->kernel[0];
-    if (variant->place == FUSELN_RING) {
-        plan->stages = part == DX && 2 * ring <= shared_bytes(device, 1) ? 2 : 1;
+    const struct fuseln_variant *variant =
+        variant_of(part, is_unaligned(call, plan) ? unaligned : aligned + !fits, call->dtype);
+    plan->kernel[0] = variant;
+    if (variant->storage == FUSELN_RING) {
+        plan->stages = dx && 2 * ring <= shared_bytes(device, 1) ? 2 : 1;
         plan->smem_bytes[0] = (unsigned)(ring * plan->stages);
         return set_grid(plan, 0, smaller(call->rows, device->sm_count), variant->lanes);
     }
-    plan->smem_bytes[0] = variant->narrow ? tile_bytes(variant->lanes * variant->chunks) * (part == DX ? 2 : 1) : 0;
+    plan->smem_bytes[0] = variant->unaligned ? tile_bytes(variant->lanes * variant->chunks) * (dx ? 2 : 1) : 0;
     return set_grid(plan, 0, call->rows, variant->lanes);
 }
 
@@ -189,32 +187,29 @@ static enum fuseln_verdict plan_forward(const struct fuseln_call *call, const st
 {
     static const struct {
         unsigned short lanes, chunks, rows;
-        size_t narrow; /* place of the narrow variant of as many chunks */
+        size_t unaligned; /* the unaligned variant of as many chunks */
     } schedules[] = {
-#define X(unused, name, lanes, chunks, rows, place, blocks) \
+#define X(unused, name, lanes, chunks, rows, storage, blocks) \
     {lanes, chunks, rows, FORWARD_SCHEDULES + ((chunks) > 4 ? 2 : (chunks) / 4)},
         FUSELN_FORWARD_SCHEDULES(X, )
 #undef X
     };
-    enum { NARROW_WIDE = FORWARD_SCHEDULES + 3 };
     size_t at = 0;
     if (call->dtype == FUSELN_DTYPE_F64) {
-        plan->kernel[0] = &fuseln_variants[BACKWARD - 1];
         plan->width = (unsigned)fuseln_dtype_bytes(call->dtype);
-        plan->smem_bytes[0] = tile_bytes(plan->kernel[0]->lanes * plan->kernel[0]->chunks);
-        return set_grid(plan, 0, call->rows, plan->kernel[0]->lanes);
+        return plan_long_row(call, device, plan);
     }
-    while (at < FORWARD_SCHEDULES - 2 &&
+    while (at < FORWARD_HELD &&
            row_bytes(call) > (int64_t)schedules[at].lanes * schedules[at].chunks * FUSELN_CHUNK_BYTES)
         at++;
-    if (at == FORWARD_SCHEDULES - 2)
-        return plan_wide(call, device, FORWARD, at, NARROW_WIDE, plan);
-    const bool narrow = plan->width < FUSELN_CHUNK_BYTES;
+    if (at == FORWARD_HELD)
+        return plan_long_row(call, device, plan);
+    const bool unaligned = is_unaligned(call, plan);
     const int64_t block = schedules[at].lanes > 32 ? schedules[at].lanes : FUSELN_ROW_THREADS;
-    plan->kernel[0] = variant_of(FORWARD, narrow ? schedules[at].narrow : at, call->dtype);
+    plan->kernel[0] = variant_of(FORWARD, unaligned ? schedules[at].unaligned : at, call->dtype);
     plan->log_lanes = logarithm(schedules[at].lanes);
-    const int64_t groups = block / schedules[at].lanes, rows = groups * (narrow ? 1 : schedules[at].rows);
-    plan->smem_bytes[0] = narrow ? (unsigned)groups * tile_bytes(schedules[at].lanes * schedules[at].chunks) : 0;
+    const int64_t groups = block / schedules[at].lanes, rows = groups * (unaligned ? 1 : schedules[at].rows);
+    plan->smem_bytes[0] = unaligned ? (unsigned)groups * tile_bytes(schedules[at].lanes * schedules[at].chunks) : 0;
     return set_grid(plan, 0, divide_up(call->rows, rows), block);
 }
 
@@ -223,7 +218,7 @@ static int64_t partial_pitch(const struct fuseln_call *call)
     return divide_up(call->cols, FUSELN_PARTIAL_ALIGN) * FUSELN_PARTIAL_ALIGN;
 }
 
-/* Partial rows are limited to 16 MiB, but never to fewer than `least`. */
+/* At most 16 MiB of partial rows, but never fewer than `least`. */
 static void set_partials(const struct fuseln_call *call, struct fuseln_plan *plan, int64_t wanted, int64_t least)
 {
     const int64_t bytes = 2 * partial_pitch(call) * (int64_t)fuseln_acc_bytes(call->dtype);
@@ -231,7 +226,8 @@ static void set_partials(const struct fuseln_call *call, struct fuseln_plan *pla
     plan->scratch_bytes = (size_t)(plan->partial_rows * bytes);
 }
 
-/* The one-pass backward; false where it does not take the row. Also what DX and DGAMMA of one layer must agree on. */
+/* The one-pass backward; false if it does not handle such rows. DX and DGAMMA of one layer both plan by it, and agree.
+ */
 static bool plan_backward(const struct fuseln_call *call, const struct fuseln_device *device, struct fuseln_plan *plan)
 {
     static const struct {
@@ -249,14 +245,14 @@ static bool plan_backward(const struct fuseln_call *call, const struct fuseln_de
         at++;
     const int64_t threads = larger(schedules[at].lanes, FUSELN_BACKWARD_THREADS);
     const int64_t groups = threads / schedules[at].lanes;
-    /* As for narrow rows also where they are aligned: the number of partial rows must not depend on it. */
+    /* As much for aligned rows as for unaligned ones: the number of partial rows must not depend on the alignment. */
     const int64_t stage = 2 * groups *
                           tile_bytes((int)(schedules[at].lanes * schedules[at].cols *
                                            (int64_t)fuseln_dtype_bytes(call->dtype) / FUSELN_CHUNK_BYTES));
     if (stage > shared_bytes(device, 1))
         return false;
-    const size_t narrow = BACKWARD_SCHEDULES + (schedules[at].cols > 8);
-    plan->kernel[0] = variant_of(BACKWARD, plan->width < FUSELN_CHUNK_BYTES ? narrow : at, call->dtype);
+    const size_t unaligned = BACKWARD_SCHEDULES + (schedules[at].cols > 8);
+    plan->kernel[0] = variant_of(BACKWARD, is_unaligned(call, plan) ? unaligned : at, call->dtype);
     plan->log_lanes = logarithm(schedules[at].lanes);
     plan->stages = 2 * stage <= shared_bytes(device, schedules[at].blocks) ? 2 : 1;
     plan->smem_bytes[0] = (unsigned)(stage * plan->stages);
@@ -272,14 +268,10 @@ static enum fuseln_verdict plan_dx(const struct fuseln_call *call, const struct 
 {
     if (plan_backward(call, device, plan)) {
         if (call->rows <= device->direct_rows)
-            plan->scratch_bytes = 0; /* its DGAMMA makes no partial sums */
+            plan->scratch_bytes = 0; /* its DGAMMA is one launch, without partial sums */
         return FUSELN_VERDICT_OK;
     }
-    if (call->dtype != FUSELN_DTYPE_F64)
-        return plan_wide(call, device, DX, 0, DX_SCHEDULES, plan);
-    plan->kernel[0] = &fuseln_variants[APPLY - 1];
-    plan->smem_bytes[0] = 2 * tile_bytes(plan->kernel[0]->lanes * plan->kernel[0]->chunks);
-    return set_grid(plan, 0, call->rows, plan->kernel[0]->lanes);
+    return plan_long_row(call, device, plan);
 }
 
 static enum fuseln_verdict plan_dgamma(const struct fuseln_call *call, const struct fuseln_device *device,
@@ -293,9 +285,7 @@ static enum fuseln_verdict plan_dgamma(const struct fuseln_call *call, const str
     }
     if (!plan_backward(call, device, plan)) {
         const int64_t tiles = divide_up(divide_up(row_bytes(call), FUSELN_CHUNK_BYTES), FUSELN_COLUMN_THREADS);
-        const bool f64 = call->dtype == FUSELN_DTYPE_F64;
-        plan->kernel[0] =
-            f64 ? &fuseln_variants[DIRECT - 1] : variant_of(PARTIAL, plan->width < FUSELN_CHUNK_BYTES, call->dtype);
+        plan->kernel[0] = variant_of(PARTIAL, is_unaligned(call, plan), call->dtype);
         set_partials(call, plan, divide_up(4 * device->sm_count, tiles), divide_up(device->sm_count, tiles));
         plan->parts = smaller(call->rows, plan->partial_rows);
         verdict = set_grid(plan, 0, plan->parts * tiles, FUSELN_COLUMN_THREADS);
@@ -319,7 +309,7 @@ static enum fuseln_verdict plan_apply(const struct fuseln_call *call, struct fus
 enum fuseln_verdict fuseln_plan_make(const struct fuseln_call *call, const struct fuseln_device *device,
                                      struct fuseln_plan *ret_plan)
 {
-    enum fuseln_verdict verdict = check(call);
+    enum fuseln_verdict verdict = validate(call);
     if (verdict != FUSELN_VERDICT_OK)
         return verdict;
     struct fuseln_plan plan = {.width = row_width(call), .inverse_cols = 1 / (double)call->cols};

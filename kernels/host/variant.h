@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the host side of kernels/ knows of a compiled kernel: the rows that variants.c makes of variants.h.
- * For variants.c, image.c, context.c, launch.c and their tests. Constant data, no state.
+ * What the host knows of each compiled kernel: the rows that plan.c expands from schedules.h. Constant data, no state.
  */
 #ifndef FUSELN_VARIANT_H
 #define FUSELN_VARIANT_H
@@ -25,9 +24,9 @@ enum {
 struct fuseln_variant {
     const char *name; /* of the kernel in its image */
     unsigned char module, dtype;
-    bool narrow;
-    unsigned char place;
-    unsigned short lanes, chunks; /* the schedule, as in variants.h */
+    bool unaligned;
+    unsigned char storage;
+    unsigned short lanes, chunks; /* the schedule, as in schedules.h */
 };
 
 extern const struct fuseln_variant fuseln_variants[FUSELN_VARIANT_COUNT];
@@ -35,7 +34,6 @@ static inline size_t fuseln_variant_index(const struct fuseln_variant *variant)
 {
     return (size_t)(variant - fuseln_variants);
 }
-const struct fuseln_variant *fuseln_variant_at(size_t index);        /* NULL past the end */
 const struct fuseln_variant *fuseln_variant_named(const char *name); /* of this name, which is in the table */
 
 #endif

@@ -129,7 +129,7 @@ static void check(struct fuseln_context *context, struct fuseln_call *call)
     if (wrong > 0 || !(found.field[FUSELN_CHECK_ELEMENTS] > 0))
         fail(call, "elements beyond the bound:", (int)wrong);
     for (size_t i = 0; i < FUSELN_VARIANT_COUNT; i++)
-        launched[i] = launched[i] || strncmp(fuseln_variant_name(fuseln_variant_at(i)), "fuseln_check_", 13) == 0;
+        launched[i] = launched[i] || strncmp(fuseln_variant_name(&fuseln_variants[i]), "fuseln_check_", 13) == 0;
 }
 
 static void run(struct fuseln_call *call)
@@ -223,7 +223,7 @@ int main(int argc, char **argv)
     unsigned missing = 0;
     for (size_t i = 0; i < FUSELN_VARIANT_COUNT; i++)
         if (!launched[i])
-            printf("%s%s", missing++ ? ", " : "not launched: ", fuseln_variant_name(fuseln_variant_at(i)));
+            printf("%s%s", missing++ ? ", " : "not launched: ", fuseln_variant_name(&fuseln_variants[i]));
     printf("%s%u launches, %u of %u kernels, %u failures\n", missing ? "\n" : "", launches,
            (unsigned)FUSELN_VARIANT_COUNT - missing, (unsigned)FUSELN_VARIANT_COUNT, failures);
     return failures ? 1 : 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which alignments make a plan narrow: each tensor that an operation reads or writes by 16 bytes counts by itself, as
- * do the columns. Elsewhere all tensors of a call lie alike. Plans only, nothing runs; found missing by tests/mutants.
+ * Which alignments make a plan choose an unaligned variant: each tensor that an operation accesses by 16 bytes counts
+ * by itself, as do the columns. In the other tests all tensors of a call have the same alignment. Plans only, nothing
+ * runs.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +14,7 @@
 static const struct fuseln_device device = {.cc_major = 9, .sm_count = 132, .smem_optin_bytes = 227 << 10};
 
 enum { PLACE = 1 << 20 };
-#define AT(n) ((void *)(uintptr_t)((n)*PLACE)) /* nobody follows it */
+#define AT(n) ((void *)(uintptr_t)((n)*PLACE)) /* never dereferenced */
 static const struct fuseln_call aligned = {.rows = 100,
                                            .eps = 1e-5,
                                            .x = AT(1),
@@ -28,7 +29,7 @@ static const struct fuseln_call aligned = {.rows = 100,
                                            .dbeta = AT(10),
                                            .out_rows = 1};
 
-/* X(operation, tensor) of whole chunks. APPLY looks at addresses when it runs. */
+/* X(operation, tensor): accessed in 16-byte chunks. APPLY checks alignments at run time. */
 // clang-format off
 #define CHUNKED(X)                                                          \
     X(FORWARD, x) X(FORWARD, y) X(FORWARD, gamma) X(FORWARD, beta)          \
@@ -37,15 +38,15 @@ static const struct fuseln_call aligned = {.rows = 100,
     X(DGAMMA, x) X(DGAMMA, dy)
 // clang-format on
 
-static bool is_narrow(const struct fuseln_call *call)
+static bool is_unaligned(const struct fuseln_call *call)
 {
     struct fuseln_plan plan;
     assert_int_equal(fuseln_plan_make(call, &device, &plan), FUSELN_VERDICT_OK);
-    assert_int_equal(plan.kernel[0]->narrow, plan.width < FUSELN_CHUNK_BYTES);
-    return plan.kernel[0]->narrow;
+    assert_int_equal(plan.kernel[0]->unaligned, plan.width < FUSELN_CHUNK_BYTES);
+    return plan.kernel[0]->unaligned;
 }
 
-static void one_unaligned_tensor_makes_a_plan_narrow(void **state)
+static void one_unaligned_tensor_makes_the_plan_unaligned(void **state)
 {
     static const int64_t cols[] = {64, 512, 4096, 16384, 80000};
     (void)state;
@@ -57,14 +58,14 @@ static void one_unaligned_tensor_makes_a_plan_narrow(void **state)
             const size_t size = fuseln_dtype_bytes(call.dtype);
 #define X(operation, tensor)                                                    \
     call.op = FUSELN_OP_##operation;                                            \
-    assert_false(is_narrow(&call));                                             \
+    assert_false(is_unaligned(&call));                                          \
     call.tensor = (void *)((uintptr_t)aligned.tensor + FUSELN_CHUNK_BYTES / 2); \
-    assert_true(is_narrow(&call));                                              \
+    assert_true(is_unaligned(&call));                                           \
     call.tensor = (void *)((uintptr_t)aligned.tensor + size);                   \
-    assert_true(is_narrow(&call));                                              \
+    assert_true(is_unaligned(&call));                                           \
     call.tensor = aligned.tensor;                                               \
     call.cols++; /* its second row is unaligned */                              \
-    assert_true(is_narrow(&call));                                              \
+    assert_true(is_unaligned(&call));                                           \
     call.cols--;
             CHUNKED(X)
 #undef X
@@ -73,6 +74,6 @@ static void one_unaligned_tensor_makes_a_plan_narrow(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(one_unaligned_tensor_makes_a_plan_narrow)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(one_unaligned_tensor_makes_the_plan_unaligned)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bits that must not depend on where a row lies, what batch it is in, or which kernels share the work: narrow variants
- * against aligned ones, a row alone and anywhere in batches, two runs, the paired backward against its two halves.
+ * Bits that must not depend on a row's address, its batch, or which kernels share the work: unaligned variants against
+ * aligned ones, a row alone and anywhere in batches, two runs, the paired backward against its two halves.
  */
 #include "layer.h"
 
@@ -83,15 +83,15 @@ static void a_row_has_the_same_bits_in_every_batch(void **state)
             forward_and_dx(&all);
             for (size_t i = 0; i < sizeof batches / sizeof batches[0]; i++)
                 for (size_t off = 0; off < 16 / fuseln_dtype_bytes(all.dtype); off++) {
-                    const int64_t rows = batches[i], places[] = {0, rows / 2, rows - 1};
+                    const int64_t rows = batches[i], positions[] = {0, rows / 2, rows - 1};
                     struct layer l = layer_make(all.dtype, rows, cols[c], off, false, true);
                     memcpy(l.gamma.at, all.gamma.at, all.gamma.bytes);
                     memcpy(l.beta.at, all.beta.at, all.beta.bytes);
                     for (int p = 0; p < 3; p++)
-                        row_copy(&l, places[p], &all, CHOSEN);
+                        row_copy(&l, positions[p], &all, CHOSEN);
                     forward_and_dx(&l);
                     for (int p = 0; p < 3; p++)
-                        assert_row_equal(&l, places[p], &all, CHOSEN);
+                        assert_row_equal(&l, positions[p], &all, CHOSEN);
                     layer_free(&l);
                 }
             layer_free(&all);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What our kernels ask of memory, counted on the CPU by instrumentation (tests/softgpu/counters.h): every plan over
- * real shapes touches exactly the bytes it should, each once where a row is held on chip, in 16-byte accesses where
- * rows are aligned, and no check of the counters fails. Prints a line per plan: bytes asked for / compulsory bytes
- * (distinct ones) and widths. gamma, beta, mean and rstd are asked for by every row or thread, which the caches serve:
- * they stand in the line, but not in the ratio. That each check works: test_counters_defects.c.
- * test_counters [JOB]: this operation only, or `paired` or `direct` (tests/mutants).
+ * The memory traffic of our kernels, counted on the CPU by instrumentation (tests/softgpu/counters.h): every plan over
+ * real shapes touches exactly the bytes it should, once where a row is held on chip, in 16-byte accesses where rows are
+ * aligned, and no check of the counters fails. Prints a line per plan: bytes requested / compulsory bytes (distinct
+ * ones) and widths. gamma, beta, mean and rstd are requested by every row or thread and served by caches: the line
+ * shows them, the ratio leaves them out. test_counters_defects.c shows that each check works. test_counters [JOB]: this
+ * operation only, or `paired` or `direct` (tests/mutants).
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -35,7 +35,7 @@ enum { MATRICES = TENSOR_dx + 1, PARAMETERS = TENSOR_beta + 1 };
 /* DX and DGAMMA in one pass: where a plan for DX has room for the sums. DGAMMA in one launch, of few rows. */
 enum { PAIRED = FUSELN_OP_COUNT, DIRECT, JOBS };
 
-/* What each job reads and writes, all of it. */
+/* All that each job reads and writes. */
 static const struct {
     unsigned reads, writes;
 } uses[JOBS] = {
@@ -204,7 +204,7 @@ static void traffic_print(const char *name, char way, const struct softgpu_traff
             printf("%c%d", first ? '@' : ',', 1 << w), first = 0;
 }
 
-/* Of x, dy, y and dx together: bytes asked for over compulsory bytes. */
+/* Of x, dy, y and dx together: bytes requested over compulsory bytes. */
 static double matrix_ratio(const struct job *job)
 {
     struct softgpu_counts sum = {0};
@@ -244,7 +244,7 @@ static bool is_twice(const struct job *job)
 {
     return job->shape.dtype == FUSELN_DTYPE_F64 ||
            strstr(fuseln_variant_name(job->launches[0].plan.kernel[0]), "_twice") ||
-           (job->launches[0].plan.kernel[0]->narrow && job->shape.cols > HELD_COLS);
+           (job->launches[0].plan.kernel[0]->unaligned && job->shape.cols > HELD_COLS);
 }
 
 static void job_check(const struct job *job)
@@ -258,12 +258,12 @@ static void job_check(const struct job *job)
             counts->written.bytes != counts->written.distinct)
             fail_msg("%s: %s has %zu bytes; %lu are read, %lu written, by stores of %lu", kernel, tensor_names[id],
                      bytes, counts->read.distinct, counts->written.distinct, counts->written.bytes);
-        if (!job->launches[0].plan.kernel[0]->narrow && id < PARAMETERS &&
+        if (!job->launches[0].plan.kernel[0]->unaligned && id < PARAMETERS &&
             !(is_wide(&counts->read) && is_wide(&counts->written)))
             fail_msg("%s: %s is accessed in less than 16 bytes", kernel, tensor_names[id]);
     }
     if (matrix_ratio(job) > (is_twice(job) ? 2 : 1.05))
-        fail_msg("%s: asks for %.3f times the compulsory bytes", kernel, matrix_ratio(job));
+        fail_msg("%s: requests %.3f times the compulsory bytes", kernel, matrix_ratio(job));
 }
 
 static void job_do(const struct shape *shape)
@@ -281,8 +281,8 @@ static void job_do(const struct shape *shape)
 
 static const char *only_job; /* NULL: all */
 
-/* Rows: several for each block, and a little less than a multiple of what a block takes at once: it may ask for its
- * last row in place of rows that do not exist. */
+/* Rows: several for each block, and just less than a multiple of what a block handles at once, so that it may request
+ * its last row instead of rows beyond it. */
 static void every_plan_touches_what_it_must(void **state)
 {
     static const int64_t cols[] = {64, 128, 257, 512, 1000, 1024, 2048, 4096, 4100, 8192, 16384, 20000};

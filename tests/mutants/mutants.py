@@ -28,7 +28,6 @@ PROGRAMS = {  # the kernels that each holds, and what else it links
     "test_kernels": ("softgpu_kernels", ["softgpu_executor"]),
     "test_bits": ("softgpu_kernels", ["softgpu_executor"]),
     "test_alignment": ("softgpu_kernels", ["softgpu_executor"]),
-    "test_constant": ("softgpu_kernels", ["softgpu_executor"]),
 }
 MODULES = ["apply", "backward", "dgamma", "dx", "forward"]
 PLAN = "plan"  # compiled from C into the programs' archive

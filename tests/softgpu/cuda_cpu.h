@@ -95,8 +95,8 @@ inline T __ldg(const T *address)
     return *address;
 }
 
-/* Correctly rounded: nvcc never contracts these, and -ffp-contract=off keeps g++ from doing so. */
-inline float rsqrtf(float x)
+/* The correctly rounded forms; nvcc never contracts them, and -ffp-contract=off keeps g++ from doing so. */
+inline float rsqrt(float x)
 {
     return 1.0f / sqrtf(x);
 }
