@@ -13,6 +13,7 @@
 #include "core/library.h"
 #include "core/measure.h"
 #include "core/pipeline.h"
+#include "core/registry.h"
 #include "core/pairing.h"
 #include "kernels/host/device.h"
 #include "report/report.h"
