@@ -4,11 +4,10 @@ of one kernel:
 
     device.py ARCH OP DTYPE COLS [ROWS]     with TEST_BUILD set, as in: device.py 90 forward bf16 4096
 
-Each function yields (name, measured, budget, unit, PyTorch's own figure or None, True if the budget is a minimum[,
-reached]); a figure over its budget must not exceed `reached`. build/tools/plan says which kernel runs and with which
-geometry, for a call with every pointer set. Instructions per element, i/e: issued by all threads of a launch / (rows x
-cols), so they include all that a row costs, idle lanes too. A row's overhead: overhead() of walk.py. PyTorch's kernels
-are measured in the same way."""
+Each function yields (name, measured, budget, unit, PyTorch's own figure or None, True if the budget is a minimum).
+build/tools/plan says which kernel runs and with which geometry, for a call with every pointer set. Instructions per
+element, i/e: issued by all threads of a launch / (rows x cols), so they include all that a row costs, idle lanes too.
+PyTorch's kernels are measured in the same way."""
 import functools
 import glob
 import itertools
@@ -33,11 +32,6 @@ BACKWARD_COLS = (256, 512, 1024, 4096, 8192)
 REAL_COLS = (768, 1280, 2560, 5120, 12288) # not powers of two; printed without a budget
 FLIGHT = {80: 16, 90: 25, 100: 60} # KB of x a multiprocessor
 DGAMMA_FLIGHT = 25
-
-
-# The budget of a row's overhead is 60 instructions a warp. Reached so far with two rows a warp (1024 columns of a half
-# type), a row a warp (2048) and a row a block, which needs two barriers:
-OVERHEAD_REACHED = {1024: 70, 2048: 92, 4096: 118, 8192: 118, 16384: 118}
 
 
 def rows_of(arch, cols=4096):
@@ -84,8 +78,7 @@ def ours(arch, op, dtype, cols, rows=0, null=""):
     parameters, tensors = sass.pack(sass.fuseln_words(), values)
     found = sass.measure(arch, known, code(path, kernel["name"]),
                          {"grid": kernel["grid"], "block": (kernel["block"], 1), "smem": kernel["smem"],
-                          "parameters": parameters, "tensors": tensors,
-                          "pitch": cols * TYPES[dtype] if op == "forward" else 0})
+                          "parameters": parameters, "tensors": tensors})
     return found | {"name": kernel["name"], "ie": per_element(found, kernel["grid"], rows * cols)}
 
 
@@ -128,15 +121,6 @@ def forward():
                 found = ours(arch, "forward", dtype, cols)
                 yield (label("forward i/e", arch, dtype, cols, found["name"]), found["ie"], 12 if arch == 100 else 13,
                        "", aten(arch, "forward", dtype, cols, 1)["ie"], False)
-    for dtype in ("bf16", "f16"):
-        for arch in BUDGETED:
-            # A loop over the columns: what is left at no columns, from two row lengths.
-            short, long = (aten(arch, "forward", dtype, cols, 1)["instructions"] for cols in (1024, 4096))
-            for cols in FORWARD_COLS:
-                found = ours(arch, "forward", dtype, cols)
-                yield (label("forward row overhead", arch, dtype, cols, found["name"]),
-                       found["overhead"] / found["rows"], 60, "", short - (long - short) / 3, False,
-                       OVERHEAD_REACHED[cols])
     show("forward", lambda *shape: ours(shape[0], "forward", *shape[1:])["ie"], FORWARD_COLS)
 
 

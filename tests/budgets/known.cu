@@ -88,41 +88,6 @@ extern "C" __global__ void batch3x2(const parameters p)
     batches<3, 2>(p);
 }
 
-/* Subtracts its sum from a row of 32 lanes x CHUNKS chunks, the last of which may be missing. The instructions for the
- * row itself do not depend on the number of chunks. */
-template <int CHUNKS>
-static __device__ __forceinline__ void row(const parameters &p)
-{
-    const long long first = blockIdx.x * p.rows;
-    float4 v[CHUNKS];
-    float sum = 0;
-#pragma unroll
-    for (int k = 0; k < CHUNKS; k++) {
-        v[k] = make_float4(0, 0, 0, 0);
-        if (threadIdx.x + k * 32 < p.trips)
-            v[k] = reinterpret_cast<const float4 *>(p.from)[first + threadIdx.x + k * 32];
-    }
-#pragma unroll
-    for (int k = 0; k < CHUNKS; k++)
-        sum += v[k].x + v[k].y + v[k].z + v[k].w;
-#pragma unroll
-    for (int lane = 16; lane > 0; lane /= 2)
-        sum += __shfl_xor_sync(0xffffffff, sum, lane);
-#pragma unroll
-    for (int k = 0; k < CHUNKS; k++)
-        if (threadIdx.x + k * 32 < p.trips)
-            reinterpret_cast<float4 *>(p.to)[first + threadIdx.x + k * 32] =
-                make_float4(v[k].x - sum, v[k].y - sum, v[k].z - sum, v[k].w - sum);
-}
-extern "C" __global__ void row4(const parameters p)
-{
-    row<4>(p);
-}
-extern "C" __global__ void row8(const parameters p)
-{
-    row<8>(p);
-}
-
 /* A division, whose slow path is a called function; a pointer that may be NULL; one warp in four that does more. */
 extern "C" __global__ void division(const parameters p)
 {

@@ -37,12 +37,12 @@ def constants(arch, block, grid, at, parameters):
 
 def measure(arch, kernel, code, launch):
     """What one block of a launch issues. launch: {grid, block: (x, y), smem, parameters: bytes, tensors: {address >>
-    40: name}}; and pitch, the bytes of a row, for a row's overhead. Of each warp lanes 0 and 31 are walked, and the
-    longer walk stands for the warp; of more than four warps only the first two and the last are walked, and the second
-    stands for all in between. Figures are means over the warps."""
+    40: name}}. Of each warp lanes 0 and 31 are walked, and the longer walk stands for the warp; of more than four warps
+    only the first two and the last are walked, and the second stands for all in between. Figures are means over the
+    warps."""
     x, y = launch["block"]
     bank = constants(arch, launch["block"], launch["grid"], kernel["parameters"], launch["parameters"])
-    prepared = walk.Launch(*code, bank, launch["tensors"], launch.get("pitch", 0))
+    prepared = walk.Launch(*code, bank, launch["tensors"])
     count = (x * y + 31) // 32
     chosen = {0: 1, 1: count - 2, count - 1: 1} if count > 4 else dict.fromkeys(range(count), 1)
     warps, lanes = [], []
@@ -62,8 +62,7 @@ def measure(arch, kernel, code, launch):
     keys = {key for lane, _ in lanes for key in lane.access}
     return {"registers": kernel["registers"], "stack": kernel["stack"], "resident": resident, "warps": count,
             "instructions": mean(lambda one: one.issued, warps), "busiest": max(warp.issued for warp, _ in warps),
-            "rows": max(len(lane.touched) for lane, _ in lanes), "rounds": max(warp.rounds for warp, _ in warps),
-            "overhead": mean(lambda one: len(one.overhead()), warps), "flight": flight, "row_flight": rows,
+            "rounds": max(warp.rounds for warp, _ in warps), "flight": flight, "row_flight": rows,
             "kb": flight * resident / 1024, "row_kb": rows * resident / 1024,
             "access": {key: mean(lambda one, key=key: one.access[key], lanes) for key in keys}, "ops": warps[0][0].ops}
 

@@ -28,10 +28,10 @@ def tearDownModule():
     FOLDER.cleanup()
 
 
-def measure(arch, name, threads=128, grid=4, pitch=0, **values):
+def measure(arch, name, threads=128, grid=4, **values):
     kernel, code = KERNELS[arch][name]
     parameters, tensors = sass.pack(WORDS, {"rows": 4, "trips": 1, **values})
-    return sass.measure(arch, kernel, code, {"grid": grid, "block": (threads, 1), "smem": 0, "pitch": pitch,
+    return sass.measure(arch, kernel, code, {"grid": grid, "block": (threads, 1), "smem": 0,
                                              "parameters": parameters, "tensors": tensors})
 
 
@@ -80,15 +80,6 @@ class Known(unittest.TestCase):
             found = measure(arch, "copies")
             self.assertEqual(found["access"]["async", "x", 16], 11)
             self.assertEqual((found["flight"], found["rounds"]), (7 * 16, 2)) # 4 + 2, then 2 + 5
-
-    @for_each
-    def test_overhead_of_a_row_does_not_grow_with_its_chunks(self, arch):
-        found = [measure(arch, name, threads=32, rows=256, trips=256, pitch=4096) for name in ("row4", "row8")]
-        few, many = (one["overhead"] for one in found)
-        self.assertEqual([one["access"]["load", "x", 16] for one in found], [4, 8])
-        self.assertLess(abs(many - few), 8 - 4) # less than one for each chunk more
-        self.assertGreaterEqual(few, 5 * 2) # shuffles and their additions
-        self.assertGreaterEqual(found[1]["instructions"] - found[0]["instructions"], 4 * 8) # of 4 chunks, 8 additions
 
     @for_each
     def test_slow_paths_are_left_out(self, arch):

@@ -11,12 +11,10 @@ import collections
 import math
 import struct
 
-from listing import GLOBAL, LOADS, STORES, TRUE, ZERO
+from listing import LOADS, STORES, TRUE, ZERO
 
 MASK = 0xFFFFFFFF
 STEPS = 4_000_000
-MANY = -1 # instead of a chunk's number: several chunks
-ELEMENTS = {"x", "dy", "gamma", "beta", "y", "dx"} # tensors whose elements are the work
 SPECIAL = {"SRZ": 0, "SR_CgaCtaId": 0, "SR_CTAID.Y": 0, "SR_CTAID.Z": 0}
 
 
@@ -36,17 +34,11 @@ def signed(value, bits=32):
     return value - (1 << bits) if value >> (bits - 1) else value
 
 
-def merge(a, b):
-    """The chunk of two uses, or MANY if they differ."""
-    return b if a is None else a if b is None or a == b else MANY
-
-
 class Launch:
-    """What all threads share. constants: {byte offset: 32-bit word} of bank 0; tensors: {address >> 40: name}; pitch:
-    the bytes of a row."""
+    """What all threads share. constants: {byte offset: 32-bit word} of bank 0; tensors: {address >> 40: name}."""
 
-    def __init__(self, instructions, labels, constants, tensors, pitch=0):
-        self.code, self.constants, self.tensors, self.pitch = instructions, constants, tensors, pitch
+    def __init__(self, instructions, labels, constants, tensors):
+        self.code, self.constants, self.tensors = instructions, constants, tensors
         self.at = {instruction.address: i for i, instruction in enumerate(instructions)}
         self.labels = {name: self.at.get(address) for name, address in labels.items()}
         self.far = self.distances()
@@ -97,9 +89,7 @@ class Walk:
         self.pending, self.loads = {}, []  # register -> load; loads in flight as (number, bytes, bytes of rows)
         self.groups, self.group = [], [0, 0]
         self.number = self.seen = 0
-        self.touched = set()  # rows of x
         self.shared = {}  # address in shared memory -> word that this thread wrote there
-        self.trail, self.maker, self.chunk, self.slots = [], {}, {}, {}  # of classify()
 
     # Values.
     def word(self, operand, high=False):
@@ -187,8 +177,6 @@ class Walk:
         operand = next(o for o in instruction.sources[op == "LDGSTS":] if o.kind == "m")
         address = self.address(operand)
         name = "?" if address is None else self.launch.tensors.get(address >> 40, "?")
-        if name == "x" and self.launch.pitch:
-            self.touched.add((address & (1 << 40) - 1) // self.launch.pitch)
         kind = {"STG": "store", "ST": "store", "LDG": "load", "LD": "load", "LDGSTS": "async", "LDS": "shared load",
                 "STS": "shared store"}.get(op, "local")
         if op in ("LDS", "STS", "LDL", "STL"):
@@ -222,55 +210,9 @@ class Walk:
         for i, n in enumerate(sorted(instruction.writes)):
             self.r[n] = None if address is None else self.shared.get(address + 4 * i)
 
-    def classify(self, instruction, op):
-        """Tells element work from a row's overhead. Element work moves 16-byte chunks of tensors or computes with their
-        values in this thread, up to the shuffle that passes a sum on. An instruction that serves one chunk alone (its
-        address, its predicate) belongs to that chunk, not to the row: overhead() tells by who reads its result."""
-        chunk, writes = None, instruction.writes
-        reads = instruction.reads + (writes if instruction.guard else ())
-        if instruction.guard and instruction.guard.value != TRUE:
-            reads += (instruction.guard.value,)
-        if op == "SHFL":
-            for n in instruction.reads:
-                self.chunk.pop(n, None)
-        else:
-            for n in instruction.reads:
-                chunk = merge(chunk, self.chunk.get(n))
-        if op in GLOBAL or op in ("LDS", "STS"):
-            operands = [o for o in instruction.sources if o.kind == "m"]
-            address = self.address(operands[-1])
-            if op in GLOBAL and address is not None and self.launch.tensors.get(address >> 40) in ELEMENTS:
-                chunk = merge(chunk, (address & (1 << 40) - 1) % (self.launch.pitch or 1 << 40) // 16)
-            slot = self.address(operands[0]) if op in ("LDGSTS", "LDS", "STS") else None
-            if op == "LDS":
-                chunk = self.slots.get(slot)
-            elif slot is not None and chunk is not None:
-                self.slots.update((slot + n, chunk) for n in range(0, instruction.bytes, 4))
-        self.trail.append((instruction, chunk, {self.maker[n] for n in reads if n in self.maker}))
-        for n in writes:
-            self.maker[n] = len(self.trail) - 1
-            if chunk is None:
-                self.chunk.pop(n, None)
-            else:
-                self.chunk[n] = chunk
-
-    def overhead(self):
-        """The instructions that serve the row: neither element work nor for one chunk alone."""
-        users, found = [None] * len(self.trail), []
-        for i in range(len(self.trail) - 1, -1, -1):
-            instruction, chunk, makers = self.trail[i]
-            served = chunk if chunk is not None else users[i]
-            if chunk is None and served in (None, MANY):
-                found.append(instruction)
-            for maker in makers:
-                users[maker] = merge(users[maker], MANY if served is None else served)
-        return found[::-1]
-
     def step(self, instruction, arithmetic):
         op, guard = instruction.op, self.truth(instruction.guard) if instruction.guard else True
         self.ops[op] += 1
-        if self.launch.pitch:
-            self.classify(instruction, op)
         if self.pending:
             self.touch(instruction.reads)
         if guard is False:
