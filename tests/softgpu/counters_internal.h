@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the two halves of counters.h share: counters.cc finds the memory that an access is to, counters_shared.cc holds the
- * threads' clocks and the state of shared memory. Called while a launch runs, by the thread that accesses.
+ * What the two halves of counters.h share: counters.cc finds the memory that an access is to, counters_shared.cc holds
+ * the threads' clocks and the state of shared memory. Called while a launch runs, by the thread that accesses.
  */
 #ifndef SOFTGPU_COUNTERS_INTERNAL_H
 #define SOFTGPU_COUNTERS_INTERNAL_H

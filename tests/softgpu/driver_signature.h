@@ -9,7 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Returns the number of parameters, 0 if the name does not say; ret_pointers: which of the first `room` are pointers. */
+/* Returns the number of parameters, 0 if the name does not say; ret_pointers: which of the first `room` are pointers.
+ */
 size_t softgpu_signature(const char *mangled, bool *ret_pointers, size_t room);
 
 #endif

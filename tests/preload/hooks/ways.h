@@ -15,13 +15,14 @@ typedef int any();
 
 #if defined LINKED
 
-#define FUNCTIONS(X)                                                                                            \
-    X(cuInit)                                                                                                   \
-    X(cuLaunchKernel)                                                                                           \
-    X(cuLaunchKernel_ptsz)                                                                                      \
-    X(cuLaunchKernelEx) X(cuLaunchKernelEx_ptsz) X(cuLaunchCooperativeKernel) X(cuLaunchCooperativeKernel_ptsz) \
-        X(cuModuleGetFunction) X(cuModuleUnload) X(cuModuleEnumerateFunctions) X(cuLibraryGetKernel)            \
-            X(cuLibraryGetModule) X(cuLibraryEnumerateKernels) X(cuLibraryUnload) X(cuKernelGetFunction)
+#define FUNCTIONS(X)                                                                                               \
+    X(cuInit)                                                                                                      \
+    X(cuLaunchKernel)                                                                                              \
+    X(cuLaunchKernel_ptsz)                                                                                         \
+    X(cuLaunchKernelEx)                                                                                            \
+    X(cuLaunchKernelEx_ptsz) X(cuLaunchCooperativeKernel) X(cuLaunchCooperativeKernel_ptsz) X(cuModuleGetFunction) \
+        X(cuModuleUnload) X(cuModuleEnumerateFunctions) X(cuLibraryGetKernel) X(cuLibraryGetModule)                \
+            X(cuLibraryEnumerateKernels) X(cuLibraryUnload) X(cuKernelGetFunction)
 #define X(name) any name;
 FUNCTIONS(X)
 #undef X
