@@ -51,7 +51,7 @@ RULES = {  # name: (changes of (file, text, other text), what must fail: cases o
     "only DGAMMA": ([(PAIRING, " && pass->call.op == FUSELN_OP_DGAMMA", "")], UNIT),
     "memory owned until the launch": ([(PAIRING, "        if (reserved)\n            return; /* its thread does the rest */\n", "")],
                                       UNIT),
-    "nobody finds what is not launched": ([(PAIRING, "phase_of(state) != READY ||", "phase_of(state) < ARMED ||")], UNIT),
+    "nobody finds what is not launched": ([(PAIRING, "phase_of(state) != READY ||", "phase_of(state) < RESERVED ||")], UNIT),
     "no overlap": ([(PAIRING, "return overlaps(call, plan) ?", "return false ?")], UNIT),
     "each thread's own stream": ([(PAIRING, "> PER_THREAD", ">= PER_THREAD")], UNIT),
     "no partner on an unknown stream": ([(PAIRING, "launcher.stream != UNKNOWN && ", "")], UNIT),
