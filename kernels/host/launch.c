@@ -23,7 +23,7 @@ enum fuseln_verdict fuseln_kernel_stream(void *stream, unsigned long long *ret_i
 static bool in_current_context(const struct fuseln_job *job)
 {
     const struct fuseln_driver *driver = fuseln_driver_known();
-    const CUstream stream = (CUstream)job->stream;
+    CUstream stream = (CUstream)job->stream;
     CUcontext owner;
     unsigned long long id;
     if ((uintptr_t)stream <= (uintptr_t)CU_STREAM_PER_THREAD) /* 0, 1: legacy; 2: per thread */

@@ -105,7 +105,7 @@ static struct fuseln_slab *slab_add(struct fuseln_context *context, uint64_t str
 enum fuseln_verdict fuseln_slab_acquire(const struct fuseln_job *job, struct fuseln_slab **ret_slab)
 {
     const struct fuseln_driver *driver = fuseln_driver_known();
-    const CUstream stream = (CUstream)job->stream;
+    CUstream stream = (CUstream)job->stream;
     const size_t bytes = job->plan->scratch_bytes;
     unsigned long long id;
 
