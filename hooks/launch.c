@@ -125,7 +125,7 @@ int fuseln_launch(struct fuseln_hooked *hooked)
     struct fuseln_pass pass;
 
     if (hooked->launch.boundary == FUSELN_BOUNDARY_DRIVER && fuseln_thread_counter.nested)
-        return hooked->original(hooked);
+        return launch_foreign(hooked);
     fuseln_process_launch(hooked->launch.boundary);
     hooked->launch.target = fuseln_registry_find(hooked->function);
     if (!hooked->launch.target)

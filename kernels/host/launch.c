@@ -181,11 +181,26 @@ static void params_complete(struct fuseln_call *call, const struct fuseln_plan *
         call_restrict(call);
 }
 
+/* Can both kernels be had? Else neither is launched, and no scratch is taken. */
+static enum fuseln_verdict get_both(const struct fuseln_job *job)
+{
+    enum fuseln_verdict verdict = FUSELN_VERDICT_OK;
+    for (int which = 0; which < 2 && verdict == FUSELN_VERDICT_OK; which++) {
+        _Atomic uintptr_t *slot = fuseln_function_slot(job->context, job->plan->kernel[which]);
+        uintptr_t function = atomic_load_explicit(slot, memory_order_acquire);
+        if (function <= FUSELN_SLOT_IMAGE)
+            verdict = function_get(job, which, &function);
+    }
+    return verdict;
+}
+
 /* Partial sums, then their reduction. If the second is refused nothing of the host's has been written. */
 static __attribute__((noinline)) enum fuseln_verdict issue_both(const struct fuseln_job *job, struct fuseln_call *call)
 {
     struct fuseln_slab *slab;
-    enum fuseln_verdict verdict = fuseln_slab_acquire(job, &slab);
+    enum fuseln_verdict verdict = get_both(job);
+    if (verdict == FUSELN_VERDICT_OK)
+        verdict = fuseln_slab_acquire(job, &slab);
     if (verdict != FUSELN_VERDICT_OK)
         return verdict;
     params_complete(call, job->plan, slab);

@@ -296,6 +296,26 @@ static void a_refused_reduction_gives_back_the_slab(void **state)
     assert_int_equal(fake.allocations, 1);
 }
 
+static void a_reduction_refused_for_good_makes_no_sums(void **state)
+{
+    (void)state;
+    fake.refuse_launch = 2, fake.launch_result = CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
+    assert_int_equal(launch(FUSELN_OP_DGAMMA), FUSELN_VERDICT_REFUSED);
+    assert_int_equal(launch(FUSELN_OP_DGAMMA), FUSELN_VERDICT_REFUSED);
+    assert_int_equal(fake.launches, 2);
+}
+
+static void no_slab_before_both_kernels_are_there(void **state)
+{
+    (void)state;
+    fake.stream_context = 7;
+    assert_int_equal(launch(FUSELN_OP_DGAMMA), FUSELN_VERDICT_CONTEXT);
+    fake.stream_context = fake.context;
+    fake.load_result[0] = fake.load_result[1] = CUDA_ERROR_NO_BINARY_FOR_GPU;
+    assert_int_equal(launch(FUSELN_OP_DGAMMA), FUSELN_VERDICT_IMAGE);
+    assert_int_equal(fake.allocations + fake.launches, 0);
+}
+
 static void scratch_is_by_stream_and_under_the_limit(void **state)
 {
     (void)state;
@@ -472,6 +492,8 @@ int main(void)
         cmocka_unit_test_setup(a_refused_image_gives_way_to_ptx, new_context),
         cmocka_unit_test_setup(only_a_refusal_of_the_kernel_itself_is_remembered, new_context),
         cmocka_unit_test_setup(a_refused_reduction_gives_back_the_slab, new_context),
+        cmocka_unit_test_setup(a_reduction_refused_for_good_makes_no_sums, new_context),
+        cmocka_unit_test_setup(no_slab_before_both_kernels_are_there, new_context),
         cmocka_unit_test_setup(scratch_is_by_stream_and_under_the_limit, new_context),
         cmocka_unit_test_setup(losers_of_a_race_unload_their_module, new_context),
         cmocka_unit_test_setup(a_check_is_three_kernels_and_its_result_comes_later, new_context),
