@@ -3,7 +3,7 @@
  * See pipeline.h. What was decided for a launch that was replaced is remembered: nearly all of a program's launches
  * differ from an earlier one in their addresses alone. All that fuseln_decide and the site's key look at is compared,
  * but for the settings, which never change. A decision is published once and never changes, so a launch reads it
- * without a lock; when the table is full, further ones are decided each time. So are launches with an address that is
+ * without a lock; one that finds no free slot is decided each time. So are launches with an address that is
  * not aligned to 16 bytes.
  */
 #include "core/pipeline.h"
@@ -29,8 +29,8 @@ struct decision {
 };
 
 static struct decision decisions[SLOTS];
-static _Atomic(const struct decision *) slots[SLOTS];
-static atomic_uint decision_count; /* handed out */
+static _Atomic(const struct decision *) slots[SLOTS]; /* to the decision of the same index, once it is complete */
+static const struct decision incomplete;              /* like no launch: it has no target */
 
 static size_t first_slot(const struct fuseln_target *target, const struct fuseln_call *call)
 {
@@ -65,31 +65,35 @@ static inline bool find_decision(struct fuseln_pass *pass)
     return false;
 }
 
+/* The index of a slot that is this thread's to fill; SLOTS where there is none. */
+static size_t claim_slot(size_t first)
+{
+    for (size_t i = first; i < first + PROBES; i++) {
+        const struct decision *none = NULL;
+        if (atomic_compare_exchange_strong(&slots[i % SLOTS], &none, &incomplete))
+            return i % SLOTS;
+    }
+    return SLOTS;
+}
+
 static void add_decision(const struct fuseln_pass *pass)
 {
     const struct fuseln_launch *launch = pass->launch;
     const struct fuseln_call *call = &pass->call;
-    const size_t first = first_slot(launch->target, call);
-    unsigned index = atomic_load(&decision_count);
+    const size_t slot = claim_slot(first_slot(launch->target, call));
 
-    do {
-        if (index == SLOTS)
-            return;
-    } while (!atomic_compare_exchange_weak(&decision_count, &index, index + 1));
-    decisions[index] = (struct decision){.target = launch->target,
-                                         .context = pass->job.context,
-                                         .rows = call->rows,
-                                         .cols = call->cols,
-                                         .out_rows = call->out_rows,
-                                         .nulls = call->nulls,
-                                         .runtime_device = launch->runtime_device,
-                                         .site = pass->site,
-                                         .plan = *pass->job.plan};
-    for (size_t i = first; i < first + PROBES; i++) {
-        const struct decision *none = NULL;
-        if (atomic_compare_exchange_strong(&slots[i % SLOTS], &none, &decisions[index]))
-            return;
-    }
+    if (slot == SLOTS)
+        return;
+    decisions[slot] = (struct decision){.target = launch->target,
+                                        .context = pass->job.context,
+                                        .rows = call->rows,
+                                        .cols = call->cols,
+                                        .out_rows = call->out_rows,
+                                        .nulls = call->nulls,
+                                        .runtime_device = launch->runtime_device,
+                                        .site = pass->site,
+                                        .plan = *pass->job.plan};
+    atomic_store_explicit(&slots[slot], &decisions[slot], memory_order_release);
 }
 
 static struct fuseln_site *find_site(const struct fuseln_pass *pass)
@@ -228,5 +232,4 @@ void fuseln_pipeline_end(const struct fuseln_pass *pass, bool launched)
 void fuseln_pipeline_after_fork(void)
 {
     memset(slots, 0, sizeof slots);
-    atomic_store(&decision_count, 0);
 }

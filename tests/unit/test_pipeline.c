@@ -1,0 +1,497 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Launches like an earlier one, whose decision the pipeline remembers, on a driver of this file's that records what it
+ * is given: they are made as if they were the first, and what is not like it is not taken for it.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <pthread.h>
+
+#include "../../src/core/pipeline.c"
+#include "../fake_device.h"
+#include "hooks/targets/match.h"
+#include "kernels/host/libcuda.h"
+
+#define UNIT "_ZN2at6native53_GLOBAL__N__4da244e1_20_layer_norm_kernel_cu_9c5ada8a"
+static const char *const symbols[] = {
+    UNIT "28vectorized_layer_norm_kernelIffLb0EEEviT0_PKT_S6_S6_PS3_S7_PS4_",
+    UNIT "28vectorized_layer_norm_kernelIffLb1EEEviT0_PKT_S6_S6_PS3_S7_PS4_", /* RMS norm */
+    UNIT "24RowwiseMomentsCUDAKernelIffLb0EEEvllT0_PKT_PS3_S7_",
+    UNIT "26LayerNormForwardCUDAKernelIffLb0EEEvllPKT_PKT0_S8_S5_S5_PS3_",
+    UNIT "39layer_norm_grad_input_kernel_vectorizedIffLb0EEEvPKT_S5_PKT0_S8_S5_PS3_i",
+    UNIT "39layer_norm_grad_input_kernel_vectorizedIffLb1EEEvPKT_S5_PKT0_S8_S5_PS3_i",
+    UNIT "35GammaBetaBackwardCUDAKernelTemplateIffLj32ELj1ELj32ELb0ELb0ELb0EEEvllPKT_S5_PKT0_S8_PS3_S9_",
+    UNIT "35GammaBetaBackwardCUDAKernelTemplateIffLj32ELj1ELj32ELb0ELb0ELb1EEEvllPKT_S5_PKT0_S8_PS3_S9_",
+    UNIT "35GammaBetaBackwardCUDAKernelTemplateIffLj32ELj1ELj32ELb1ELb0ELb0EEEvllPKT_S5_PKT0_S8_PS3_S9_", /* partial */
+};
+enum { SYMBOLS = sizeof symbols / sizeof symbols[0], FORWARD = 0, DX = 4, DGAMMA = 6, PARTIAL = 8 };
+
+/* ---- the driver ---- */
+
+static _Thread_local struct {
+    int launches;
+    CUresult result;
+    void (*nested)(void); /* called before the parameters are read */
+    CUfunction function;
+    unsigned grid;
+    struct fuseln_ln_params params;
+} seen;
+static _Thread_local unsigned long long context = 7;
+
+static CUresult ctx_get_id(CUcontext ctx, unsigned long long *id)
+{
+    (void)ctx;
+    *id = context;
+    return CUDA_SUCCESS;
+}
+static CUresult func_set_attr(CUfunction function, int attribute, int value)
+{
+    (void)function, (void)attribute, (void)value;
+    return CUDA_SUCCESS;
+}
+static CUresult stream_capturing(CUstream stream, int *status)
+{
+    (void)stream;
+    *status = 0;
+    return CUDA_SUCCESS;
+}
+static CUresult stream_get_id(CUstream stream, unsigned long long *id)
+{
+    *id = (uintptr_t)stream;
+    return CUDA_SUCCESS;
+}
+static CUresult mem_alloc(CUdeviceptr *ptr, size_t bytes)
+{
+    (void)bytes;
+    *ptr = 0x4000000;
+    return CUDA_SUCCESS;
+}
+static CUresult exchange_capture(int *mode)
+{
+    (void)mode;
+    return CUDA_SUCCESS;
+}
+static CUresult module_load_data(CUmodule *module, const void *image)
+{
+    (void)image;
+    *module = (CUmodule)(uintptr_t)0x1000;
+    return CUDA_SUCCESS;
+}
+static CUresult module_unload(CUmodule module)
+{
+    (void)module;
+    return CUDA_SUCCESS;
+}
+static CUresult module_get_func(CUfunction *function, CUmodule module, const char *name)
+{
+    (void)module;
+    *function = (CUfunction)(uintptr_t)name;
+    return CUDA_SUCCESS;
+}
+static CUresult launch_kernel(CUfunction function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
+                              unsigned bz, unsigned smem, CUstream stream, void **params, void **extra)
+{
+    (void)gy, (void)gz, (void)bx, (void)by, (void)bz, (void)smem, (void)stream, (void)extra;
+    void (*const nested)(void) = seen.nested;
+    seen.nested = NULL;
+    if (nested)
+        nested();
+    seen.launches++;
+    seen.function = function;
+    seen.grid = gx;
+    seen.params = *(const struct fuseln_ln_params *)params[0];
+    return seen.result;
+}
+
+_Atomic(const struct fuseln_driver *) fuseln_driver_published;
+const struct fuseln_driver *fuseln_driver_find(void)
+{
+    static const struct fuseln_driver driver = {
+        .ctx_get_id = ctx_get_id,
+        FAKE_DEVICE_FUNCTIONS,
+        .stream_capturing = stream_capturing,
+        .stream_get_id = stream_get_id,
+        .mem_alloc = mem_alloc,
+        .exchange_capture = exchange_capture,
+        .module_load_data = module_load_data,
+        .module_unload = module_unload,
+        .module_get_func = module_get_func,
+        .func_set_attr = func_set_attr,
+        .launch_kernel = launch_kernel,
+    };
+    atomic_store(&fuseln_driver_published, &driver);
+    return &driver;
+}
+
+/* ---- launches ---- */
+
+static struct fuseln_library library = {.name = "lib.so", .known = true};
+static struct fuseln_target targets[SYMBOLS];
+static struct fuseln_target twin; /* of one of them */
+
+/* A launch with its arguments. Pointers are multiples of 256, each argument another one. */
+struct made {
+    struct fuseln_launch launch;
+    uint64_t values[FUSELN_ARGS_MAX];
+    void *args[FUSELN_ARGS_MAX];
+};
+
+static void set_argument(struct made *made, int role, uint64_t value)
+{
+    const struct fuseln_layout *layout = &made->launch.target->layout;
+    for (unsigned i = 0; i < layout->count; i++)
+        if (layout->role[i] == role)
+            made->values[i] = value;
+}
+
+static void make(struct made *made, const struct fuseln_target *target, int rows, int cols, uint64_t memory)
+{
+    const struct fuseln_layout *layout = &target->layout;
+    const float eps = 1e-5f;
+    uint64_t eps_bits = 0;
+
+    memset(made, 0, sizeof *made);
+    memcpy(&eps_bits, &eps, sizeof eps);
+    made->launch = (struct fuseln_launch){
+        .target = target,
+        .grid = {(unsigned)(layout->cols_per_block ? (cols + 31) / 32 : rows), 1, 1},
+        .args = made->args,
+        .runtime_device = FAKE_DEVICE,
+    };
+    for (unsigned i = 0; i < layout->count; i++) {
+        made->values[i] = memory + 0x100 * i;
+        made->args[i] = &made->values[i];
+    }
+    set_argument(made, FUSELN_ROLE_ROWS, (uint64_t)rows);
+    set_argument(made, FUSELN_ROLE_COLS, (uint64_t)cols);
+    set_argument(made, FUSELN_ROLE_EPS, eps_bits);
+}
+
+static enum fuseln_verdict verdict_of(const struct made *made)
+{
+    struct fuseln_pass pass;
+    fuseln_pipeline_run(&made->launch, &pass);
+    return pass.verdict;
+}
+
+static void replace(const struct made *made)
+{
+    assert_int_equal(verdict_of(made), FUSELN_VERDICT_OK);
+}
+
+/* Is it like one that was made before? */
+static bool is_remembered(const struct made *made)
+{
+    struct fuseln_pass pass;
+    begin(&made->launch, &pass);
+    return is_known(&pass);
+}
+
+static int forget(void **state)
+{
+    (void)state;
+    fuseln_pipeline_after_fork();
+    memset(&seen, 0, sizeof seen);
+    context = 7;
+    return 0;
+}
+
+/* The same launch, with arguments of its own. */
+static struct made *copy(struct made *ret_made, const struct made *made)
+{
+    *ret_made = *made;
+    ret_made->launch.args = ret_made->args;
+    for (unsigned i = 0; i < FUSELN_ARGS_MAX; i++)
+        ret_made->args[i] = &ret_made->values[i];
+    return ret_made;
+}
+
+static int find_targets(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SYMBOLS; i++) {
+        if (!fuseln_targets_match(symbols[i], &targets[i]))
+            return -1;
+        targets[i].library = &library;
+    }
+    twin = targets[FORWARD];
+    return 0;
+}
+
+static void it_is_made_as_if_it_were_the_first(void **state)
+{
+    struct made one, other;
+    for (size_t i = 0; i < SYMBOLS; i++) {
+        make(&one, &targets[i], 40, 96, 0x100000);
+        make(&other, &targets[i], 40, 96, 0x900000);
+        replace(&one);
+        assert_true(is_remembered(&other));
+        replace(&other);
+        const struct fuseln_ln_params again = seen.params;
+        const CUfunction function = seen.function;
+        const unsigned grid = seen.grid;
+        forget(state);
+        assert_false(is_remembered(&other));
+        replace(&other);
+        assert_memory_equal(&again, &seen.params, offsetof(struct fuseln_ln_params, stages) + sizeof again.stages);
+        assert_ptr_equal(function, seen.function);
+        assert_int_equal(grid, seen.grid);
+        assert_true(seen.params.rows == 40 && seen.params.cols == 96);
+    }
+}
+
+static size_t slot_of(const struct fuseln_target *target, int rows, int cols)
+{
+    return first_slot(target, &(struct fuseln_call){.rows = rows, .cols = cols});
+}
+
+/* The next number of rows, or of columns, that is looked for in the same slot as 40 and 96. */
+static int next_rows(const struct fuseln_target *target)
+{
+    int rows = 41;
+    while (slot_of(target, rows, 96) != slot_of(target, 40, 96))
+        rows++;
+    return rows;
+}
+static int next_cols(const struct fuseln_target *target)
+{
+    int cols = 97;
+    while (slot_of(target, 40, cols) != slot_of(target, 40, 96))
+        cols++;
+    return cols;
+}
+
+/* Another launch than one that is known. */
+static void check_differs(const struct made *like, struct made *other)
+{
+    assert_false(is_remembered(other));
+    assert_true(is_remembered(like));
+}
+
+static void a_difference_makes_it_another(void **state)
+{
+    (void)state;
+    struct made one, other;
+    make(&one, &targets[FORWARD], 40, 96, 0x100000);
+    replace(&one);
+#define DIFFERS(change)                     \
+    do {                                    \
+        copy(&other, &one);                 \
+        assert_true(is_remembered(&other)); \
+        change;                             \
+        check_differs(&one, &other);        \
+    } while (0)
+    DIFFERS(other.launch.grid[0]++);
+    DIFFERS(other.launch.grid[1]++);
+    DIFFERS(other.launch.grid[2]++);
+    DIFFERS(other.launch.runtime_device++);
+    DIFFERS(other.launch.boundary = FUSELN_BOUNDARY_DRIVER; other.launch.runtime_device = -2);
+    DIFFERS(other.launch.declined = FUSELN_VERDICT_COOPERATIVE);
+    DIFFERS(other.launch.args = NULL);
+    DIFFERS(set_argument(&other, FUSELN_ROLE_COLS, (uint64_t)next_cols(&targets[FORWARD])));
+    DIFFERS(set_argument(&other, FUSELN_ROLE_GAMMA, 0));
+    DIFFERS(set_argument(&other, FUSELN_ROLE_Y, 0x900004));
+    for (unsigned i = 0; i < targets[FORWARD].layout.count; i++)
+        DIFFERS(other.args[i] = NULL);
+    context++;
+    assert_false(is_remembered(&one));
+    context--;
+    assert_true(is_remembered(&one));
+    make(&one, &targets[DGAMMA], 40, 96, 0x100000);
+    replace(&one);
+    DIFFERS(set_argument(&other, FUSELN_ROLE_ROWS, (uint64_t)next_rows(&targets[DGAMMA])));
+    make(&one, &targets[PARTIAL], 40, 96, 0x100000);
+    replace(&one);
+    DIFFERS(other.launch.grid[1]++); /* rows of partial sums */
+    make(&one, &targets[FORWARD], 40, 96, 0x100000);
+    replace(&one);
+    atomic_store(&slots[slot_of(&twin, 40, 96)], atomic_load(&slots[slot_of(&targets[FORWARD], 40, 96)]));
+    DIFFERS(other.launch.target = &twin);
+#undef DIFFERS
+}
+
+static void what_was_refused_is_decided_again(void **state)
+{
+    (void)state;
+    struct made one;
+    make(&one, &targets[FORWARD], 40, 96, 0x100000);
+    context = 8; /* where no kernel is known yet */
+    seen.result = CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
+    assert_int_not_equal(verdict_of(&one), FUSELN_VERDICT_OK);
+    assert_false(is_remembered(&one));
+    assert_int_equal(seen.launches, 1);
+    seen.result = CUDA_SUCCESS;
+    assert_int_not_equal(verdict_of(&one), FUSELN_VERDICT_OK); /* refused for good */
+    assert_int_equal(seen.launches, 1);
+    context = 7;
+    replace(&one);
+    seen.result = CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
+    assert_int_not_equal(verdict_of(&one), FUSELN_VERDICT_OK);
+    seen.result = CUDA_SUCCESS;
+    const int launches = seen.launches;
+    assert_int_not_equal(verdict_of(&one), FUSELN_VERDICT_OK);
+    assert_int_equal(seen.launches, launches);
+}
+
+static struct made inner;
+static struct fuseln_ln_params inner_params;
+static void launch_inner(void)
+{
+    replace(&inner);
+    inner_params = seen.params;
+}
+
+/* As a tool's callback does in a driver call. */
+static void a_launch_in_a_launch_leaves_it_alone(void **state)
+{
+    (void)state;
+    struct made outer;
+    context = 9;
+    make(&outer, &targets[FORWARD + 3], 40, 96, 0x100000);
+    make(&inner, &targets[FORWARD + 3], 40, 96, 0x900000);
+    for (int round = 0; round < 3; round++) { /* the first of its kind, and like an earlier one */
+        seen.nested = launch_inner;
+        replace(&outer);
+        assert_ptr_equal(seen.params.x, (void *)outer.values[2]);
+        assert_ptr_equal(inner_params.x, (void *)inner.values[2]);
+    }
+}
+
+static void a_child_forked_in_a_launch_comes_back_from_it(void **state)
+{
+    (void)state;
+    struct made made;
+    make(&made, &targets[FORWARD], 40, 96, 0x100000);
+    for (int i = 0; i < 3; i++) {
+        seen.nested = fuseln_pipeline_after_fork;
+        replace(&made);
+        assert_ptr_equal(seen.params.x, (void *)made.values[2]);
+        replace(&made);
+        assert_true(is_remembered(&made));
+    }
+}
+
+/* The launches of ours in one of the program's. */
+static int launches_in(const struct made *made)
+{
+    const int before = seen.launches;
+    replace(made);
+    return seen.launches - before;
+}
+
+static void they_make_consume_and_invalidate_partial_sums(void **state)
+{
+    (void)state;
+    struct made dx, dgamma, forward, other;
+    context = 10;
+    make(&dx, &targets[DX], 4096, 96, 0x100000);
+    make(&dgamma, &targets[DGAMMA], 4096, 96, 0x100000);
+    set_argument(&dx, FUSELN_ROLE_DX, 0x80000000);
+    for (int role = FUSELN_ROLE_X; role <= FUSELN_ROLE_RSTD; role++) { /* of the same tensors */
+        set_argument(&dx, role, 0x10000000 * (1 + (uint64_t)role));
+        set_argument(&dgamma, role, 0x10000000 * (1 + (uint64_t)role));
+    }
+    make(&forward, &targets[FORWARD], 4096, 96, 0x200000);
+    copy(&other, &dx);
+    set_argument(&other, FUSELN_ROLE_X, 0x90000000);
+    for (int round = 0; round < 3; round++) { /* the first of their kind, and like earlier ones */
+        assert_int_equal(launches_in(&dx), 1);
+        assert_non_null(seen.params.partials);
+        assert_int_equal(launches_in(&dgamma), 1);
+        assert_non_null(seen.params.partials);
+        assert_int_equal(launches_in(&dgamma), 2); /* they were consumed */
+        assert_int_equal(launches_in(&dx), 1);
+        assert_int_equal(launches_in(&forward), 1);
+        assert_null(seen.params.partials);
+        assert_int_equal(launches_in(&dgamma), 2); /* another launch came first */
+        assert_int_equal(launches_in(&dx), 1);
+        assert_int_equal(launches_in(&dgamma), 1); /* else the site gave up after the third */
+        assert_int_equal(launches_in(&dx), 1);
+        assert_int_equal(launches_in(&other), 1);
+        assert_non_null(seen.params.partials);
+        assert_int_equal(launches_in(&dgamma), 2);
+        assert_int_equal(launches_in(&dx), 1);
+        assert_int_equal(launches_in(&dgamma), 1);
+    }
+}
+
+static void eps_is_that_of_the_launch(void **state)
+{
+    (void)state;
+    struct made one, other;
+    const float eps = 0.25f;
+    uint64_t bits = 0;
+    memcpy(&bits, &eps, sizeof eps);
+    make(&one, &targets[FORWARD], 40, 96, 0x100000);
+    replace(&one);
+    set_argument(copy(&other, &one), FUSELN_ROLE_EPS, bits);
+    replace(&other);
+    assert_true(seen.params.eps == 0.25 && seen.params.eps_f == 0.25f);
+}
+
+/* More kinds than there are slots where they are looked for: the last is decided each time, and uses up nothing. */
+static void one_that_finds_no_slot_is_decided_each_time(void **state)
+{
+    (void)state;
+    struct made made;
+    int kinds = 0;
+    for (int rows = 40; kinds <= PROBES; rows++) {
+        if (slot_of(&targets[FORWARD], rows, 96) != slot_of(&targets[FORWARD], 40, 96))
+            continue;
+        make(&made, &targets[FORWARD], rows, 96, 0x100000);
+        replace(&made);
+        assert_int_equal(is_remembered(&made), kinds < PROBES);
+        kinds++;
+    }
+    for (int i = 0; i < 2 * SLOTS; i++)
+        replace(&made);
+    assert_ptr_equal(seen.params.x, (void *)made.values[2]);
+    make(&made, &targets[FORWARD + 3], 40, 96, 0x100000);
+    replace(&made);
+    assert_true(is_remembered(&made));
+}
+
+enum { THREADS = 40, KINDS = 64 };
+
+static void *launch_elsewhere(void *argument)
+{
+    struct made made;
+    for (int i = 0; i < 3 * KINDS; i++) {
+        make(&made, &targets[FORWARD], 40 + i % KINDS, 96, 0x100000 * (1 + (uintptr_t)argument));
+        replace(&made);
+        assert_ptr_equal(seen.params.x, (void *)made.values[2]);
+        assert_int_equal(seen.params.rows, 40 + i % KINDS);
+        assert_true(is_remembered(&made));
+    }
+    return NULL;
+}
+
+static void threads_share_what_was_decided(void **state)
+{
+    (void)state;
+    pthread_t threads[THREADS];
+    for (uintptr_t i = 0; i < THREADS; i++)
+        pthread_create(&threads[i], NULL, launch_elsewhere, (void *)i);
+    for (size_t i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(it_is_made_as_if_it_were_the_first, forget),
+        cmocka_unit_test_setup(a_difference_makes_it_another, forget),
+        cmocka_unit_test_setup(a_launch_in_a_launch_leaves_it_alone, forget),
+        cmocka_unit_test_setup(a_child_forked_in_a_launch_comes_back_from_it, forget),
+        cmocka_unit_test_setup(they_make_consume_and_invalidate_partial_sums, forget),
+        cmocka_unit_test_setup(eps_is_that_of_the_launch, forget),
+        cmocka_unit_test_setup(one_that_finds_no_slot_is_decided_each_time, forget),
+        cmocka_unit_test_setup(threads_share_what_was_decided, forget),
+        cmocka_unit_test_setup(what_was_refused_is_decided_again, forget),
+    };
+    return cmocka_run_group_tests(tests, find_targets, NULL);
+}
