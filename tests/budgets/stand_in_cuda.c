@@ -6,8 +6,8 @@
  */
 #include "stand_in.h"
 
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum { CUDA_ERROR_INVALID_VALUE = 1, SMEM_WITHOUT_ATTRIBUTE = 48 << 10, LARGE_MAX = 64 };
 
@@ -68,6 +68,22 @@ static int attribute_value(int attribute)
 
 #define THERE            ((CUcontext)16)
 #define ADDRESS(pointer) ((CUdeviceptr)(uintptr_t)(pointer))
+
+/* Device memory, behind a page that holds its size. Not of malloc's: under ThreadSanitizer a child that was forked
+ * while other threads ran may wait there for ever. */
+enum { HEADER = 4096 };
+static CUdeviceptr map_memory(size_t bytes)
+{
+    size_t *size = mmap(NULL, HEADER + bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    *size = HEADER + bytes;
+    return ADDRESS(size) + HEADER;
+}
+static void unmap_memory(CUdeviceptr memory)
+{
+    size_t *size = (size_t *)(uintptr_t)(memory - HEADER);
+    munmap(size, *size);
+}
+
 // clang-format off
 STUB(ctx_get_id, cuCtxGetId, (CUcontext ctx, unsigned long long *id), *id = 1)
 STUB(ctx_get_device, cuCtxGetDevice, (CUdevice *device), *device = 0)
@@ -85,8 +101,8 @@ STUB(module_get_func, cuModuleGetFunction, (CUfunction *function, CUmodule modul
      *function = (CUfunction)ADDRESS(name))
 STUB(func_set_attr, cuFuncSetAttribute, (CUfunction function, int attribute, int value),
      allow_large((const char *)function, attribute))
-STUB(mem_alloc, cuMemAlloc_v2, (CUdeviceptr *ptr, size_t bytes), *ptr = ADDRESS(malloc(bytes)))
-STUB(mem_free, cuMemFree_v2, (CUdeviceptr ptr), free((void *)(uintptr_t)ptr))
+STUB(mem_alloc, cuMemAlloc_v2, (CUdeviceptr *ptr, size_t bytes), *ptr = map_memory(bytes))
+STUB(mem_free, cuMemFree_v2, (CUdeviceptr ptr), unmap_memory(ptr))
 STUB(host_register, cuMemHostRegister_v2, (void *ptr, size_t bytes, unsigned flags), (void)ptr)
 STUB(host_get_device, cuMemHostGetDevicePointer_v2, (CUdeviceptr *ptr, void *host, unsigned flags),
      *ptr = ADDRESS(host))
