@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The runtime boundary: what we export in cudart's place, once for each version node (hooks/names.h), and nothing else.
- * Each hook hands what it saw to the registry or the pipeline and then calls the real function of its caller. All are
+ * Each hook hands what it saw to launch, handles or given, and calls the real function of its caller. All are
  * valid before any constructor ran, in any thread. Types are written by hand after driver_types.h and
  * crt/host_runtime.h (CUDA 11 to 13: these signatures did not change).
  */
@@ -12,7 +12,6 @@
 #include "hooks/handles.h"
 #include "hooks/launch.h"
 
-#include <errno.h>
 #include <string.h>
 
 struct dim3 {
@@ -84,14 +83,6 @@ static int get_kernel(enum fuseln_node node, void **ret_kernel, const void *func
     return rc;
 }
 
-/* A program that asks the runtime for the driver's functions calls them itself. */
-static int entry_point(int rc, const char *name, void **ret_function, const void *caller)
-{
-    if (rc == 0 && name && ret_function && *ret_function)
-        *ret_function = fuseln_given_for(name, *ret_function, caller);
-    return rc;
-}
-
 /* name@node, and no other name for it in the dynamic symbol table. */
 #define EXPORT(suffix, name, version)                                               \
     __asm__(".symver fuseln_" #suffix "_" #name ", " #name "@" version ", remove"); \
@@ -119,7 +110,9 @@ static int entry_point(int rc, const char *name, void **ret_function, const void
         hooked.special = false;                                                                                \
         hooked.original = original;                                                                            \
         hooked.real = fuseln_real(FUSELN_NODE_##suffix, FUSELN_REAL_##id, caller);                             \
-        hooked.get_device = fuseln_real(FUSELN_NODE_##suffix, FUSELN_REAL_GET_DEVICE, caller);                 \
+        hooked.get_device = fuseln_real_known(FUSELN_NODE_##suffix, FUSELN_REAL_GET_DEVICE);                   \
+        hooked.node = FUSELN_NODE_##suffix;                                                                    \
+        hooked.caller = caller;                                                                                \
         hooked.smem_bytes = smem_bytes;                                                                        \
         hooked.stream = stream;                                                                                \
         memcpy(hooked.launch.grid, &grid, sizeof grid);                                                        \
@@ -143,7 +136,9 @@ static int entry_point(int rc, const char *name, void **ret_function, const void
             .function = function,                                                                                    \
             .args = args,                                                                                            \
             .original = original_ex,                                                                                 \
-            .get_device = fuseln_real(FUSELN_NODE_##suffix, FUSELN_REAL_GET_DEVICE, caller),                         \
+            .get_device = fuseln_real_known(FUSELN_NODE_##suffix, FUSELN_REAL_GET_DEVICE),                           \
+            .node = FUSELN_NODE_##suffix,                                                                            \
+            .caller = caller,                                                                                        \
             .real = fuseln_real(FUSELN_NODE_##suffix, FUSELN_REAL_##id, caller),                                     \
         };                                                                                                           \
         return launch_ex(&hooked, config, ptsz);                                                                     \
@@ -178,7 +173,8 @@ static int entry_point(int rc, const char *name, void **ret_function, const void
         return get_kernel(FUSELN_NODE_##suffix, ret_kernel, function, __builtin_return_address(0));                    \
     }
 
-/* CUDA 11's has no last parameter; it does not read what it does not know of. */
+/* A program that asks the runtime for the driver's functions calls them itself. CUDA 11's has no last parameter; it
+ * does not read what it does not know of. */
 #define ENTRY_HOOK(suffix, version, name, id)                                                                          \
     int fuseln_##suffix##_##name(const char *symbol, void **ret_function, unsigned long long flags, void *ret_result); \
     EXPORT(suffix, name, version)                                                                                      \
@@ -188,7 +184,7 @@ static int entry_point(int rc, const char *name, void **ret_function, const void
             (int (*)(const char *, void **, unsigned long long, void *))fuseln_real(                                   \
                 FUSELN_NODE_##suffix, FUSELN_REAL_##id, __builtin_return_address(0));                                  \
         const int rc = real ? real(symbol, ret_function, flags, ret_result) : CUDA_ERROR_SYMBOL_NOT_FOUND;             \
-        return entry_point(rc, symbol, ret_function, __builtin_return_address(0));                                     \
+        return fuseln_given_after(rc, symbol, ret_function, __builtin_return_address(0));                              \
     }
 
 #define ENTRY_BY_HOOK(suffix, version, name, id)                                                              \
@@ -203,7 +199,7 @@ static int entry_point(int rc, const char *name, void **ret_function, const void
                 FUSELN_NODE_##suffix, FUSELN_REAL_##id, __builtin_return_address(0));                         \
         const int rc =                                                                                        \
             real ? real(symbol, ret_function, cuda_version, flags, ret_result) : CUDA_ERROR_SYMBOL_NOT_FOUND; \
-        return entry_point(rc, symbol, ret_function, __builtin_return_address(0));                            \
+        return fuseln_given_after(rc, symbol, ret_function, __builtin_return_address(0));                     \
     }
 
 #define NODE_HOOKS(suffix, version)                                                                     \

@@ -143,15 +143,12 @@ static int unload(int (*real)(void *), void *owner)
     return real(owner);
 }
 
-/* The real one was asked first: what it does not know stays unknown, and what it gives is replaced for what it is, not
- * for what it was asked for. Asked for itself it gives a function that we hook as well. */
+/* The real one was asked first: what it does not know stays unknown. */
 static int give(int rc, const char *name, void **ret_function, const void *caller)
 {
-    if (rc == 0 && name && ret_function && *ret_function)
-        *ret_function = fuseln_given_for(name, *ret_function, caller);
     if (rc == 0 && name && strcmp(name, "cuGetExportTable") == 0)
         fuseln_handles_add_runtime(caller);
-    return rc;
+    return fuseln_given_after(rc, name, ret_function, caller);
 }
 
 /* ---- the functions themselves ---- */

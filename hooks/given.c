@@ -36,7 +36,7 @@ static bool is_ours_to_give(const void *caller)
 }
 
 /* What goes to the caller in place of libcuda's function; i: which of those that are given out it is, or
- * FUSELN_DRIVER_GIVEN. A name that stands not in names.h is newer than we are: what it does, it does behind our back.
+ * FUSELN_DRIVER_GIVEN. A name that is not in names.h is newer than we are: what it does, it does behind our back.
  */
 static void *choose(size_t i, const char *name, void *function, const void *caller)
 {
@@ -49,18 +49,21 @@ static void *choose(size_t i, const char *name, void *function, const void *call
     return function;
 }
 
-/* By what was found, not by what it was asked for: the name has no version there. */
-void *fuseln_given_for(const char *name, void *function, const void *caller)
+/* By what was found, not by what it was asked for: the name has no version there. Asked for itself, a resolver gives a
+ * function that we hook as well. */
+int fuseln_given_after(int rc, const char *name, void **ret_function, const void *caller)
 {
     const int saved_errno = errno;
     size_t i = 0;
 
+    if (rc != 0 || !name || !ret_function || !*ret_function)
+        return rc;
     fuseln_behind_complete();
-    while (i < FUSELN_DRIVER_GIVEN && atomic_load_explicit(&fuseln_behind[i], memory_order_acquire) != function)
+    while (i < FUSELN_DRIVER_GIVEN && atomic_load_explicit(&fuseln_behind[i], memory_order_acquire) != *ret_function)
         i++;
-    function = choose(i, name, function, caller);
+    *ret_function = choose(i, name, *ret_function, caller);
     errno = saved_errno;
-    return function;
+    return rc;
 }
 
 void *fuseln_given_for_dlsym(void *handle, const char *name, void *function, const void *caller)

@@ -21,8 +21,9 @@ extern fuseln_driver_function *const fuseln_driver_functions[FUSELN_DRIVER_HOOKS
  * built is given out as it is, and switches pairing off.
  */
 void *fuseln_given_for_dlsym(void *handle, const char *name, void *function, const void *caller);
-/* The same of a function that cuGetProcAddress or cudaGetDriverEntryPoint found. */
-void *fuseln_given_for(const char *name, void *function, const void *caller);
+/* The same of cuGetProcAddress and cudaGetDriverEntryPoint, which returned rc: what they found for the caller is
+ * replaced in *ret_function. Returns rc. */
+int fuseln_given_after(int rc, const char *name, void **ret_function, const void *caller);
 
 /*
  * The driver itself, or what stands in for it, looks up one of its names by RTLD_NEXT or RTLD_DEFAULT, and would find

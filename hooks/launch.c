@@ -7,6 +7,7 @@
 
 #include "core/pipeline.h"
 #include "hooks/process.h"
+#include "hooks/real.h"
 #include "report/report.h"
 
 #include <errno.h>
@@ -51,11 +52,13 @@ static bool unpack(const struct fuseln_layout *layout, void **extra, void **ret_
 /* As struct fuseln_launch has it. */
 static int find_device(const struct fuseln_hooked *hooked)
 {
-    int (*get_device)(int *) = (int (*)(int *))hooked->get_device;
+    void *get_device = hooked->get_device;
     int device;
+    if (!get_device && hooked->launch.boundary == FUSELN_BOUNDARY_DRIVER)
+        return -2;
     if (!get_device)
-        return hooked->launch.boundary == FUSELN_BOUNDARY_DRIVER ? -2 : -1;
-    return get_device(&device) == 0 ? device : -1;
+        get_device = fuseln_real_find(hooked->node, FUSELN_REAL_GET_DEVICE, hooked->caller);
+    return get_device && ((int (*)(int *))get_device)(&device) == 0 ? device : -1;
 }
 
 /* Ours may come back to a hook of ours, through somebody's stub for the driver: it is the same launch. */

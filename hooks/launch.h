@@ -30,8 +30,10 @@ struct fuseln_hooked {
     void **extra; /* the driver's other way to pass arguments, or NULL */
     /* What the original needs besides. Returns its result; an error where there is no original. */
     int (*original)(const struct fuseln_hooked *hooked);
-    void *real;         /* the function behind the hook; NULL: there is none */
-    void *get_device;   /* the runtime's cudaGetDevice; NULL where there is none, and for the driver */
+    void *real;       /* the function behind the hook; NULL: there is none */
+    void *get_device; /* the runtime's cudaGetDevice, if it is known; NULL for the driver */
+    enum fuseln_node node;
+    const void *caller; /* an address inside the calling library; node and caller are of the runtime's hooks alone */
     const void *config; /* launches with attributes: as the host passed it */
     size_t smem_bytes;
     void *stream; /* as the host passed it */

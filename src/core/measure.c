@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See measure.h. A bucket is claimed by its site, then its power of two. Samples are written to places that are handed
- * out, and counted when they stand there; who counts the last one decides.
+ * See measure.h. A bucket is claimed by its site, then its power of two. A sample takes the next index, is written
+ * there and then counted; who counts the last one decides.
  */
 #include "core/measure.h"
 

@@ -60,7 +60,7 @@ static void count(struct fuseln_site *site, enum fuseln_pairing what)
     atomic_fetch_add_explicit(&site->sums[what], 1, memory_order_relaxed);
 }
 
-/* What stands in an entry is read before its state is turned, and is right if it could be turned. */
+/* The members are read before the state is changed, and are right if it could be changed. */
 static void invalidate(struct fuseln_pending *entry, uint64_t state, enum fuseln_pairing why)
 {
     while (phase_of(state) >= RESERVED) {

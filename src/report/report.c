@@ -249,7 +249,7 @@ static void write_due(bool first, bool substituted, int64_t now)
     write_now(false);
 }
 
-void fuseln_report_tick_wanted(bool substituted)
+void fuseln_report_tick(bool substituted)
 {
     struct fuseln_shield shield;
     if (!is_wanted())

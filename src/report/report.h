@@ -14,12 +14,7 @@
 void fuseln_report_arm(void);
 /* After each recognised launch: writes the report at the first substitution, 1, 2, 4, 8 and 16 s after it, and then
  * every FUSELN_REPORT_EVERY s. Cheap when the report is not due (one coarse clock read). */
-void fuseln_report_tick_wanted(bool substituted);
-static inline void fuseln_report_tick(bool substituted)
-{
-    if (fuseln_config_get()->report[0])
-        fuseln_report_tick_wanted(substituted);
-}
+void fuseln_report_tick(bool substituted);
 /* Writes the last report, at exit; nothing in a process that launched no kernel. */
 void fuseln_report_write(void);
 void fuseln_report_after_fork(void);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A launch that comes out of the original of another: not counted, not looked up, but known to what is pending.
+ * The way of a launch through hooks/launch.c: one that comes out of the original of another is not counted and not
+ * looked up, but invalidates what is pending; errno is the host's, or the original's.
  */
 #include "../../hooks/launch.c"
 
@@ -17,20 +18,30 @@ void fuseln_pairing_foreign_launch(void *stream)
 {
     invalidated = stream;
 }
+static enum fuseln_verdict verdict; /* of the pipeline */
 void fuseln_pipeline_run(const struct fuseln_launch *launch, struct fuseln_pass *ret_pass)
 {
-    (void)launch, (void)ret_pass;
-    fail();
+    static const struct fuseln_config config;
+    (void)launch;
+    errno = EIO; /* as a driver may leave it */
+    *ret_pass = (struct fuseln_pass){.config = &config, .verdict = verdict};
 }
 void fuseln_pipeline_end(const struct fuseln_pass *pass, bool launched)
 {
     (void)pass, (void)launched;
+    errno = EIO;
 }
 void fuseln_process_join(void)
 {
     fuseln_thread_counter.joined = true;
 }
-void fuseln_report_tick_wanted(bool substituted)
+void *fuseln_real_find(enum fuseln_node node, enum fuseln_real which, const void *address)
+{
+    (void)node, (void)which, (void)address;
+    errno = EIO;
+    return NULL;
+}
+void fuseln_report_tick(bool substituted)
 {
     (void)substituted;
 }
@@ -70,8 +81,33 @@ static void a_nested_launch_invalidates_what_is_pending(void **state)
     assert_int_equal(fuseln_thread_counter.launches[FUSELN_BOUNDARY_DRIVER], 1);
 }
 
+static int original_fails(const struct fuseln_hooked *hooked)
+{
+    (void)hooked;
+    assert_int_equal(errno, 77);
+    errno = 78;
+    return 1;
+}
+
+static void errno_is_the_hosts_or_the_originals(void **state)
+{
+    static const struct fuseln_target target = {.name = "target"};
+    struct fuseln_hooked hooked = {
+        .launch = {.boundary = FUSELN_BOUNDARY_RUNTIME}, .function = &target, .original = original_fails};
+    (void)state;
+    assert_int_equal(fuseln_registry_add(&target, &target, &(struct fuseln_target){.symbol = "_Z1k"}), 0);
+    errno = 77;
+    verdict = FUSELN_VERDICT_OK;
+    assert_int_equal(fuseln_launch(&hooked), 0);
+    assert_int_equal(errno, 77);
+    verdict = FUSELN_VERDICT_SKIP;
+    assert_int_equal(fuseln_launch(&hooked), 1);
+    assert_int_equal(errno, 78);
+}
+
 int main(void)
 {
-    static const struct CMUnitTest tests[] = {cmocka_unit_test(a_nested_launch_invalidates_what_is_pending)};
+    static const struct CMUnitTest tests[] = {cmocka_unit_test(a_nested_launch_invalidates_what_is_pending),
+                                              cmocka_unit_test(errno_is_the_hosts_or_the_originals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
