@@ -27,7 +27,7 @@ struct fuseln_checked {
     atomic_uint issued; /* checks that were started */
     atomic_bool failed;
     _Atomic uint64_t compared;                        /* those whose results have come */
-    _Atomic uint64_t inconclusive;                    /* not among them: nothing could be judged by value */
+    _Atomic uint64_t inconclusive;                    /* not among them: no value could be checked */
     _Atomic uint64_t unchecked[FUSELN_VERDICT_COUNT]; /* launches that could not be checked, by reason */
     _Atomic double field[FUSELN_CHECK_FIELDS];        /* as in params.h; FIRST is the index + 1, 0: none */
 };
