@@ -213,7 +213,7 @@ static __attribute__((noinline)) enum fuseln_verdict issue_both(const struct fus
 const char *fuseln_job_kernel(const struct fuseln_job *job)
 {
     const struct fuseln_plan *plan = job->plan;
-    return (plan->kernel[1] && job->sums ? plan->kernel[1] : plan->kernel[0])->name;
+    return fuseln_variant_name(plan->kernel[1] && job->sums ? plan->kernel[1] : plan->kernel[0]);
 }
 
 enum fuseln_verdict fuseln_kernel_launch(const struct fuseln_job *job, struct fuseln_call *call)

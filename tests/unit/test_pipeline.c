@@ -455,6 +455,25 @@ static void one_that_finds_no_slot_is_decided_each_time(void **state)
     assert_true(is_remembered(&made));
 }
 
+static void a_launch_at_a_boundary_that_is_not_hooked_is_left_to_the_other(void **state)
+{
+    const struct fuseln_config *const both = fuseln_config_get();
+    struct fuseln_config runtime = *both;
+    struct fuseln_pass pass;
+    struct made made;
+    (void)state;
+    make(&made, &targets[FORWARD], 40, 96, 0x100000);
+    replace(&made);
+    made.launch.boundary = FUSELN_BOUNDARY_DRIVER;
+    runtime.hooks = 1u << FUSELN_BOUNDARY_RUNTIME;
+    atomic_store(&fuseln_config_published, &runtime);
+    fuseln_pipeline_run(&made.launch, &pass);
+    atomic_store(&fuseln_config_published, both);
+    assert_int_not_equal(pass.verdict, FUSELN_VERDICT_OK);
+    assert_null(pass.site); /* nothing is counted */
+    assert_int_equal(seen.launches, 1);
+}
+
 enum { THREADS = 40, KINDS = 64 };
 
 static void *launch_elsewhere(void *argument)
@@ -489,6 +508,7 @@ int main(void)
         cmocka_unit_test_setup(a_child_forked_in_a_launch_comes_back_from_it, forget),
         cmocka_unit_test_setup(they_make_consume_and_invalidate_partial_sums, forget),
         cmocka_unit_test_setup(eps_is_that_of_the_launch, forget),
+        cmocka_unit_test_setup(a_launch_at_a_boundary_that_is_not_hooked_is_left_to_the_other, forget),
         cmocka_unit_test_setup(one_that_finds_no_slot_is_decided_each_time, forget),
         cmocka_unit_test_setup(threads_share_what_was_decided, forget),
         cmocka_unit_test_setup(what_was_refused_is_decided_again, forget),
