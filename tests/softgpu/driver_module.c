@@ -119,10 +119,23 @@ CUresult cuLibraryLoadData(CUlibrary *ret_library, const void *code, CUjit_optio
 
 CUresult cuLibraryUnload(CUlibrary library)
 {
+    struct softgpu_object *object = NULL;
     if (!softgpu_object_is(library, SOFTGPU_LIBRARY))
         return CUDA_ERROR_INVALID_HANDLE;
+    while ((object = softgpu_object_next(object, SOFTGPU_MODULE)))
+        if (((CUmodule)object)->library == (CUmodule)library)
+            unload((CUmodule)object);
     unload((CUmodule)library);
     return CUDA_SUCCESS;
+}
+
+static CUmodule module_of(CUlibrary library, CUcontext context)
+{
+    struct softgpu_object *object = NULL;
+    while ((object = softgpu_object_next(object, SOFTGPU_MODULE)))
+        if (((CUmodule)object)->library == (CUmodule)library && ((CUmodule)object)->context == context)
+            return (CUmodule)object;
+    return NULL;
 }
 
 CUresult cuLibraryGetModule(CUmodule *ret_module, CUlibrary library)
@@ -131,11 +144,15 @@ CUresult cuLibraryGetModule(CUmodule *ret_module, CUlibrary library)
     CUresult result = softgpu_context_ready(&context);
     if (result != CUDA_SUCCESS || !softgpu_object_is(library, SOFTGPU_LIBRARY))
         return result ? result : CUDA_ERROR_INVALID_HANDLE;
-    CUmodule module = softgpu_object_make(SOFTGPU_MODULE, sizeof *module);
-    if (!module)
-        return CUDA_ERROR_OUT_OF_MEMORY;
-    module->context = context;
-    module->any_name = true;
+    CUmodule module = module_of(library, context);
+    if (!module) {
+        module = softgpu_object_make(SOFTGPU_MODULE, sizeof *module);
+        if (!module)
+            return CUDA_ERROR_OUT_OF_MEMORY;
+        module->context = context;
+        module->library = (CUmodule)library;
+        module->any_name = true;
+    }
     *ret_module = module;
     return CUDA_SUCCESS;
 }

@@ -78,6 +78,7 @@ struct softgpu_image_kernel {
 struct CUmod_st { /* a CUlibrary too */
     struct softgpu_object object;
     CUcontext context; /* NULL for a library */
+    CUmodule library;  /* whose module it is in that context, or NULL */
     bool any_name;     /* a fat binary, whose kernels are not read: it holds whatever is asked for */
     struct softgpu_image_kernel *kernels;
     size_t kernel_count;

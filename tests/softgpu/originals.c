@@ -296,28 +296,24 @@ static const struct kernel *parse(const char *s, struct launch *l)
     return NULL;
 }
 
-/* vectorized_elementwise_kernel<4, FillFunctor<T>, std::array<char *, 1>>(int n, FillFunctor<T> value, array out),
- * which zeroes the parameter gradients of a layer norm without rows. The functor holds the value alone. -1: another
- * kernel. */
+/* vectorized_elementwise_kernel<4, FillFunctor<T>, array of 1>(int n, FillFunctor<T> value, array out), which zeroes
+ * the parameter gradients of a layer norm without rows, and a graph's seed. The functor holds the value alone. The
+ * array's type is std::array, and at::detail::Array before PyTorch 2.4 or so. -1: another kernel. */
 static int run_fill(const char *symbol, void **params)
 {
     static const struct {
         const char *type;
         size_t bytes;
     } fills[] = {{"f", 4}, {"d", 8}, {"N3c104HalfE", 2}, {"N3c108BFloat16E", 2}, {"l", 8}, {"i", 4}, {"b", 1}};
-    char type[64];
     int at = 0;
-    if (sscanf(symbol, "_ZN2at6native29vectorized_elementwise_kernelILi%*uENS0_11FillFunctorI%63[^S]%n", type, &at) !=
-        1)
+    sscanf(symbol, "_ZN2at6native29vectorized_elementwise_kernelILi%*uENS0_11FillFunctorI%n", &at);
+    if (at == 0)
         return -1;
-    size_t n = strlen(type); /* with an E for the end of the functor's arguments and one for that of its name */
-    if (n < 3 || strcmp(type + n - 2, "EE") != 0 || !strstr(symbol + at, "EEviT0_T1_"))
-        return -1;
-    type[n - 2] = 0;
     for (size_t f = 0; f < COUNT(fills); f++) {
         const size_t bytes = fills[f].bytes;
+        const char *rest = symbol + at; /* an E for the end of the functor's arguments and one for that of its name */
         char *to = *(char **)params[2];
-        if (strcmp(type, fills[f].type) != 0)
+        if (!skip(&rest, fills[f].type) || !skip(&rest, "EE") || !strstr(rest, "EEviT0_T1_"))
             continue;
         for (size_t i = 0; i < (size_t) * (int *)params[0] * bytes; i++) /* counters.h sees no memcpy */
             to[i] = ((const char *)params[1])[i % bytes];

@@ -21,11 +21,26 @@ static pthread_mutex_t primary_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Thread_local int thread_device;
 static _Thread_local cudaError_t last_error;
 
-void *softgpu_runtime_resolve(const char *name, unsigned flags)
+/* cuGetProcAddress has a fifth parameter since CUDA 12, the status. */
+#if CUDA_VERSION >= 12000
+#define RESOLVER "cuGetProcAddress_v2"
+static CUresult ask(const char *name, void **ret_pointer, int version, cuuint64_t flags)
+{
+    CUdriverProcAddressQueryResult status;
+    return get_proc_address(name, ret_pointer, version, flags, &status);
+}
+#else
+#define RESOLVER "cuGetProcAddress"
+static CUresult ask(const char *name, void **ret_pointer, int version, cuuint64_t flags)
+{
+    return get_proc_address(name, ret_pointer, version, flags);
+}
+#endif
+
+void *softgpu_runtime_resolve(const char *name, int version, unsigned flags)
 {
     void *pointer = NULL;
-    CUdriverProcAddressQueryResult status;
-    if (get_proc_address(name, &pointer, CUDA_VERSION, flags, &status) != CUDA_SUCCESS || !pointer)
+    if (ask(name, &pointer, version ? version : CUDA_VERSION, flags) != CUDA_SUCCESS || !pointer)
         driver_is_complete = false;
     return pointer;
 }
@@ -35,15 +50,14 @@ void *softgpu_runtime_resolve(const char *name, unsigned flags)
 static bool find_resolver(void *libcuda)
 {
     static const int versions[] = {11030, 12000};
-    CUdriverProcAddressQueryResult status;
     void *pointer = NULL;
-    get_proc_address = (__typeof__(get_proc_address))dlsym(libcuda, "cuGetProcAddress_v2");
+    get_proc_address = (__typeof__(get_proc_address))dlsym(libcuda, RESOLVER);
     if (!get_proc_address)
         return false;
-    get_proc_address("", &pointer, 0, 0, &status);
-    for (int i = 0; i < 2; i++) {
+    ask("", &pointer, 0, 0);
+    for (int i = 0; i < 2 && versions[i] <= CUDA_VERSION; i++) {
         pointer = NULL;
-        if (get_proc_address("cuGetProcAddress", &pointer, versions[i], 0, &status) != CUDA_SUCCESS || !pointer)
+        if (ask("cuGetProcAddress", &pointer, versions[i], 0) != CUDA_SUCCESS || !pointer)
             return false;
     }
     get_proc_address = (__typeof__(get_proc_address))pointer;
@@ -55,7 +69,7 @@ static void start(void)
     void *libcuda = dlopen("libcuda.so.1", RTLD_NOW);
     if (!libcuda || !find_resolver(libcuda))
         return;
-#define X(name) softgpu_driver.name = (__typeof__(softgpu_driver.name))softgpu_runtime_resolve(#name, 0);
+#define X(name) softgpu_driver.name = (__typeof__(softgpu_driver.name))softgpu_runtime_resolve(#name, 0, 0);
     SOFTGPU_DRIVER(X)
 #undef X
     softgpu_stream_resolve();
@@ -172,6 +186,7 @@ const char *cudaGetErrorString(cudaError_t error)
     return softgpu_runtime_start(), error_text(error, softgpu_driver.cuGetErrorString);
 }
 
+#if CUDA_VERSION >= 12000
 cudaError_t cudaGetDriverEntryPointByVersion(const char *symbol, void **pointer, unsigned version,
                                              unsigned long long flags, enum cudaDriverEntryPointQueryResult *status)
 {
@@ -191,3 +206,10 @@ cudaError_t cudaGetDriverEntryPoint(const char *symbol, void **pointer, unsigned
 {
     return cudaGetDriverEntryPointByVersion(symbol, pointer, CUDA_VERSION, flags, status);
 }
+#else
+cudaError_t cudaGetDriverEntryPoint(const char *symbol, void **pointer, unsigned long long flags)
+{
+    cudaError_t error = softgpu_runtime_start();
+    return softgpu_runtime_set_error(error ? error : (cudaError_t)ask(symbol, pointer, CUDA_VERSION, flags));
+}
+#endif

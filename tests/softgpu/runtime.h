@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the sources of the stand-in CUDA runtime (libcudart.so) share. It has the public ABI of the headers that it is
- * compiled with and does every device operation through the driver, which it reaches as NVIDIA's runtime does:
- * dlopen("libcuda.so.1"), one dlsym of cuGetProcAddress_v2, and only pointers that this returns. Thread-safe.
+ * compiled with (CUDA 11.7 to 13) and does every device operation through the driver, which it reaches as NVIDIA's
+ * runtime does: dlopen("libcuda.so.1"), one dlsym of cuGetProcAddress, and only pointers that this returns. Kernels
+ * too: CUDA 11 loads a module for each context, 12 takes the module of a library, 13 launches a library's CUkernel as
+ * it is. Thread-safe.
  * runtime.c: start, context, last error. runtime_register.c: fat binaries and kernels. runtime_launch.c: launches.
  * runtime_device.c: device facts, memory, graphs. runtime_stream.c: what takes a stream, compiled twice.
  */
@@ -12,10 +14,6 @@
 #include <cuda.h>
 #include <cuda_runtime_api.h>
 #include <stdbool.h>
-
-#if CUDART_VERSION < 13000
-#error "only the ABI of CUDA 13 is written yet"
-#endif
 
 /* Every driver function that the runtime calls and that has no per-thread variant. */
 // clang-format off
@@ -27,10 +25,22 @@
     X(cuMemFreeHost) X(cuMemHostRegister) X(cuMemHostUnregister) X(cuMemHostGetDevicePointer) \
     X(cuPointerGetAttributes) X(cuEventCreate) X(cuEventDestroy) X(cuEventQuery) X(cuEventSynchronize) \
     X(cuEventElapsedTime) X(cuStreamCreate) X(cuStreamCreateWithPriority) X(cuStreamDestroy) \
-    X(cuThreadExchangeStreamCaptureMode) X(cuGraphCreate) X(cuGraphDestroy) X(cuGraphInstantiate) \
-    X(cuGraphExecDestroy) X(cuGraphGetNodes) X(cuLibraryLoadData) X(cuLibraryUnload) X(cuLibraryGetKernel) \
-    X(cuKernelGetAttribute) X(cuKernelSetAttribute) X(cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags) \
-    X(cuKernelGetName)
+    X(cuThreadExchangeStreamCaptureMode) X(cuGraphCreate) X(cuGraphDestroy) X(cuGraphInstantiateWithFlags)\
+    X(cuGraphExecDestroy) X(cuGraphGetNodes) X(cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags) \
+    SOFTGPU_DRIVER_KERNELS(X)
+#if CUDA_VERSION >= 13000
+#define SOFTGPU_DRIVER_KERNELS(X) \
+    X(cuLibraryLoadData) X(cuLibraryUnload) X(cuLibraryGetKernel) \
+    X(cuKernelGetAttribute) X(cuKernelSetAttribute) X(cuKernelGetName)
+#elif CUDA_VERSION >= 12000
+#define SOFTGPU_DRIVER_KERNELS(X) \
+    X(cuLibraryLoadData) X(cuLibraryUnload) X(cuLibraryGetKernel) X(cuLibraryGetModule) X(cuKernelGetFunction) \
+    X(cuModuleGetFunction) X(cuFuncGetAttribute) X(cuFuncSetAttribute)
+#else
+#define SOFTGPU_DRIVER_KERNELS(X) \
+    X(cuGraphInstantiate) X(cuModuleLoadData) X(cuModuleUnload) X(cuModuleGetFunction) \
+    X(cuFuncGetAttribute) X(cuFuncSetAttribute)
+#endif
 // clang-format on
 
 struct softgpu_driver {
@@ -46,18 +56,21 @@ cudaError_t softgpu_runtime_enter(void);
 cudaError_t softgpu_runtime_current(CUdevice *ret_device); /* this thread's device */
 cudaError_t softgpu_runtime_set_error(int result);         /* stores a failure as the thread's last error */
 
-/* What cuGetProcAddress returns for a name; with flags 2, its per-thread default stream variant. If the driver lacks
- * one, the runtime does not start (cudaErrorInsufficientDriver). */
-void *softgpu_runtime_resolve(const char *name, unsigned flags);
+/* What cuGetProcAddress returns for a name in that CUDA version (0: of the headers); with flags 2, its per-thread
+ * default stream variant. If the driver lacks one, the runtime does not start (cudaErrorInsufficientDriver). */
+void *softgpu_runtime_resolve(const char *name, int version, unsigned flags);
 /* Fill, at start, the tables of the files that have their own. */
 void softgpu_stream_resolve(void);
 void softgpu_stream_resolve_ptsz(void);
 void softgpu_launch_resolve(void);
 
-/* Enters, and finds the kernel behind a host function or a handle; loads its library at first use. */
-cudaError_t softgpu_kernel_enter(const void *function, CUkernel *ret_kernel);
+/* Enters, and finds the kernel behind a host function or a handle, as cuLaunchKernel takes it in this context; loads
+ * its library at first use. */
+cudaError_t softgpu_kernel_enter(const void *function, CUfunction *ret_kernel);
+#if CUDA_VERSION >= 12000
 /* From now on the program may launch by this kernel handle as by a host function. */
 void softgpu_kernel_learn(CUkernel kernel);
+#endif
 
 /* The body of an API function that is one driver call: CALL(enter, cuMemAlloc, (pointer, bytes)). */
 #define SOFTGPU_CALL_FROM(table, how, function, args)  \

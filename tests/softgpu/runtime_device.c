@@ -45,17 +45,24 @@ API(cudaThreadExchangeStreamCaptureMode, (enum cudaStreamCaptureMode *mode),
     enter, cuThreadExchangeStreamCaptureMode, ((void *)mode))
 API(cudaGraphCreate,       (cudaGraph_t *graph, unsigned flags),    enter, cuGraphCreate,        (graph, flags))
 API(cudaGraphDestroy,      (cudaGraph_t graph),                     enter, cuGraphDestroy,       (graph))
+#if CUDA_VERSION >= 12000
 API(cudaGraphInstantiate,  (cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long flags),
-    enter, cuGraphInstantiate, (exec, graph, flags))
+    enter, cuGraphInstantiateWithFlags, (exec, graph, flags))
+#else
+API(cudaGraphInstantiate,  (cudaGraphExec_t *exec, cudaGraph_t graph, cudaGraphNode_t *node, char *log, size_t bytes),
+    enter, cuGraphInstantiate, (exec, graph, node, log, bytes))
+#endif
 API(cudaGraphInstantiateWithFlags, (cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long flags),
-    enter, cuGraphInstantiate, (exec, graph, flags))
+    enter, cuGraphInstantiateWithFlags, (exec, graph, flags))
 API(cudaGraphExecDestroy,  (cudaGraphExec_t exec),                  enter, cuGraphExecDestroy,   (exec))
 API(cudaGraphGetNodes,     (cudaGraph_t graph, cudaGraphNode_t *nodes, size_t *count),
     enter, cuGraphGetNodes, (graph, nodes, count))
+#if CUDA_VERSION >= 12060
 API(cudaLibraryLoadData,   (cudaLibrary_t *library, const void *code, enum cudaJitOption *jit, void **jit_values,
     unsigned jit_count, enum cudaLibraryOption *options, void **values, unsigned count),
     enter, cuLibraryLoadData, (library, code, (void *)jit, jit_values, jit_count, (void *)options, values, count))
 API(cudaLibraryUnload,     (cudaLibrary_t library),                 enter, cuLibraryUnload,      (library))
+#endif
 // clang-format on
 
 /* No bytes mean a null pointer and no error; cuMemAlloc would fail. */
@@ -88,11 +95,13 @@ cudaError_t cudaRuntimeGetVersion(int *version)
     return cudaSuccess;
 }
 
+#if CUDA_VERSION >= 12000
 cudaError_t cudaInitDevice(int device, unsigned flags, unsigned other)
 {
     (void)device, (void)flags, (void)other;
     return softgpu_runtime_set_error(softgpu_runtime_enter());
 }
+#endif
 
 cudaError_t cudaProfilerStart(void)
 {
@@ -104,6 +113,7 @@ cudaError_t cudaProfilerStop(void)
     return cudaSuccess;
 }
 
+#if CUDA_VERSION >= 12060
 cudaError_t cudaLibraryGetKernel(cudaKernel_t *ret_kernel, cudaLibrary_t library, const char *name)
 {
     cudaError_t error = softgpu_runtime_enter();
@@ -113,6 +123,7 @@ cudaError_t cudaLibraryGetKernel(cudaKernel_t *ret_kernel, cudaLibrary_t library
         softgpu_kernel_learn((CUkernel)*ret_kernel);
     return softgpu_runtime_set_error(error);
 }
+#endif
 
 /* Memory that the driver does not know is plain host memory, and no error. */
 cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *ret, const void *p)
@@ -157,7 +168,12 @@ cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *ret, const vo
     X(regsPerMultiprocessor, MAX_REGISTERS_PER_MULTIPROCESSOR) X(managedMemory, MANAGED_MEMORY)                        \
     X(cooperativeLaunch, COOPERATIVE_LAUNCH) X(sharedMemPerBlockOptin, MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)              \
     X(maxBlocksPerMultiProcessor, MAX_BLOCKS_PER_MULTIPROCESSOR)                                                       \
-    X(reservedSharedMemPerBlock, RESERVED_SHARED_MEMORY_PER_BLOCK) X(memoryPoolsSupported, MEMORY_POOLS_SUPPORTED)
+    X(reservedSharedMemPerBlock, RESERVED_SHARED_MEMORY_PER_BLOCK) SOFTGPU_PROPERTIES_12(X)
+#if CUDA_VERSION >= 12000
+#define SOFTGPU_PROPERTIES_12(X) X(memoryPoolsSupported, MEMORY_POOLS_SUPPORTED)
+#else
+#define SOFTGPU_PROPERTIES_12(X)
+#endif
 // clang-format on
 
 cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *ret, int device)

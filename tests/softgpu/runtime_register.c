@@ -2,7 +2,8 @@
 /*
  * See runtime.h: fat binaries, the kernels they hold, and which host function stands for which kernel. Registration
  * only stores a name (a PyTorch wheel registers 24,000 before anything runs); the driver learns of a library and a
- * kernel at their first use. One hash table by address, with open addressing, under a mutex.
+ * kernel at their first use, before CUDA 13 in each context. One hash table by address, with open addressing, under a
+ * mutex.
  */
 #include "runtime.h"
 
@@ -10,16 +11,32 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#if CUDA_VERSION < 12000
+struct loaded { /* a fat binary in one context */
+    CUcontext context;
+    CUmodule module;
+    struct loaded *next;
+};
+#endif
+
 struct fatbin {
     void *wrapper;
+#if CUDA_VERSION >= 12000
     CUlibrary library; /* NULL until a kernel of it is used */
+#else
+    struct loaded *loaded;
+#endif
 };
 
 struct function {
     const void *address;
     const char *name;
     struct fatbin *fatbin; /* NULL: unregistered, or the address is a kernel handle */
+#if CUDA_VERSION >= 12000
     CUkernel kernel;
+#endif
+    CUcontext context; /* where `found` was looked up last; NULL: nowhere yet, or in every context */
+    CUfunction found;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -94,50 +111,154 @@ void __cudaRegisterVar(void **handle, char *host_variable, char *device_address,
     (void)constant, (void)global;
 }
 
+#if CUDA_VERSION >= 12000
+static void unload(struct fatbin *fatbin)
+{
+    if (fatbin->library)
+        softgpu_driver.cuLibraryUnload(fatbin->library);
+}
+
+static CUresult load(struct fatbin *fatbin)
+{
+    if (fatbin->library)
+        return CUDA_SUCCESS;
+    return softgpu_driver.cuLibraryLoadData(&fatbin->library, fatbin->wrapper, NULL, NULL, 0, NULL, NULL, 0);
+}
+
+/* The handle that is the same in every context. */
+static CUresult find_kernel(struct function *function)
+{
+    CUresult result = CUDA_SUCCESS;
+    if (!function->kernel)
+        result = load(function->fatbin);
+    if (!function->kernel && result == CUDA_SUCCESS)
+        result = softgpu_driver.cuLibraryGetKernel(&function->kernel, function->fatbin->library, function->name);
+    return result;
+}
+#endif
+
+#if CUDA_VERSION >= 13000
+static CUresult find(struct function *function, CUcontext context)
+{
+    (void)context;
+    CUresult result = find_kernel(function);
+    function->found = (CUfunction)function->kernel;
+    return result;
+}
+#elif CUDA_VERSION >= 12000
+static CUresult find(struct function *function, CUcontext context)
+{
+    CUmodule module;
+    CUresult result;
+    if (function->context == context)
+        return CUDA_SUCCESS;
+    if (function->kernel) {
+        result = softgpu_driver.cuKernelGetFunction(&function->found, function->kernel);
+    } else {
+        result = load(function->fatbin);
+        if (result == CUDA_SUCCESS)
+            result = softgpu_driver.cuLibraryGetModule(&module, function->fatbin->library);
+        if (result == CUDA_SUCCESS)
+            result = softgpu_driver.cuModuleGetFunction(&function->found, module, function->name);
+    }
+    function->context = result == CUDA_SUCCESS ? context : NULL;
+    return result;
+}
+#else
+static void unload(struct fatbin *fatbin)
+{
+    for (struct loaded *next, *loaded = fatbin->loaded; loaded; loaded = next) {
+        next = loaded->next;
+        softgpu_driver.cuModuleUnload(loaded->module);
+        free(loaded);
+    }
+}
+
+static CUresult load(struct fatbin *fatbin, CUcontext context, CUmodule *ret_module)
+{
+    struct loaded *loaded = fatbin->loaded;
+    while (loaded && loaded->context != context)
+        loaded = loaded->next;
+    if (!loaded) {
+        loaded = calloc(1, sizeof *loaded);
+        if (!loaded)
+            return CUDA_ERROR_OUT_OF_MEMORY;
+        const CUresult result = softgpu_driver.cuModuleLoadData(&loaded->module, fatbin->wrapper);
+        if (result != CUDA_SUCCESS) {
+            free(loaded);
+            return result;
+        }
+        loaded->context = context;
+        loaded->next = fatbin->loaded;
+        fatbin->loaded = loaded;
+    }
+    *ret_module = loaded->module;
+    return CUDA_SUCCESS;
+}
+
+static CUresult find(struct function *function, CUcontext context)
+{
+    CUmodule module;
+    if (function->context == context)
+        return CUDA_SUCCESS;
+    CUresult result = load(function->fatbin, context, &module);
+    if (result == CUDA_SUCCESS)
+        result = softgpu_driver.cuModuleGetFunction(&function->found, module, function->name);
+    function->context = result == CUDA_SUCCESS ? context : NULL;
+    return result;
+}
+#endif
+
+static bool is_kernel_handle(const struct function *function)
+{
+#if CUDA_VERSION >= 12000
+    return !function->fatbin && function->kernel;
+#else
+    return (void)function, false;
+#endif
+}
+
 void __cudaUnregisterFatBinary(void **handle)
 {
     struct fatbin *fatbin = (struct fatbin *)handle;
     pthread_mutex_lock(&lock);
     for (size_t i = 0; i < capacity; i++)
         if (table[i].fatbin == fatbin)
-            table[i].fatbin = NULL, table[i].kernel = NULL;
+            table[i] = (struct function){.address = table[i].address};
     pthread_mutex_unlock(&lock);
-    if (fatbin->library)
-        softgpu_driver.cuLibraryUnload(fatbin->library);
+    unload(fatbin);
     free(fatbin);
 }
 
-static cudaError_t load(struct function *function)
+static struct function *lookup(const void *address)
 {
-    struct fatbin *fatbin = function->fatbin;
-    CUresult result = CUDA_SUCCESS;
-    if (!fatbin)
-        return cudaErrorInvalidDeviceFunction;
-    if (!fatbin->library)
-        result = softgpu_driver.cuLibraryLoadData(&fatbin->library, fatbin->wrapper, NULL, NULL, 0, NULL, NULL, 0);
-    if (result == CUDA_SUCCESS)
-        result = softgpu_driver.cuLibraryGetKernel(&function->kernel, fatbin->library, function->name);
+    struct function *function = capacity ? slot(table, capacity, address) : NULL;
+    return function && (function->fatbin || is_kernel_handle(function)) ? function : NULL;
+}
+
+static cudaError_t runtime_error(CUresult result)
+{
     return result == CUDA_ERROR_NOT_FOUND ? cudaErrorInvalidDeviceFunction : (cudaError_t)result;
 }
 
 /* Calls the driver under the lock: it never calls back into the runtime. */
-cudaError_t softgpu_kernel_enter(const void *function, CUkernel *ret_kernel)
+cudaError_t softgpu_kernel_enter(const void *address, CUfunction *ret_kernel)
 {
+    CUcontext context = NULL;
     cudaError_t error = softgpu_runtime_enter();
     if (error)
         return error;
-    error = cudaErrorInvalidDeviceFunction;
+    softgpu_driver.cuCtxGetCurrent(&context);
     pthread_mutex_lock(&lock);
-    struct function *found = capacity ? slot(table, capacity, function) : NULL;
-    if (found && found->address) {
-        error = found->kernel ? cudaSuccess : load(found);
-        if (!error)
-            *ret_kernel = found->kernel;
-    }
+    struct function *function = lookup(address);
+    error = function ? runtime_error(find(function, context)) : cudaErrorInvalidDeviceFunction;
+    if (!error)
+        *ret_kernel = function->found;
     pthread_mutex_unlock(&lock);
     return error;
 }
 
+#if CUDA_VERSION >= 12000
 void softgpu_kernel_learn(CUkernel kernel)
 {
     add((struct function){.address = kernel, .kernel = kernel});
@@ -145,13 +266,24 @@ void softgpu_kernel_learn(CUkernel kernel)
 
 cudaError_t cudaGetKernel(cudaKernel_t *ret_kernel, const void *host_function)
 {
-    cudaError_t error = softgpu_kernel_enter(host_function, (CUkernel *)ret_kernel);
+    cudaError_t error = softgpu_runtime_enter();
+    if (error)
+        return softgpu_runtime_set_error(error);
+    pthread_mutex_lock(&lock);
+    struct function *function = lookup(host_function);
+    error = function ? runtime_error(find_kernel(function)) : cudaErrorInvalidDeviceFunction;
+    if (!error)
+        *ret_kernel = (cudaKernel_t)function->kernel;
+    pthread_mutex_unlock(&lock);
     if (!error)
         softgpu_kernel_learn((CUkernel)*ret_kernel);
     return softgpu_runtime_set_error(error);
 }
+#endif
 
+#if CUDA_VERSION >= 13000
 cudaError_t __cudaGetKernel(cudaKernel_t *ret_kernel, const void *host_function)
 {
     return cudaGetKernel(ret_kernel, host_function);
 }
+#endif

@@ -268,6 +268,30 @@ static void originals_run_by_name_only(void **state)
                      CUDA_ERROR_NOT_SUPPORTED);
 }
 
+static void a_library_is_one_module_in_each_context(void **state)
+{
+    (void)state;
+    CUlibrary library, other;
+    CUmodule module, again, others, elsewhere;
+    CUfunction function;
+    CUcontext context;
+    assert_int_equal(cuLibraryLoadData(&library, "fat binary", NULL, NULL, 0, NULL, NULL, 0), 0);
+    assert_int_equal(cuLibraryLoadData(&other, "another", NULL, NULL, 0, NULL, NULL, 0), 0);
+    assert_int_equal(cuLibraryGetModule(&module, library), 0);
+    assert_int_equal(cuLibraryGetModule(&again, library), 0);
+    assert_int_equal(cuLibraryGetModule(&others, other), 0);
+    assert_int_equal(cuModuleGetFunction(&function, module, "_Z7unknowni"), 0);
+    assert_int_equal(cuCtxCreate_v2(&context, 0, 0), 0);
+    assert_int_equal(cuLibraryGetModule(&elsewhere, library), 0);
+    assert_ptr_equal(module, again);
+    assert_ptr_not_equal(module, others);
+    assert_ptr_not_equal(module, elsewhere);
+    assert_int_equal(cuCtxDestroy_v2(context), 0);
+    assert_int_equal(cuLibraryUnload(library), 0);
+    assert_int_equal(cuModuleGetFunction(&function, module, "_Z7unknowni"), CUDA_ERROR_INVALID_HANDLE);
+    assert_int_equal(cuModuleGetFunction(&function, others, "_Z7unknowni"), 0);
+}
+
 static void *per_thread_id(void *ret_id)
 {
     CUcontext context;
@@ -345,6 +369,7 @@ int main(void)
         TEST(an_unrelaxed_allocation_spoils_a_capture),
         TEST(the_resolver_knows_itself_and_every_variant),
         TEST(originals_run_by_name_only),
+        TEST(a_library_is_one_module_in_each_context),
         TEST(kernels_run_from_every_thread),
         TEST(the_per_thread_stream_is_another_in_every_thread),
     };
