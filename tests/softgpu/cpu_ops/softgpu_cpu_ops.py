@@ -9,6 +9,7 @@ launch them: layer norm and RMS norm, and what only allocates, views or reads on
 kernel raises NotImplementedError with its name. Random operators use a CPU generator seeded by the CUDA generator's
 seed and offset, and advance that offset; so seeds and saved states repeat the numbers, but not those of a GPU.
 """
+import contextlib
 import ctypes
 import warnings
 
@@ -26,12 +27,12 @@ def install(torch):
     # So that no kernel without a CPU counterpart is chosen.
     torch._C._set_cudnn_enabled(False)
     for backend in ("flash", "mem_efficient", "cudnn"):
-        getattr(torch._C, f"_set_sdp_use_{backend}")(False)
+        getattr(torch._C, f"_set_sdp_use_{backend}", no)(False)  # not all in old releases
     library = torch.library.Library("aten", "IMPL")
     names = [n[6:] for n in torch._C._dispatch_get_registrations_for_dispatch_key("CUDA") if n.startswith("aten::")]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # to replace kernels is the point
-        for name in names + ALSO:
+        for name in dict.fromkeys(names + ALSO):
             if name in NATIVE:
                 continue
             packet, _, overload = name.partition(".")
@@ -72,7 +73,7 @@ class Operator:
         if torch.cuda.is_current_stream_capturing():
             raise NotImplementedError(f"softgpu --cpu-ops cannot record {self.name} into a CUDA graph")
         try:
-            with torch._C.DisableTorchFunction(), torch._C._AutoDispatchBelowAutograd(), torch._C._DisableAutocast():
+            with below_autograd(torch):
                 return self.run(Host(torch), args, kwargs)
         except NotImplementedError as error:
             raise NotImplementedError(f"softgpu --cpu-ops cannot compute {self.name} on the CPU: {error}") from error
@@ -111,6 +112,20 @@ class Operator:
             return host.back(result)
         position, name = source
         return args[position] if position < len(args) else kwargs[name]
+
+
+@contextlib.contextmanager
+def below_autograd(torch):
+    """Without autograd, autocast and modes. A guard of PyTorch 2.0 or older lasts as long as its object."""
+    with contextlib.ExitStack() as stack:
+        objects = []
+        for guard in (torch._C.DisableTorchFunction, torch._C._AutoDispatchBelowAutograd, torch._C._DisableAutocast):
+            if hasattr(guard, "__enter__"):
+                stack.enter_context(guard())
+            else:
+                objects.append(guard())
+                stack.callback(objects.pop)
+        yield
 
 
 class Host:
