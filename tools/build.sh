@@ -13,6 +13,7 @@ case " $* " in
 *)
     fuseln_need_packages g++ libcmocka-dev libboost-context-dev openmpi-bin
     fuseln_need_torch
+    fuseln_need_runtimes
     set -- -DFUSELN_TESTS=ON "$@"
     ;;
 esac

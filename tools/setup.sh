@@ -101,6 +101,13 @@ assert torch.__version__.split('+')[0] == '$version'" 2>/dev/null; then
     touch "$venv/fuseln-complete"
 }
 
+# NVIDIA's runtimes of CUDA 11 and 12, for the headers by which the software device stands in for them (that of CUDA 13
+# comes with PyTorch).
+fuseln_need_runtimes() {
+    fuseln_make "$fuseln_cache/cuda-runtime-11.7.99" fuseln_unpack_wheels nvidia-cuda-runtime-cu11==11.7.99
+    fuseln_make "$fuseln_cache/cuda-runtime-12.4.127" fuseln_unpack_wheels nvidia-cuda-runtime-cu12==12.4.127
+}
+
 # Other people's models, built from their configurations; no weights are downloaded.
 fuseln_need_models() {
     local venv=$fuseln_cache/torch-$fuseln_torch

@@ -25,7 +25,7 @@
     X(cuMemFreeHost) X(cuMemHostRegister) X(cuMemHostUnregister) X(cuMemHostGetDevicePointer) \
     X(cuPointerGetAttributes) X(cuEventCreate) X(cuEventDestroy) X(cuEventQuery) X(cuEventSynchronize) \
     X(cuEventElapsedTime) X(cuStreamCreate) X(cuStreamCreateWithPriority) X(cuStreamDestroy) \
-    X(cuThreadExchangeStreamCaptureMode) X(cuGraphCreate) X(cuGraphDestroy) X(cuGraphInstantiateWithFlags)\
+    X(cuThreadExchangeStreamCaptureMode) X(cuGraphCreate) X(cuGraphDestroy) X(cuGraphInstantiateWithFlags) \
     X(cuGraphExecDestroy) X(cuGraphGetNodes) X(cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags) \
     SOFTGPU_DRIVER_KERNELS(X)
 #if CUDA_VERSION >= 13000

@@ -57,7 +57,7 @@ API(cudaGraphInstantiateWithFlags, (cudaGraphExec_t *exec, cudaGraph_t graph, un
 API(cudaGraphExecDestroy,  (cudaGraphExec_t exec),                  enter, cuGraphExecDestroy,   (exec))
 API(cudaGraphGetNodes,     (cudaGraph_t graph, cudaGraphNode_t *nodes, size_t *count),
     enter, cuGraphGetNodes, (graph, nodes, count))
-#if CUDA_VERSION >= 12060
+#if CUDA_VERSION >= 12080
 API(cudaLibraryLoadData,   (cudaLibrary_t *library, const void *code, enum cudaJitOption *jit, void **jit_values,
     unsigned jit_count, enum cudaLibraryOption *options, void **values, unsigned count),
     enter, cuLibraryLoadData, (library, code, (void *)jit, jit_values, jit_count, (void *)options, values, count))
@@ -113,7 +113,7 @@ cudaError_t cudaProfilerStop(void)
     return cudaSuccess;
 }
 
-#if CUDA_VERSION >= 12060
+#if CUDA_VERSION >= 12080
 cudaError_t cudaLibraryGetKernel(cudaKernel_t *ret_kernel, cudaLibrary_t library, const char *name)
 {
     cudaError_t error = softgpu_runtime_enter();

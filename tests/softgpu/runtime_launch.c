@@ -122,7 +122,7 @@ cudaError_t cudaLaunchKernelExC_ptsz(const cudaLaunchConfig_t *config, const voi
     }
 LAUNCH_ENTRY(cudaLaunchKernel, const void *, false, false)
 LAUNCH_ENTRY(cudaLaunchKernel_ptsz, const void *, true, false)
-#if CUDA_VERSION >= 13000
+#if CUDA_VERSION >= 12000
 LAUNCH_ENTRY(__cudaLaunchKernel, cudaKernel_t, false, false)
 LAUNCH_ENTRY(__cudaLaunchKernel_ptsz, cudaKernel_t, true, false)
 #endif
@@ -170,13 +170,15 @@ cudaError_t cudaFuncSetAttribute(const void *function, enum cudaFuncAttribute wh
     return softgpu_runtime_set_error(error);
 }
 
-#if CUDA_VERSION >= 13000
+#if CUDA_VERSION >= 12080
 cudaError_t cudaKernelSetAttributeForDevice(cudaKernel_t kernel, enum cudaFuncAttribute which, int value, int device)
 {
     (void)device;
     return cudaFuncSetAttribute(kernel, which, value);
 }
+#endif
 
+#if CUDA_VERSION >= 13000
 cudaError_t cudaFuncGetName(const char **ret_name, const void *function)
 {
     CUfunction kernel = NULL;

@@ -279,9 +279,7 @@ cudaError_t cudaGetKernel(cudaKernel_t *ret_kernel, const void *host_function)
         softgpu_kernel_learn((CUkernel)*ret_kernel);
     return softgpu_runtime_set_error(error);
 }
-#endif
 
-#if CUDA_VERSION >= 13000
 cudaError_t __cudaGetKernel(cudaKernel_t *ret_kernel, const void *host_function)
 {
     return cudaGetKernel(ret_kernel, host_function);
