@@ -33,7 +33,8 @@ PLANTED = {
 
 def exported_launches(folder):
     """The names by which NVIDIA's own runtime of that version launches a kernel."""
-    names = subprocess.run(["nm", "-D", "--defined-only", folder / "real"], check=True, capture_output=True, text=True).stdout
+    command = ["nm", "-D", "--defined-only", folder / "real"]
+    names = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return set(re.findall(r" T (\w*Launch(?:Cooperative)?Kernel\w*)@", names)) - {MULTI_DEVICE}
 
 
@@ -86,9 +87,9 @@ class Runtimes(stand_in.Preload):
         sources = TESTS / "softgpu"
         (runtime,) = folder.glob("libcudart.so.*")
         stubs = SOFTGPU / f"softgpu_cudart_{version}"
-        objects = []
-        for source, *options in [(f, ) for f in sorted(sources.glob("runtime*.c"))] + [
-                (sources / "runtime_stream.c", "-DCUDA_API_PER_THREAD_DEFAULT_STREAM"), (stubs / "stubs.c",)]:  # fmt: skip
+        objects, per_thread = [], "-DCUDA_API_PER_THREAD_DEFAULT_STREAM"
+        for source, *options in [*zip(sorted(sources.glob("runtime*.c"))), (sources / "runtime_stream.c", per_thread),
+                                 (stubs / "stubs.c",)]:  # fmt: skip
             objects.append(self.dir / f"{name}-{len(objects)}.o")
             subprocess.run(["gcc", "-c", "-fPIC", "-w", "-D_GNU_SOURCE", f"-I{sources}", "-isystem", headers,
                             f"-idirafter{CRT}", *options, source, "-o", objects[-1]], check=True)  # fmt: skip
