@@ -11,6 +11,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.append(str(pathlib.Path(__file__).parents[2] / "tools"))
+import fatbin  # noqa: E402
+
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache"), "fuseln")
 NO_RESULT = set("STG ST STS STL BRA EXIT BAR BSSY BSYNC NOP MEMBAR ERRBAR RED REDG WARPSYNC CALL RET DEPBAR LDGDEPBAR "
                 "LDGSTS YIELD BREAK BRX JMP BMOV CCTL PREEXIT ACQBULK NANOSLEEP ENDCOLLECTIVE UBAR KILL BPT".split())
@@ -136,41 +139,26 @@ def cubin_facts(path):
     """(architecture, {kernel: {registers, stack, shared, parameters (offset in constant bank 0), threads}}) from the
     ELF sections. (cuobjdump 13 does not open sm_90 images of the old ABI; where it opens one, it says the same.)"""
     elf = pathlib.Path(path).read_bytes()
-    table, flags = struct.unpack_from("<QI", elf, 40)
-    size, count, names = struct.unpack_from("<HHH", elf, 58)
-    headers = [struct.unpack_from("<IIQQQQIIQQ", elf, table + i * size) for i in range(count)]
-
-    def text(offset):
-        return elf[offset:elf.index(b"\0", offset)].decode()
-
-    sections = {text(headers[names][4] + header[0]): header for header in headers}
-
-    def info(section):
-        """(attribute, value) of each record: four bytes of head, then as many as it says, in one of the forms."""
-        at, end = section[4], section[4] + section[5]
-        while at < end:
-            form, attribute, length = struct.unpack_from("<BBH", elf, at)
-            yield attribute, elf[at + 4:at + 4 + length] if form == 4 else length
-            at += 4 + (length if form == 4 else 0)
-
+    flags, = struct.unpack_from("<I", elf, 48)
+    sections = fatbin.sections(elf)
     kernels = {name[6:]: {"registers": 0, "stack": 0, "shared": 0, "parameters": 0, "threads": 1024}
                for name in sections if name.startswith(".text.")}
-    for attribute, value in info(sections[".nv.info"]):
+    for attribute, value in fatbin.attributes(elf, sections[".nv.info"]):
         if attribute in (0x2F, 0x11, 0x12): # registers, frame size, least stack size
             symbol, number = struct.unpack("<II", value)
-            offset, = struct.unpack_from("<I", elf, sections[".symtab"][4] + 24 * symbol)
-            kernel = kernels.get(text(sections[".strtab"][4] + offset))
+            offset, = struct.unpack_from("<I", elf, sections[".symtab"][0] + 24 * symbol)
+            kernel = kernels.get(fatbin.string(elf, sections[".strtab"][0] + offset))
             if kernel:
                 key = "registers" if attribute == 0x2F else "stack"
                 kernel[key] = max(kernel[key], number)
     for name, kernel in kernels.items():
-        for attribute, value in info(sections[".nv.info." + name]) if ".nv.info." + name in sections else ():
+        for attribute, value in fatbin.attributes(elf, sections.get(".nv.info." + name, (0, 0))):
             if attribute == 0x0A:
                 kernel["parameters"], = struct.unpack_from("<H", value, 4)
             elif attribute == 0x05:
                 kernel["threads"] = struct.unpack_from("<I", value)[0]
-        kernel["stack"] = max(kernel["stack"], sections.get(".nv.local." + name, [0] * 6)[5])
-        kernel["shared"] = sections.get(".nv.shared." + name, [0] * 6)[5]
+        kernel["stack"] = max(kernel["stack"], sections.get(".nv.local." + name, (0, 0))[1])
+        kernel["shared"] = sections.get(".nv.shared." + name, (0, 0))[1]
     arch = flags >> 8 & 0xFF if elf[8] >= 8 else flags & 0xFF
     return arch, {name: kernel for name, kernel in kernels.items() if kernel["registers"]}
 
