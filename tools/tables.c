@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Prints a table of README.md from the rows that the library itself uses:
- *   tables targets | variables | reasons | pairings
+ *   tables targets | builds | variables | reasons | pairings
  * tools/readme.sh writes them between README.md's markers, or checks that they stand there.
  */
 #include "base/config.h"
@@ -20,6 +20,16 @@ static void print_targets(void)
         printf("| `%s` | `%.*s` | %s | %s |\n", row.name, (int)(strstr(name, "I$T") - name), name,
                fuseln_op_name(row.op), row.versions);
     }
+}
+
+static void print_builds(void)
+{
+    struct fuseln_known_build build;
+
+    puts("| PyTorch | CUDA | machine | build-id | device code |\n|---|---|---|---|---|");
+    for (size_t i = 0; fuseln_targets_build(i, &build); i++)
+        printf("| %s | %s | %s | `%s` | `%s` |\n", build.version, build.cuda, build.machine, build.build_id,
+               build.code);
 }
 
 static void print_variables(void)
@@ -54,6 +64,7 @@ int main(int argc, char **argv)
         const char *name;
         void (*print)(void);
     } tables[] = {{"targets", print_targets},
+                  {"builds", print_builds},
                   {"variables", print_variables},
                   {"reasons", print_reasons},
                   {"pairings", print_pairings}};
@@ -64,6 +75,6 @@ int main(int argc, char **argv)
             return 0;
         }
     }
-    fputs("usage: tables targets|variables|reasons|pairings\n", stderr);
+    fputs("usage: tables targets|builds|variables|reasons|pairings\n", stderr);
     return 2;
 }

@@ -205,12 +205,25 @@ bool fuseln_targets_match(const char *symbol, struct fuseln_target *ret_target)
     return false;
 }
 
+bool fuseln_targets_build(size_t index, struct fuseln_known_build *ret_build)
+{
+    size_t f = 0;
+
+    while (f < FRAMEWORKS && index >= frameworks[f]->build_count)
+        index -= frameworks[f++]->build_count;
+    if (f == FRAMEWORKS)
+        return false;
+    *ret_build = frameworks[f]->known_builds[index];
+    return true;
+}
+
 bool fuseln_targets_known_build(const char *build_id)
 {
-    for (size_t f = 0; f < FRAMEWORKS; f++)
-        for (size_t i = 0; i < frameworks[f]->build_count; i++)
-            if (strcmp(frameworks[f]->tested_builds[i], build_id) == 0)
-                return true;
+    struct fuseln_known_build build;
+
+    for (size_t i = 0; fuseln_targets_build(i, &build); i++)
+        if (strcmp(build.build_id, build_id) == 0)
+            return true;
     return false;
 }
 

@@ -29,12 +29,19 @@ struct fuseln_target_row {
     const char *arguments;   /* role words */
 };
 
+/* A library whose kernels this project tested. On any other the first launches are checked before one is replaced. */
+struct fuseln_known_build {
+    const char *build_id; /* GNU build-id in hex */
+    const char *version, *cuda, *machine;
+    const char *code; /* digest of its device code, by tools/known_build.py */
+};
+
 struct fuseln_framework {
     const char *scope; /* mangled namespaces before the anonymous one */
     const char *file;  /* the source file inside the anonymous namespace's name */
     const struct fuseln_target_row *rows;
     size_t row_count;
-    const char *const *tested_builds; /* GNU build-ids (hex) of libraries whose kernels this project tested */
+    const struct fuseln_known_build *known_builds;
     size_t build_count;
 };
 extern const struct fuseln_framework fuseln_pytorch;
@@ -48,8 +55,9 @@ bool fuseln_targets_match(const char *symbol, struct fuseln_target *ret_target);
 
 bool fuseln_targets_known_build(const char *build_id);
 
-/* For the test and README: each row of every framework. fuseln_targets_row returns false past the end. */
+/* For the test and README: each row and each build of every framework; false past the end. */
 bool fuseln_targets_row(size_t index, struct fuseln_target_row *ret_row);
+bool fuseln_targets_build(size_t index, struct fuseln_known_build *ret_build);
 bool fuseln_targets_match_row(size_t index, const char *symbol, struct fuseln_target *ret_target);
 
 #endif

@@ -37,8 +37,14 @@ static const struct fuseln_target_row rows[] = {
      "35GammaBetaBackwardCUDAKernelTemplateI$TLj32E$U$ULb1E$B$R" DGAMMA_TAIL, DGAMMA_ARGS " partial"},
 };
 
-static const char *const tested_builds[] = {
-    "4b4d248841eeece6dc64c71462b5cb1071864cd9", /* PyTorch 2.15.0, CUDA 13.2 wheel, libtorch_cuda.so */
+/*
+ * Known builds: their launches are replaced from the first one on. The kernels of each have the names above; in every
+ * image their parameters are where the rows above say; and drawn cases passed on the software device, with this build or
+ * with one of the same release and device code. tools/known_build.py prints a row; hooks/README.md says how to add one
+ * and when to remove it. Build-id (1.13: of libtorch_cuda_cu.so), PyTorch, CUDA, machine, device code.
+ */
+static const struct fuseln_known_build known_builds[] = {
+    {"4b4d248841eeece6dc64c71462b5cb1071864cd9", "2.15.0", "13.2", "x86-64", "e4e8e63b38abbba4"},
 };
 // clang-format on
 
@@ -47,6 +53,6 @@ const struct fuseln_framework fuseln_pytorch = {
     .file = "_20_layer_norm_kernel_cu_",
     .rows = rows,
     .row_count = sizeof(rows) / sizeof(rows[0]),
-    .tested_builds = tested_builds,
-    .build_count = sizeof(tested_builds) / sizeof(tested_builds[0]),
+    .known_builds = known_builds,
+    .build_count = sizeof(known_builds) / sizeof(known_builds[0]),
 };

@@ -214,8 +214,22 @@ TEST(a_unit_name_followed_by_a_number_is_recognised)
 
 TEST(known_builds_are_known_by_their_whole_id)
 {
-    assert_true(fuseln_targets_known_build("4b4d248841eeece6dc64c71462b5cb1071864cd9"));
-    assert_false(fuseln_targets_known_build("4b4d248841eeece6dc64c71462b5cb1071864cd"));
+    struct fuseln_known_build build, other;
+    char cut[40] = "";
+    size_t i = 0;
+
+    for (; fuseln_targets_build(i, &build); i++) {
+        assert_int_equal(strlen(build.build_id), 40);
+        assert_int_equal(strspn(build.build_id, "0123456789abcdef"), 40);
+        assert_true(fuseln_targets_known_build(build.build_id));
+        memcpy(cut, build.build_id, 39);
+        assert_false(fuseln_targets_known_build(cut));
+        assert_int_equal(strlen(build.code), 16);
+        assert_true(*build.version && *build.cuda && *build.machine);
+        for (size_t j = 0; j < i; j++)
+            assert_true(fuseln_targets_build(j, &other) && strcmp(other.build_id, build.build_id) != 0);
+    }
+    assert_int_not_equal(i, 0);
     assert_false(fuseln_targets_known_build(""));
 }
 
