@@ -70,7 +70,7 @@ def unpack(image):
 
 
 def attributes(elf, section):
-    """(attribute, value) of each record of .nv.info: four bytes of head, then as many as it says, in one of the forms."""
+    """(attribute, value) of each record: four bytes of head, then, in one of the forms, as many as it says."""
     at, end = section[0], sum(section)
     while at < end:
         form, attribute, length = struct.unpack_from("<BBH", elf, at)
