@@ -13,7 +13,7 @@ case "${1:-}" in
 *) fuseln_die "usage: tools/test.sh [--all]" ;;
 esac
 
-fuseln_need_packages binutils valgrind libjemalloc2 libmimalloc-dev libzstd1 python3-dev
+fuseln_need_packages binutils valgrind libjemalloc2 libmimalloc-dev libzstd1 liblz4-1 python3-dev
 fuseln_need_packages clang libclang-rt-dev # the fuzz targets
 fuseln_need_debian11
 fuseln_need_models
