@@ -22,7 +22,7 @@ CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".ca
 COMPILERS = sorted(CACHE.glob("nvrtc-*"))
 VENV = os.environ.get("TEST_VENV", "")
 WHEELS = sorted(path[:path.index("/lib/python3")] for path in glob.glob(
-    f"{pathlib.Path(VENV).parent}/torch-*/lib/python3*/site-packages/torch/lib/libtorch_cuda.so"))
+    f"{pathlib.Path(VENV).parent}/torch-[0-9]*/lib/python3*/site-packages/torch/lib/libtorch_cuda.so"))
 ROWS = (SOURCE / "hooks/targets/pytorch.c").read_text()
 NAMES = (SOURCE / "tests/data/symbols/torch-2.15.0.txt").read_text().split()
 BUILD_ID = "0123456789abcdef0123456789abcdef01234567"
