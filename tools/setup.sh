@@ -84,8 +84,9 @@ fuseln_unpack_nvdisasm() { # unpacking a wheel loses the execute permission
 # fuseln_need_torch [VERSION]: a virtual environment with that PyTorch wheel. An environment contains its own path and
 # cannot be renamed, so it is created at its final path and gets a stamp when it is complete.
 fuseln_need_torch() {
-    local version=${1:-$fuseln_torch} venv
+    local version=${1:-$fuseln_torch} numpy=numpy venv
     venv=$fuseln_cache/torch-$version
+    case $version in 1.* | 2.[012].*) numpy='numpy<2' ;; esac # what these were built with
     [ -e "$venv/fuseln-complete" ] && return 0
     if [ -x "$venv/bin/python" ] && "$venv/bin/python" -c "import pytest, hypothesis, numpy, torch
 assert torch.__version__.split('+')[0] == '$version'" 2>/dev/null; then
@@ -96,7 +97,7 @@ assert torch.__version__.split('+')[0] == '$version'" 2>/dev/null; then
     rm -rf "$venv"
     mkdir -p "$fuseln_cache"
     python3 -m venv "$venv" || fuseln_die "python3 -m venv failed"
-    "$venv/bin/python" -m pip install -q --disable-pip-version-check "torch==$version" numpy pytest hypothesis ||
+    "$venv/bin/python" -m pip install -q --disable-pip-version-check "torch==$version" "$numpy" pytest hypothesis ||
         fuseln_die "could not install PyTorch $version"
     touch "$venv/fuseln-complete"
 }

@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""PyTorch's wheels, one after the other: installs each, runs test_any_wheel.py with its Python, writes what it counted
+to tests/data/wheels.json, and gives the disk back.
+
+    wheels.py [VERSION...]     (none: every version below); exit 1 if anything was wrong, and the version's row is removed
+    wheels.py --table          the table of all rows, as hooks/README.md has it
+    wheels.py --versions       the versions, one a line
+
+An environment that was there before stays. Needs a build; builds the stand-in runtime of the wheel's CUDA version."""
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("TEST_BUILD", ROOT / "build"))
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "fuseln"
+ROWS = ROOT / "tests" / "data" / "wheels.json"
+VERSIONS = """1.13.1 2.0.1 2.1.2 2.2.2 2.4.1 2.5.1 2.6.0 2.7.1 2.8.0 2.10.0 2.11.0 2.12.1 2.13.0 2.15.0""".split()
+HEAD = "| PyTorch | CUDA | build-id | kernels recognised | cases | launches replaced | pairs | wrong |"
+STATIC = "`libc10_cuda.so` has a CUDA runtime inside, which cannot start on the software device: names and layout alone"
+
+
+def order(version):
+    return [int(part) for part in version.split(".")]
+
+
+def rows():
+    return json.loads(ROWS.read_text()) if ROWS.exists() else {}
+
+
+def write(found):
+    ordered = {version: found[version] for version in sorted(found, key=order)}
+    ROWS.write_text(json.dumps(ordered, indent=1) + "\n")
+
+
+def table():
+    print(HEAD)
+    print("|---|---|---|--:|--:|--:|--:|--:|")
+    for version, row in rows().items():
+        counted = [row["cases"], row["replaced"], row["pairs"], row["wrong"]] if row["runs"] else ["(1)"] * 4
+        cells = [version, row["cuda"], f"`{row['build_id'][:16]}`", row["kernels"], *counted]
+        print("|", " | ".join(map(str, cells)), "|")
+    if not all(row["runs"] for row in rows().values()):
+        print(f"\n(1) {STATIC}.")
+
+
+def run(*command, **options):
+    return subprocess.run([*map(str, command)], cwd=ROOT, **options)
+
+
+def install(version):
+    """Whether the environment is there."""
+    return run("bash", "-c", f'. "{ROOT}/tools/setup.sh" && fuseln_need_torch {version}').returncode == 0
+
+
+def test(version, environment):
+    """The row of this version, or None if anything was wrong."""
+    python = environment / "bin" / "python"
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "row.json")
+        env = os.environ | {"TEST_BUILD": str(BUILD), "WHEEL_ROW": str(path)}
+        command = "-m", "pytest", "-q", "-p", "no:cacheprovider", ROOT / "tests" / "torch" / "test_any_wheel.py"
+        passed = run(python, *command, env=env).returncode == 0
+        row = json.loads(path.read_text()) if path.exists() else {}
+    layout = run(sys.executable, ROOT / "tools" / "known_build.py", environment, stdout=subprocess.PIPE, text=True)
+    if not passed or layout.returncode or row["build_id"] not in layout.stdout:
+        return None
+    _, build_id, _, _, _, _, _, machine, _, code, _ = layout.stdout.split('"')
+    assert build_id == row["build_id"]
+    return {**row, "wrong": 0, "machine": machine, "code": code}
+
+
+def check(version):
+    environment = CACHE / f"torch-{version}"
+    was_there = environment.exists()
+    print(f"== PyTorch {version}", flush=True)
+    row = None
+    if install(version) and run("cmake", "-S", ".", "-B", BUILD, stdout=subprocess.DEVNULL).returncode == 0:
+        if run("cmake", "--build", BUILD, stdout=subprocess.DEVNULL).returncode == 0:
+            row = test(version, environment)
+    if not was_there:
+        shutil.rmtree(environment, ignore_errors=True)
+    found = rows()
+    found.pop(version, None)
+    write(found | ({version: row} if row else {}))
+    print(f"== PyTorch {version}: {row or 'FAILED'}", flush=True)
+    return row is not None
+
+
+def main(arguments):
+    if arguments == ["--table"]:
+        return table()
+    if arguments == ["--versions"]:
+        return print("\n".join(VERSIONS))
+    unknown = [version for version in arguments if version not in VERSIONS]
+    if unknown:
+        return f"wheels.py: unknown {' '.join(unknown)} (allowed: {' '.join(VERSIONS)})"
+    return 0 if all([check(version) for version in arguments or VERSIONS]) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
