@@ -6,6 +6,7 @@
 fuseln_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 fuseln_cache=${XDG_CACHE_HOME:-$HOME/.cache}/fuseln
 fuseln_torch=2.15.0
+fuseln_torch_cuda12=2.6.0 # the tests run a wheel of CUDA 12 too
 
 fuseln_say() { printf '%s\n' "fuseln: $*" >&2; }
 fuseln_die() { fuseln_say "$*"; exit 1; }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""PyTorch's wheels, one after the other: installs each, runs test_any_wheel.py with its Python, writes what it counted
+"""PyTorch's wheels, one after the other: installs each, runs any_wheel.py with its Python, writes what it counted
 to tests/data/wheels.json, and gives the disk back.
 
     wheels.py [VERSION...]     (none: every version below); exit 1 if anything was wrong, and the version's row is removed
@@ -64,7 +64,7 @@ def test(version, environment):
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "row.json")
         env = os.environ | {"TEST_BUILD": str(BUILD), "WHEEL_ROW": str(path)}
-        command = "-m", "pytest", "-q", "-p", "no:cacheprovider", ROOT / "tests" / "torch" / "test_any_wheel.py"
+        command = "-m", "pytest", "-q", "-p", "no:cacheprovider", ROOT / "tests" / "torch" / "any_wheel.py"
         passed = run(python, *command, env=env).returncode == 0
         row = json.loads(path.read_text()) if path.exists() else {}
     layout = run(sys.executable, ROOT / "tools" / "known_build.py", environment, stdout=subprocess.PIPE, text=True)
