@@ -121,6 +121,17 @@ void fuseln_handles_unregister(void **fatbin, const void *caller)
     fuseln_real_forget(caller);
 }
 
+/* A norm by its name alone is only counted. Names that the runtime registers are not searched for such: PyTorch has
+ * 24,000. */
+static void learn_norm(const void *handle, const void *owner, const char *name)
+{
+    const char *maker = fuseln_targets_norm_maker(name);
+    if (!maker || !fuseln_config_hooks(FUSELN_BOUNDARY_DRIVER))
+        return;
+    fuseln_process_handle_fork();
+    fuseln_registry_learn_norm(handle, owner, name, maker);
+}
+
 void fuseln_handles_learn(const void *handle, void *module, const char *name, const void *caller)
 {
     const int saved_errno = errno;
@@ -132,13 +143,15 @@ void fuseln_handles_learn(const void *handle, void *module, const char *name, co
                          : has_runtime(caller)          ? FUSELN_RUNTIME_STATIC
                                                         : FUSELN_RUNTIME_NONE;
     fuseln_registry_learn(handle, owner_of(module), known ? &target : NULL);
+    if (!known && name)
+        learn_norm(handle, owner_of(module), name);
     fuseln_process_left_out();
     errno = saved_errno;
 }
 
 void fuseln_handles_learn_function(const void *function, const void *kernel)
 {
-    if (fuseln_registry_find(kernel))
+    if (fuseln_registry_find(kernel) || fuseln_registry_foreign(kernel))
         fuseln_registry_alias(function, kernel);
     else
         fuseln_registry_learn(function, NULL, NULL);

@@ -5,6 +5,7 @@
  */
 #include "hooks/launch.h"
 
+#include "core/foreign.h"
 #include "core/pipeline.h"
 #include "hooks/process.h"
 #include "hooks/real.h"
@@ -102,6 +103,14 @@ static void prepare_special(struct fuseln_hooked *hooked, void **unpacked)
         launch->args = unpacked;
 }
 
+/* A foreign norm's launch is counted where its handle was learnt: at the driver, or above it. */
+static void count_norm(const struct fuseln_hooked *hooked)
+{
+    struct fuseln_foreign *norm = fuseln_registry_foreign(hooked->function);
+    if (norm && fuseln_config_hooks(hooked->launch.boundary))
+        atomic_fetch_add_explicit(&norm->launches, 1, memory_order_relaxed);
+}
+
 static int launch_foreign(const struct fuseln_hooked *hooked)
 {
     if (fuseln_pairing_any())
@@ -131,8 +140,10 @@ int fuseln_launch(struct fuseln_hooked *hooked)
         return launch_foreign(hooked);
     fuseln_process_launch(hooked->launch.boundary);
     hooked->launch.target = fuseln_registry_find(hooked->function);
-    if (!hooked->launch.target)
+    if (!hooked->launch.target) {
+        count_norm(hooked);
         return launch_foreign(hooked);
+    }
 
     int *const error = &errno;
     const int saved_errno = *error;

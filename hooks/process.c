@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "base/shield.h"
+#include "core/foreign.h"
 #include "core/library.h"
 #include "core/measure.h"
 #include "core/pairing.h"
@@ -27,6 +28,7 @@ static void after_fork_in_child(void)
     fuseln_trace_after_fork();
     fuseln_log_after_fork();
     fuseln_registry_after_fork();
+    fuseln_foreign_after_fork();
     fuseln_library_after_fork();
     fuseln_pipeline_after_fork();
     fuseln_pairing_after_fork();

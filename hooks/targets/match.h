@@ -53,6 +53,10 @@ extern const struct fuseln_framework fuseln_pytorch;
  */
 bool fuseln_targets_match(const char *symbol, struct fuseln_target *ret_target);
 
+/* Who makes this kernel, if it is a layer or RMS norm by its name: "inductor", "quack" or "other"; else NULL. For names
+ * that match no row (core/foreign.h). */
+const char *fuseln_targets_norm_maker(const char *symbol);
+
 bool fuseln_targets_known_build(const char *build_id);
 
 /* For the test and README: each row and each build of every framework; false past the end. */

@@ -29,6 +29,7 @@ static size_t symbol_bytes;
 static const void *owners[OWNERS_MAX];
 static size_t oldest; /* the owner to evict next */
 static atomic_uint left_out;
+static atomic_bool used; /* something was ever put into the table */
 
 static struct fuseln_slot *find_slot(const void *address)
 {
@@ -61,7 +62,13 @@ static struct fuseln_slot *take_slot(const void *address)
     }
 }
 
-static int insert(const void *address, const void *owner, const struct fuseln_target *target)
+/* What an address stands for: one of the two. */
+struct meaning {
+    const struct fuseln_target *target;
+    struct fuseln_foreign *foreign;
+};
+
+static int insert(const void *address, const void *owner, struct meaning meaning)
 {
     struct fuseln_slot *slot = find_slot(address);
     if (!slot)
@@ -69,8 +76,10 @@ static int insert(const void *address, const void *owner, const struct fuseln_ta
     if (!slot)
         return -ENOMEM;
     /* Release: a launch that sees this target also sees that the address before it was removed. */
-    atomic_store_explicit(&slot->target, target, memory_order_release);
+    atomic_store_explicit(&slot->target, meaning.target, memory_order_release);
+    atomic_store_explicit(&slot->foreign, meaning.foreign, memory_order_relaxed);
     slot->owner = owner;
+    atomic_store(&used, true);
     atomic_store_explicit(&slot->address, address, memory_order_release);
     return 0;
 }
@@ -142,16 +151,16 @@ static void add_owner(const void *owner)
     owners[i] = owner;
 }
 
-static int insert_or_evict(const void *address, const void *owner, const struct fuseln_target *target)
+static int insert_or_evict(const void *address, const void *owner, struct meaning meaning)
 {
-    int rc = insert(address, owner, target);
+    int rc = insert(address, owner, meaning);
     for (int tries = 0; rc == -ENOMEM && tries < OWNERS_MAX; tries++) {
         if (owners[oldest] == owner) {
             oldest = (oldest + 1) % OWNERS_MAX;
             continue;
         }
         evict_oldest();
-        rc = insert(address, owner, target);
+        rc = insert(address, owner, meaning);
     }
     return rc;
 }
@@ -164,7 +173,7 @@ int fuseln_registry_add(const void *host_function, const void *owner, const stru
     const struct fuseln_target *copy = copy_target(target);
     if (copy) {
         add_owner(owner);
-        rc = insert_or_evict(host_function, owner, copy);
+        rc = insert_or_evict(host_function, owner, (struct meaning){.target = copy});
     }
     fuseln_shield_unlock(&before, &fuseln_registry_mutex);
     if (rc)
@@ -172,15 +181,41 @@ int fuseln_registry_add(const void *host_function, const void *owner, const stru
     return rc;
 }
 
+/* Half of both tables is for kernels that we know. Called with the mutex held. */
+static bool has_room_for_norms(void)
+{
+    return find_owner(NULL) < OWNERS_MAX / 2 && slots_taken < SLOTS_TAKEN_MAX / 2;
+}
+
+void fuseln_registry_learn_norm(const void *handle, const void *owner, const char *name, const char *maker)
+{
+    struct fuseln_shield before;
+    fuseln_shield_lock(&before, &fuseln_registry_mutex);
+    if (has_room_for_norms()) {
+        add_owner(owner);
+        insert(handle, owner, (struct meaning){.foreign = fuseln_foreign_get(name, maker)});
+    }
+    fuseln_shield_unlock(&before, &fuseln_registry_mutex);
+}
+
+struct fuseln_foreign *fuseln_registry_foreign(const void *handle)
+{
+    const struct fuseln_slot *slot = find_slot(handle);
+    return slot ? atomic_load_explicit(&slot->foreign, memory_order_relaxed) : NULL;
+}
+
 void fuseln_registry_alias(const void *handle, const void *host_function)
 {
     const struct fuseln_target *target = fuseln_registry_find(host_function);
     struct fuseln_shield before;
-    if (!handle || !target || fuseln_registry_find(handle) == target)
+    if (!handle || (target && fuseln_registry_find(handle) == target) || !find_slot(host_function))
         return;
     fuseln_shield_lock(&before, &fuseln_registry_mutex);
     const struct fuseln_slot *slot = find_slot(host_function); /* NULL if it was removed in between */
-    const int rc = slot ? insert_or_evict(handle, slot->owner, atomic_load(&slot->target)) : 0;
+    const struct meaning meaning = {slot ? atomic_load(&slot->target) : NULL,
+                                    slot ? atomic_load(&slot->foreign) : NULL};
+    const bool fits = meaning.target || (meaning.foreign && has_room_for_norms());
+    const int rc = fits ? insert_or_evict(handle, slot->owner, meaning) : 0;
     fuseln_shield_unlock(&before, &fuseln_registry_mutex);
     if (rc)
         fuseln_registry_leave_out();
@@ -190,9 +225,9 @@ void fuseln_registry_learn(const void *handle, const void *owner, const struct f
 {
     const struct fuseln_target *known = fuseln_registry_find(handle);
     struct fuseln_shield before;
-    if (target && !(known && strcmp(known->symbol, target->symbol) == 0))
-        fuseln_registry_add(handle, owner, target);
-    if (target || !known)
+    if (target && known && strcmp(known->symbol, target->symbol) == 0)
+        return;
+    if ((target && fuseln_registry_add(handle, owner, target) == 0) || !find_slot(handle))
         return;
     fuseln_shield_lock(&before, &fuseln_registry_mutex);
     struct fuseln_slot *slot = find_slot(handle);
@@ -204,7 +239,7 @@ void fuseln_registry_learn(const void *handle, const void *owner, const struct f
 bool fuseln_registry_forget(const void *owner)
 {
     struct fuseln_shield before;
-    if (!owner || fuseln_registry_targets() == 0) /* a process without layer norms takes no lock */
+    if (!owner || !atomic_load(&used)) /* a process without layer norms takes no lock */
         return false;
     fuseln_shield_lock(&before, &fuseln_registry_mutex);
     const size_t i = find_owner(owner);

@@ -15,12 +15,14 @@
 #include <stdatomic.h>
 
 #include "base/target.h"
+#include "core/foreign.h"
 
 enum { FUSELN_SLOT_BITS = 14 };
 struct fuseln_slot {
     const void *_Atomic address;
-    const struct fuseln_target *_Atomic target;
-    const void *owner; /* guarded by the mutex */
+    const struct fuseln_target *_Atomic target; /* NULL: a foreign norm */
+    struct fuseln_foreign *_Atomic foreign;     /* or NULL */
+    const void *owner;                          /* guarded by the mutex */
 };
 extern struct fuseln_slot fuseln_slots[1 << FUSELN_SLOT_BITS]; /* open addressing, linear probing */
 const struct fuseln_target *fuseln_registry_probe(const void *address);
@@ -60,14 +62,20 @@ static inline const struct fuseln_target *fuseln_registry_find(const void *addre
  * then treated as a foreign one.
  */
 int fuseln_registry_add(const void *host_function, const void *owner, const struct fuseln_target *target);
-/* Makes a kernel handle (cudaKernel_t, CUfunction) another address of host_function. Ignored if that is unknown. */
+/* Makes a kernel handle (cudaKernel_t, CUfunction) another address of host_function, which may be a handle, too.
+ * Ignored if that is unknown. */
 void fuseln_registry_alias(const void *handle, const void *host_function);
 /*
  * Says what a driver handle (CUfunction, CUkernel), which the driver may have reused, stands for from now on: this
  * target, held by owner; or, with target NULL, no kernel that we know. A handle that already stands for the same kernel
- * keeps the library and the owner it had. Full tables: as in fuseln_registry_add.
+ * keeps the library and the owner it had. Full tables: as in fuseln_registry_add; the handle then stands for nothing.
  */
 void fuseln_registry_learn(const void *handle, const void *owner, const struct fuseln_target *target);
+/* Says that a handle which stands for no target is a foreign norm. It evicts nobody: ignored where either table is half
+ * full. */
+void fuseln_registry_learn_norm(const void *handle, const void *owner, const char *name, const char *maker);
+/* The foreign norm that a handle stands for, or NULL. Lock-free. */
+struct fuseln_foreign *fuseln_registry_foreign(const void *handle);
 /* Removes all addresses of an owner that is being unregistered or unloaded. False if there were none. */
 bool fuseln_registry_forget(const void *owner);
 /* How many kernels that we know, or whole owners, were left out because a table was full; and counts one more. */

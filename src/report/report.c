@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "base/shield.h"
+#include "core/foreign.h"
 #include "core/registry.h"
 #include "core/verify.h"
 #include "report/report_owner.h"
@@ -83,6 +84,17 @@ static void insert_site(const struct fuseln_site_view *view)
     snapshot.sites[at] = *view;
 }
 
+static void copy_foreign(void)
+{
+    const struct fuseln_foreign *norm;
+    snapshot.foreign_count = 0;
+    for (size_t i = 0; (norm = fuseln_foreign_at(i)); i++) {
+        const uint64_t launches = atomic_load(&norm->launches);
+        if (launches)
+            snapshot.foreign[snapshot.foreign_count++] = (struct fuseln_foreign_view){norm, launches};
+    }
+}
+
 static void copy_sites(void)
 {
     const struct fuseln_site *site;
@@ -107,6 +119,7 @@ static void copy_sites(void)
          snapshot.measure_count < FUSELN_MEASURES_MAX &&
          fuseln_measure_at(snapshot.measure_count, &snapshot.measures[snapshot.measure_count]);)
         snapshot.measure_count++;
+    copy_foreign();
     snapshot.launches = fuseln_record_launches();
     snapshot.left_out = fuseln_registry_left_out();
 }
@@ -185,6 +198,10 @@ static const char *why_nothing(void)
 {
     if (snapshot.recognised > 0)
         return NULL;
+    if (snapshot.foreign_count > 0)
+        return "No layer norm was recognised: those of this program ran on kernels that fuseln does not know. "
+               "torch.compile makes its own (inductor). PyTorch runs RMS norms by quack where nvidia-cutlass-dsl is "
+               "installed, unless TORCH_DISABLE_NATIVE_JIT=1.";
     if (fuseln_registry_targets() == 0)
         return "No layer norm was recognised: no library of this program registered a layer-norm kernel that fuseln "
                "knows. torch.compile and Triton make kernels of their own; a statically linked CUDA runtime registers "

@@ -94,6 +94,21 @@ static void write_totals(struct fuseln_json *json, const struct fuseln_snapshot 
     fuseln_json_close(json, '}');
 }
 
+/* Norms by their names that we do not know. */
+static void write_foreign(struct fuseln_json *json, const struct fuseln_snapshot *snapshot)
+{
+    fuseln_json_line(json);
+    fuseln_json_open(json, "foreign_norms", '[');
+    for (size_t i = 0; i < snapshot->foreign_count; i++) {
+        fuseln_json_open(json, NULL, '{');
+        fuseln_json_string(json, "maker", snapshot->foreign[i].norm->maker);
+        fuseln_json_string(json, "symbol", snapshot->foreign[i].norm->name);
+        fuseln_json_integer(json, "launches", (int64_t)snapshot->foreign[i].launches);
+        fuseln_json_close(json, '}');
+    }
+    fuseln_json_close(json, ']');
+}
+
 static void write_nulls(struct fuseln_json *json, unsigned nulls)
 {
     static const char *const roles[] = {
@@ -265,6 +280,7 @@ void fuseln_report_json(const struct fuseln_snapshot *snapshot, struct fuseln_ou
     fuseln_json_close(&json, ']');
     write_totals(&json, snapshot);
     fuseln_json_string(&json, "why", snapshot->why);
+    write_foreign(&json, snapshot);
     fuseln_json_line(&json);
     fuseln_json_open(&json, "sites", '[');
     for (size_t i = 0; i < snapshot->site_count; i++)

@@ -8,6 +8,7 @@
 #define FUSELN_REPORT_SNAPSHOT_H
 
 #include "base/output.h"
+#include "core/foreign.h"
 #include "core/measure.h"
 #include "core/record.h"
 #include "kernels/host/device.h"
@@ -27,6 +28,11 @@ struct fuseln_site_view {
     } checked;
 };
 
+struct fuseln_foreign_view {
+    const struct fuseln_foreign *norm;
+    uint64_t launches;
+};
+
 struct fuseln_snapshot {
     bool final;                   /* written at exit */
     uint64_t written_us, age_us;  /* wall clock; age of the process */
@@ -41,6 +47,8 @@ struct fuseln_snapshot {
     size_t site_count, device_count;
     struct fuseln_device_report devices[FUSELN_REPORT_DEVICES];
     struct fuseln_site_view sites[FUSELN_SITES_MAX + 1]; /* most launches first */
+    size_t foreign_count;
+    struct fuseln_foreign_view foreign[FUSELN_FOREIGN_MAX + 1]; /* those launched, in the order of their look-up */
     size_t measure_count;
     struct fuseln_measure_view measures[FUSELN_MEASURES_MAX];
 };

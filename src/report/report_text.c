@@ -150,6 +150,18 @@ static void write_passed(struct fuseln_out *out, const struct fuseln_snapshot *s
     write_reasons(out, snapshot->passed, fuseln_passed_reasons, FUSELN_VERDICT_COUNT);
 }
 
+static void write_foreign(struct fuseln_out *out, const struct fuseln_snapshot *snapshot)
+{
+    char count[FUSELN_COUNT_MAX], symbol[72]; /* what is left of 100 columns */
+    if (snapshot->foreign_count)
+        fuseln_out_text(out, "\n" FUSELN_WORD_FOREIGN "\n");
+    for (size_t i = 0; i < snapshot->foreign_count; i++) {
+        snprintf(symbol, sizeof symbol, "%.71s", snapshot->foreign[i].norm->name);
+        line(out, FUSELN_WORD_REASON, fuseln_word_count(count, snapshot->foreign[i].launches),
+             snapshot->foreign[i].norm->maker, symbol);
+    }
+}
+
 /* Backward passes that made dX and the gradients of gamma and beta from one read of dY and X, and why others did not.
  */
 static void write_pairs(struct fuseln_out *out, const struct fuseln_snapshot *snapshot)
@@ -276,6 +288,7 @@ void fuseln_report_text(const struct fuseln_snapshot *snapshot, struct fuseln_ou
     write_libraries(out, snapshot);
     write_sites(out, snapshot);
     write_passed(out, snapshot);
+    write_foreign(out, snapshot);
     write_pairs(out, snapshot);
     write_checks(out, snapshot);
     write_measures(out, snapshot);

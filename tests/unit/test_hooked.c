@@ -105,9 +105,31 @@ static void errno_is_the_hosts_or_the_originals(void **state)
     assert_int_equal(errno, 78);
 }
 
+static int original_fails_quietly(const struct fuseln_hooked *hooked)
+{
+    (void)hooked;
+    return 9;
+}
+
+static void a_foreign_norm_is_counted_and_not_replaced(void **state)
+{
+    static const char function, module;
+    struct fuseln_hooked hooked = {.launch = {.boundary = FUSELN_BOUNDARY_DRIVER, .stream = INNER},
+                                   .function = &function,
+                                   .original = original_fails_quietly};
+    (void)state;
+    fuseln_registry_learn_norm(&function, &module, "RMSNorm", "quack");
+    verdict = FUSELN_VERDICT_OK; /* the pipeline would replace it */
+    atomic_store(&fuseln_pairing_count, 1);
+    assert_int_equal(fuseln_launch(&hooked), 9);
+    assert_ptr_equal(invalidated, INNER);
+    assert_int_equal(atomic_load(&fuseln_foreign_at(0)->launches), 1);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {cmocka_unit_test(a_nested_launch_invalidates_what_is_pending),
-                                              cmocka_unit_test(errno_is_the_hosts_or_the_originals)};
+                                              cmocka_unit_test(errno_is_the_hosts_or_the_originals),
+                                              cmocka_unit_test(a_foreign_norm_is_counted_and_not_replaced)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
  */
 #include "test.h"
 
+#include "core/foreign.h"
 #include "core/library.h"
 #include "core/registry.h"
 
@@ -24,6 +25,21 @@ static int add(size_t address, size_t fatbin, const char *symbol)
 {
     const struct fuseln_target target = {.symbol = symbol, .library = &library, .rms = true};
     return fuseln_registry_add(addresses[address], &fatbins[fatbin], &target);
+}
+
+/* First, as in a process without any kernel that we know. */
+TEST(a_foreign_norm_is_no_target_and_goes_with_its_module)
+{
+    fuseln_registry_learn_norm(addresses[10], &fatbins[101], "RMSNorm", "quack");
+    fuseln_registry_alias(addresses[11], addresses[10]); /* the CUfunction of a CUkernel */
+    assert_null(fuseln_registry_find(addresses[10]));
+    assert_true(fuseln_registry_may_hold(addresses[10])); /* so it takes the longer way, where it is counted */
+    assert_non_null(fuseln_registry_foreign(addresses[10]));
+    assert_ptr_equal(fuseln_registry_foreign(addresses[11]), fuseln_registry_foreign(addresses[10]));
+    fuseln_registry_learn(addresses[11], &fatbins[101], NULL);
+    assert_null(fuseln_registry_foreign(addresses[11]));
+    assert_true(fuseln_registry_forget(&fatbins[101]));
+    assert_null(fuseln_registry_foreign(addresses[10]));
 }
 
 TEST(what_was_registered_is_found)
@@ -212,6 +228,40 @@ TEST(owners_that_vanish_unseen_are_evicted)
         fuseln_registry_forget((void *)(2ul << 30 | owner << 4));
 }
 
+static void learn_norm(uintptr_t number)
+{
+    char name[64];
+    snprintf(name, sizeof name, "triton_red_fused_native_layer_norm_%ju", (uintmax_t)number);
+    fuseln_registry_learn_norm((void *)(3ul << 30 | number << 4), (void *)(4ul << 30 | number << 4), name, "inductor");
+}
+
+/* As torch.compile loads them, a module each, and as contexts take them along unseen. */
+TEST(foreign_norms_evict_nobody)
+{
+    const unsigned left_out = fuseln_registry_left_out();
+    const struct fuseln_target target = {.symbol = "one", .library = &library};
+
+    assert_int_equal(add(0, 0, "one"), 0);
+    for (uintptr_t i = 0; i < 3000; i++)
+        learn_norm(i);
+    assert_string_equal(fuseln_registry_find(addresses[0])->symbol, "one");
+    assert_int_equal(fuseln_registry_left_out(), left_out);
+    for (uintptr_t i = 0; i < FUSELN_FOREIGN_MAX - 1; i++) /* after the one of the first test */
+        assert_ptr_equal(fuseln_registry_foreign((void *)(3ul << 30 | i << 4)), fuseln_foreign_at(i + 1));
+    assert_string_equal(fuseln_foreign_at(FUSELN_FOREIGN_MAX - 1)->name, "triton_red_fused_native_layer_norm_254");
+    const struct fuseln_foreign *more = fuseln_registry_foreign((void *)(3ul << 30 | FUSELN_FOREIGN_MAX << 4));
+    assert_ptr_equal(more, fuseln_foreign_at(FUSELN_FOREIGN_MAX)); /* names beyond share it */
+    assert_string_equal(more->maker, "other");
+    assert_null(fuseln_foreign_at(FUSELN_FOREIGN_MAX + 1));
+    assert_null(fuseln_registry_foreign((void *)(3ul << 30 | 2999 << 4))); /* no room: launched as any other kernel */
+    fuseln_registry_learn((void *)(3ul << 30), &fatbins[100], &target);    /* the handle is reused */
+    assert_null(fuseln_registry_foreign((void *)(3ul << 30)));
+    for (uintptr_t i = 0; i < 3000; i++)
+        fuseln_registry_forget((void *)(4ul << 30 | i << 4));
+    assert_null(fuseln_registry_foreign((void *)(3ul << 30 | 1 << 4)));
+    assert_true(fuseln_registry_forget(&fatbins[100]));
+}
+
 TEST(a_full_table_says_so_and_keeps_what_it_has)
 {
     char symbol[32];
@@ -228,6 +278,9 @@ TEST(a_full_table_says_so_and_keeps_what_it_has)
     assert_int_equal(fuseln_registry_left_out(), left_out + 1);
     assert_string_equal(fuseln_registry_find(addresses[1000])->symbol, "symbol 1000");
     assert_null(fuseln_registry_find(addresses[7999]));
+    /* A handle that is reused for a kernel without room does not stay what it was. */
+    fuseln_registry_learn(addresses[1000], &fatbins[5], &(struct fuseln_target){.symbol = "new", .library = &library});
+    assert_null(fuseln_registry_find(addresses[1000]));
 }
 
 static bool known_by_length(const char *build_id)

@@ -5,6 +5,7 @@
 #include "report_child.h"
 
 #include "base/log.h"
+#include "core/foreign.h"
 #include "core/registry.h"
 #include "hooks/process.h"
 
@@ -96,13 +97,44 @@ static void register_and_launch_foreign(void)
     fuseln_process_launch(FUSELN_BOUNDARY_RUNTIME);
 }
 
+static void launch_foreign_norm(void)
+{
+    launch_foreign();
+    atomic_fetch_add(&fuseln_foreign_get("triton_per_fused_native_layer_norm_0", "inductor")->launches, 1);
+}
+
+static void launch_foreign_norm_too(void)
+{
+    fuseln_foreign_get("looked up and never launched", "quack");
+    launch_some();
+    launch_foreign_norm();
+}
+
+TEST(the_report_names_the_layer_norms_that_fuseln_does_not_know)
+{
+    assert_int_equal(child(launch_foreign_norm_too, "FUSELN_REPORT", in_folder("r.json")), 0);
+    json_t *report = load(in_folder("r.json")), *norms = json_object_get(report, "foreign_norms");
+    assert_int_equal(check_sums(report), 10);
+    assert_true(json_is_null(json_object_get(report, "why")));
+    assert_int_equal(json_array_size(norms), 1);
+    assert_string_equal(text(json_array_get(norms, 0), "maker"), "inductor");
+    assert_string_equal(text(json_array_get(norms, 0), "symbol"), "triton_per_fused_native_layer_norm_0");
+    assert_int_equal(number(report, "foreign_norms.0.launches"), 1);
+    assert_int_equal(number(report, "totals.recognised"), 8);
+    json_decref(report);
+    assert_int_equal(child(launch_foreign_norm_too, "FUSELN_REPORT", "stderr"), 0);
+    assert_non_null(strstr(stderr_text, "             1  inductor     triton_per_fused_native_layer_norm_0\n"));
+}
+
 TEST(a_report_without_layer_norms_says_why)
 {
     static const struct {
         void (*body)(void);
         const char *why;
-    } rows[] = {{launch_foreign, "no library"}, {register_and_launch_foreign, "none was launched"}};
-    for (size_t i = 0; i < 2; i++) {
+    } rows[] = {{launch_foreign, "no library"},
+                {register_and_launch_foreign, "none was launched"},
+                {launch_foreign_norm, "does not know"}};
+    for (size_t i = 0; i < 3; i++) {
         assert_int_equal(child(rows[i].body, "FUSELN_REPORT", in_folder("r.json")), 0);
         json_t *report = load(in_folder("r.json"));
         assert_int_equal(check_sums(report), 1);

@@ -203,6 +203,36 @@ TEST(near_misses_are_foreign)
     }
 }
 
+TEST(norms_of_others_are_told_by_their_names)
+{
+    static const struct {
+        const char *name, *maker; /* NULL: no norm */
+    } rows[] = {
+        {"triton_per_fused_native_layer_norm_0", "inductor"},
+        {"triton_red_fused__fused_rms_norm_backward_add_7", "inductor"},
+        {"kernel_cutlass_kernel_torch_vendorquackrmsnormRMSNorm_object_at__tensorptrbf16gmemalign16o1024i64div81_0",
+         "quack"},
+        {"kernel_cutlass_kernel_quackrmsnormRMSNormBackward_object_at_", "quack"},
+        {"_layer_norm_fwd_1pass_kernel", "other"},
+        {"_ZN4vllm15rms_norm_kernelIfLi8EEEvPT_PKS1_lS4_fii", "other"},
+        {"cuApplyLayerNorm", "other"},
+        {LN TAIL "i", "other"}, /* PyTorch's, of a release that is newer than we are */
+        {"triton_per_fused_native_group_norm_0", NULL},
+        {"triton_poi_fused_add_relu_0", NULL},
+        {"kernel_cutlass_kernel_quackgemm_sm90GemmSm90_object_at_", NULL},
+        {"layer_nor", NULL},
+        {"layer", NULL},
+        {"", NULL},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct fuseln_target target;
+        const char *maker = fuseln_targets_norm_maker(rows[i].name);
+        assert_string_equal(maker ? maker : "", rows[i].maker ? rows[i].maker : "");
+        assert_false(fuseln_targets_match(rows[i].name, &target));
+    }
+}
+
 TEST(a_unit_name_followed_by_a_number_is_recognised)
 {
     struct fuseln_target target;
