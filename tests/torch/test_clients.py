@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clients that others wrote, at the driver boundary: cuda-bindings launches PyTorch's layer-norm kernel, which is
-replaced; Triton's launcher and a torch.compile program launch kernels of their own, which pass untouched and are
-counted. (The software device has no reference for those: it names each once and refuses the launch.)"""
+replaced; Triton's launcher launches a kernel of its own, which passes untouched and is counted. (The software device has
+no reference for it: it names it once and refuses the launch. torch.compile: test_compile.py.)"""
 
 import pytest
 from conftest import BUILD, PROGRAMS
@@ -17,20 +17,17 @@ def test_cuda_bindings(run, image):
     assert "cydriver" in site["library"]
 
 
-@pytest.mark.parametrize("program, kernel, launches", [("triton_add.py", "add_one", 4), ("compiled.py", "triton_per_fused_native_layer_norm_0", None)])  # fmt: skip
-def test_kernels_of_others_pass_untouched(run, tmp_path, program, kernel, launches):
-    env = {"TRITON_LIBCUDA_PATH": str(BUILD / "tests" / "softgpu"),
-           "TRITON_CACHE_DIR": str(tmp_path / "triton"), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "inductor"),
-           "TORCHINDUCTOR_COMPILE_THREADS": "1"}  # fmt: skip
+def test_tritons_kernels_pass_untouched(run, tmp_path):
+    env = {"TRITON_LIBCUDA_PATH": str(BUILD / "tests" / "softgpu"), "TRITON_CACHE_DIR": str(tmp_path / "triton")}
     said = {}
     for fuseln in (False, True):
-        done = run([str(PROGRAMS / program)], fuseln=fuseln, env=env)
+        done = run([str(PROGRAMS / "triton_add.py")], fuseln=fuseln, env=env)
         said[fuseln] = done.stdout
-        assert f"no reference for kernel {kernel}" in done.stderr
+        assert "no reference for kernel add_one" in done.stderr
     assert said[True] == said[False]
     assert "operation not supported" in said[True]
     report = run.report()
     (site,) = report["sites"]  # the eager layer norm alone
     assert (site["boundary"], site["launches"], site["substituted"]) == ("runtime", 1, 1)
     assert site["runtime"] == "shared"
-    assert report["totals"]["launches"] == launches or launches is None and report["totals"]["launches"] > 1
+    assert report["totals"]["launches"] == 4 and report["foreign_norms"] == []
