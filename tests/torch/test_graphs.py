@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CUDA graphs: LayerNorm and RMSNorm modules, forward and backward, captured in each of PyTorch's ways and replayed with
+changed inputs and weights."""
+
+import pytest
+from conftest import check_sums
+
+# Every replay is held against float64, and y and dx also, bit by bit, against the same step outside of a graph, where dX
+# makes partial sums. Fewer than 64 roundings lie between inputs and a result (64 columns and 20 rows, summed in float),
+# each at most 2^-24 of the largest value.
+PROGRAM = """
+import torch
+from torch.nn import functional as F
+torch.manual_seed(0)
+x, dy = torch.randn(ROWS, 64).cuda().requires_grad_(), torch.randn(ROWS, 64).cuda()
+
+def norm(x, weight, bias=None, *, rms):
+    return F.rms_norm(x, (64,), weight, 1e-5) if rms else F.layer_norm(x, (64,), weight, bias)
+def gradients(y, x, parameters, dy):
+    return [y, *torch.autograd.grad(y, [x, *parameters], dy)]
+def eager(module, device, dtype):
+    x_, dy_, *parameters = (t.detach().to(device).to(dtype).requires_grad_() for t in (x, dy, *module.parameters()))
+    y = norm(x_, *parameters, rms=isinstance(module, torch.nn.RMSNorm))
+    return [t.detach() for t in gradients(y, x_, parameters, dy_)]
+
+def step(module):
+    return gradients(module(x), x, list(module.parameters()), dy)
+def by_cuda_graph(module):
+    graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()
+    torch.cuda.synchronize()
+    with torch.cuda.stream(stream):
+        graph.capture_begin()
+        outputs = step(module)
+        graph.capture_end()
+    return lambda: graph.replay() or outputs
+def by_context(module):
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        outputs = step(module)
+    return lambda: graph.replay() or outputs
+def by_callables(module):
+    graphed = torch.cuda.make_graphed_callables(module, (x,), num_warmup_iters=1)
+    return lambda: step(graphed)
+
+for module in (torch.nn.LayerNorm(64).cuda(), torch.nn.RMSNorm(64, eps=1e-5).cuda()):
+    if WARM:
+        step(module)
+    replay = by_WAY(module)
+    for _ in range(3):
+        with torch.no_grad():
+            for tensor in (x, dy, *module.parameters()):
+                tensor.copy_(torch.randn(tensor.shape))
+        outputs = [t.detach().cpu() for t in replay()]
+        for got, exact in zip(outputs, eager(module, "cpu", torch.float64), strict=True):
+            assert (got.double() - exact).abs().max() <= 2.0**-24 * 64 * exact.abs().max()
+        if WARM:
+            y, dx, *_ = eager(module, "cuda", torch.float32)
+            assert torch.equal(outputs[0], y.cpu()) and torch.equal(outputs[1], dx.cpu())
+"""
+
+
+def capture(run, way, rows=20, warm=True):
+    """{(op, RMS norm?): (launches replaced, launches passed on)}, and the report. One multiprocessor: above 16 rows the
+    sums of gamma and beta need scratch memory."""
+    code = PROGRAM.replace("WAY", way).replace("ROWS", str(rows)).replace("WARM", str(warm))
+    run(code, env={"SOFTGPU_SMS": "1"})
+    report = run.report()
+    check_sums(report)
+    return {(site["op"], site["rms"]): (site["substituted"], site["passed_through"]) for site in report["sites"]}, report
+
+
+OPS = [(op, rms) for op in ("forward", "dx", "dgamma") for rms in (False, True)]
+
+
+@pytest.mark.parametrize("way, before", [("cuda_graph", 1), ("context", 1), ("callables", 2)])
+def test_a_captured_module_replays_right_and_leaves_sums_of_many_rows_to_the_original(run, way, before):
+    """before: steps before the capture. Sums of many rows need scratch memory, which a graph cannot share."""
+    sites, report = capture(run, way)
+    outside = before + 3
+    assert sites == {(op, rms): (outside, {"capture": 1}) if op == "dgamma" else (outside + 1, {}) for op, rms in OPS}
+    assert report["totals"]["pairs"] == 2 * outside
+    assert report["totals"]["unpaired"] == {"capture": 2}
+
+
+def test_sums_of_few_rows_are_replaced_in_a_graph(run):
+    sites, _ = capture(run, "context", rows=8)
+    assert sites == dict.fromkeys(OPS, (5, {}))
+
+
+def test_what_never_ran_before_the_capture_stays_with_the_original(run):
+    """No kernel of ours has run, so none may be loaded."""
+    for rows in (8, 20):
+        sites, _ = capture(run, "context", rows, warm=False)
+        assert sites == dict.fromkeys(OPS, (0, {"capture": 1}))
