@@ -152,14 +152,12 @@ static void write_passed(struct fuseln_out *out, const struct fuseln_snapshot *s
 
 static void write_foreign(struct fuseln_out *out, const struct fuseln_snapshot *snapshot)
 {
-    char count[FUSELN_COUNT_MAX], symbol[72]; /* what is left of 100 columns */
+    char count[FUSELN_COUNT_MAX];
     if (snapshot->foreign_count)
         fuseln_out_text(out, "\n" FUSELN_WORD_FOREIGN "\n");
-    for (size_t i = 0; i < snapshot->foreign_count; i++) {
-        snprintf(symbol, sizeof symbol, "%.71s", snapshot->foreign[i].norm->name);
-        line(out, FUSELN_WORD_REASON, fuseln_word_count(count, snapshot->foreign[i].launches),
-             snapshot->foreign[i].norm->maker, symbol);
-    }
+    for (size_t i = 0; i < snapshot->foreign_count; i++)
+        line(out, FUSELN_WORD_NORM, fuseln_word_count(count, snapshot->foreign[i].launches),
+             snapshot->foreign[i].norm->maker, snapshot->foreign[i].norm->name);
 }
 
 /* Backward passes that made dX and the gradients of gamma and beta from one read of dY and X, and why others did not.

@@ -22,7 +22,8 @@ extern const struct fuseln_reason fuseln_passed_reasons[], fuseln_unpaired_reaso
 #define FUSELN_WORD_PAIRS    "%s backwards read dY and X once%s"
 #define FUSELN_WORD_UNPAIRED "; others did not:"
 #define FUSELN_WORD_FOREIGN  "layer norms by kernels that fuseln does not know, left as they are:"
-#define FUSELN_WORD_REASON   "%14s  %-11.11s  %s" /* count, key, explanation */
+#define FUSELN_WORD_REASON   "%14s  %-11.11s  %s"    /* count, key, explanation */
+#define FUSELN_WORD_NORM     "%14s  %-11.11s  %.71s" /* count, maker, name of the kernel */
 #define FUSELN_WORD_LEFT_OUT "%s registrations of layer-norm kernels found no room and stay with their originals"
 
 enum { FUSELN_COLUMNS = 100, FUSELN_COUNT_MAX = 28 };

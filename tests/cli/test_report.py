@@ -169,6 +169,18 @@ class Report(Command):
         done = self.fuseln("report", self.write("a.json", report))
         self.assertIn("No layer norm was recognised: reasons.", done.stdout)
 
+    def test_the_norms_that_fuseln_does_not_know_are_added_up_by_name(self):
+        norms = [{"maker": "inductor", "symbol": "triton_per_fused_native_layer_norm_0", "launches": 3},
+                 {"maker": "quack", "symbol": "quackrmsnorm" + "R" * 140, "launches": 1}]  # fmt: skip
+        reports = [REPORT | {"foreign_norms": norms}, REPORT, REPORT | {"foreign_norms": norms[:1]}]
+        self.assertEqual(self.merged(*reports)["foreign_norms"], [norms[0] | {"launches": 6}, norms[1]])
+        done = self.fuseln("report", "0.json", "1.json", "2.json")
+        self.assertIn("\nlayer norms by kernels that fuseln does not know, left as they are:\n             6  inductor     "
+                      "triton_per_fused_native_layer_norm_0\n             1  quack        quackrmsnormR", done.stdout)
+        self.assertTrue(all(len(line) <= 100 for line in done.stdout.splitlines()))
+        bad = self.write("bad.json", REPORT | {"foreign_norms": [norms[0] | {"launches": -1}]})
+        self.assertIn("foreign_norms[0].launches is not a count", self.fuseln("report", bad).stderr)
+
     def test_a_bad_file_is_one_line_and_the_others_are_added_up(self):
         bad = {
             "not JSON": "fuseln 0.1.0, mode replace\n", "nothing": "", "a number": "3", "a list": "[]", "no report": "{}",

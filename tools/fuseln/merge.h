@@ -16,6 +16,7 @@ struct fuseln_merged {
      * "files": one object for each file that was taken: file, rank, pid, host, seconds, mode, final;
      * "devices": one for each kind: name, compute_capability, driver, image, compiler, count, scratch_bytes (largest);
      * "sites": added up over devices and processes, with "by_rank": {rank: launches};
+     * "foreign_norms": added up over processes;
      * "differences": sites whose launches differ between ranks, as texts;
      * "saved": {"us", "steps", "us_per_step"}, where something was measured; the latter two where steps were told;
      * "why": why nothing was recognised, from the first file that says so; null if something was.

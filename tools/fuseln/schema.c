@@ -52,6 +52,10 @@ const struct fuseln_field fuseln_schema_totals[] = {
     {COUNT,  MAY,  ADD,      NULL,     {"left_out"}},
     {OBJECT, MAY,  ADD,      NULL,     {"reasons", "unpaired"}},
     {0}};
+const struct fuseln_field fuseln_schema_norm[] = {
+    {TEXT,   MUST, SAME,     NULL,     {"maker", "symbol"}},
+    {COUNT,  MUST, ADD,      NULL,     {"launches"}},
+    {0}};
 static const struct fuseln_field fuseln[] = {
     {TEXT,   MUST, SKIP,     NULL,     {"version", "mode"}},
     {0}};
@@ -65,6 +69,7 @@ static const struct fuseln_field report[] = {
     {OBJECT, MUST, SKIP,     fuseln_schema_totals, {"totals"}},
     {LIST,   MUST, SKIP,     fuseln_schema_device, {"devices"}},
     {LIST,   MUST, SKIP,     fuseln_schema_site, {"sites"}},
+    {LIST,   MAY,  SKIP,     fuseln_schema_norm, {"foreign_norms"}},
     {0}};
 // clang-format on
 

@@ -35,7 +35,8 @@ struct fuseln_field {
 };
 
 /* Each ends with a field without keys. */
-extern const struct fuseln_field fuseln_schema_site[], fuseln_schema_device[], fuseln_schema_totals[];
+extern const struct fuseln_field fuseln_schema_site[], fuseln_schema_device[], fuseln_schema_totals[],
+    fuseln_schema_norm[];
 
 /* For each key of these fields. */
 #define FOREACH_KEY(fields, field, key)                                             \

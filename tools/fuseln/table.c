@@ -160,6 +160,17 @@ static void print_totals(const json_t *totals, FILE *out)
         fuseln_say(out, FUSELN_WORD_LEFT_OUT, count_of(cell, totals, "left_out"));
 }
 
+static void print_norms(const json_t *norms, FILE *out)
+{
+    char cell[FUSELN_COUNT_MAX];
+    size_t i;
+    json_t *norm;
+    if (json_array_size(norms) > 0)
+        print_heading(out, FUSELN_WORD_FOREIGN);
+    json_array_foreach(norms, i, norm) fuseln_say(out, FUSELN_WORD_NORM, count_of(cell, norm, "launches"),
+                                                  fuseln_text_at(norm, "maker"), fuseln_text_at(norm, "symbol"));
+}
+
 static void print_saved(const json_t *saved, FILE *out)
 {
     char all[CELL_MAX], step[CELL_MAX];
@@ -216,6 +227,7 @@ void fuseln_merge_print(const json_t *report, FILE *out)
     print_head(report, out);
     print_sites(sites, out);
     print_totals(json_object_get(report, "totals"), out);
+    print_norms(json_object_get(report, "foreign_norms"), out);
     print_saved(json_object_get(report, "saved"), out);
     print_failed(sites, out);
     if (json_array_size(differences) > 0)
