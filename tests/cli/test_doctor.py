@@ -513,6 +513,22 @@ class Doctor(Command):
         self.assertEqual(done.returncode, 0, done.stdout)
         self.assertRegex(done.stdout, "note run: (No layer norm was recognised|.*no kernel launch was seen)")
 
+    def test_a_program_whose_norms_run_on_kernels_that_fuseln_does_not_know(self):
+        done = self.on_softgpu("""
+from cuda.bindings import driver
+assert driver.cuInit(0)[0] == 0
+driver.cuCtxSetCurrent(driver.cuDevicePrimaryCtxRetain(0)[1])
+for name in b"kernel_cutlass_kernel_torch_vendorquackrmsnormRMSNorm_object_at_", b"triton_per_fused_native_layer_norm_0":
+    error, module = driver.cuModuleLoadData(b".version 8.0\\n.target sm_90\\n.visible .entry " + name + b"() { ret; }")
+    assert error == 0
+    driver.cuLaunchKernel(driver.cuModuleGetFunction(module, name)[1], 1, 1, 1, 1, 1, 1, 0, 0, 0, 0)
+""")
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertRegex(done.stdout, "note run: No layer norm was recognised: those of this program ran on kernels that")
+        self.assertRegex(done.stdout, r"note run: 1 launches of norm kernels that fuseln does not know \(quack\)\n"
+                                      "       TORCH_DISABLE_NATIVE_JIT=1 leaves")
+        self.assertRegex(done.stdout, r"note run: 1 launches of .* \(inductor\)\n       nothing to do: torch.compile")
+
 
 if __name__ == "__main__":
     unittest.main()

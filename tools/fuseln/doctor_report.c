@@ -42,6 +42,15 @@ static const char *const unpaired[FUSELN_PAIRING_COUNT] = {
     [FUSELN_PAIRING_FAILED] = "see why launches were passed on, above",
 };
 
+/* The same for norms by kernels that fuseln does not know, by maker. */
+static const struct {
+    const char *maker, *remedy;
+} makers[] = {
+    {"inductor", NOTHING "torch.compile makes kernels of its own; its backends eager and aot_eager keep PyTorch's"},
+    {"quack", "TORCH_DISABLE_NATIVE_JIT=1 leaves RMS norms to PyTorch's own kernels, which are replaced"},
+    {"other", "the report names the kernels, in foreign_norms"},
+};
+
 /* ---- reading the reports ---- */
 
 static json_t *read_reports(const char *folder)
@@ -153,6 +162,28 @@ static void say_site(struct doctor *doctor, const json_t *site)
                    number(site, "cols"));
 }
 
+static long long launches_by(const json_t *reports, const char *maker)
+{
+    long long sum = 0;
+    for (size_t i = 0; i < json_array_size(reports); i++) {
+        const json_t *norm, *norms = json_object_get(json_array_get(reports, i), "foreign_norms");
+        size_t j;
+        json_array_foreach(norms, j, norm) sum +=
+            strcmp(text_of(norm, "maker", ""), maker) == 0 ? number(norm, "launches") : 0;
+    }
+    return sum;
+}
+
+static void say_norms(struct doctor *doctor, const json_t *reports)
+{
+    for (size_t i = 0; i < sizeof makers / sizeof makers[0]; i++) {
+        const long long launches = launches_by(reports, makers[i].maker);
+        if (launches)
+            doctor_say(doctor, FINDING_NOTE, CHECK, makers[i].remedy,
+                       "%lld launches of norm kernels that fuseln does not know (%s)", launches, makers[i].maker);
+    }
+}
+
 /* dx is how many dX were replaced. If not one of them was to be paired, the user is told which dX come alone. */
 static void say_pairs(struct doctor *doctor, const json_t *reports, long long dx)
 {
@@ -181,6 +212,7 @@ static void say_all(struct doctor *doctor, const json_t *reports)
     size_t i, j;
     long long dx = 0;
     say_totals(doctor, reports);
+    say_norms(doctor, reports);
     json_array_foreach(reports, i, report)
     {
         json_array_foreach(json_object_get(report, "devices"), j, item) say_device(doctor, item);
