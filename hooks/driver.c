@@ -173,16 +173,16 @@ static int give(int rc, const char *name, void **ret_function, const void *calle
         return call;                          \
     }
 
-#define LAUNCH_HOOK(id, name, parameters, arguments, call)                         \
-    EXPORTED_HOOK(id, name, parameters, call)                                      \
-    static int given_##name parameters                                             \
-    {                                                                              \
-        int(*const real) parameters = (int(*) parameters)BEHIND(id);               \
-        if (!fuseln_thread_counter.nested && fuseln_launch_is_foreign(function)) { \
-            fuseln_record_launch(FUSELN_BOUNDARY_DRIVER);                          \
-            return real arguments;                                                 \
-        }                                                                          \
-        return call;                                                               \
+#define LAUNCH_HOOK(id, name, parameters, arguments, call)                                       \
+    EXPORTED_HOOK(id, name, parameters, call)                                                    \
+    static int given_##name parameters                                                           \
+    {                                                                                            \
+        int(*const real) parameters = (int(*) parameters)BEHIND(id);                             \
+        if (fuseln_thread_counter.launching != function && fuseln_launch_is_foreign(function)) { \
+            fuseln_record_launch(FUSELN_BOUNDARY_DRIVER);                                        \
+            return real arguments;                                                               \
+        }                                                                                        \
+        return call;                                                                             \
     }
 
 #define LAUNCH(original_of, ptsz, verdict, extra_of)             \

@@ -62,14 +62,12 @@ static int find_device(const struct fuseln_hooked *hooked)
     return get_device && ((int (*)(int *))get_device)(&device) == 0 ? device : -1;
 }
 
-/* Ours may come back to a hook of ours, through somebody's stub for the driver: it is the same launch. */
+/* The original may be somebody's wrapper that comes back to a hook of ours: it is the same launch. */
 static int launch_original(const struct fuseln_hooked *hooked)
 {
-    const bool before = fuseln_thread_counter.nested;
-    if (hooked->launch.boundary == FUSELN_BOUNDARY_DRIVER)
-        fuseln_thread_counter.nested = true;
+    fuseln_thread_counter.launching = hooked->function;
     const int rc = hooked->original(hooked);
-    fuseln_thread_counter.nested = before;
+    fuseln_thread_counter.launching = NULL;
     return rc;
 }
 
@@ -136,7 +134,7 @@ int fuseln_launch(struct fuseln_hooked *hooked)
     void *unpacked[FUSELN_ARGS_MAX];
     struct fuseln_pass pass;
 
-    if (hooked->launch.boundary == FUSELN_BOUNDARY_DRIVER && fuseln_thread_counter.nested)
+    if (fuseln_thread_counter.launching == hooked->function)
         return launch_foreign(hooked);
     fuseln_process_launch(hooked->launch.boundary);
     hooked->launch.target = fuseln_registry_find(hooked->function);

@@ -50,7 +50,7 @@ struct fuseln_site {
 struct fuseln_thread_counter {
     uint64_t launches[FUSELN_BOUNDARY_COUNT];
     bool joined;
-    bool nested; /* a hook of ours is in the host's launch: what comes out of it below is the same launch */
+    const void *launching; /* the function whose original a hook of ours is launching; NULL: none */
 };
 extern _Thread_local struct fuseln_thread_counter fuseln_thread_counter __attribute__((tls_model("initial-exec")));
 /* True: no thread of this process had joined before. */

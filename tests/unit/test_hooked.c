@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The way of a launch through hooks/launch.c: one that comes out of the original of another is not counted and not
- * looked up, but invalidates what is pending; errno is the host's, or the original's.
+ * The way of a launch through hooks/launch.c: one that comes back from its original is not counted again and not looked
+ * up, but invalidates what is pending; errno is the host's, or the original's.
  */
 #include "../../hooks/launch.c"
 
@@ -54,31 +54,62 @@ static void *const OUTER = (void *)0x10, *const INNER = (void *)0x20;
 
 static int original_inner(const struct fuseln_hooked *hooked)
 {
-    (void)hooked;
-    assert_true(fuseln_thread_counter.nested);
+    assert_ptr_equal(fuseln_thread_counter.launching, hooked->function);
     return 7;
 }
 
+static const void *inner_function;
 static int original_outer(const struct fuseln_hooked *hooked)
 {
+    (void)hooked;
     assert_ptr_equal(invalidated, OUTER);
     struct fuseln_hooked inner = {.launch = {.stream = INNER, .boundary = FUSELN_BOUNDARY_DRIVER},
-                                  .function = hooked->function,
+                                  .function = inner_function,
                                   .original = original_inner};
     return fuseln_launch(&inner);
 }
 
-static void a_nested_launch_invalidates_what_is_pending(void **state)
+/* How many launches are counted of one that makes another, of this function, inside its original. */
+static int launches_with(const void *function)
 {
-    (void)state;
     struct fuseln_hooked outer = {.launch = {.stream = OUTER, .boundary = FUSELN_BOUNDARY_DRIVER},
                                   .function = &invalidated,
                                   .original = original_outer};
+    const uint64_t before = fuseln_thread_counter.launches[FUSELN_BOUNDARY_DRIVER];
+    inner_function = function;
     atomic_store(&fuseln_pairing_count, 1);
     assert_int_equal(fuseln_launch(&outer), 7);
     assert_ptr_equal(invalidated, INNER);
-    assert_false(fuseln_thread_counter.nested);
-    assert_int_equal(fuseln_thread_counter.launches[FUSELN_BOUNDARY_DRIVER], 1);
+    assert_null(fuseln_thread_counter.launching);
+    return (int)(fuseln_thread_counter.launches[FUSELN_BOUNDARY_DRIVER] - before);
+}
+
+static void a_launch_that_comes_back_is_one_and_invalidates_what_is_pending(void **state)
+{
+    (void)state;
+    assert_int_equal(launches_with(&invalidated), 1);
+    assert_int_equal(launches_with(&inner_function), 2); /* a launch of another function, as a callback may make it */
+}
+
+static jmp_buf away;
+static int original_jumps(const struct fuseln_hooked *hooked)
+{
+    (void)hooked;
+    longjmp(away, 1);
+}
+
+static void a_jump_out_of_the_original_leaves_one_launch_uncounted(void **state)
+{
+    struct fuseln_hooked jumps = {
+        .launch = {.boundary = FUSELN_BOUNDARY_DRIVER}, .function = &invalidated, .original = original_jumps};
+    (void)state;
+    if (!setjmp(away))
+        fuseln_launch(&jumps);
+    jumps.original = original_inner;
+    const uint64_t before = fuseln_thread_counter.launches[FUSELN_BOUNDARY_DRIVER];
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(fuseln_launch(&jumps), 7);
+    assert_int_equal(fuseln_thread_counter.launches[FUSELN_BOUNDARY_DRIVER] - before, 2);
 }
 
 static int original_fails(const struct fuseln_hooked *hooked)
@@ -128,8 +159,10 @@ static void a_foreign_norm_is_counted_and_not_replaced(void **state)
 
 int main(void)
 {
-    static const struct CMUnitTest tests[] = {cmocka_unit_test(a_nested_launch_invalidates_what_is_pending),
-                                              cmocka_unit_test(errno_is_the_hosts_or_the_originals),
-                                              cmocka_unit_test(a_foreign_norm_is_counted_and_not_replaced)};
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_launch_that_comes_back_is_one_and_invalidates_what_is_pending),
+        cmocka_unit_test(a_jump_out_of_the_original_leaves_one_launch_uncounted),
+        cmocka_unit_test(errno_is_the_hosts_or_the_originals),
+        cmocka_unit_test(a_foreign_norm_is_counted_and_not_replaced)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
