@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Which CUDA contexts and devices this process has shown us. A context is known by cuCtxGetId, unique for the life of
- * the process (handles are reused); facts of a device are read once, by whoever comes first. Lock-free.
+ * the process (handles are reused). The driver is asked first; then an entry is locked and published.
  */
 #include "kernels/host/context.h"
+
+#include "base/shield.h"
 
 #include <stdio.h>
 #include <string.h>
 
 static struct fuseln_context contexts[FUSELN_CONTEXTS_MAX];
 
-/* Records are filled in private and then published by ordinal; a thread that cannot, or that lost the race, gives
- * its record back. */
-static struct fuseln_device_record records[2 * FUSELN_DEVICES_MAX];
-static _Atomic(struct fuseln_device_record *) by_ordinal[FUSELN_DEVICES_MAX];
+static struct fuseln_device_record records[FUSELN_DEVICES_MAX]; /* by ordinal */
 
 static bool read_facts(const struct fuseln_driver *driver, CUdevice ordinal, struct fuseln_device_record *record)
 {
@@ -34,48 +33,57 @@ static bool read_facts(const struct fuseln_driver *driver, CUdevice ordinal, str
            driver->driver_get_version(&record->driver_version) == CUDA_SUCCESS;
 }
 
-static struct fuseln_device_record *record_take(void)
-{
-    for (size_t i = 0; i < sizeof records / sizeof records[0]; i++)
-        if (!atomic_exchange(&records[i].taken, true))
-            return &records[i];
-    return NULL;
-}
-
+/* The record of the current device, made if it is new; NULL where facts are missing. */
 static struct fuseln_device_record *record_get(const struct fuseln_driver *driver)
 {
     CUdevice ordinal;
+    struct fuseln_device_record facts = {0};
+    struct fuseln_shield before;
     if (driver->ctx_get_device(&ordinal) != CUDA_SUCCESS || ordinal < 0 || ordinal >= FUSELN_DEVICES_MAX)
         return NULL;
-    struct fuseln_device_record *record = atomic_load_explicit(&by_ordinal[ordinal], memory_order_acquire),
-                                *none = NULL;
-    if (record)
+    struct fuseln_device_record *record = &records[ordinal];
+    if (atomic_load_explicit(&record->complete, memory_order_acquire))
         return record;
-    record = record_take();
-    if (record &&
-        (!read_facts(driver, ordinal, record) || !atomic_compare_exchange_strong(&by_ordinal[ordinal], &none, record)))
-        atomic_store(&record->taken, false);
-    return atomic_load_explicit(&by_ordinal[ordinal], memory_order_acquire);
+    if (!read_facts(driver, ordinal, &facts))
+        return NULL;
+    fuseln_shield_lock(&before, &fuseln_host_mutex);
+    if (!atomic_load(&record->complete)) {
+        record->device = facts.device;
+        record->driver_version = facts.driver_version;
+        memcpy(record->name, facts.name, sizeof record->name);
+        atomic_store_explicit(&record->complete, true, memory_order_release);
+    }
+    fuseln_shield_unlock(&before, &fuseln_host_mutex);
+    return record;
 }
 
-/* The entry of this context with its record, claimed if it is new; NULL where the table is full or facts are missing.
+/* The first entry with this id (0: free) from where that of the key begins to be looked for; NULL where there is none.
  */
-static __attribute__((noinline)) struct fuseln_context *context_add(const struct fuseln_driver *driver, uint64_t key)
+static struct fuseln_context *context_find(uint64_t key, uint64_t id)
 {
     for (size_t i = 0; i < FUSELN_CONTEXTS_MAX; i++) {
         struct fuseln_context *context = &contexts[(key + i) % FUSELN_CONTEXTS_MAX];
-        uint64_t id = atomic_load_explicit(&context->id, memory_order_acquire);
-        if (id != key && (id != 0 || (!atomic_compare_exchange_strong(&context->id, &id, key) && id != key)))
-            continue;
-        if (!atomic_load_explicit(&context->record, memory_order_acquire)) {
-            struct fuseln_device_record *record = record_get(driver);
-            if (!record)
-                return NULL;
-            atomic_store_explicit(&context->record, record, memory_order_release);
-        }
-        return context;
+        if (atomic_load_explicit(&context->id, memory_order_acquire) == id)
+            return context;
     }
     return NULL;
+}
+
+/* NULL where the table is full or facts are missing. */
+static __attribute__((noinline)) struct fuseln_context *context_add(const struct fuseln_driver *driver, uint64_t key)
+{
+    struct fuseln_device_record *record = record_get(driver);
+    struct fuseln_shield before;
+    if (!record)
+        return NULL;
+    fuseln_shield_lock(&before, &fuseln_host_mutex);
+    struct fuseln_context *context = context_find(key, key); /* another thread may have been first */
+    if (!context && (context = context_find(key, 0))) {
+        context->record = record;
+        atomic_store_explicit(&context->id, key, memory_order_release);
+    }
+    fuseln_shield_unlock(&before, &fuseln_host_mutex);
+    return context;
 }
 
 enum fuseln_verdict fuseln_context_current(struct fuseln_context **ret_context)
@@ -87,26 +95,24 @@ enum fuseln_verdict fuseln_context_current(struct fuseln_context **ret_context)
         return FUSELN_VERDICT_DRIVER;
     if (driver->ctx_get_id(NULL, &id) != CUDA_SUCCESS)
         return FUSELN_VERDICT_CONTEXT;
-    const uint64_t key = id + 1;
-    struct fuseln_context *context = &contexts[key % FUSELN_CONTEXTS_MAX]; /* nearly always this one */
-    if (atomic_load_explicit(&context->id, memory_order_acquire) != key ||
-        !atomic_load_explicit(&context->record, memory_order_acquire))
-        context = context_add(driver, key);
+    struct fuseln_context *context = context_find(id + 1, id + 1);
+    if (!context)
+        context = context_add(driver, id + 1);
     *ret_context = context;
     return context ? FUSELN_VERDICT_OK : FUSELN_VERDICT_CONTEXT;
 }
 
 const struct fuseln_device *fuseln_context_device(const struct fuseln_context *context)
 {
-    return &atomic_load_explicit(&context->record, memory_order_acquire)->device;
+    return &context->record->device;
 }
 
 size_t fuseln_device_reports(struct fuseln_device_report *ret_reports, size_t capacity)
 {
     size_t count = 0;
     for (size_t i = 0; i < FUSELN_DEVICES_MAX && count < capacity; i++) {
-        const struct fuseln_device_record *record = atomic_load_explicit(&by_ordinal[i], memory_order_acquire);
-        if (!record)
+        const struct fuseln_device_record *record = &records[i];
+        if (!atomic_load_explicit(&record->complete, memory_order_acquire))
             continue;
         const struct fuseln_image *image = atomic_load_explicit(&record->image, memory_order_acquire);
         struct fuseln_device_report *report = &ret_reports[count++];
@@ -133,5 +139,5 @@ void fuseln_context_after_fork(void)
         if (atomic_load(&contexts[i].id))
             memset(&contexts[i], 0, sizeof contexts[i]);
     memset(records, 0, sizeof records);
-    memset(by_ordinal, 0, sizeof by_ordinal);
+    fuseln_host_mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What is known of each device and each CUDA context, shared by the files of kernels/host. Static tables, valid when
- * zeroed; entries are claimed once by compare-and-swap and live until the process ends. No locks: launches read them.
+ * zeroed; entries are made once, under the mutex, and live until the process ends. Launches read them without it.
  */
 #ifndef FUSELN_CONTEXT_H
 #define FUSELN_CONTEXT_H
@@ -15,7 +15,7 @@
 enum { FUSELN_CONTEXTS_MAX = 1024, FUSELN_DEVICES_MAX = 64 };
 
 struct fuseln_device_record {
-    atomic_bool taken;
+    atomic_bool complete; /* the next three are set, and constant */
     struct fuseln_device device;
     char name[96];
     int driver_version;
@@ -27,8 +27,8 @@ struct fuseln_device_record {
 enum { FUSELN_SLOT_REFUSED = 1, FUSELN_SLOT_IMAGE = 2 };
 
 struct fuseln_context {
-    _Atomic uint64_t id; /* cuCtxGetId + 1; 0 while the entry is free */
-    _Atomic(struct fuseln_device_record *) record;
+    _Atomic uint64_t id;                 /* cuCtxGetId + 1; 0 while the entry is free */
+    struct fuseln_device_record *record; /* constant once the id is set */
     _Atomic uintptr_t modules[FUSELN_MODULE_COUNT];
     _Atomic uintptr_t functions[FUSELN_VARIANT_COUNT]; /* known once the variant was launched outside of capture */
     atomic_int scratch_pause;                          /* launches that shall not ask for a new slab */

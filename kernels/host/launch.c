@@ -44,7 +44,7 @@ static bool refused_for_good(CUresult result)
 static uintptr_t module_load(struct fuseln_context *context, enum fuseln_module module)
 {
     const struct fuseln_driver *driver = fuseln_driver_known();
-    struct fuseln_device_record *record = atomic_load_explicit(&context->record, memory_order_acquire);
+    struct fuseln_device_record *record = context->record;
     _Atomic uintptr_t *slot = &context->modules[module];
     uintptr_t known = atomic_load_explicit(slot, memory_order_acquire);
     for (int ptx = 0; ptx < 2 && !known; ptx++) {
@@ -80,7 +80,7 @@ static enum fuseln_verdict function_load(const struct fuseln_job *job, int which
     if (!module || driver->module_get_func(&function, (CUmodule)module, variant->name) != CUDA_SUCCESS)
         return FUSELN_VERDICT_REFUSED;
     if (job->plan->smem_bytes[which]) { /* if this fails, so will a launch that needs it */
-        const struct fuseln_device_record *record = atomic_load_explicit(&job->context->record, memory_order_acquire);
+        const struct fuseln_device_record *record = job->context->record;
         driver->func_set_attr(function, CU_FUNC_ATTR_MAX_DYNAMIC_SHARED_SIZE_BYTES,
                               record->device.smem_optin_bytes - FUSELN_STATIC_BYTES);
     }

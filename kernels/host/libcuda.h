@@ -7,6 +7,7 @@
 #ifndef FUSELN_LIBCUDA_H
 #define FUSELN_LIBCUDA_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -77,6 +78,10 @@ struct fuseln_driver {
     FUSELN_DRIVER_FUNCTIONS(X)
 #undef X
 };
+
+/* Guards what kernels/host writes and launches only read. Held under a shield, and never across a call to the loader or
+ * CUDA. */
+extern pthread_mutex_t fuseln_host_mutex;
 
 extern _Atomic(const struct fuseln_driver *)
     fuseln_driver_published; /* NULL until fuseln_driver_find() has found them */

@@ -86,7 +86,7 @@ static struct fuseln_slab *slab_add(struct fuseln_context *context, uint64_t str
         atomic_fetch_sub(&context->scratch_pause, 1);
         return NULL;
     }
-    struct fuseln_device_record *record = atomic_load_explicit(&context->record, memory_order_acquire);
+    struct fuseln_device_record *record = context->record;
     size_t size = 64 << 10;
     while (size < bytes)
         size *= 2;

@@ -19,7 +19,7 @@
 
 enum { LIBRARIES_MAX = 1024, BUILD_ID_BYTES_MAX = 20 };
 
-/* Guarded by fuseln_registry_mutex. */
+/* Guarded by fuseln_core_mutex. */
 static struct entry {
     struct fuseln_library library;
     uintptr_t begin, end; /* where it is mapped; 0, 0 while it is not */
@@ -177,21 +177,21 @@ const struct fuseln_library *fuseln_library_of(const void *address, bool (*is_kn
 {
     struct search search = {.address = (uintptr_t)address};
     struct fuseln_shield before;
-    fuseln_shield_lock(&before, &fuseln_registry_mutex);
+    fuseln_shield_lock(&before, &fuseln_core_mutex);
     struct entry *entry = find_mapped(search.address);
-    fuseln_shield_unlock(&before, &fuseln_registry_mutex);
+    fuseln_shield_unlock(&before, &fuseln_core_mutex);
     if (entry)
         return &entry->library;
     if (!find_object(&search))
         return NULL;
     search.library.known = search.library.build_id[0] && is_known(search.library.build_id);
-    fuseln_shield_lock(&before, &fuseln_registry_mutex);
+    fuseln_shield_lock(&before, &fuseln_core_mutex);
     entry = entry_of(&search.library);
     if (entry) {
         entry->begin = search.begin;
         entry->end = search.end;
     }
-    fuseln_shield_unlock(&before, &fuseln_registry_mutex);
+    fuseln_shield_unlock(&before, &fuseln_core_mutex);
     return entry ? &entry->library : NULL;
 }
 
@@ -199,8 +199,8 @@ void fuseln_library_forget(const void *address)
 {
     struct fuseln_shield before;
     struct entry *entry;
-    fuseln_shield_lock(&before, &fuseln_registry_mutex);
+    fuseln_shield_lock(&before, &fuseln_core_mutex);
     while ((entry = find_mapped((uintptr_t)address)))
         entry->begin = entry->end = 0;
-    fuseln_shield_unlock(&before, &fuseln_registry_mutex);
+    fuseln_shield_unlock(&before, &fuseln_core_mutex);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What happened: the count of all launches (per thread) and one record per site. Writers are the launch path of any
- * thread; readers are the report. Static storage, valid when zeroed; nothing is allocated per launch, nothing locks.
+ * thread; readers are the report. Static storage, valid when zeroed; nothing is allocated per launch.
  * A site is (target, cols, device, which pointers are null, alignment class, boundary); rows are not part of it.
  */
 #ifndef FUSELN_RECORD_H
@@ -65,8 +65,8 @@ static inline void fuseln_record_launch(enum fuseln_boundary boundary)
 /* Sum over all threads, ended ones too, and the boundaries that are hooked (FUSELN_HOOKS). */
 uint64_t fuseln_record_launches(void);
 
-/* The site of this key, made at its first use; the site `other` when the table is full. Lock-free; never NULL.
- * *ret_new tells whether this call made it. */
+/* The site of this key, made at its first use; the site `other` when the table is full. Never NULL; lock-free once the
+ * site exists. *ret_new tells whether this call made it. */
 struct fuseln_site *fuseln_site_get(const struct fuseln_site_key *key, bool *ret_new);
 /* One launch at site ended with this verdict; kernel is our kernel's name when OK, else NULL. Thread-safe. */
 void fuseln_site_record(struct fuseln_site *site, enum fuseln_verdict verdict, int64_t rows, const char *kernel);

@@ -17,7 +17,7 @@ enum { TARGETS_MAX = 4096, SYMBOL_BYTES = 1 << 20, OWNERS_MAX = 1024 };
 
 #define TOMBSTONE ((const void *)1)
 
-pthread_mutex_t fuseln_registry_mutex = PTHREAD_MUTEX_INITIALIZER;
+pthread_mutex_t fuseln_core_mutex = PTHREAD_MUTEX_INITIALIZER;
 struct fuseln_slot fuseln_slots[SLOTS];
 static size_t slots_taken; /* tombstones too: they lengthen probes like others */
 static struct fuseln_target targets[TARGETS_MAX];
@@ -169,13 +169,13 @@ int fuseln_registry_add(const void *host_function, const void *owner, const stru
 {
     struct fuseln_shield before;
     int rc = -ENOMEM;
-    fuseln_shield_lock(&before, &fuseln_registry_mutex);
+    fuseln_shield_lock(&before, &fuseln_core_mutex);
     const struct fuseln_target *copy = copy_target(target);
     if (copy) {
         add_owner(owner);
         rc = insert_or_evict(host_function, owner, (struct meaning){.target = copy});
     }
-    fuseln_shield_unlock(&before, &fuseln_registry_mutex);
+    fuseln_shield_unlock(&before, &fuseln_core_mutex);
     if (rc)
         fuseln_registry_leave_out();
     return rc;
@@ -190,12 +190,12 @@ static bool has_room_for_norms(void)
 void fuseln_registry_learn_norm(const void *handle, const void *owner, const char *name, const char *maker)
 {
     struct fuseln_shield before;
-    fuseln_shield_lock(&before, &fuseln_registry_mutex);
+    fuseln_shield_lock(&before, &fuseln_core_mutex);
     if (has_room_for_norms()) {
         add_owner(owner);
         insert(handle, owner, (struct meaning){.foreign = fuseln_foreign_get(name, maker)});
     }
-    fuseln_shield_unlock(&before, &fuseln_registry_mutex);
+    fuseln_shield_unlock(&before, &fuseln_core_mutex);
 }
 
 struct fuseln_foreign *fuseln_registry_foreign(const void *handle)
@@ -210,13 +210,13 @@ void fuseln_registry_alias(const void *handle, const void *host_function)
     struct fuseln_shield before;
     if (!handle || (target && fuseln_registry_find(handle) == target) || !find_slot(host_function))
         return;
-    fuseln_shield_lock(&before, &fuseln_registry_mutex);
+    fuseln_shield_lock(&before, &fuseln_core_mutex);
     const struct fuseln_slot *slot = find_slot(host_function); /* NULL if it was removed in between */
     const struct meaning meaning = {slot ? atomic_load(&slot->target) : NULL,
                                     slot ? atomic_load(&slot->foreign) : NULL};
     const bool fits = meaning.target || (meaning.foreign && has_room_for_norms());
     const int rc = fits ? insert_or_evict(handle, slot->owner, meaning) : 0;
-    fuseln_shield_unlock(&before, &fuseln_registry_mutex);
+    fuseln_shield_unlock(&before, &fuseln_core_mutex);
     if (rc)
         fuseln_registry_leave_out();
 }
@@ -229,11 +229,11 @@ void fuseln_registry_learn(const void *handle, const void *owner, const struct f
         return;
     if ((target && fuseln_registry_add(handle, owner, target) == 0) || !find_slot(handle))
         return;
-    fuseln_shield_lock(&before, &fuseln_registry_mutex);
+    fuseln_shield_lock(&before, &fuseln_core_mutex);
     struct fuseln_slot *slot = find_slot(handle);
     if (slot)
         remove_slot(slot);
-    fuseln_shield_unlock(&before, &fuseln_registry_mutex);
+    fuseln_shield_unlock(&before, &fuseln_core_mutex);
 }
 
 bool fuseln_registry_forget(const void *owner)
@@ -241,11 +241,11 @@ bool fuseln_registry_forget(const void *owner)
     struct fuseln_shield before;
     if (!owner || !atomic_load(&used)) /* a process without layer norms takes no lock */
         return false;
-    fuseln_shield_lock(&before, &fuseln_registry_mutex);
+    fuseln_shield_lock(&before, &fuseln_core_mutex);
     const size_t i = find_owner(owner);
     if (i < OWNERS_MAX)
         remove_owner(i);
-    fuseln_shield_unlock(&before, &fuseln_registry_mutex);
+    fuseln_shield_unlock(&before, &fuseln_core_mutex);
     return i < OWNERS_MAX;
 }
 
@@ -266,5 +266,5 @@ size_t fuseln_registry_targets(void)
 
 void fuseln_registry_after_fork(void)
 {
-    fuseln_registry_mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    fuseln_core_mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 }

@@ -118,6 +118,7 @@ static CUresult host_get_device(CUdeviceptr *ptr, void *host, unsigned flags)
     return CUDA_SUCCESS;
 }
 
+pthread_mutex_t fuseln_host_mutex = PTHREAD_MUTEX_INITIALIZER;
 _Atomic(const struct fuseln_driver *) fuseln_driver_published;
 const struct fuseln_driver *fuseln_driver_find(void)
 {

@@ -107,6 +107,7 @@ static CUresult launch_kernel(CUfunction function, unsigned gx, unsigned gy, uns
     return seen.result;
 }
 
+pthread_mutex_t fuseln_host_mutex = PTHREAD_MUTEX_INITIALIZER;
 _Atomic(const struct fuseln_driver *) fuseln_driver_published;
 const struct fuseln_driver *fuseln_driver_find(void)
 {
