@@ -88,36 +88,36 @@ static int get_kernel(enum fuseln_node node, void **ret_kernel, const void *func
     __asm__(".symver fuseln_" #suffix "_" #name ", " #name "@" version ", remove"); \
     __attribute__((visibility("default")))
 
-#define LAUNCH_HOOK(suffix, version, name, id, ptsz, verdict)                                                  \
-    int fuseln_##suffix##_##name(const void *function, struct dim3 grid, struct dim3 block, void **args,       \
-                                 size_t smem_bytes, void *stream);                                             \
-    EXPORT(suffix, name, version)                                                                              \
-    int fuseln_##suffix##_##name(const void *function, struct dim3 grid, struct dim3 block, void **args,       \
-                                 size_t smem_bytes, void *stream)                                              \
-    {                                                                                                          \
-        launch_function *known = (launch_function *)fuseln_real_known(FUSELN_NODE_##suffix, FUSELN_REAL_##id); \
-        if (known && fuseln_launch_is_foreign(function)) {                                                     \
-            fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME);                                                     \
-            return known(function, grid, block, args, smem_bytes, stream);                                     \
-        }                                                                                                      \
-        const void *const caller = __builtin_return_address(0);                                                \
-        struct fuseln_hooked hooked;                                                                           \
-        hooked.launch.stream = fuseln_launch_stream(stream, ptsz);                                             \
-        hooked.launch.args = hooked.args = args;                                                               \
-        hooked.launch.declined = FUSELN_VERDICT_##verdict;                                                     \
-        hooked.launch.boundary = FUSELN_BOUNDARY_RUNTIME;                                                      \
-        hooked.function = function;                                                                            \
-        hooked.special = false;                                                                                \
-        hooked.original = original;                                                                            \
-        hooked.real = fuseln_real(FUSELN_NODE_##suffix, FUSELN_REAL_##id, caller);                             \
-        hooked.get_device = fuseln_real_known(FUSELN_NODE_##suffix, FUSELN_REAL_GET_DEVICE);                   \
-        hooked.node = FUSELN_NODE_##suffix;                                                                    \
-        hooked.caller = caller;                                                                                \
-        hooked.smem_bytes = smem_bytes;                                                                        \
-        hooked.stream = stream;                                                                                \
-        memcpy(hooked.launch.grid, &grid, sizeof grid);                                                        \
-        memcpy(hooked.launch.block, &block, sizeof block);                                                     \
-        return fuseln_launch(&hooked);                                                                         \
+#define LAUNCH_HOOK(suffix, version, name, id, ptsz, verdict)                                                   \
+    int fuseln_##suffix##_##name(const void *function, struct dim3 grid, struct dim3 block, void **args,        \
+                                 size_t smem_bytes, void *stream);                                              \
+    EXPORT(suffix, name, version)                                                                               \
+    int fuseln_##suffix##_##name(const void *function, struct dim3 grid, struct dim3 block, void **args,        \
+                                 size_t smem_bytes, void *stream)                                               \
+    {                                                                                                           \
+        launch_function *known = (launch_function *)fuseln_real_known(FUSELN_NODE_##suffix, FUSELN_REAL_##id);  \
+        if (known && fuseln_launch_is_foreign(function)) {                                                      \
+            fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME);                                                      \
+            return known(function, grid, block, args, smem_bytes, stream);                                      \
+        }                                                                                                       \
+        const void *const caller = __builtin_return_address(0);                                                 \
+        struct fuseln_hooked hooked;                                                                            \
+        hooked.launch.stream = fuseln_launch_stream(stream, ptsz);                                              \
+        hooked.launch.args = hooked.args = args;                                                                \
+        hooked.launch.declined = FUSELN_VERDICT_##verdict;                                                      \
+        hooked.launch.boundary = FUSELN_BOUNDARY_RUNTIME;                                                       \
+        hooked.function = function;                                                                             \
+        hooked.special = false;                                                                                 \
+        hooked.original = original;                                                                             \
+        hooked.real = known ? (void *)known : fuseln_real_find(FUSELN_NODE_##suffix, FUSELN_REAL_##id, caller); \
+        hooked.get_device = fuseln_real_known(FUSELN_NODE_##suffix, FUSELN_REAL_GET_DEVICE);                    \
+        hooked.node = FUSELN_NODE_##suffix;                                                                     \
+        hooked.caller = caller;                                                                                 \
+        hooked.smem_bytes = smem_bytes;                                                                         \
+        hooked.stream = stream;                                                                                 \
+        memcpy(hooked.launch.grid, &grid, sizeof grid);                                                         \
+        memcpy(hooked.launch.block, &block, sizeof block);                                                      \
+        return fuseln_launch(&hooked);                                                                          \
     }
 
 #define LAUNCH_EX_HOOK(suffix, version, name, id, ptsz)                                                              \
@@ -139,7 +139,7 @@ static int get_kernel(enum fuseln_node node, void **ret_kernel, const void *func
             .get_device = fuseln_real_known(FUSELN_NODE_##suffix, FUSELN_REAL_GET_DEVICE),                           \
             .node = FUSELN_NODE_##suffix,                                                                            \
             .caller = caller,                                                                                        \
-            .real = fuseln_real(FUSELN_NODE_##suffix, FUSELN_REAL_##id, caller),                                     \
+            .real = known ? (void *)known : fuseln_real_find(FUSELN_NODE_##suffix, FUSELN_REAL_##id, caller),        \
         };                                                                                                           \
         return launch_ex(&hooked, config, ptsz);                                                                     \
     }

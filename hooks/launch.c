@@ -80,7 +80,7 @@ static void trace(const struct fuseln_pass *pass)
         .rows = pass->call.rows,
         .grid = {launch->grid[0], launch->grid[1], launch->grid[2]},
         .block = {launch->block[0], launch->block[1], launch->block[2]},
-        .kernel = pass->kernel,
+        .kernel = fuseln_job_kernel(&pass->job),
     };
 
     fuseln_trace(&event);
@@ -129,20 +129,10 @@ static __attribute__((noinline)) int launch_declined(const struct fuseln_hooked 
     return rc;
 }
 
-int fuseln_launch(struct fuseln_hooked *hooked)
+static int launch_recognised(struct fuseln_hooked *hooked)
 {
     void *unpacked[FUSELN_ARGS_MAX];
     struct fuseln_pass pass;
-
-    if (fuseln_thread_counter.launching == hooked->function)
-        return launch_foreign(hooked);
-    fuseln_process_launch(hooked->launch.boundary);
-    hooked->launch.target = fuseln_registry_find(hooked->function);
-    if (!hooked->launch.target) {
-        count_norm(hooked);
-        return launch_foreign(hooked);
-    }
-
     int *const error = &errno;
     const int saved_errno = *error;
     hooked->launch.runtime_device = find_device(hooked);
@@ -157,4 +147,16 @@ int fuseln_launch(struct fuseln_hooked *hooked)
     if (pass.config->report[0])
         fuseln_report_tick(true);
     return 0;
+}
+
+int fuseln_launch(struct fuseln_hooked *hooked)
+{
+    if (fuseln_thread_counter.launching == hooked->function)
+        return launch_foreign(hooked);
+    fuseln_process_launch(hooked->launch.boundary);
+    hooked->launch.target = fuseln_registry_find(hooked->function);
+    if (hooked->launch.target)
+        return launch_recognised(hooked);
+    count_norm(hooked);
+    return launch_foreign(hooked);
 }

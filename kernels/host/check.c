@@ -9,6 +9,7 @@
  */
 #include "kernels/host/launch.h"
 
+#include "base/config.h"
 #include "base/shield.h"
 
 #include <string.h>
@@ -262,11 +263,11 @@ static enum fuseln_verdict slab_acquire(struct run *run, const struct fuseln_cal
 {
     const struct fuseln_check *check = run->check;
     int64_t rows = call->rows;
-    while (rows > 1 && !is_columns(call) && outputs(run, call, rows) > check->scratch_limit / 4)
+    while (rows > 1 && !is_columns(call) && outputs(run, call, rows) > fuseln_config_get()->scratch_bytes / 4)
         rows = (rows + 1) / 2;
     for (;; rows = (rows + 1) / 2) {
         const struct fuseln_plan plan = {.scratch_bytes = outputs(run, call, rows)};
-        const struct fuseln_job job = {check->context, &plan, check->stream, check->scratch_limit, NULL};
+        const struct fuseln_job job = {check->context, &plan, check->stream, NULL};
         const enum fuseln_verdict verdict = fuseln_slab_acquire(&job, &run->slab);
         run->rows = rows;
         if (verdict != FUSELN_VERDICT_SCRATCH || rows == 1 || is_columns(call))
@@ -306,7 +307,7 @@ static enum fuseln_verdict launch_ours(struct run *run, const struct fuseln_call
     const struct fuseln_check *check = run->check;
     struct fuseln_call *ours = &run->ours;
     struct fuseln_plan plan;
-    const struct fuseln_job job = {check->context, &plan, check->stream, check->scratch_limit, NULL};
+    const struct fuseln_job job = {check->context, &plan, check->stream, NULL};
     *ours = *theirs;
     ours->out_rows = 1;
     outputs(run, theirs, run->rows);

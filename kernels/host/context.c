@@ -86,20 +86,19 @@ static __attribute__((noinline)) struct fuseln_context *context_add(const struct
     return context;
 }
 
-enum fuseln_verdict fuseln_context_current(struct fuseln_context **ret_context)
+struct fuseln_context *fuseln_context_current(void)
 {
     const struct fuseln_driver *driver = fuseln_driver_get();
     unsigned long long id;
-    *ret_context = NULL;
-    if (!driver)
-        return FUSELN_VERDICT_DRIVER;
-    if (driver->ctx_get_id(NULL, &id) != CUDA_SUCCESS)
-        return FUSELN_VERDICT_CONTEXT;
+    if (!driver || driver->ctx_get_id(NULL, &id) != CUDA_SUCCESS)
+        return NULL;
     struct fuseln_context *context = context_find(id + 1, id + 1);
-    if (!context)
-        context = context_add(driver, id + 1);
-    *ret_context = context;
-    return context ? FUSELN_VERDICT_OK : FUSELN_VERDICT_CONTEXT;
+    return context ? context : context_add(driver, id + 1);
+}
+
+enum fuseln_verdict fuseln_context_missing(void)
+{
+    return fuseln_driver_known() ? FUSELN_VERDICT_CONTEXT : FUSELN_VERDICT_DRIVER;
 }
 
 const struct fuseln_device *fuseln_context_device(const struct fuseln_context *context)

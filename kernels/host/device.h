@@ -57,11 +57,11 @@ const char *fuseln_variant_name(const struct fuseln_variant *variant);
 
 struct fuseln_context; /* one CUDA context: device, loaded modules, scratch */
 
-/*
- * The calling thread's current CUDA context. One driver query (cuCtxGetId) once a context is known.
- * Returns OK, CONTEXT or DRIVER: then *ret_context is NULL. Lock-free; the object lives as long as the process.
- */
-enum fuseln_verdict fuseln_context_current(struct fuseln_context **ret_context);
+/* The calling thread's current CUDA context; NULL where there is none that can be used. One driver query (cuCtxGetId),
+ * and no lock, once a context is known. The object lives as long as the process. */
+struct fuseln_context *fuseln_context_current(void);
+/* Why there was none: DRIVER or CONTEXT. */
+enum fuseln_verdict fuseln_context_missing(void);
 const struct fuseln_device *fuseln_context_device(const struct fuseln_context *context);
 
 /* Is the stream in stream capture, or may it be? One driver query. */
@@ -77,7 +77,6 @@ struct fuseln_job {
     struct fuseln_context *context;
     const struct fuseln_plan *plan;
     void *stream;
-    size_t scratch_limit; /* bytes of device memory that partial sums may take on this device */
     /* NULL, or for half of a pair memory of this stream, of plan->scratch_bytes: DX also makes the partial sums of its
      * DGAMMA there; DGAMMA (of two kernels) finds them there, and only its second kernel is launched. */
     struct fuseln_slab *sums;
@@ -108,7 +107,6 @@ enum fuseln_verdict fuseln_kernel_launch(const struct fuseln_job *job, struct fu
 struct fuseln_check {
     struct fuseln_context *context;
     void *stream;
-    size_t scratch_limit; /* as in struct fuseln_job */
     int slice; /* where all rows do not fit: 0 the first ones, 1 the last, 2 those in the middle, -1 all, one by one */
     void *owner; /* comes back with the result */
 };

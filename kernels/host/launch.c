@@ -67,6 +67,12 @@ static uintptr_t module_load(struct fuseln_context *context, enum fuseln_module 
     return known;
 }
 
+/* Where the plan's kernel stands in the context. */
+static inline _Atomic uintptr_t *slot_of(const struct fuseln_job *job, int which)
+{
+    return fuseln_function_slot(job->context, job->plan->kernel[which]);
+}
+
 static enum fuseln_verdict function_load(const struct fuseln_job *job, int which, uintptr_t *ret_function)
 {
     const struct fuseln_driver *driver = fuseln_driver_known();
@@ -74,7 +80,7 @@ static enum fuseln_verdict function_load(const struct fuseln_job *job, int which
     const uintptr_t module = module_load(job->context, (enum fuseln_module)variant->module);
     CUfunction function;
     if (module == FUSELN_SLOT_IMAGE) {
-        atomic_store(fuseln_function_slot(job->context, variant), FUSELN_SLOT_IMAGE);
+        atomic_store(slot_of(job, which), FUSELN_SLOT_IMAGE);
         return FUSELN_VERDICT_IMAGE;
     }
     if (!module || driver->module_get_func(&function, (CUmodule)module, variant->name) != CUDA_SUCCESS)
@@ -88,13 +94,17 @@ static enum fuseln_verdict function_load(const struct fuseln_job *job, int which
     return FUSELN_VERDICT_OK;
 }
 
-/* A kernel that this context has not launched yet. Loaded under RELAXED: another thread may be capturing. */
+/* Loads a kernel that this context has not launched yet, under RELAXED: another thread may be capturing. */
 static enum fuseln_verdict function_get(const struct fuseln_job *job, int which, uintptr_t *ret_function)
 {
     const struct fuseln_driver *driver = fuseln_driver_known();
+    const uintptr_t known = atomic_load_explicit(slot_of(job, which), memory_order_acquire);
     int mode = CU_STREAM_CAPTURE_MODE_RELAXED;
-    if (*ret_function == FUSELN_SLOT_REFUSED || *ret_function == FUSELN_SLOT_IMAGE)
-        return *ret_function == FUSELN_SLOT_REFUSED ? FUSELN_VERDICT_REFUSED : FUSELN_VERDICT_IMAGE;
+    if (known == FUSELN_SLOT_REFUSED || known == FUSELN_SLOT_IMAGE)
+        return known == FUSELN_SLOT_REFUSED ? FUSELN_VERDICT_REFUSED : FUSELN_VERDICT_IMAGE;
+    *ret_function = known;
+    if (known)
+        return FUSELN_VERDICT_OK;
     if (fuseln_kernel_capturing(job->stream))
         return FUSELN_VERDICT_CAPTURE;
     if (!in_current_context(job))
@@ -106,39 +116,40 @@ static enum fuseln_verdict function_get(const struct fuseln_job *job, int which,
     return verdict;
 }
 
-static __attribute__((noinline)) enum fuseln_verdict refused(const struct fuseln_job *job, _Atomic uintptr_t *slot,
-                                                             CUresult result)
+static __attribute__((noinline)) enum fuseln_verdict refused(const struct fuseln_job *job, int which, CUresult result)
 {
     if (refused_for_good(result))
-        atomic_store(slot, FUSELN_SLOT_REFUSED);
+        atomic_store(slot_of(job, which), FUSELN_SLOT_REFUSED);
     return in_current_context(job) ? FUSELN_VERDICT_REFUSED : FUSELN_VERDICT_CONTEXT;
 }
 
-/*
- * The one function that launches our kernels: kernel[which] of the job's plan, params its one argument. A kernel
- * becomes known to its context when its first launch succeeded: only then may a captured stream use it.
- */
-static inline enum fuseln_verdict issue(const struct fuseln_job *job, int which, void *params)
+/* The one function that launches our kernels: kernel[which] of the job's plan, params its one argument. */
+static inline enum fuseln_verdict issue(const struct fuseln_job *job, int which, uintptr_t function, void *params)
 {
     const struct fuseln_plan *plan = job->plan;
-    _Atomic uintptr_t *slot = fuseln_function_slot(job->context, plan->kernel[which]);
-    const uintptr_t known = atomic_load_explicit(slot, memory_order_acquire);
-    uintptr_t function = known;
     void *arguments[] = {params};
-
-    if (known <= FUSELN_SLOT_IMAGE) {
-        const enum fuseln_verdict verdict = function_get(job, which, &function);
-        if (verdict != FUSELN_VERDICT_OK)
-            return verdict;
-    }
     const CUresult result =
         fuseln_driver_known()->launch_kernel((CUfunction)function, plan->grid[which], 1, 1, plan->block[which], 1, 1,
                                              plan->smem_bytes[which], (CUstream)job->stream, arguments, NULL);
-    if (result != CUDA_SUCCESS)
-        return refused(job, slot, result);
-    if (!known)
-        atomic_store_explicit(slot, function, memory_order_release);
-    return FUSELN_VERDICT_OK;
+    return result == CUDA_SUCCESS ? FUSELN_VERDICT_OK : refused(job, which, result);
+}
+
+/* A kernel becomes known to its context when its first launch succeeded: only then may a captured stream use it. */
+static __attribute__((noinline)) enum fuseln_verdict issue_first(const struct fuseln_job *job, int which, void *params)
+{
+    uintptr_t function;
+    enum fuseln_verdict verdict = function_get(job, which, &function);
+    if (verdict == FUSELN_VERDICT_OK)
+        verdict = issue(job, which, function, params);
+    if (verdict == FUSELN_VERDICT_OK)
+        atomic_store_explicit(slot_of(job, which), function, memory_order_release);
+    return verdict;
+}
+
+static inline enum fuseln_verdict issue_kernel(const struct fuseln_job *job, int which, void *params)
+{
+    const uintptr_t known = atomic_load_explicit(slot_of(job, which), memory_order_acquire);
+    return known > FUSELN_SLOT_IMAGE ? issue(job, which, known, params) : issue_first(job, which, params);
 }
 
 /* A call is the first part of the parameters. */
@@ -186,9 +197,8 @@ static enum fuseln_verdict get_both(const struct fuseln_job *job)
 {
     enum fuseln_verdict verdict = FUSELN_VERDICT_OK;
     for (int which = 0; which < 2 && verdict == FUSELN_VERDICT_OK; which++) {
-        _Atomic uintptr_t *slot = fuseln_function_slot(job->context, job->plan->kernel[which]);
-        uintptr_t function = atomic_load_explicit(slot, memory_order_acquire);
-        if (function <= FUSELN_SLOT_IMAGE)
+        uintptr_t function;
+        if (atomic_load_explicit(slot_of(job, which), memory_order_acquire) <= FUSELN_SLOT_IMAGE)
             verdict = function_get(job, which, &function);
     }
     return verdict;
@@ -205,7 +215,7 @@ static __attribute__((noinline)) enum fuseln_verdict issue_both(const struct fus
         return verdict;
     params_complete(call, job->plan, slab);
     for (int which = 0; which < 2 && verdict == FUSELN_VERDICT_OK; which++)
-        verdict = issue(job, which, &call->params);
+        verdict = issue_kernel(job, which, &call->params);
     fuseln_slab_release(slab);
     return verdict;
 }
@@ -222,10 +232,10 @@ enum fuseln_verdict fuseln_kernel_launch(const struct fuseln_job *job, struct fu
     if (two && !job->sums)
         return issue_both(job, call);
     params_complete(call, job->plan, job->sums);
-    return two ? issue(job, 1, &call->params) : issue(job, 0, &call->params);
+    return issue_kernel(job, two, &call->params);
 }
 
 enum fuseln_verdict fuseln_kernel_launch_check(const struct fuseln_job *job, struct fuseln_check_params *params)
 {
-    return issue(job, 0, params);
+    return issue_kernel(job, 0, params);
 }

@@ -7,6 +7,8 @@
  */
 #include "kernels/host/context.h"
 
+#include "base/config.h"
+
 /* PAUSE: how many launches go without a new slab after the device had no memory for one: asking is slow. */
 enum { SLABS_MAX = 512, PAUSE = 255 };
 enum slab_state { EMPTY, FREE, OWNED };
@@ -115,7 +117,7 @@ enum fuseln_verdict fuseln_slab_acquire(const struct fuseln_job *job, struct fus
         return FUSELN_VERDICT_CONTEXT;
     struct fuseln_slab *slab = slab_find(atomic_load_explicit(&job->context->id, memory_order_relaxed), id, bytes);
     if (!slab)
-        slab = slab_add(job->context, id, bytes, job->scratch_limit);
+        slab = slab_add(job->context, id, bytes, fuseln_config_get()->scratch_bytes);
     if (!slab)
         return FUSELN_VERDICT_SCRATCH;
     *ret_slab = slab;

@@ -8,7 +8,7 @@
 
 #include "base/fuseln.h"
 
-/* Arguments by role. X(ENUM, word in a target row) */
+/* Arguments by role: the pointers in the order of struct fuseln_call. X(ENUM, word in a target row) */
 // clang-format off
 #define FUSELN_ROLES(X) \
     X(X, "x") X(DY, "dy") X(GAMMA, "gamma") X(BETA, "beta") X(MEAN, "mean") X(RSTD, "rstd") X(Y, "y") X(DX, "dx") \
@@ -36,7 +36,7 @@ struct fuseln_layout {
     /* The same once more, in the form that each launch is decoded by; fuseln_decode_prepare makes it. */
     unsigned char pointer_count;
     struct fuseln_pointer {
-        unsigned char argument, field, role; /* which argument, and its offset in struct fuseln_call */
+        unsigned char argument, role;
     } pointers[FUSELN_ARGS_MAX];
     int rows, cols, eps; /* which argument; -1: none */
 };

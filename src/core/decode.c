@@ -7,19 +7,14 @@
 
 #include <string.h>
 
-/* Where each pointer role lands in struct fuseln_call. */
-static const unsigned char pointer_fields[FUSELN_ROLE_COUNT] = {
-    [FUSELN_ROLE_X] = offsetof(struct fuseln_call, x),
-    [FUSELN_ROLE_DY] = offsetof(struct fuseln_call, dy),
-    [FUSELN_ROLE_GAMMA] = offsetof(struct fuseln_call, gamma),
-    [FUSELN_ROLE_BETA] = offsetof(struct fuseln_call, beta),
-    [FUSELN_ROLE_MEAN] = offsetof(struct fuseln_call, mean),
-    [FUSELN_ROLE_RSTD] = offsetof(struct fuseln_call, rstd),
-    [FUSELN_ROLE_Y] = offsetof(struct fuseln_call, y),
-    [FUSELN_ROLE_DX] = offsetof(struct fuseln_call, dx),
-    [FUSELN_ROLE_DGAMMA] = offsetof(struct fuseln_call, dgamma),
-    [FUSELN_ROLE_DBETA] = offsetof(struct fuseln_call, dbeta),
-};
+/* A pointer's role is its number in a call. */
+#define IS_IN_ORDER(role, member) \
+    _Static_assert(FUSELN_ROLE_##role * sizeof(void *) == offsetof(struct fuseln_call, member) - POINTERS, #member)
+enum { POINTERS = offsetof(struct fuseln_call, x) };
+IS_IN_ORDER(DY, dy);
+IS_IN_ORDER(MEAN, mean);
+IS_IN_ORDER(DX, dx);
+IS_IN_ORDER(DBETA, dbeta);
 
 void fuseln_decode_prepare(struct fuseln_layout *layout)
 {
@@ -27,9 +22,8 @@ void fuseln_decode_prepare(struct fuseln_layout *layout)
     layout->rows = layout->cols = layout->eps = -1;
     for (int i = 0; i < layout->count; i++) {
         const unsigned char role = layout->role[i];
-        if (layout->type[i] == FUSELN_ARG_PTR)
-            layout->pointers[layout->pointer_count++] =
-                (struct fuseln_pointer){(unsigned char)i, pointer_fields[role], role};
+        if (role <= FUSELN_ROLE_DBETA)
+            layout->pointers[layout->pointer_count++] = (struct fuseln_pointer){(unsigned char)i, role};
         else if (role == FUSELN_ROLE_ROWS)
             layout->rows = i;
         else if (role == FUSELN_ROLE_COLS)
@@ -39,17 +33,17 @@ void fuseln_decode_prepare(struct fuseln_layout *layout)
     }
 }
 
-static bool read_integer(const struct fuseln_launch *launch, int at, int64_t *ret_value)
+static bool read_integer(const struct fuseln_layout *layout, void **args, int at, int64_t *ret_value)
 {
     int32_t i32;
 
-    if (!launch->args[at])
+    if (!args[at])
         return false;
-    if (launch->target->layout.type[at] == FUSELN_ARG_I64) {
-        memcpy(ret_value, launch->args[at], sizeof *ret_value);
+    if (layout->type[at] == FUSELN_ARG_I64) {
+        memcpy(ret_value, args[at], sizeof *ret_value);
         return true;
     }
-    memcpy(&i32, launch->args[at], sizeof i32);
+    memcpy(&i32, args[at], sizeof i32);
     *ret_value = i32;
     return true;
 }
@@ -58,42 +52,44 @@ static bool read_shape(const struct fuseln_launch *launch, struct fuseln_call *c
 {
     const struct fuseln_layout *layout = &launch->target->layout;
 
+    if (!read_integer(layout, launch->args, layout->cols, &call->cols))
+        return false;
+    if (layout->rows >= 0)
+        return read_integer(layout, launch->args, layout->rows, &call->rows);
     call->rows = launch->grid[0];
-    return read_integer(launch, layout->cols, &call->cols) &&
-           (layout->rows < 0 || read_integer(launch, layout->rows, &call->rows));
+    return true;
 }
 
-static bool read_eps(const struct fuseln_launch *launch, struct fuseln_call *call)
+static bool read_eps(const struct fuseln_layout *layout, void **args, struct fuseln_call *call)
 {
-    const int at = launch->target->layout.eps;
+    const int at = layout->eps;
     float f32;
 
     call->eps = 0;
     if (at < 0)
         return true;
-    if (!launch->args[at])
+    if (!args[at])
         return false;
-    if (launch->target->layout.type[at] == FUSELN_ARG_F64) {
-        memcpy(&call->eps, launch->args[at], sizeof call->eps);
+    if (layout->type[at] == FUSELN_ARG_F64) {
+        memcpy(&call->eps, args[at], sizeof call->eps);
         return true;
     }
-    memcpy(&f32, launch->args[at], sizeof f32);
+    memcpy(&f32, args[at], sizeof f32);
     call->eps = f32;
     return true;
 }
 
-static bool read_pointers(const struct fuseln_launch *launch, struct fuseln_call *call)
+static bool read_pointers(const struct fuseln_layout *layout, void **args, struct fuseln_call *call)
 {
-    const struct fuseln_layout *layout = &launch->target->layout;
-    const struct fuseln_pointer *at = layout->pointers;
+    const struct fuseln_pointer *const end = layout->pointers + layout->pointer_count;
     unsigned nulls = 0, low_bits = 0;
 
-    for (unsigned left = layout->pointer_count; left > 0; left--, at++) {
-        void *const *argument = launch->args[at->argument], *pointer;
+    for (const struct fuseln_pointer *at = layout->pointers; at != end; at++) {
+        void *const *argument = args[at->argument], *pointer;
         if (!argument)
             return false;
         pointer = *argument;
-        memcpy((char *)call + at->field, &pointer, sizeof pointer);
+        memcpy((char *)call + POINTERS + at->role * sizeof pointer, &pointer, sizeof pointer);
         low_bits |= (unsigned)(uintptr_t)pointer;
         if (!pointer)
             nulls |= 1u << at->role;
@@ -126,8 +122,8 @@ enum fuseln_verdict fuseln_decode(const struct fuseln_launch *launch, struct fus
     ret_call->rms = target->rms;
     ret_call->x = ret_call->dy = ret_call->gamma = ret_call->beta = NULL;
     ret_call->mean = ret_call->rstd = ret_call->y = ret_call->dx = ret_call->dgamma = ret_call->dbeta = NULL;
-    if (!launch->args || !read_shape(launch, ret_call) || !read_eps(launch, ret_call) ||
-        !read_pointers(launch, ret_call))
+    if (!launch->args || !read_shape(launch, ret_call) || !read_eps(&target->layout, launch->args, ret_call) ||
+        !read_pointers(&target->layout, launch->args, ret_call))
         return FUSELN_VERDICT_NULLPTR;
     return read_geometry(launch, ret_call) ? FUSELN_VERDICT_OK : FUSELN_VERDICT_GEOMETRY;
 }

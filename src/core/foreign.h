@@ -20,7 +20,7 @@ struct fuseln_foreign {
 };
 
 /* The entry of this name, made at its first look-up; names that find no room share one, whose name says so.
- * maker: a string that stays. Called with fuseln_registry_mutex held. */
+ * maker: a string that stays. Called with fuseln_core_mutex held. */
 struct fuseln_foreign *fuseln_foreign_get(const char *name, const char *maker);
 /* All entries in the order of their look-up, at most FUSELN_FOREIGN_MAX + 1; NULL past the end. */
 const struct fuseln_foreign *fuseln_foreign_at(size_t index);

@@ -133,9 +133,7 @@ static void invalidate_by(const struct launcher *by)
 void fuseln_pairing_foreign_launch(void *stream)
 {
     const int saved_errno = errno; /* the driver is asked in a launch that is not ours */
-    struct fuseln_context *context;
-    fuseln_context_current(&context);
-    invalidate_by(&(struct launcher){context, key_of(stream)});
+    invalidate_by(&(struct launcher){fuseln_context_current(), key_of(stream)});
     errno = saved_errno;
 }
 

@@ -123,11 +123,8 @@ static void begin(const struct fuseln_launch *launch, struct fuseln_pass *pass)
     pass->launch = launch;
     pass->config = fuseln_config_get();
     pass->decoded = fuseln_decode(launch, &pass->call);
-    pass->located = fuseln_context_current(&pass->job.context);
+    pass->job.context = fuseln_context_current();
     pass->job.stream = launch->stream;
-    pass->job.scratch_limit = pass->config->scratch_bytes;
-    pass->site = NULL;
-    pass->kernel = NULL;
     pass->check = false;
     pass->timer = NULL;
 }
@@ -140,9 +137,10 @@ static bool is_known(struct fuseln_pass *pass)
 }
 
 /* OK: ours is to be launched. */
-static __attribute__((noinline)) enum fuseln_verdict decide(struct fuseln_pass *pass)
+static enum fuseln_verdict decide(struct fuseln_pass *pass)
 {
     pass->device = pass->job.context ? fuseln_context_device(pass->job.context) : NULL;
+    pass->located = pass->device ? FUSELN_VERDICT_OK : fuseln_context_missing();
     enum fuseln_verdict verdict = fuseln_decide(pass);
     pass->site = find_site(pass);
     if (verdict == FUSELN_VERDICT_OK)
@@ -153,7 +151,7 @@ static __attribute__((noinline)) enum fuseln_verdict decide(struct fuseln_pass *
     return verdict;
 }
 
-static enum fuseln_verdict launch_ours(struct fuseln_pass *pass)
+static inline enum fuseln_verdict launch_ours(struct fuseln_pass *pass)
 {
     struct fuseln_pending *pending = NULL;
 
@@ -165,9 +163,19 @@ static enum fuseln_verdict launch_ours(struct fuseln_pass *pass)
     return verdict;
 }
 
-/* A launch that was decided just now: ours was launched, or the original is to be. */
-static void after_first(struct fuseln_pass *pass)
+static void record(const struct fuseln_pass *pass)
 {
+    fuseln_site_record(pass->site, pass->verdict, pass->decoded == FUSELN_VERDICT_OK ? pass->call.rows : 0,
+                       pass->verdict == FUSELN_VERDICT_OK ? fuseln_job_kernel(&pass->job) : NULL);
+    if (pass->verdict != FUSELN_VERDICT_OK)
+        pr_debug("%s: original launched: %s", pass->launch->target->name, fuseln_verdict_text(pass->verdict));
+}
+
+/* A launch like none before it, or one that is decided each time. */
+static __attribute__((noinline)) void run_first(struct fuseln_pass *pass)
+{
+    if (decide(pass) == FUSELN_VERDICT_OK)
+        pass->verdict = launch_ours(pass);
     const bool replaced = pass->verdict == FUSELN_VERDICT_OK;
 
     if (pass->timer && pass->verdict != FUSELN_VERDICT_MEASURE) { /* else the original is timed */
@@ -178,31 +186,20 @@ static void after_first(struct fuseln_pass *pass)
         fuseln_measure_count(pass->site, pass->call.rows);
     else if (replaced && !pass->call.low_bits)
         add_decision(pass);
-}
-
-static void record(struct fuseln_pass *pass)
-{
-    fuseln_site_record(pass->site, pass->verdict, pass->decoded == FUSELN_VERDICT_OK ? pass->call.rows : 0,
-                       pass->kernel);
-    if (pass->verdict != FUSELN_VERDICT_OK)
-        pr_debug("%s: original launched: %s", pass->launch->target->name, fuseln_verdict_text(pass->verdict));
+    record(pass);
 }
 
 static void run(struct fuseln_pass *pass)
 {
-    const bool known = is_known(pass);
-    const enum fuseln_verdict verdict = known || decide(pass) == FUSELN_VERDICT_OK ? launch_ours(pass) : pass->verdict;
-
-    pass->verdict = verdict;
-    if (verdict == FUSELN_VERDICT_OK)
-        pass->kernel = fuseln_job_kernel(&pass->job);
-    if (known && verdict == FUSELN_VERDICT_OK) {
-        fuseln_site_record_again(pass->site, pass->kernel);
+    if (!is_known(pass)) {
+        run_first(pass);
         return;
     }
-    if (!known)
-        after_first(pass);
-    record(pass);
+    pass->verdict = launch_ours(pass);
+    if (pass->verdict == FUSELN_VERDICT_OK)
+        fuseln_site_record_again(pass->site, fuseln_job_kernel(&pass->job));
+    else
+        record(pass);
 }
 
 void fuseln_pipeline_run(const struct fuseln_launch *launch, struct fuseln_pass *ret_pass)
@@ -215,8 +212,10 @@ void fuseln_pipeline_run(const struct fuseln_launch *launch, struct fuseln_pass 
     ret_pass->job.sums = sums.slab;
     if (ret_pass->config->hooks >> launch->boundary & 1)
         run(ret_pass);
-    else /* the handle was learnt at the other boundary, which counts the launch */
+    else { /* the handle was learnt at the other boundary, which counts the launch */
         ret_pass->verdict = FUSELN_VERDICT_OBSERVE;
+        ret_pass->site = NULL;
+    }
     if (sums.site)
         fuseln_pairing_consume(&sums, ret_pass->verdict == FUSELN_VERDICT_OK);
 }

@@ -3,7 +3,7 @@
  * Launches each of our kernels a few times on the device, without a framework, for compute-sanitizer, which is slow.
  * Tensors are allocations of their exact size, so that one byte too many is seen; each output must be completely
  * written and within the bounds to which originals are held (check.cu). Kernels are chosen and launched by the
- * library's own code (kernels/host/device.h), whose objects tools/gpu_check.sh links. Exit 0; 1 if something was
+ * library's own code (kernels/host/device.h), whose objects sample.sh links. Exit 0; 1 if something was
  * refused, wrong or left unwritten; 77 without a device.
  */
 #include "kernels/host/variant.h"
@@ -118,7 +118,7 @@ static void tensors_check(const struct fuseln_call *call)
 static void check(struct fuseln_context *context, struct fuseln_call *call)
 {
     struct fuseln_check_result found;
-    const enum fuseln_verdict verdict = fuseln_kernel_check(context, call, NULL, (size_t)1 << 30, -1, call);
+    const enum fuseln_verdict verdict = fuseln_kernel_check(&(struct fuseln_check){context, NULL, -1, call}, call);
     must(cuda.cuCtxSynchronize(), "cuCtxSynchronize");
     if (verdict != FUSELN_VERDICT_OK || fuseln_check_collect(&found) != call) {
         fail(call, "not checked", (int)verdict);
@@ -134,16 +134,16 @@ static void check(struct fuseln_context *context, struct fuseln_call *call)
 
 static void run(struct fuseln_call *call)
 {
-    struct fuseln_context *context;
+    struct fuseln_context *context = fuseln_context_current();
     struct fuseln_plan plan = {0};
-    enum fuseln_verdict verdict = fuseln_context_current(&context);
-    if (verdict == FUSELN_VERDICT_OK) {
+    enum fuseln_verdict verdict = context ? FUSELN_VERDICT_OK : fuseln_context_missing();
+    if (context) {
         struct fuseln_device device = *fuseln_context_device(context);
         device.direct_rows = direct ? INT_MAX : 0;
         verdict = fuseln_plan_make(call, &device, &plan);
     }
     for (int i = 0; i < 2 && verdict == FUSELN_VERDICT_OK; i++) /* the second time the kernel is known */
-        verdict = fuseln_kernel_launch(context, call, &plan, NULL, (size_t)1 << 30, NULL);
+        verdict = fuseln_kernel_launch(&(struct fuseln_job){context, &plan, NULL, NULL}, call);
     if (verdict != FUSELN_VERDICT_OK)
         fail(call, fuseln_verdict_text(verdict), (int)verdict);
     must(cuda.cuCtxSynchronize(), "cuCtxSynchronize");
@@ -208,6 +208,7 @@ int main(int argc, char **argv)
     check_all = argc == 2 && strcmp(argv[1], "all") == 0;
     /* Bytes in a row, one for each schedule of the table of variants; each also with an odd number of elements. */
     static const int64_t row_bytes[] = {48, 128, 240, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072, 262144};
+    setenv("FUSELN_SCRATCH", "1G", 1);
     const int status = find_cuda();
     if (status)
         return status;

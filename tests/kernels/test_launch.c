@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "../fake_device.h"
+#include "base/config.h"
 #include "kernels/host/context.h"
 
 static struct {
@@ -163,6 +164,14 @@ static int new_context(void **state)
 
 static int64_t rows = FUSELN_DIRECT_ROWS * FAKE_SMS + 1; /* more than DGAMMA takes in one launch */
 
+/* FUSELN_SCRATCH. */
+static void set_scratch(size_t bytes)
+{
+    static struct fuseln_config config;
+    config.scratch_bytes = bytes;
+    atomic_store(&fuseln_config_published, &config);
+}
+
 static enum fuseln_verdict launch_with(enum fuseln_op op, bool rms, CUstream stream, size_t limit)
 {
     static char memory[64] __attribute__((aligned(16)));
@@ -181,10 +190,11 @@ static enum fuseln_verdict launch_with(enum fuseln_op op, bool rms, CUstream str
                                .dbeta = memory,
                                .out_rows = 1};
     struct fuseln_plan plan;
-    struct fuseln_context *context;
-    assert_int_equal(fuseln_context_current(&context), FUSELN_VERDICT_OK);
+    struct fuseln_context *context = fuseln_context_current();
+    assert_non_null(context);
+    set_scratch(limit);
     assert_int_equal(fuseln_plan_make(&call, fuseln_context_device(context), &plan), FUSELN_VERDICT_OK);
-    return fuseln_kernel_launch(&(struct fuseln_job){context, &plan, stream, limit, NULL}, &call);
+    return fuseln_kernel_launch(&(struct fuseln_job){context, &plan, stream, NULL}, &call);
 }
 
 static enum fuseln_verdict launch(enum fuseln_op op)
@@ -378,9 +388,9 @@ static enum fuseln_verdict check_rows(int64_t many, uintptr_t x, int slice, void
                                      .mean = (void *)0x80000000,
                                      .rstd = (void *)0x90000000,
                                      .out_rows = 1};
-    struct fuseln_context *context;
-    assert_int_equal(fuseln_context_current(&context), FUSELN_VERDICT_OK);
-    const struct fuseln_check check = {context, STREAM, limit, slice, owner};
+    const struct fuseln_check check = {fuseln_context_current(), STREAM, slice, owner};
+    assert_non_null(check.context);
+    set_scratch(limit);
     const enum fuseln_verdict verdict = fuseln_kernel_check(&check, &call);
     assert_int_equal(fake.mode, 0);
     return verdict;

@@ -54,9 +54,12 @@ __attribute__((weak)) const struct fuseln_device *fuseln_context_device(const st
     (void)context;
     return NULL;
 }
-__attribute__((weak)) enum fuseln_verdict fuseln_context_current(struct fuseln_context **ret_context)
+__attribute__((weak)) struct fuseln_context *fuseln_context_current(void)
 {
-    *ret_context = NULL;
+    return NULL;
+}
+__attribute__((weak)) enum fuseln_verdict fuseln_context_missing(void)
+{
     return FUSELN_VERDICT_CONTEXT;
 }
 __attribute__((weak)) void fuseln_pipeline_after_fork(void) {}

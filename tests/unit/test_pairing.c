@@ -40,11 +40,10 @@ enum fuseln_verdict fuseln_kernel_stream(void *stream, unsigned long long *ret_i
     return atomic_load(&no_id) ? FUSELN_VERDICT_CONTEXT : FUSELN_VERDICT_OK;
 }
 
-enum fuseln_verdict fuseln_context_current(struct fuseln_context **ret_context)
+struct fuseln_context *fuseln_context_current(void)
 {
     errno = EIO; /* as a driver may */
-    *ret_context = current;
-    return current ? FUSELN_VERDICT_OK : FUSELN_VERDICT_CONTEXT;
+    return current;
 }
 
 enum fuseln_verdict fuseln_slab_acquire(const struct fuseln_job *job, struct fuseln_slab **ret_slab)
