@@ -3,7 +3,7 @@
  * Launches each of our kernels a few times on the device, without a framework, for compute-sanitizer, which is slow.
  * Tensors are allocations of their exact size, so that one byte too many is seen; each output must be completely
  * written and within the bounds to which originals are held (check.cu). Kernels are chosen and launched by the
- * library's own code (kernels/host/device.h), whose objects sample.sh links. Exit 0; 1 if something was
+ * library's own code (kernels/host/device.h), whose archive sample.sh links. Exit 0; 1 if something was
  * refused, wrong or left unwritten; 77 without a device.
  */
 #include "kernels/host/variant.h"

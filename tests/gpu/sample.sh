@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # tests/gpu/sample.sh build | run | memcheck | racecheck | initcheck | synccheck: builds tests/gpu/sample.c with the
-# objects of the library in $TEST_BUILD, or runs it, alone or under that tool of compute-sanitizer. Exit status 77 if
+# library's archive in $TEST_BUILD, or runs it, alone or under that tool of compute-sanitizer. Exit status 77 if
 # the tool is missing or does not support this device.
 set -uo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -10,12 +10,9 @@ sample=$TEST_BUILD/gpu/sample
 case ${1:-} in
 build)
     mkdir -p "$TEST_BUILD/gpu"
-    objects=()
-    for target in fuseln_core fuseln_kernels; do
-        mapfile -t -O "${#objects[@]}" objects < <(find "$TEST_BUILD/CMakeFiles/$target.dir" -name '*.o')
-    done
+    cmake --build "$TEST_BUILD" --target fuseln_archive || exit 1
     exec cc -std=c11 -D_GNU_SOURCE -O2 -I"$root" -I"$root/src" -o "$sample" "$root/tests/gpu/sample.c" \
-        "${objects[@]}" -ldl -lpthread
+        "$TEST_BUILD/libfuseln_archive.a" -ldl -lpthread
     ;;
 run) exec "$sample" all ;;
 *) tool=$1 ;;
