@@ -30,9 +30,22 @@ struct launch_config { /* cudaLaunchConfig_t */
 
 _Static_assert(offsetof(struct launch_config, attributes) == 40, "cudaLaunchConfig_t");
 
-typedef int launch_function(const void *function, struct dim3 grid, struct dim3 block, void **args, size_t smem_bytes,
-                            void *stream);
-typedef int launch_ex_function(const struct launch_config *config, const void *function, void **args);
+#define LAUNCH_PARAMETERS \
+    const void *function, struct dim3 grid, struct dim3 block, void **args, size_t smem_bytes, void *stream
+#define LAUNCH_EX_PARAMETERS const struct launch_config *config, const void *function, void **args
+#define REGISTER_PARAMETERS                                                                                     \
+    void **fatbin, const char *host_function, char *device_function, const char *device_name, int thread_limit, \
+        void *tid, void *bid, void *block, void *grid, int *warp_size
+/* CUDA 11's have no last parameter; they do not read what they do not know of. */
+#define ENTRY_PARAMETERS const char *symbol, void **ret_function, unsigned long long flags, void *ret_result
+#define ENTRY_BY_PARAMETERS \
+    const char *symbol, void **ret_function, unsigned cuda_version, unsigned long long flags, void *ret_result
+
+typedef int launch_function(LAUNCH_PARAMETERS);
+typedef int launch_ex_function(LAUNCH_EX_PARAMETERS);
+typedef void register_function(REGISTER_PARAMETERS);
+typedef int entry_function(ENTRY_PARAMETERS);
+typedef int entry_by_function(ENTRY_BY_PARAMETERS);
 
 static int original(const struct fuseln_hooked *hooked)
 {
@@ -83,24 +96,22 @@ static int get_kernel(enum fuseln_node node, void **ret_kernel, const void *func
     return rc;
 }
 
-/* name@node, and no other name for it in the dynamic symbol table. */
-#define EXPORT(suffix, name, version)                                               \
+/* Begins the definition of name@node; the dynamic symbol table has no other name for it. */
+#define HOOK(suffix, version, returned, name, parameters)                           \
+    returned fuseln_##suffix##_##name parameters;                                   \
     __asm__(".symver fuseln_" #suffix "_" #name ", " #name "@" version ", remove"); \
-    __attribute__((visibility("default")))
+    __attribute__((visibility("default"))) returned fuseln_##suffix##_##name parameters
+#define CALLER                          __builtin_return_address(0)
+#define REAL(suffix, id, function_type) (function_type *)fuseln_real(FUSELN_NODE_##suffix, FUSELN_REAL_##id, CALLER)
 
 #define LAUNCH_HOOK(suffix, version, name, id, ptsz, verdict)                                                   \
-    int fuseln_##suffix##_##name(const void *function, struct dim3 grid, struct dim3 block, void **args,        \
-                                 size_t smem_bytes, void *stream);                                              \
-    EXPORT(suffix, name, version)                                                                               \
-    int fuseln_##suffix##_##name(const void *function, struct dim3 grid, struct dim3 block, void **args,        \
-                                 size_t smem_bytes, void *stream)                                               \
+    HOOK(suffix, version, int, name, (LAUNCH_PARAMETERS))                                                       \
     {                                                                                                           \
         launch_function *known = (launch_function *)fuseln_real_known(FUSELN_NODE_##suffix, FUSELN_REAL_##id);  \
         if (known && fuseln_launch_is_foreign(function)) {                                                      \
             fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME);                                                      \
             return known(function, grid, block, args, smem_bytes, stream);                                      \
         }                                                                                                       \
-        const void *const caller = __builtin_return_address(0);                                                 \
         struct fuseln_hooked hooked;                                                                            \
         hooked.launch.stream = fuseln_launch_stream(stream, ptsz);                                              \
         hooked.launch.args = hooked.args = args;                                                                \
@@ -109,10 +120,10 @@ static int get_kernel(enum fuseln_node node, void **ret_kernel, const void *func
         hooked.function = function;                                                                             \
         hooked.special = false;                                                                                 \
         hooked.original = original;                                                                             \
-        hooked.real = known ? (void *)known : fuseln_real_find(FUSELN_NODE_##suffix, FUSELN_REAL_##id, caller); \
+        hooked.real = known ? (void *)known : fuseln_real_find(FUSELN_NODE_##suffix, FUSELN_REAL_##id, CALLER); \
         hooked.get_device = fuseln_real_known(FUSELN_NODE_##suffix, FUSELN_REAL_GET_DEVICE);                    \
         hooked.node = FUSELN_NODE_##suffix;                                                                     \
-        hooked.caller = caller;                                                                                 \
+        hooked.caller = CALLER;                                                                                 \
         hooked.smem_bytes = smem_bytes;                                                                         \
         hooked.stream = stream;                                                                                 \
         memcpy(hooked.launch.grid, &grid, sizeof grid);                                                         \
@@ -121,85 +132,59 @@ static int get_kernel(enum fuseln_node node, void **ret_kernel, const void *func
     }
 
 #define LAUNCH_EX_HOOK(suffix, version, name, id, ptsz)                                                              \
-    int fuseln_##suffix##_##name(const struct launch_config *config, const void *function, void **args);             \
-    EXPORT(suffix, name, version)                                                                                    \
-    int fuseln_##suffix##_##name(const struct launch_config *config, const void *function, void **args)              \
+    HOOK(suffix, version, int, name, (LAUNCH_EX_PARAMETERS))                                                         \
     {                                                                                                                \
         launch_ex_function *known = (launch_ex_function *)fuseln_real_known(FUSELN_NODE_##suffix, FUSELN_REAL_##id); \
         if (known && fuseln_launch_is_foreign(function)) {                                                           \
             fuseln_record_launch(FUSELN_BOUNDARY_RUNTIME);                                                           \
             return known(config, function, args);                                                                    \
         }                                                                                                            \
-        const void *const caller = __builtin_return_address(0);                                                      \
         struct fuseln_hooked hooked = {                                                                              \
             .launch = {.args = args, .boundary = FUSELN_BOUNDARY_RUNTIME},                                           \
             .function = function,                                                                                    \
             .args = args,                                                                                            \
             .original = original_ex,                                                                                 \
+            .real = known ? (void *)known : fuseln_real_find(FUSELN_NODE_##suffix, FUSELN_REAL_##id, CALLER),        \
             .get_device = fuseln_real_known(FUSELN_NODE_##suffix, FUSELN_REAL_GET_DEVICE),                           \
             .node = FUSELN_NODE_##suffix,                                                                            \
-            .caller = caller,                                                                                        \
-            .real = known ? (void *)known : fuseln_real_find(FUSELN_NODE_##suffix, FUSELN_REAL_##id, caller),        \
+            .caller = CALLER,                                                                                        \
         };                                                                                                           \
         return launch_ex(&hooked, config, ptsz);                                                                     \
     }
 
 #define REGISTER_HOOKS(suffix, version)                                                                                \
-    void fuseln_##suffix##___cudaRegisterFunction(void **fatbin, const char *host_function, char *device_function,     \
-                                                  const char *device_name, int thread_limit, void *tid, void *bid,     \
-                                                  void *block, void *grid, int *warp_size);                            \
-    EXPORT(suffix, __cudaRegisterFunction, version)                                                                    \
-    void fuseln_##suffix##___cudaRegisterFunction(void **fatbin, const char *host_function, char *device_function,     \
-                                                  const char *device_name, int thread_limit, void *tid, void *bid,     \
-                                                  void *block, void *grid, int *warp_size)                             \
+    HOOK(suffix, version, void, __cudaRegisterFunction, (REGISTER_PARAMETERS))                                         \
     {                                                                                                                  \
-        void (*real)(void **, const char *, char *, const char *, int, void *, void *, void *, void *, int *) =        \
-            (void (*)(void **, const char *, char *, const char *, int, void *, void *, void *, void *,                \
-                      int *))fuseln_real(FUSELN_NODE_##suffix, FUSELN_REAL_REGISTER, __builtin_return_address(0));     \
+        register_function *const real = REAL(suffix, REGISTER, register_function);                                     \
         fuseln_handles_register(fatbin, host_function, device_name);                                                   \
         if (real)                                                                                                      \
             real(fatbin, host_function, device_function, device_name, thread_limit, tid, bid, block, grid, warp_size); \
     }                                                                                                                  \
-    void fuseln_##suffix##___cudaUnregisterFatBinary(void **fatbin);                                                   \
-    EXPORT(suffix, __cudaUnregisterFatBinary, version)                                                                 \
-    void fuseln_##suffix##___cudaUnregisterFatBinary(void **fatbin)                                                    \
+    HOOK(suffix, version, void, __cudaUnregisterFatBinary, (void **fatbin))                                            \
     {                                                                                                                  \
-        unregister(FUSELN_NODE_##suffix, fatbin, __builtin_return_address(0));                                         \
+        unregister(FUSELN_NODE_##suffix, fatbin, CALLER);                                                              \
     }                                                                                                                  \
-    int fuseln_##suffix##___cudaGetKernel(void **ret_kernel, const void *function);                                    \
-    EXPORT(suffix, __cudaGetKernel, version)                                                                           \
-    int fuseln_##suffix##___cudaGetKernel(void **ret_kernel, const void *function)                                     \
+    HOOK(suffix, version, int, __cudaGetKernel, (void **ret_kernel, const void *function))                             \
     {                                                                                                                  \
-        return get_kernel(FUSELN_NODE_##suffix, ret_kernel, function, __builtin_return_address(0));                    \
+        return get_kernel(FUSELN_NODE_##suffix, ret_kernel, function, CALLER);                                         \
     }
 
-/* A program that asks the runtime for the driver's functions calls them itself. CUDA 11's has no last parameter; it
- * does not read what it does not know of. */
-#define ENTRY_HOOK(suffix, version, name, id)                                                                          \
-    int fuseln_##suffix##_##name(const char *symbol, void **ret_function, unsigned long long flags, void *ret_result); \
-    EXPORT(suffix, name, version)                                                                                      \
-    int fuseln_##suffix##_##name(const char *symbol, void **ret_function, unsigned long long flags, void *ret_result)  \
-    {                                                                                                                  \
-        int (*real)(const char *, void **, unsigned long long, void *) =                                               \
-            (int (*)(const char *, void **, unsigned long long, void *))fuseln_real(                                   \
-                FUSELN_NODE_##suffix, FUSELN_REAL_##id, __builtin_return_address(0));                                  \
-        const int rc = real ? real(symbol, ret_function, flags, ret_result) : CUDA_ERROR_SYMBOL_NOT_FOUND;             \
-        return fuseln_given_after(rc, symbol, ret_function, __builtin_return_address(0));                              \
+/* A program that asks the runtime for the driver's functions calls them itself. */
+#define ENTRY_HOOK(suffix, version, name, id)                                                              \
+    HOOK(suffix, version, int, name, (ENTRY_PARAMETERS))                                                   \
+    {                                                                                                      \
+        entry_function *const real = REAL(suffix, id, entry_function);                                     \
+        const int rc = real ? real(symbol, ret_function, flags, ret_result) : CUDA_ERROR_SYMBOL_NOT_FOUND; \
+        return fuseln_given_after(rc, symbol, ret_function, CALLER);                                       \
     }
 
 #define ENTRY_BY_HOOK(suffix, version, name, id)                                                              \
-    int fuseln_##suffix##_##name(const char *symbol, void **ret_function, unsigned cuda_version,              \
-                                 unsigned long long flags, void *ret_result);                                 \
-    EXPORT(suffix, name, version)                                                                             \
-    int fuseln_##suffix##_##name(const char *symbol, void **ret_function, unsigned cuda_version,              \
-                                 unsigned long long flags, void *ret_result)                                  \
+    HOOK(suffix, version, int, name, (ENTRY_BY_PARAMETERS))                                                   \
     {                                                                                                         \
-        int (*real)(const char *, void **, unsigned, unsigned long long, void *) =                            \
-            (int (*)(const char *, void **, unsigned, unsigned long long, void *))fuseln_real(                \
-                FUSELN_NODE_##suffix, FUSELN_REAL_##id, __builtin_return_address(0));                         \
+        entry_by_function *const real = REAL(suffix, id, entry_by_function);                                  \
         const int rc =                                                                                        \
             real ? real(symbol, ret_function, cuda_version, flags, ret_result) : CUDA_ERROR_SYMBOL_NOT_FOUND; \
-        return fuseln_given_after(rc, symbol, ret_function, __builtin_return_address(0));                     \
+        return fuseln_given_after(rc, symbol, ret_function, CALLER);                                          \
     }
 
 #define NODE_HOOKS(suffix, version)                                                                     \

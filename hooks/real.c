@@ -24,7 +24,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { CALLERS_MAX = 32, KEPT_MAX = 32 };
+enum { CALLERS_MAX = 32 };
 
 struct caller {
     _Atomic uintptr_t begin, end; /* mapped range of the calling library; end 0: free or forgotten */
@@ -35,9 +35,6 @@ struct caller {
 _Atomic(void *) fuseln_real_next[FUSELN_NODE_COUNT][FUSELN_REAL_COUNT];
 static struct caller callers[FUSELN_NODE_COUNT][CALLERS_MAX];
 static atomic_bool by_caller[FUSELN_NODE_COUNT];
-static struct {
-    _Atomic uintptr_t begin, end;
-} kept[KEPT_MAX]; /* libraries that are held */
 
 static const char *const node_names[] = {
 #define X(suffix, node) node,
@@ -126,22 +123,9 @@ static void *resolve_in_holder(void *definition, const char *name)
  * a look-up from its destructor, it fails an assertion of glibc's.) */
 static void keep_holder(const void *function)
 {
-    const uintptr_t address = (uintptr_t)function;
-    uintptr_t begin, end, none = 0;
-
-    for (size_t i = 0; i < KEPT_MAX; i++)
-        if (address < atomic_load(&kept[i].end) && address >= atomic_load(&kept[i].begin))
-            return;
     fuseln_library_ask_begin();
-    const bool held = open_holder(function) != NULL;
+    open_holder(function);
     fuseln_library_ask_end();
-    if (!held || !fuseln_library_range(function, &begin, &end))
-        return;
-    for (size_t i = 0; i < KEPT_MAX; i++, none = 0)
-        if (atomic_compare_exchange_strong(&kept[i].begin, &none, begin)) {
-            atomic_store(&kept[i].end, end);
-            return;
-        }
 }
 
 /* What a reference in this scope binds to. Where we call a runtime ourselves nobody else's function will do. */

@@ -123,14 +123,13 @@ void *fuseln_check_collect(struct fuseln_check_result *ret_result);
 
 /*
  * The time between two points of a stream, on the device. begin: the first point is here; NULL in stream capture, or
- * where no event can be had. end: the second one; with FUSELN_TIMER_DROP, there is none, and the timer is given back;
- * false: so it was. collect: the owner, kind and microseconds of a timer of this context that is done; NULL while there
- * is none. Nothing waits; thread-safe, lock-free; all calls with the context current.
+ * where no event can be had. end: the second one; not launched: there is none, and the timer is given back. collect:
+ * the owner, kind and microseconds of a timer of this context that is done; NULL while there is none. Nothing waits;
+ * thread-safe, lock-free; all calls with the context current.
  */
 struct fuseln_timer;
-#define FUSELN_TIMER_DROP ((void *)-1)
 struct fuseln_timer *fuseln_timer_begin(struct fuseln_context *context, void *stream, void *owner, int kind);
-bool fuseln_timer_end(struct fuseln_timer *timer, void *stream);
+void fuseln_timer_end(struct fuseln_timer *timer, void *stream, bool launched);
 void *fuseln_timer_collect(struct fuseln_context *context, int *ret_kind, float *ret_us);
 
 /* What the report says of each device that fuseln saw. Read without any CUDA call; index 0 ... count-1. */

@@ -77,12 +77,11 @@ struct fuseln_timer *fuseln_timer_begin(struct fuseln_context *context, void *st
     return NULL;
 }
 
-bool fuseln_timer_end(struct fuseln_timer *timer, void *stream)
+void fuseln_timer_end(struct fuseln_timer *timer, void *stream, bool launched)
 {
     const bool recorded =
-        stream != FUSELN_TIMER_DROP && fuseln_driver_get()->event_record(timer->stop, (CUstream)stream) == CUDA_SUCCESS;
+        launched && fuseln_driver_known()->event_record(timer->stop, (CUstream)stream) == CUDA_SUCCESS;
     atomic_store_explicit(&timer->state, recorded ? RUNNING : FREE, memory_order_release);
-    return recorded;
 }
 
 void *fuseln_timer_collect(struct fuseln_context *context, int *ret_kind, float *ret_us)

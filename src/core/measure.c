@@ -134,11 +134,6 @@ enum fuseln_verdict fuseln_measure_begin(struct fuseln_pass *pass)
     return all_issued(bucket) ? FUSELN_VERDICT_OK /* their results are still to come */ : take_turn(bucket, pass);
 }
 
-void fuseln_measure_end(struct fuseln_timer *timer, void *stream, bool launched)
-{
-    fuseln_timer_end(timer, launched ? stream : FUSELN_TIMER_DROP);
-}
-
 void fuseln_measure_count(struct fuseln_site *site, int64_t rows)
 {
     struct bucket *bucket = site->key.target ? bucket_of(site, rows) : NULL;

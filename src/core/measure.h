@@ -15,10 +15,8 @@ enum { FUSELN_MEASURE_PAIRS = 20, FUSELN_MEASURES_MAX = 2048 };
 
 /* A launch that could be replaced is about to be made. OK: ours is to be launched; MEASURE: it is the original's turn;
  * SLOWER: the original was measured to be faster. The first two may be timed: then pass->timer runs, and the launch
- * must be followed by fuseln_measure_end. */
+ * must be followed by fuseln_timer_end. */
 enum fuseln_verdict fuseln_measure_begin(struct fuseln_pass *pass);
-/* The launch was made on this stream, or (launched false) refused. */
-void fuseln_measure_end(struct fuseln_timer *timer, void *stream, bool launched);
 /* Ours was launched: it counts as saved where ours is known to be the faster one. */
 void fuseln_measure_count(struct fuseln_site *site, int64_t rows);
 

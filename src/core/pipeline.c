@@ -179,7 +179,7 @@ static __attribute__((noinline)) void run_first(struct fuseln_pass *pass)
     const bool replaced = pass->verdict == FUSELN_VERDICT_OK;
 
     if (pass->timer && pass->verdict != FUSELN_VERDICT_MEASURE) { /* else the original is timed */
-        fuseln_measure_end(pass->timer, pass->launch->stream, replaced);
+        fuseln_timer_end(pass->timer, pass->launch->stream, replaced);
         pass->timer = NULL;
     }
     if (replaced && pass->config->mode == FUSELN_MODE_MEASURE)
@@ -223,7 +223,7 @@ void fuseln_pipeline_run(const struct fuseln_launch *launch, struct fuseln_pass 
 void fuseln_pipeline_end(const struct fuseln_pass *pass, bool launched)
 {
     if (pass->timer)
-        fuseln_measure_end(pass->timer, pass->launch->stream, launched);
+        fuseln_timer_end(pass->timer, pass->launch->stream, launched);
     else if (pass->check && launched)
         fuseln_verify_start_check(pass);
 }
