@@ -116,9 +116,8 @@ static struct sample odd_sample(enum fuseln_dtype dtype, int64_t cols, const str
     return sample_make(b);
 }
 
-void odd_rows_make_no_kernel_wrong(void **state)
+TEST(odd_rows_make_no_kernel_wrong)
 {
-    (void)state;
     static const int64_t widths[] = {64, 77, 768, 1500};
     for (int dtype = 0; dtype < FUSELN_DTYPE_COUNT; dtype++)
         for (int kind = 0; kind < KINDS; kind++)
@@ -137,9 +136,8 @@ void odd_rows_make_no_kernel_wrong(void **state)
 }
 
 /* Without a row that can be checked by value there are no elements, although dbeta has some. */
-void odd_rows_alone_prove_nothing(void **state)
+TEST(odd_rows_alone_prove_nothing)
 {
-    (void)state;
     static const struct kind every_row = {"every row", .make = every_row_inf};
     for (int dtype = 0; dtype < FUSELN_DTYPE_COUNT; dtype++) {
         struct sample s = odd_sample((enum fuseln_dtype)dtype, 768, &every_row);
@@ -187,9 +185,8 @@ static const struct {
     {"a wrong row beside squares too large", SQUARES_TOO_LARGE, FUSELN_OP_FORWARD, Y, 0, 3, 1e3, OURS},
 };
 
-void a_mistake_beside_odd_rows_is_found(void **state)
+TEST(a_mistake_beside_odd_rows_is_found)
 {
-    (void)state;
     for (int dtype = 0; dtype < FUSELN_DTYPE_COUNT; dtype++)
         for (size_t i = 0; i < sizeof mistakes / sizeof *mistakes; i++) {
             const enum output output = mistakes[i].output;

@@ -38,9 +38,4 @@ static const enum fuseln_op ops[] = {FUSELN_OP_FORWARD, FUSELN_OP_MOMENTS, FUSEL
                                      FUSELN_OP_DGAMMA};
 enum { OPS = sizeof ops / sizeof *ops };
 
-/* check_odd.c */
-void odd_rows_make_no_kernel_wrong(void **state);
-void odd_rows_alone_prove_nothing(void **state);
-void a_mistake_beside_odd_rows_is_found(void **state);
-
 #endif

@@ -27,9 +27,8 @@ static double elements_of(enum fuseln_op op, int64_t rows, int64_t cols)
                                               : rows * cols);
 }
 
-static void right_kernels_are_never_found_wrong(void **state)
+TEST(right_kernels_are_never_found_wrong)
 {
-    (void)state;
     for (int n = 0; n < shapes; n++) {
         const enum fuseln_dtype dtype = (enum fuseln_dtype)(n % FUSELN_DTYPE_COUNT);
         const int which = (int)below(ACTIVATIONS);
@@ -111,9 +110,8 @@ static void plant_and_find(enum plant plant, int who, enum fuseln_op op, enum fu
     sample_free(&s);
 }
 
-static void a_planted_mistake_is_found(void **state)
+TEST(a_planted_mistake_is_found)
 {
-    (void)state;
     for (int dtype = 0; dtype < FUSELN_DTYPE_COUNT; dtype++)
         for (int plant = 0; plant < PLANTS; plant++)
             for (int who = OURS; who <= THEIRS; who++)
@@ -124,9 +122,8 @@ static void a_planted_mistake_is_found(void **state)
 
 /* The sums of a row of dx may err by more than the roundings of one element: by 24 u here, where the bound for 768
  * columns is 56 u; 1000 u are too much. */
-static void errors_of_sums_are_no_mistake_of_elements(void **state)
+TEST(errors_of_sums_are_no_mistake_of_elements)
 {
-    (void)state;
     static const double shares[] = {24, 1000};
     for (int share = 0; share < 2; share++) {
         struct sample s = sample_make(batch_make(FUSELN_DTYPE_F32, NORMAL, 8, 768));
@@ -150,14 +147,6 @@ static void errors_of_sums_are_no_mistake_of_elements(void **state)
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_planted_mistake_is_found),
-        cmocka_unit_test(errors_of_sums_are_no_mistake_of_elements),
-        cmocka_unit_test(odd_rows_make_no_kernel_wrong),
-        cmocka_unit_test(odd_rows_alone_prove_nothing),
-        cmocka_unit_test(a_mistake_beside_odd_rows_is_found),
-        cmocka_unit_test(right_kernels_are_never_found_wrong),
-    };
     shapes = argc > 1 ? atoi(argv[1]) : shapes;
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_registered_tests();
 }

@@ -7,10 +7,7 @@
 #ifndef FUSELN_TEST_LAYER_H
 #define FUSELN_TEST_LAYER_H
 
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "../unit/test.h"
 
 #include <math.h>
 #include <signal.h>

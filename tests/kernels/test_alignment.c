@@ -4,10 +4,7 @@
  * by itself, as do the columns. In the other tests all tensors of a call have the same alignment. Plans only, nothing
  * runs.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "../unit/test.h"
 
 #include "kernels/host/variant.h"
 
@@ -46,10 +43,9 @@ static bool is_unaligned(const struct fuseln_call *call)
     return plan.kernel[0]->unaligned;
 }
 
-static void one_unaligned_tensor_makes_the_plan_unaligned(void **state)
+TEST(one_unaligned_tensor_makes_the_plan_unaligned)
 {
     static const int64_t cols[] = {64, 512, 4096, 16384, 80000};
-    (void)state;
     for (size_t c = 0; c < sizeof cols / sizeof cols[0]; c++)
         for (int dtype = 0; dtype < FUSELN_DTYPE_F64; dtype++) {
             struct fuseln_call call = aligned;
@@ -74,6 +70,5 @@ static void one_unaligned_tensor_makes_the_plan_unaligned(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(one_unaligned_tensor_makes_the_plan_unaligned)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_registered_tests();
 }

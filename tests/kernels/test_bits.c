@@ -10,9 +10,8 @@ static const int64_t wide_cols[] = {96,   128,  130,  255,  256,  257,  261,  51
 enum { WIDE = sizeof wide_cols / sizeof wide_cols[0] };
 
 /* The same values at another alignment; the last row alone. */
-static void bits_depend_on_the_row_alone(void **state)
+TEST(bits_depend_on_the_row_alone)
 {
-    (void)state;
     for (int dtype = 0; dtype < FUSELN_DTYPE_F64; dtype++)
         for (int i = 0; i < WIDE; i++)
             for (size_t off = 1; off < 16 / fuseln_dtype_bytes((enum fuseln_dtype)dtype); off = off * 2 + 1) {
@@ -72,9 +71,8 @@ static void assert_row_equal(const struct layer *a, int64_t row_a, const struct 
 }
 
 /* One row of 5000 and the same row first, in the middle and last in smaller batches, at every alignment. */
-static void a_row_has_the_same_bits_in_every_batch(void **state)
+TEST(a_row_has_the_same_bits_in_every_batch)
 {
-    (void)state;
     static const int64_t batches[] = {1, 2, 3, 31, 128}, cols[] = {24, 72, 77};
     enum { ROWS = 5000, CHOSEN = 4321 };
     for (int dtype = 0; dtype < FUSELN_DTYPE_F64; dtype++)
@@ -99,9 +97,8 @@ static void a_row_has_the_same_bits_in_every_batch(void **state)
 }
 
 /* Shared memory for one row or for two in the ring, and the rows of a batch in one run or another. */
-static void two_runs_and_two_rings_give_the_same_bits(void **state)
+TEST(two_runs_and_two_rings_give_the_same_bits)
 {
-    (void)state;
     const struct fuseln_device whole = device;
     for (int dtype = 0; dtype < FUSELN_DTYPE_F64; dtype++)
         for (int i = 0; i < WIDE; i += 3) {
@@ -146,9 +143,8 @@ static void run_paired(struct layer *l)
     tensor_free(&partials);
 }
 
-static void paired_or_alone_the_bits_are_the_same(void **state)
+TEST(paired_or_alone_the_bits_are_the_same)
 {
-    (void)state;
     for (int dtype = 0; dtype < FUSELN_DTYPE_F64; dtype++)
         for (int i = 0; i < WIDE && wide_cols[i] <= FUSELN_BACKWARD_COLS; i++)
             for (size_t off = 0; off <= 1; off++) {
@@ -174,11 +170,5 @@ static void paired_or_alone_the_bits_are_the_same(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bits_depend_on_the_row_alone),
-        cmocka_unit_test(a_row_has_the_same_bits_in_every_batch),
-        cmocka_unit_test(two_runs_and_two_rings_give_the_same_bits),
-        cmocka_unit_test(paired_or_alone_the_bits_are_the_same),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_registered_tests();
 }

@@ -7,10 +7,7 @@
  * shows them, the ratio leaves them out. test_counters_defects.c shows that each check works. test_counters [JOB]: this
  * operation only, or `paired` or `direct` (tests/mutants).
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "../unit/test.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -283,11 +280,10 @@ static const char *only_job; /* NULL: all */
 
 /* Rows: several for each block, and just less than a multiple of what a block handles at once, so that it may request
  * its last row instead of rows beyond it. */
-static void every_plan_touches_what_it_must(void **state)
+TEST(every_plan_touches_what_it_must)
 {
     static const int64_t cols[] = {64, 128, 257, 512, 1000, 1024, 2048, 4096, 4100, 8192, 16384, 20000};
     static const size_t offs[] = {0, 1, 4};
-    (void)state;
     assert_true(softgpu_counters_run());
     struct shape s = {0};
     for (s.job = 0; s.job < JOBS; s.job++)
@@ -307,8 +303,5 @@ static void every_plan_touches_what_it_must(void **state)
 int main(int argc, char *argv[])
 {
     only_job = argc > 1 ? argv[1] : NULL;
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_plan_touches_what_it_must),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_registered_tests();
 }

@@ -3,10 +3,7 @@
  * The checks of tests/softgpu/counters.h: each is found by its name in a kernel with a planted defect
  * (test_counters_kernels.cu), and stays silent on the twin without it. Prints what the launches said.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "../unit/test.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,7 +48,7 @@ struct memory {
     _Alignas(64) float x[1024], gap_x[64], y[1024], gap_y[64], gamma[1024], gap_gamma[64];
 };
 
-static void a_planted_defect_is_found_by_name(void **state)
+TEST(a_planted_defect_is_found_by_name)
 {
     static const struct {
         const char *kernel;
@@ -65,7 +62,6 @@ static void a_planted_defect_is_found_by_name(void **state)
     };
     struct memory *m = aligned_alloc(64, sizeof *m);
     assert_non_null(m);
-    (void)state;
     for (size_t i = 0; i < sizeof defects / sizeof defects[0]; i++)
         for (int defect = 0; defect < 2; defect++) {
             softgpu_counters_add("x", m->x, sizeof m->x);
@@ -92,6 +88,5 @@ static void a_planted_defect_is_found_by_name(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_planted_defect_is_found_by_name)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_registered_tests();
 }

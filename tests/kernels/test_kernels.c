@@ -149,9 +149,8 @@ static const int64_t wide_cols[] = {96,   128,  130,  255,  256,  257,  261,  51
                                     1024, 2048, 4096, 4100, 5120, 8192, 8200, 16384, 20000, 33000, 60000};
 enum { WIDE = sizeof wide_cols / sizeof wide_cols[0] };
 
-static void every_shape_and_type_is_within_its_bound(void **state)
+TEST(every_shape_and_type_is_within_its_bound)
 {
-    (void)state;
     for (int dtype = 0; dtype < FUSELN_DTYPE_COUNT; dtype++) {
         for (int64_t cols = 1; cols <= 70; cols++)
             check_layer((enum fuseln_dtype)dtype, 37, cols, (size_t)cols % 3, cols % 5 == 0, cols % 4 != 0);
@@ -171,9 +170,8 @@ static void every_shape_and_type_is_within_its_bound(void **state)
             fail_msg("%s was never chosen", fuseln_variants[i].name);
 }
 
-static void a_nan_or_infinite_row_stays_alone(void **state)
+TEST(a_nan_or_infinite_row_stays_alone)
 {
-    (void)state;
     const double bad[] = {NAN, INFINITY, -INFINITY};
     for (int dtype = 0; dtype < FUSELN_DTYPE_COUNT; dtype++)
         for (int i = 0; i < 3; i++) {
@@ -191,9 +189,8 @@ static void a_nan_or_infinite_row_stays_alone(void **state)
 
 /* PyTorch's one-launch RMS norm sums squares, so that one Inf makes rstd 0; that of two launches goes by way of the
  * mean, so that it makes rstd NaN. A NaN makes it NaN in both. */
-static void an_infinite_row_has_the_rstd_of_the_original_in_rms_norm(void **state)
+TEST(an_infinite_row_has_the_rstd_of_the_original_in_rms_norm)
 {
-    (void)state;
     const int64_t cols[] = {3, 100, 261, 1024, 4100, 20000, 60000};
     const double bad[] = {INFINITY, -INFINITY, NAN};
     for (int dtype = 0; dtype < FUSELN_DTYPE_COUNT; dtype++)
@@ -229,9 +226,8 @@ static void check_constant_rows(enum fuseln_dtype dtype, int64_t rows, int64_t c
     layer_free(&l);
 }
 
-static void a_constant_row_gives_beta(void **state)
+TEST(a_constant_row_gives_beta)
 {
-    (void)state;
     for (int dtype = 0; dtype < FUSELN_DTYPE_COUNT; dtype++) {
         for (int64_t cols = 1; cols <= 16; cols++)      /* a short row may end inside its first chunk */
             if (dtype != FUSELN_DTYPE_F32 || cols != 3) /* x + x + x is rounded twice: a third of it may be off */
@@ -241,9 +237,8 @@ static void a_constant_row_gives_beta(void **state)
     }
 }
 
-static void unwanted_gradients_are_not_written(void **state)
+TEST(unwanted_gradients_are_not_written)
 {
-    (void)state;
     for (int wanted = 0; wanted < 8; wanted++) {
         device.direct_rows = wanted & 4 ? 20 : 0;
         struct layer l = layer_make(FUSELN_DTYPE_F32, 20, 33, 0, false, true);
@@ -260,12 +255,5 @@ static void unwanted_gradients_are_not_written(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_shape_and_type_is_within_its_bound),
-        cmocka_unit_test(a_nan_or_infinite_row_stays_alone),
-        cmocka_unit_test(an_infinite_row_has_the_rstd_of_the_original_in_rms_norm),
-        cmocka_unit_test(a_constant_row_gives_beta),
-        cmocka_unit_test(unwanted_gradients_are_not_written),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_registered_tests();
 }

@@ -3,10 +3,8 @@
  * kernels/host/launch.c, context.c and scratch.c against a driver of this file's: what is loaded, asked, refused and
  * remembered, and when. The driver's state is plain counters; every test uses contexts that no other test has seen.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#define TEST(name) TEST_WITH(name, new_context, NULL)
+#include "../unit/test.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -204,9 +202,8 @@ static enum fuseln_verdict launch(enum fuseln_op op)
     return verdict;
 }
 
-static void the_second_launch_asks_for_the_context_only(void **state)
+TEST(the_second_launch_asks_for_the_context_only)
 {
-    (void)state;
     assert_int_equal(launch(FUSELN_OP_FORWARD), FUSELN_VERDICT_OK);
     assert_int_equal(fake.loads, 1);
     fake.queries = 0;
@@ -218,18 +215,16 @@ static void the_second_launch_asks_for_the_context_only(void **state)
     assert_int_equal(fake.loads, 2);
 }
 
-static void moments_write_no_y_and_rms_norm_no_mean(void **state)
+TEST(moments_write_no_y_and_rms_norm_no_mean)
 {
-    (void)state;
     assert_int_equal(launch(FUSELN_OP_MOMENTS), FUSELN_VERDICT_OK);
     assert_true(fake.y_null && !fake.mean_null);
     assert_int_equal(launch_with(FUSELN_OP_FORWARD, true, STREAM, 0), FUSELN_VERDICT_OK);
     assert_true(!fake.y_null && fake.mean_null);
 }
 
-static void in_capture_only_what_ran_before(void **state)
+TEST(in_capture_only_what_ran_before)
 {
-    (void)state;
     for (fake.capturing = 1; fake.capturing <= 2; fake.capturing++) {
         assert_int_equal(launch(FUSELN_OP_FORWARD), FUSELN_VERDICT_CAPTURE);
         assert_int_equal(launch(FUSELN_OP_DGAMMA), FUSELN_VERDICT_CAPTURE);
@@ -245,9 +240,8 @@ static void in_capture_only_what_ran_before(void **state)
     assert_int_equal(launch(FUSELN_OP_DGAMMA), FUSELN_VERDICT_CAPTURE);
 }
 
-static void sums_of_few_rows_need_no_scratch_and_may_be_captured(void **state)
+TEST(sums_of_few_rows_need_no_scratch_and_may_be_captured)
 {
-    (void)state;
     rows--;
     assert_int_equal(launch_with(FUSELN_OP_DGAMMA, false, STREAM, 0), FUSELN_VERDICT_OK);
     fake.capturing = 1;
@@ -257,18 +251,16 @@ static void sums_of_few_rows_need_no_scratch_and_may_be_captured(void **state)
     rows++;
 }
 
-static void a_stream_of_another_context_is_left_alone(void **state)
+TEST(a_stream_of_another_context_is_left_alone)
 {
-    (void)state;
     fake.stream_context = 7;
     assert_int_equal(launch(FUSELN_OP_FORWARD), FUSELN_VERDICT_CONTEXT);
     assert_int_equal(fake.launches, 0);
     assert_int_equal(launch_with(FUSELN_OP_FORWARD, false, CU_STREAM_PER_THREAD, 0), FUSELN_VERDICT_OK);
 }
 
-static void a_refused_image_gives_way_to_ptx(void **state)
+TEST(a_refused_image_gives_way_to_ptx)
 {
-    (void)state;
     fake.load_result[0] = CUDA_ERROR_NO_BINARY_FOR_GPU;
     assert_int_equal(launch(FUSELN_OP_FORWARD), FUSELN_VERDICT_OK);
     struct fuseln_device_report report[FUSELN_DEVICES_MAX];
@@ -282,9 +274,8 @@ static void a_refused_image_gives_way_to_ptx(void **state)
     assert_int_equal(fake.loads, loads); /* remembered */
 }
 
-static void only_a_refusal_of_the_kernel_itself_is_remembered(void **state)
+TEST(only_a_refusal_of_the_kernel_itself_is_remembered)
 {
-    (void)state;
     fake.load_result[0] = 2; /* out of memory */
     assert_int_equal(launch(FUSELN_OP_FORWARD), FUSELN_VERDICT_REFUSED);
     fake.load_result[0] = CUDA_SUCCESS;
@@ -297,9 +288,8 @@ static void only_a_refusal_of_the_kernel_itself_is_remembered(void **state)
     assert_int_equal(fake.launches, 3);
 }
 
-static void a_refused_reduction_gives_back_the_slab(void **state)
+TEST(a_refused_reduction_gives_back_the_slab)
 {
-    (void)state;
     fake.refuse_launch = 2, fake.launch_result = 719;
     assert_int_equal(launch(FUSELN_OP_DGAMMA), FUSELN_VERDICT_REFUSED);
     assert_int_equal(launch(FUSELN_OP_DGAMMA), FUSELN_VERDICT_OK);
@@ -307,18 +297,16 @@ static void a_refused_reduction_gives_back_the_slab(void **state)
     assert_int_equal(fake.allocations, 1);
 }
 
-static void a_reduction_refused_for_good_makes_no_sums(void **state)
+TEST(a_reduction_refused_for_good_makes_no_sums)
 {
-    (void)state;
     fake.refuse_launch = 2, fake.launch_result = CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
     assert_int_equal(launch(FUSELN_OP_DGAMMA), FUSELN_VERDICT_REFUSED);
     assert_int_equal(launch(FUSELN_OP_DGAMMA), FUSELN_VERDICT_REFUSED);
     assert_int_equal(fake.launches, 2);
 }
 
-static void no_slab_before_both_kernels_are_there(void **state)
+TEST(no_slab_before_both_kernels_are_there)
 {
-    (void)state;
     fake.stream_context = 7;
     assert_int_equal(launch(FUSELN_OP_DGAMMA), FUSELN_VERDICT_CONTEXT);
     fake.stream_context = fake.context;
@@ -327,9 +315,8 @@ static void no_slab_before_both_kernels_are_there(void **state)
     assert_int_equal(fake.allocations + fake.launches, 0);
 }
 
-static void scratch_is_by_stream_and_under_the_limit(void **state)
+TEST(scratch_is_by_stream_and_under_the_limit)
 {
-    (void)state;
     assert_int_equal(launch_with(FUSELN_OP_DGAMMA, false, STREAM, 1000), FUSELN_VERDICT_SCRATCH);
     fake.queries = 0;
     assert_int_equal(launch(FUSELN_OP_DGAMMA), FUSELN_VERDICT_OK);
@@ -355,9 +342,8 @@ static void *launch_in_thread(void *barrier)
     return (void *)(uintptr_t)launch_with(FUSELN_OP_FORWARD, false, NULL, 0);
 }
 
-static void losers_of_a_race_unload_their_module(void **state)
+TEST(losers_of_a_race_unload_their_module)
 {
-    (void)state;
     for (int round = 0; round < 50; round++) {
         pthread_t threads[8];
         pthread_barrier_t barrier;
@@ -408,9 +394,8 @@ static void finish(double elements)
     fake.check.result->ticket = fake.check.ticket;
 }
 
-static void a_check_is_three_kernels_and_its_result_comes_later(void **state)
+TEST(a_check_is_three_kernels_and_its_result_comes_later)
 {
-    (void)state;
     struct fuseln_check_result result;
     int owner;
     assert_int_equal(check_some(&owner), FUSELN_VERDICT_OK);
@@ -428,9 +413,8 @@ static void a_check_is_three_kernels_and_its_result_comes_later(void **state)
     assert_int_equal(fake.registrations, 1);
 }
 
-static void rows_that_do_not_fit_are_checked_in_slices(void **state)
+TEST(rows_that_do_not_fit_are_checked_in_slices)
 {
-    (void)state;
     struct fuseln_check_result result;
     const int64_t many = 1000; /* 4 MB of y; a quarter of 4 MiB holds 250 of them */
     assert_int_equal(check_rows(many, 0x10000000, -1, &fake, 4 << 20), FUSELN_VERDICT_OK);
@@ -451,9 +435,8 @@ static void rows_that_do_not_fit_are_checked_in_slices(void **state)
     assert_true(fake.bytes <= 4 << 20);
 }
 
-static void what_cannot_be_checked_says_why_and_launches_nothing(void **state)
+TEST(what_cannot_be_checked_says_why_and_launches_nothing)
 {
-    (void)state;
     fake.capturing = 1;
     assert_int_equal(check_some(NULL), FUSELN_VERDICT_CAPTURE);
     assert_int_equal(fake.registrations + fake.allocations, 0);
@@ -468,9 +451,8 @@ static void what_cannot_be_checked_says_why_and_launches_nothing(void **state)
     assert_non_null(fuseln_check_collect(&result));
 }
 
-static void memory_that_cannot_be_registered_is_asked_for_once(void **state)
+TEST(memory_that_cannot_be_registered_is_asked_for_once)
 {
-    (void)state;
     fake.register_result = CUDA_ERROR_NOT_SUPPORTED;
     for (int i = 0; i < 3; i++)
         assert_int_equal(check_some(NULL), FUSELN_VERDICT_REFUSED);
@@ -478,9 +460,8 @@ static void memory_that_cannot_be_registered_is_asked_for_once(void **state)
     assert_int_equal(fake.launches + fake.allocations, 0);
 }
 
-static void results_that_do_not_come_leave_no_place(void **state)
+TEST(results_that_do_not_come_leave_no_place)
 {
-    (void)state;
     int checks = 0;
     while (check_some(&checks) == FUSELN_VERDICT_OK && checks < 10000)
         checks++;
@@ -494,24 +475,5 @@ static void results_that_do_not_come_leave_no_place(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(the_second_launch_asks_for_the_context_only, new_context),
-        cmocka_unit_test_setup(moments_write_no_y_and_rms_norm_no_mean, new_context),
-        cmocka_unit_test_setup(in_capture_only_what_ran_before, new_context),
-        cmocka_unit_test_setup(sums_of_few_rows_need_no_scratch_and_may_be_captured, new_context),
-        cmocka_unit_test_setup(a_stream_of_another_context_is_left_alone, new_context),
-        cmocka_unit_test_setup(a_refused_image_gives_way_to_ptx, new_context),
-        cmocka_unit_test_setup(only_a_refusal_of_the_kernel_itself_is_remembered, new_context),
-        cmocka_unit_test_setup(a_refused_reduction_gives_back_the_slab, new_context),
-        cmocka_unit_test_setup(a_reduction_refused_for_good_makes_no_sums, new_context),
-        cmocka_unit_test_setup(no_slab_before_both_kernels_are_there, new_context),
-        cmocka_unit_test_setup(scratch_is_by_stream_and_under_the_limit, new_context),
-        cmocka_unit_test_setup(losers_of_a_race_unload_their_module, new_context),
-        cmocka_unit_test_setup(a_check_is_three_kernels_and_its_result_comes_later, new_context),
-        cmocka_unit_test_setup(rows_that_do_not_fit_are_checked_in_slices, new_context),
-        cmocka_unit_test_setup(what_cannot_be_checked_says_why_and_launches_nothing, new_context),
-        cmocka_unit_test_setup(memory_that_cannot_be_registered_is_asked_for_once, new_context),
-        cmocka_unit_test_setup(results_that_do_not_come_leave_no_place, new_context),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_registered_tests();
 }

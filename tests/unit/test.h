@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cmocka, and tests that register themselves: TEST(name) { ... } defines one, and main returns run_registered_tests().
- * They run in the order of their definitions.
+ * They run in the order of their definitions. All files of a program share one list.
  */
 #ifndef FUSELN_TESTS_TEST_H
 #define FUSELN_TESTS_TEST_H
@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-static struct CMUnitTest registered_tests[32];
-static size_t registered_test_count;
+__attribute__((weak)) struct CMUnitTest registered_tests[32];
+__attribute__((weak)) size_t registered_test_count;
 
 static inline void register_test(struct CMUnitTest test)
 {

@@ -3,11 +3,8 @@
  * The slots that a check's result comes to (kernels/host/check.c): what a thread may do between another's look at a
  * slot and its claiming it is done here, each time, in that very moment. A result is never another check's.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#define TEST(name) TEST_WITH(name, set_up, tear_down)
+#include "test.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -81,10 +78,9 @@ static void another_is_answered_too(void)
     answer(2);
 }
 
-static void one_that_began_in_the_same_place_is_not_answered_yet(void **state)
+TEST(one_that_began_in_the_same_place_is_not_answered_yet)
 {
     struct fuseln_check_result result;
-    (void)state;
     in_between = collect_and_begin_another;
     assert_null(fuseln_check_collect(&result));
     assert_null(fuseln_check_collect(&result));
@@ -94,31 +90,23 @@ static void one_that_began_in_the_same_place_is_not_answered_yet(void **state)
     assert_null(fuseln_check_collect(&result));
 }
 
-static void one_that_is_answered_meanwhile_is_collected_with_its_own_result(void **state)
+TEST(one_that_is_answered_meanwhile_is_collected_with_its_own_result)
 {
     struct fuseln_check_result result;
-    (void)state;
     in_between = another_is_answered_too;
     assert_ptr_equal(fuseln_check_collect(&result), &second);
     assert_true(result.field[FUSELN_CHECK_OUTSIDE_OURS] == 2);
     assert_null(fuseln_check_collect(&result));
 }
 
-static void what_another_thread_collected_is_gone(void **state)
+TEST(what_another_thread_collected_is_gone)
 {
     struct fuseln_check_result result;
-    (void)state;
     in_between = collect_first;
     assert_null(fuseln_check_collect(&result));
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(one_that_began_in_the_same_place_is_not_answered_yet, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(one_that_is_answered_meanwhile_is_collected_with_its_own_result, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(what_another_thread_collected_is_gone, set_up, tear_down),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_registered_tests();
 }

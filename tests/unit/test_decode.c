@@ -3,11 +3,7 @@
  * decode: every row of hooks/targets/match.c, in every dtype, read back from arguments made by the row's own layout;
  * grids that a name is not known for; null arguments.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "test.h"
 
 #include "core/decode.h"
 #include "hooks/targets/match.h"
@@ -192,31 +188,22 @@ static void nulls(const struct fuseln_target *target)
     assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_NULLPTR);
 }
 
-static void every_row_reads_back_its_arguments(void **state)
+TEST(every_row_reads_back_its_arguments)
 {
-    (void)state;
     for_each_target(round_trip);
 }
 
-static void a_grid_the_name_is_not_known_for_is_declined(void **state)
+TEST(a_grid_the_name_is_not_known_for_is_declined)
 {
-    (void)state;
     for_each_target(wrong_grids);
 }
 
-static void null_arguments_are_seen(void **state)
+TEST(null_arguments_are_seen)
 {
-    (void)state;
     for_each_target(nulls);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_row_reads_back_its_arguments),
-        cmocka_unit_test(a_grid_the_name_is_not_known_for_is_declined),
-        cmocka_unit_test(null_arguments_are_seen),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_registered_tests();
 }

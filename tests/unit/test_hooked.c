@@ -5,10 +5,7 @@
  */
 #include "../../hooks/launch.c"
 
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 _Thread_local struct fuseln_thread_counter fuseln_thread_counter __attribute__((tls_model("initial-exec")));
 atomic_uint fuseln_pairing_count;
@@ -84,9 +81,8 @@ static int launches_with(const void *function)
     return (int)(fuseln_thread_counter.launches[FUSELN_BOUNDARY_DRIVER] - before);
 }
 
-static void a_launch_that_comes_back_is_one_and_invalidates_what_is_pending(void **state)
+TEST(a_launch_that_comes_back_is_one_and_invalidates_what_is_pending)
 {
-    (void)state;
     assert_int_equal(launches_with(&invalidated), 1);
     assert_int_equal(launches_with(&inner_function), 2); /* a launch of another function, as a callback may make it */
 }
@@ -98,11 +94,10 @@ static int original_jumps(const struct fuseln_hooked *hooked)
     longjmp(away, 1);
 }
 
-static void a_jump_out_of_the_original_leaves_one_launch_uncounted(void **state)
+TEST(a_jump_out_of_the_original_leaves_one_launch_uncounted)
 {
     struct fuseln_hooked jumps = {
         .launch = {.boundary = FUSELN_BOUNDARY_DRIVER}, .function = &invalidated, .original = original_jumps};
-    (void)state;
     if (!setjmp(away))
         fuseln_launch(&jumps);
     jumps.original = original_inner;
@@ -120,12 +115,11 @@ static int original_fails(const struct fuseln_hooked *hooked)
     return 1;
 }
 
-static void errno_is_the_hosts_or_the_originals(void **state)
+TEST(errno_is_the_hosts_or_the_originals)
 {
     static const struct fuseln_target target = {.name = "target"};
     struct fuseln_hooked hooked = {
         .launch = {.boundary = FUSELN_BOUNDARY_RUNTIME}, .function = &target, .original = original_fails};
-    (void)state;
     assert_int_equal(fuseln_registry_add(&target, &target, &(struct fuseln_target){.symbol = "_Z1k"}), 0);
     errno = 77;
     verdict = FUSELN_VERDICT_OK;
@@ -142,13 +136,12 @@ static int original_fails_quietly(const struct fuseln_hooked *hooked)
     return 9;
 }
 
-static void a_foreign_norm_is_counted_and_not_replaced(void **state)
+TEST(a_foreign_norm_is_counted_and_not_replaced)
 {
     static const char function, module;
     struct fuseln_hooked hooked = {.launch = {.boundary = FUSELN_BOUNDARY_DRIVER, .stream = INNER},
                                    .function = &function,
                                    .original = original_fails_quietly};
-    (void)state;
     fuseln_registry_learn_norm(&function, &module, "RMSNorm", "quack");
     verdict = FUSELN_VERDICT_OK; /* the pipeline would replace it */
     atomic_store(&fuseln_pairing_count, 1);
@@ -159,10 +152,5 @@ static void a_foreign_norm_is_counted_and_not_replaced(void **state)
 
 int main(void)
 {
-    static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_launch_that_comes_back_is_one_and_invalidates_what_is_pending),
-        cmocka_unit_test(a_jump_out_of_the_original_leaves_one_launch_uncounted),
-        cmocka_unit_test(errno_is_the_hosts_or_the_originals),
-        cmocka_unit_test(a_foreign_norm_is_counted_and_not_replaced)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_registered_tests();
 }

@@ -3,18 +3,17 @@
  * Pending partial sums: who consumes them, what invalidates them, who owns their memory when. Streams, contexts and
  * slabs are stand-ins. Streams are numbers; 99 has no id. Stream 2 is each thread's own.
  */
+#define TEST(name) TEST_WITH(name, set_up, tear_down)
+#include "test.h"
+
 #include "core/pairing.h"
 
 #include "base/log.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static void *stream_of(uintptr_t number)
 {
@@ -181,9 +180,8 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void the_partner_gets_the_sums_once(void **state)
+TEST(the_partner_gets_the_sums_once)
 {
-    (void)state;
     for (int i = 0; i < 100; i++) {
         struct fuseln_slab *slab = make(&gradient, 5);
         assert_non_null(slab);
@@ -196,9 +194,8 @@ static void the_partner_gets_the_sums_once(void **state)
     assert_int_equal(site.sums[FUSELN_PAIRING_PAIRED], 100);
 }
 
-static void only_the_partner_gets_them(void **state)
+TEST(only_the_partner_gets_them)
 {
-    (void)state;
     struct fuseln_call calls[8];
     for (size_t i = 0; i < 8; i++)
         calls[i] = call_of(FUSELN_OP_DGAMMA);
@@ -239,9 +236,8 @@ static void only_the_partner_gets_them(void **state)
     assert_int_equal(site.sums[FUSELN_PAIRING_LAUNCH], 13);
 }
 
-static void a_noticed_call_invalidates(void **state)
+TEST(a_noticed_call_invalidates)
 {
-    (void)state;
     assert_non_null(make(&gradient, 5));
     fuseln_pairing_notice();
     assert_null(use_dgamma(5));
@@ -277,9 +273,8 @@ static bool survives(uintptr_t dx_stream, struct elsewhere elsewhere)
     return use_dgamma(dx_stream) != NULL;
 }
 
-static void other_launches_invalidate_what_they_could_change(void **state)
+TEST(other_launches_invalidate_what_they_could_change)
 {
-    (void)state;
     struct fuseln_context *const here = &contexts[0], *const there = &contexts[1];
     assert_true(survives(5, (struct elsewhere){.stream = 6, .context = here}));
     assert_false(survives(5, (struct elsewhere){.stream = 5, .context = here})); /* the same stream */
@@ -308,9 +303,8 @@ static void other_launches_invalidate_what_they_could_change(void **state)
     assert_null(use_dgamma(5));
 }
 
-static void the_partner_may_come_from_another_thread(void **state)
+TEST(the_partner_may_come_from_another_thread)
 {
-    (void)state;
     struct elsewhere elsewhere = {.stream = 5, .context = &contexts[0], .use = true};
     pthread_t thread;
     struct fuseln_slab *slab = make(&gradient, 5);
@@ -320,18 +314,16 @@ static void the_partner_may_come_from_another_thread(void **state)
     assert_non_null(slab);
 }
 
-static void the_legacy_stream_has_two_names(void **state)
+TEST(the_legacy_stream_has_two_names)
 {
-    (void)state;
     assert_non_null(make(&gradient, 0));
     assert_non_null(use_dgamma(1));
     assert_non_null(make(&gradient, 1));
     assert_non_null(use_dgamma(0));
 }
 
-static void not_on_a_stream_of_its_own(void **state)
+TEST(not_on_a_stream_of_its_own)
 {
-    (void)state;
     for (int unknown = 0; unknown < 2; unknown++) {
         struct elsewhere elsewhere = {.stream = 2, .context = &contexts[0], .use = true};
         pthread_t thread;
@@ -346,9 +338,8 @@ static void not_on_a_stream_of_its_own(void **state)
     }
 }
 
-static void memory_stays_owned_until_dx_is_launched(void **state)
+TEST(memory_stays_owned_until_dx_is_launched)
 {
-    (void)state;
     const struct fuseln_launch launch = {.target = &dx, .stream = stream_of(5)};
     for (int launched = 0; launched < 2; launched++) {
         struct fuseln_pass pass = pass_of(&launch, &gradient);
@@ -380,9 +371,8 @@ static void memory_stays_owned_until_dx_is_launched(void **state)
     assert_int_equal(site.sums[FUSELN_PAIRING_LAUNCH], 3);
 }
 
-static void a_site_learns_and_resumes(void **state)
+TEST(a_site_learns_and_resumes)
 {
-    (void)state;
     for (int i = 0; i < FUSELN_PAIRING_TRIES; i++) {
         assert_non_null(make(&gradient, 5));
         fuseln_pairing_notice();
@@ -410,9 +400,8 @@ static void a_site_learns_and_resumes(void **state)
     assert_non_null(use_dgamma(5));
 }
 
-static void what_must_not_pair_does_not(void **state)
+TEST(what_must_not_pair_does_not)
 {
-    (void)state;
     struct fuseln_call call = gradient;
     const size_t bytes = 64 * 32 * 4;
     const void *const overlapping[] = {call.x, (const char *)call.dy + bytes - 4, (const char *)call.x - bytes + 4,
@@ -456,9 +445,8 @@ static void *make_elsewhere(void *stream)
     return slab;
 }
 
-static void more_than_the_table_holds_run_alone(void **state)
+TEST(more_than_the_table_holds_run_alone)
 {
-    (void)state;
     pthread_t threads[MANY];
     int made = 0;
     pthread_barrier_init(&all_made, NULL, MANY);
@@ -507,9 +495,8 @@ static void *storm(void *argument)
     return NULL;
 }
 
-static void threads_never_share_memory(void **state)
+TEST(threads_never_share_memory)
 {
-    (void)state;
     pthread_t threads[THREADS];
     atomic_store(&pairs_made, 0);
     for (uintptr_t i = 0; i < THREADS; i++)
@@ -521,9 +508,8 @@ static void threads_never_share_memory(void **state)
 }
 
 /* Last: it cannot be taken back. */
-static void an_unknown_function_switches_pairing_off(void **state)
+TEST(an_unknown_function_switches_pairing_off)
 {
-    (void)state;
     fuseln_pairing_unseen("cuMemcpyOfTomorrow");
     assert_null(make(&gradient, 5));
     assert_int_equal(site.sums[FUSELN_PAIRING_UNSEEN], 1);
@@ -531,22 +517,5 @@ static void an_unknown_function_switches_pairing_off(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-    const struct CMUnitTest tests[] = {
-        TEST(the_partner_gets_the_sums_once),
-        TEST(only_the_partner_gets_them),
-        TEST(a_noticed_call_invalidates),
-        TEST(other_launches_invalidate_what_they_could_change),
-        TEST(the_partner_may_come_from_another_thread),
-        TEST(the_legacy_stream_has_two_names),
-        TEST(not_on_a_stream_of_its_own),
-        TEST(memory_stays_owned_until_dx_is_launched),
-        TEST(a_site_learns_and_resumes),
-        TEST(what_must_not_pair_does_not),
-        TEST(more_than_the_table_holds_run_alone),
-        TEST(threads_never_share_memory),
-    };
-    const struct CMUnitTest last[] = {TEST(an_unknown_function_switches_pairing_off)};
-    const int failed = cmocka_run_group_tests_name("pairing", tests, NULL, NULL);
-    return failed + cmocka_run_group_tests_name("last", last, NULL, NULL);
+    return run_registered_tests();
 }

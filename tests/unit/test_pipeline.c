@@ -3,11 +3,8 @@
  * Launches like an earlier one, whose decision the pipeline remembers, on a driver of this file's that records what it
  * is given: they are made as if they were the first, and what is not like it is not taken for it.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#define TEST(name) TEST_WITH(name, forget, NULL)
+#include "test.h"
 
 #include <pthread.h>
 
@@ -211,19 +208,18 @@ static struct made *copy(struct made *ret_made, const struct made *made)
     return ret_made;
 }
 
-static int find_targets(void **state)
+static bool find_targets(void)
 {
-    (void)state;
     for (size_t i = 0; i < SYMBOLS; i++) {
         if (!fuseln_targets_match(symbols[i], &targets[i]))
-            return -1;
+            return false;
         targets[i].library = &library;
     }
     twin = targets[FORWARD];
-    return 0;
+    return true;
 }
 
-static void it_is_made_as_if_it_were_the_first(void **state)
+TEST(it_is_made_as_if_it_were_the_first)
 {
     struct made one, other;
     for (size_t i = 0; i < SYMBOLS; i++) {
@@ -273,9 +269,8 @@ static void check_differs(const struct made *like, struct made *other)
     assert_true(is_remembered(like));
 }
 
-static void a_difference_makes_it_another(void **state)
+TEST(a_difference_makes_it_another)
 {
-    (void)state;
     struct made one, other;
     make(&one, &targets[FORWARD], 40, 96, 0x100000);
     replace(&one);
@@ -315,29 +310,6 @@ static void a_difference_makes_it_another(void **state)
 #undef DIFFERS
 }
 
-static void what_was_refused_is_decided_again(void **state)
-{
-    (void)state;
-    struct made one;
-    make(&one, &targets[FORWARD], 40, 96, 0x100000);
-    context = 8; /* where no kernel is known yet */
-    seen.result = CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
-    assert_int_not_equal(verdict_of(&one), FUSELN_VERDICT_OK);
-    assert_false(is_remembered(&one));
-    assert_int_equal(seen.launches, 1);
-    seen.result = CUDA_SUCCESS;
-    assert_int_not_equal(verdict_of(&one), FUSELN_VERDICT_OK); /* refused for good */
-    assert_int_equal(seen.launches, 1);
-    context = 7;
-    replace(&one);
-    seen.result = CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
-    assert_int_not_equal(verdict_of(&one), FUSELN_VERDICT_OK);
-    seen.result = CUDA_SUCCESS;
-    const int launches = seen.launches;
-    assert_int_not_equal(verdict_of(&one), FUSELN_VERDICT_OK);
-    assert_int_equal(seen.launches, launches);
-}
-
 static struct made inner;
 static struct fuseln_ln_params inner_params;
 static void launch_inner(void)
@@ -347,9 +319,8 @@ static void launch_inner(void)
 }
 
 /* As a tool's callback does in a driver call. */
-static void a_launch_in_a_launch_leaves_it_alone(void **state)
+TEST(a_launch_in_a_launch_leaves_it_alone)
 {
-    (void)state;
     struct made outer;
     context = 9;
     make(&outer, &targets[FORWARD + 3], 40, 96, 0x100000);
@@ -362,9 +333,8 @@ static void a_launch_in_a_launch_leaves_it_alone(void **state)
     }
 }
 
-static void a_child_forked_in_a_launch_comes_back_from_it(void **state)
+TEST(a_child_forked_in_a_launch_comes_back_from_it)
 {
-    (void)state;
     struct made made;
     make(&made, &targets[FORWARD], 40, 96, 0x100000);
     for (int i = 0; i < 3; i++) {
@@ -384,9 +354,8 @@ static int launches_in(const struct made *made)
     return seen.launches - before;
 }
 
-static void they_make_consume_and_invalidate_partial_sums(void **state)
+TEST(they_make_consume_and_invalidate_partial_sums)
 {
-    (void)state;
     struct made dx, dgamma, forward, other;
     context = 10;
     make(&dx, &targets[DX], 4096, 96, 0x100000);
@@ -420,9 +389,8 @@ static void they_make_consume_and_invalidate_partial_sums(void **state)
     }
 }
 
-static void eps_is_that_of_the_launch(void **state)
+TEST(eps_is_that_of_the_launch)
 {
-    (void)state;
     struct made one, other;
     const float eps = 0.25f;
     uint64_t bits = 0;
@@ -435,9 +403,8 @@ static void eps_is_that_of_the_launch(void **state)
 }
 
 /* More kinds than there are slots where they are looked for: the last is decided each time, and uses up nothing. */
-static void one_that_finds_no_slot_is_decided_each_time(void **state)
+TEST(one_that_finds_no_slot_is_decided_each_time)
 {
-    (void)state;
     struct made made;
     int kinds = 0;
     for (int rows = 40; kinds <= PROBES; rows++) {
@@ -456,13 +423,12 @@ static void one_that_finds_no_slot_is_decided_each_time(void **state)
     assert_true(is_remembered(&made));
 }
 
-static void a_launch_at_a_boundary_that_is_not_hooked_is_left_to_the_other(void **state)
+TEST(a_launch_at_a_boundary_that_is_not_hooked_is_left_to_the_other)
 {
     const struct fuseln_config *const both = fuseln_config_get();
     struct fuseln_config runtime = *both;
     struct fuseln_pass pass;
     struct made made;
-    (void)state;
     make(&made, &targets[FORWARD], 40, 96, 0x100000);
     replace(&made);
     made.launch.boundary = FUSELN_BOUNDARY_DRIVER;
@@ -490,9 +456,8 @@ static void *launch_elsewhere(void *argument)
     return NULL;
 }
 
-static void threads_share_what_was_decided(void **state)
+TEST(threads_share_what_was_decided)
 {
-    (void)state;
     pthread_t threads[THREADS];
     for (uintptr_t i = 0; i < THREADS; i++)
         pthread_create(&threads[i], NULL, launch_elsewhere, (void *)i);
@@ -500,19 +465,30 @@ static void threads_share_what_was_decided(void **state)
         pthread_join(threads[i], NULL);
 }
 
+/* Last: this context refuses the kernel from here on. */
+TEST(what_was_refused_is_decided_again)
+{
+    struct made one;
+    make(&one, &targets[FORWARD], 40, 96, 0x100000);
+    context = 8; /* where no kernel is known yet */
+    seen.result = CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
+    assert_int_not_equal(verdict_of(&one), FUSELN_VERDICT_OK);
+    assert_false(is_remembered(&one));
+    assert_int_equal(seen.launches, 1);
+    seen.result = CUDA_SUCCESS;
+    assert_int_not_equal(verdict_of(&one), FUSELN_VERDICT_OK); /* refused for good */
+    assert_int_equal(seen.launches, 1);
+    context = 7;
+    replace(&one);
+    seen.result = CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
+    assert_int_not_equal(verdict_of(&one), FUSELN_VERDICT_OK);
+    seen.result = CUDA_SUCCESS;
+    const int launches = seen.launches;
+    assert_int_not_equal(verdict_of(&one), FUSELN_VERDICT_OK);
+    assert_int_equal(seen.launches, launches);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(it_is_made_as_if_it_were_the_first, forget),
-        cmocka_unit_test_setup(a_difference_makes_it_another, forget),
-        cmocka_unit_test_setup(a_launch_in_a_launch_leaves_it_alone, forget),
-        cmocka_unit_test_setup(a_child_forked_in_a_launch_comes_back_from_it, forget),
-        cmocka_unit_test_setup(they_make_consume_and_invalidate_partial_sums, forget),
-        cmocka_unit_test_setup(eps_is_that_of_the_launch, forget),
-        cmocka_unit_test_setup(a_launch_at_a_boundary_that_is_not_hooked_is_left_to_the_other, forget),
-        cmocka_unit_test_setup(one_that_finds_no_slot_is_decided_each_time, forget),
-        cmocka_unit_test_setup(threads_share_what_was_decided, forget),
-        cmocka_unit_test_setup(what_was_refused_is_decided_again, forget),
-    };
-    return cmocka_run_group_tests(tests, find_targets, NULL);
+    return find_targets() ? run_registered_tests() : 1;
 }

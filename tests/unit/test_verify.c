@@ -3,12 +3,6 @@
  * What checks mean for a site (src/core/verify.c), with kernels that do nothing and results that the test makes; and
  * the numbers of the report, which no locale may change.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <locale.h>
 #include <math.h>
 #include <pthread.h>
@@ -18,6 +12,8 @@
 #include "report/report_snapshot.h"
 
 #include "child.h"
+#undef TEST
+#define TEST(name) TEST_WITH(name, reset, NULL)
 
 static struct {
     enum fuseln_verdict verdict; /* of the next check */
@@ -79,9 +75,8 @@ static enum fuseln_verdict launch(const struct fuseln_config *config)
 
 static const struct fuseln_config three = {.mode = FUSELN_MODE_REPLACE, .check = 3};
 
-static void right_ones_are_replaced_after_the_checks(void **state)
+TEST(right_ones_are_replaced_after_the_checks)
 {
-    (void)state;
     for (int i = 0; i < 3; i++) {
         assert_int_equal(launch(&three), FUSELN_VERDICT_CHECK);
         assert_int_equal(fake.slice, i);
@@ -91,9 +86,8 @@ static void right_ones_are_replaced_after_the_checks(void **state)
     assert_int_equal(fake.started, 3);
 }
 
-static void while_results_are_missing_the_original_is_launched(void **state)
+TEST(while_results_are_missing_the_original_is_launched)
 {
-    (void)state;
     for (int i = 0; i < 3; i++)
         launch(&three);
     const int started = fake.started, done = fake.done;
@@ -104,9 +98,8 @@ static void while_results_are_missing_the_original_is_launched(void **state)
     assert_int_equal(launch(&three), FUSELN_VERDICT_OK);
 }
 
-static void a_wrong_one_is_never_replaced(void **state)
+TEST(a_wrong_one_is_never_replaced)
 {
-    (void)state;
     for (int nan = 0; nan < 2; nan++) {
         reset(state);
         launch(&three);
@@ -120,9 +113,8 @@ static void a_wrong_one_is_never_replaced(void **state)
     assert_true(atomic_load(&site.checked.field[FUSELN_CHECK_FIRST]) == 0);
 }
 
-static void a_check_that_proves_nothing_is_not_counted(void **state)
+TEST(a_check_that_proves_nothing_is_not_counted)
 {
-    (void)state;
     fake.odd = true;
     for (int i = 0; i < 150; i++)
         assert_int_equal(launch(&three), FUSELN_VERDICT_CHECK);
@@ -142,9 +134,8 @@ static void a_check_that_proves_nothing_is_not_counted(void **state)
     assert_int_equal(launch(&three), FUSELN_VERDICT_FAILED);
 }
 
-static void what_cannot_be_checked_stays_with_the_original(void **state)
+TEST(what_cannot_be_checked_stays_with_the_original)
 {
-    (void)state;
     fake.verdict = FUSELN_VERDICT_ALIAS;
     for (int i = 0; i < 10; i++)
         assert_int_equal(launch(&three), FUSELN_VERDICT_CHECK);
@@ -152,9 +143,8 @@ static void what_cannot_be_checked_stays_with_the_original(void **state)
     assert_int_equal(atomic_load(&site.checked.issued), 0);
 }
 
-static void known_builds_and_zero_are_replaced_at_once(void **state)
+TEST(known_builds_and_zero_are_replaced_at_once)
 {
-    (void)state;
     const struct fuseln_config zero = {.mode = FUSELN_MODE_REPLACE, .check = 0};
     assert_int_equal(launch(&zero), FUSELN_VERDICT_OK);
     library.known = true;
@@ -162,9 +152,8 @@ static void known_builds_and_zero_are_replaced_at_once(void **state)
     assert_int_equal(fake.started, 0);
 }
 
-static void verify_replaces_nothing_and_checks_all(void **state)
+TEST(verify_replaces_nothing_and_checks_all)
 {
-    (void)state;
     const struct fuseln_config verify = {.mode = FUSELN_MODE_VERIFY, .check = 3};
     library.known = true;
     for (int i = 0; i < 50; i++)
@@ -177,9 +166,8 @@ static void verify_replaces_nothing_and_checks_all(void **state)
     assert_true(atomic_load(&site.checked.field[FUSELN_CHECK_MAX]) == 3);
 }
 
-static void the_site_of_all_others_is_not_replaced_unchecked(void **state)
+TEST(the_site_of_all_others_is_not_replaced_unchecked)
 {
-    (void)state;
     site.key.target = NULL;
     for (int i = 0; i < 5; i++)
         assert_int_equal(launch(&three), FUSELN_VERDICT_CHECK);
@@ -188,9 +176,8 @@ static void the_site_of_all_others_is_not_replaced_unchecked(void **state)
     assert_int_equal(launch(&three), FUSELN_VERDICT_OK);
 }
 
-static void numbers_are_written_without_the_locale(void **state)
+TEST(numbers_are_written_without_the_locale)
 {
-    (void)state;
     static const struct {
         double value;
         const char *text;
@@ -221,16 +208,5 @@ static void numbers_are_written_without_the_locale(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(right_ones_are_replaced_after_the_checks, reset),
-        cmocka_unit_test_setup(while_results_are_missing_the_original_is_launched, reset),
-        cmocka_unit_test_setup(a_wrong_one_is_never_replaced, reset),
-        cmocka_unit_test_setup(a_check_that_proves_nothing_is_not_counted, reset),
-        cmocka_unit_test_setup(what_cannot_be_checked_stays_with_the_original, reset),
-        cmocka_unit_test_setup(known_builds_and_zero_are_replaced_at_once, reset),
-        cmocka_unit_test_setup(verify_replaces_nothing_and_checks_all, reset),
-        cmocka_unit_test_setup(the_site_of_all_others_is_not_replaced_unchecked, reset),
-        cmocka_unit_test(numbers_are_written_without_the_locale),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_registered_tests();
 }
