@@ -6,7 +6,6 @@
 #define TEST(name) TEST_WITH(name, new_context, NULL)
 #include "../unit/test.h"
 
-#include <pthread.h>
 #include <string.h>
 
 #include "../fake_device.h"

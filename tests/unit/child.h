@@ -160,6 +160,14 @@ static inline int child_end(pid_t pid)
 
 /* environment: name, value, name, value, ..., NULL */
 #define child(body, ...) child_end(child_start(body, (const char *const[]){__VA_ARGS__, NULL}))
+/* A test whose body runs in a child with that environment. */
+#define TEST_IN_CHILD(name, ...)                              \
+    static void name##_body(void);                            \
+    TEST(name)                                                \
+    {                                                         \
+        assert_int_equal(child(name##_body, __VA_ARGS__), 0); \
+    }                                                         \
+    static void name##_body(void)
 #define check(condition)                                                    \
     do {                                                                    \
         if (!(condition)) {                                                 \
@@ -167,8 +175,6 @@ static inline int child_end(pid_t pid)
             _exit(9);                                                       \
         }                                                                   \
     } while (0)
-
-#define test(name) cmocka_unit_test_setup_teardown(name, folder_make, folder_remove)
 
 /* When a process with threads forks, the sanitizers' own allocator may stay locked in the child. */
 #if defined(__has_feature)

@@ -6,6 +6,7 @@
 #ifndef FUSELN_TESTS_TEST_H
 #define FUSELN_TESTS_TEST_H
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -26,6 +27,27 @@ static inline void register_test(struct CMUnitTest test)
 static inline int run_registered_tests(void)
 {
     return _cmocka_run_group_tests("tests", registered_tests, registered_test_count, NULL, NULL);
+}
+
+/* Runs it in a thread and returns what it returns. */
+static inline void *run_thread(void *(*body)(void *), void *argument)
+{
+    pthread_t thread;
+    void *result;
+    if (pthread_create(&thread, NULL, body, argument) || pthread_join(thread, &result))
+        abort();
+    return result;
+}
+
+/* Runs it in this many threads at once. Each gets its number. */
+static inline void run_threads(size_t count, void *(*body)(void *number))
+{
+    pthread_t threads[64];
+    for (uintptr_t i = 0; i < count; i++)
+        if (pthread_create(&threads[i], NULL, body, (void *)i))
+            abort();
+    for (size_t i = 0; i < count; i++)
+        pthread_join(threads[i], NULL);
 }
 
 #define TEST_WITH(name, setup, teardown)                                                          \

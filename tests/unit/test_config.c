@@ -5,8 +5,6 @@
  */
 #include "child.h"
 
-#include <pthread.h>
-
 #include "base/config.h"
 #include "hooks/process.h"
 

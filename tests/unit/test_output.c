@@ -110,7 +110,7 @@ TEST(a_stream_that_the_program_redirects_is_followed)
     assert_int_equal(occurrences(stderr_text, "\n"), 1);
 }
 
-static void put_back_what_was_inherited(void)
+TEST_IN_CHILD(an_inherited_stream_that_was_restored_is_a_stream, "FUSELN_LOG", "warn")
 {
     int ends[2], status;
     char text[256] = "";
@@ -126,11 +126,6 @@ static void put_back_what_was_inherited(void)
     }
     check(wait(&status) > 0 && status == 0 && !fcntl(ends[0], F_SETFL, O_NONBLOCK));
     check(read(ends[0], text, sizeof text - 1) > 0 && strstr(text, "back\n"));
-}
-
-TEST(an_inherited_stream_that_was_restored_is_a_stream)
-{
-    assert_int_equal(child(put_back_what_was_inherited, "FUSELN_LOG", "warn"), 0);
 }
 
 /* As in (program; echo more) >log 2>&1. */
@@ -287,7 +282,7 @@ TEST(lines_lost_at_the_end_are_reported)
     assert_non_null(strstr(stderr_text, " lines were lost, nobody read them\n"));
 }
 
-static void log_to_a_stalled_reader(void)
+TEST_IN_CHILD(a_stalled_reader_of_stderr_loses_lines_but_costs_no_time, "FUSELN_LOG", "debug")
 {
     int ends[2];
     alarm(20);
@@ -300,11 +295,6 @@ static void log_to_a_stalled_reader(void)
     pr_debug("line again");
     drain(ends[0]);
     check(strtoul(piped + strlen("fuseln: "), NULL, 10) == 10000 - there && strstr(piped, "lost here\nfuseln["));
-}
-
-TEST(a_stalled_reader_of_stderr_loses_lines_but_costs_no_time)
-{
-    assert_int_equal(child(log_to_a_stalled_reader, "FUSELN_LOG", "debug"), 0);
 }
 
 /* ---- signals and cancellation ---- */
@@ -351,22 +341,14 @@ static void *launch_cancelled(void *unused)
     return unused;
 }
 
-static void cancel_a_launch(void)
+TEST_IN_CHILD(a_cancelled_thread_leaves_no_launch_half_done, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_TRACE",
+              in_folder("trace"), "FUSELN_LOG", format("debug:%s/log", folder))
 {
-    pthread_t thread;
-    pthread_create(&thread, NULL, launch_cancelled, NULL);
-    pthread_join(thread, NULL);
+    run_thread(launch_cancelled, NULL);
     check(reached == 3);
     clock_ms = 5000;
     launch(&forward, 1024, 1, FUSELN_VERDICT_OK); /* the report can be written again */
     check(report_number("r.json", "totals.substituted") == 2);
-}
-
-TEST(a_cancelled_thread_leaves_no_launch_half_done)
-{
-    assert_int_equal(child(cancel_a_launch, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_TRACE", in_folder("trace"),
-                           "FUSELN_LOG", format("debug:%s/log", folder)),
-                     0);
 }
 
 static sigjmp_buf away;

@@ -11,7 +11,6 @@
 #include "base/log.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -265,11 +264,9 @@ static void *launch_elsewhere(void *argument)
 
 static bool survives(uintptr_t dx_stream, struct elsewhere elsewhere)
 {
-    pthread_t thread;
     site.alone = 0;
     assert_non_null(make(&gradient, dx_stream));
-    assert_int_equal(pthread_create(&thread, NULL, launch_elsewhere, &elsewhere), 0);
-    pthread_join(thread, NULL);
+    run_thread(launch_elsewhere, &elsewhere);
     return use_dgamma(dx_stream) != NULL;
 }
 
@@ -306,10 +303,8 @@ TEST(other_launches_invalidate_what_they_could_change)
 TEST(the_partner_may_come_from_another_thread)
 {
     struct elsewhere elsewhere = {.stream = 5, .context = &contexts[0], .use = true};
-    pthread_t thread;
     struct fuseln_slab *slab = make(&gradient, 5);
-    assert_int_equal(pthread_create(&thread, NULL, launch_elsewhere, &elsewhere), 0);
-    pthread_join(thread, NULL);
+    run_thread(launch_elsewhere, &elsewhere);
     assert_ptr_equal(elsewhere.found, slab);
     assert_non_null(slab);
 }
@@ -326,12 +321,10 @@ TEST(not_on_a_stream_of_its_own)
 {
     for (int unknown = 0; unknown < 2; unknown++) {
         struct elsewhere elsewhere = {.stream = 2, .context = &contexts[0], .use = true};
-        pthread_t thread;
         site.alone = 0;
         no_id = unknown;
         assert_non_null(make(&gradient, 2));
-        assert_int_equal(pthread_create(&thread, NULL, launch_elsewhere, &elsewhere), 0);
-        pthread_join(thread, NULL);
+        run_thread(launch_elsewhere, &elsewhere);
         no_id = false;
         assert_null(elsewhere.found);
         fuseln_pairing_notice();
@@ -356,10 +349,8 @@ TEST(memory_stays_owned_until_dx_is_launched)
     }
     struct elsewhere elsewhere = {.stream = 5, .context = &contexts[0], .use = true};
     struct fuseln_pass pass = pass_of(&launch, &gradient);
-    pthread_t thread;
     struct fuseln_pending *pending = fuseln_pairing_reserve(&pass);
-    pthread_create(&thread, NULL, launch_elsewhere, &elsewhere);
-    pthread_join(thread, NULL);
+    run_thread(launch_elsewhere, &elsewhere);
     assert_null(elsewhere.found); /* its partner neither */
     fuseln_pairing_commit(pending, true);
     assert_int_equal(pass.job.sums->state, 0);
@@ -497,12 +488,8 @@ static void *storm(void *argument)
 
 TEST(threads_never_share_memory)
 {
-    pthread_t threads[THREADS];
     atomic_store(&pairs_made, 0);
-    for (uintptr_t i = 0; i < THREADS; i++)
-        pthread_create(&threads[i], NULL, storm, (void *)i);
-    for (int i = 0; i < THREADS; i++)
-        pthread_join(threads[i], NULL);
+    run_threads(THREADS, storm);
     assert_true(pairs_made > 0);
     assert_int_equal(site.sums[FUSELN_PAIRING_PAIRED], pairs_made);
 }

@@ -86,7 +86,7 @@ TEST(the_rank_is_the_first_variable_set_or_0)
     }
 }
 
-static void check_relative(void)
+TEST_IN_CHILD(relative_paths_start_where_the_program_did, "FUSELN_MODE", "off")
 {
     char path[FUSELN_PATH_MAX];
     check(!chdir(folder));
@@ -94,11 +94,6 @@ static void check_relative(void)
     check(!chdir("/"));
     check(!fuseln_path_expand("a/b", fuseln_config_get()->folder, path, NULL));
     check(!strcmp(path, in_folder("a/b")));
-}
-
-TEST(relative_paths_start_where_the_program_did)
-{
-    assert_int_equal(child(check_relative, "FUSELN_MODE", "off"), 0);
 }
 
 static void check_long(void)

@@ -6,8 +6,6 @@
 #define TEST(name) TEST_WITH(name, forget, NULL)
 #include "test.h"
 
-#include <pthread.h>
-
 #include "../../src/core/pipeline.c"
 #include "../fake_device.h"
 #include "hooks/targets/match.h"
@@ -458,11 +456,7 @@ static void *launch_elsewhere(void *argument)
 
 TEST(threads_share_what_was_decided)
 {
-    pthread_t threads[THREADS];
-    for (uintptr_t i = 0; i < THREADS; i++)
-        pthread_create(&threads[i], NULL, launch_elsewhere, (void *)i);
-    for (size_t i = 0; i < THREADS; i++)
-        pthread_join(threads[i], NULL);
+    run_threads(THREADS, launch_elsewhere);
 }
 
 /* Last: this context refuses the kernel from here on. */

@@ -5,8 +5,6 @@
  */
 #include "child.h"
 
-#include <pthread.h>
-
 #include "base/thread.h"
 #include "core/record.h"
 #include "hooks/process.h"
@@ -22,7 +20,7 @@ static void *count(void *launches)
     return NULL;
 }
 
-static void count_in_threads(void)
+TEST_IN_CHILD(threads_that_ended_are_counted_exactly, "FUSELN_MODE", "replace")
 {
     pthread_t threads[THREADS];
     check(fuseln_record_launches() == 0);
@@ -39,11 +37,6 @@ static void count_in_threads(void)
     check(fuseln_record_launches() == 3 * (THREADS * EACH + THREADS * (THREADS - 1) / 2) + 5);
 }
 
-TEST(threads_that_ended_are_counted_exactly)
-{
-    assert_int_equal(child(count_in_threads, "FUSELN_MODE", "replace"), 0);
-}
-
 static void launch_at_thread_exit(void *unused)
 {
     (void)unused;
@@ -58,19 +51,11 @@ static void *count_late(void *unused)
     return unused;
 }
 
-static void count_in_destructors(void)
+TEST_IN_CHILD(a_launch_in_a_threads_last_destructor_is_counted, "FUSELN_MODE", "replace")
 {
-    pthread_t thread;
-    for (int i = 0; i < 10; i++) {
-        pthread_create(&thread, NULL, count_late, NULL);
-        pthread_join(thread, NULL);
-    }
+    for (int i = 0; i < 10; i++)
+        run_thread(count_late, NULL);
     check(fuseln_record_launches() == 70);
-}
-
-TEST(a_launch_in_a_threads_last_destructor_is_counted)
-{
-    assert_int_equal(child(count_in_destructors, "FUSELN_MODE", "replace"), 0);
 }
 
 static struct fuseln_site *site(int64_t cols, bool *ret_new)
@@ -101,7 +86,7 @@ static void make_too_many_sites(void)
 }
 
 /* Twice, because the table is empty again in a forked child. */
-static void fork_and_make_too_many_sites(void)
+TEST_IN_CHILD(sites_beyond_the_table_are_counted_in_other, NULL)
 {
     int status;
     count((void *)1);
@@ -115,13 +100,8 @@ static void fork_and_make_too_many_sites(void)
     check(waitpid(pid, &status, 0) == pid && status == 0);
 }
 
-TEST(sites_beyond_the_table_are_counted_in_other)
-{
-    assert_int_equal(child(fork_and_make_too_many_sites, NULL), 0);
-}
-
 /* So many that they collide in the table. */
-static void differ_in_each_field(void)
+TEST_IN_CHILD(a_site_is_its_whole_key, NULL)
 {
     static struct fuseln_target targets[151];
     struct fuseln_site_key keys[750];
@@ -142,11 +122,6 @@ static void differ_in_each_field(void)
         }
 }
 
-TEST(a_site_is_its_whole_key)
-{
-    assert_int_equal(child(differ_in_each_field, NULL), 0);
-}
-
 static _Atomic int made_new;
 
 static void *make_sites(void *seed)
@@ -163,12 +138,8 @@ static void *make_sites(void *seed)
 
 static void make_sites_in_threads(void)
 {
-    pthread_t threads[THREADS];
     pthread_barrier_init(&barrier, NULL, THREADS);
-    for (intptr_t i = 0; i < THREADS; i++)
-        pthread_create(&threads[i], NULL, make_sites, (void *)i);
-    for (int i = 0; i < THREADS; i++)
-        pthread_join(threads[i], NULL);
+    run_threads(THREADS, make_sites);
     uint64_t substituted = 0, captured = 0;
     const struct fuseln_site *at;
     bool seen[500] = {0};
@@ -191,7 +162,7 @@ TEST(threads_share_their_sites_and_lose_no_launch)
         assert_int_equal(child(make_sites_in_threads, NULL), 0);
 }
 
-static void record_rows(void)
+TEST_IN_CHILD(a_site_records_the_first_fewest_and_most_rows, NULL)
 {
     bool is_new;
     struct fuseln_site *mine = site(3, &is_new);
@@ -200,11 +171,6 @@ static void record_rows(void)
         fuseln_site_record(mine, FUSELN_VERDICT_EMPTY, rows[i], NULL);
     check(mine->rows_first == 5 && mine->rows_min == 0 && mine->rows_max == 9 && mine->kernel == NULL);
     check(mine->substituted == 0 && mine->passed[FUSELN_VERDICT_EMPTY] == 4);
-}
-
-TEST(a_site_records_the_first_fewest_and_most_rows)
-{
-    assert_int_equal(child(record_rows, NULL), 0);
 }
 
 static void *fork_while_counting(void *unused)
@@ -219,9 +185,7 @@ static void *fork_while_counting(void *unused)
         check(fuseln_record_launches() == 3);
         struct fuseln_site *mine = site(1, &is_new);
         check(is_new && mine->substituted == 0);
-        pthread_t thread;
-        pthread_create(&thread, NULL, count, (void *)4);
-        pthread_join(thread, NULL);
+        run_thread(count, (void *)4);
         check(fuseln_record_launches() == 7);
         exit(5);
     }
@@ -233,11 +197,7 @@ static void *fork_while_counting(void *unused)
 
 static void fork_in_threads(void)
 {
-    pthread_t threads[THREADS];
-    for (int i = 0; i < THREADS; i++)
-        pthread_create(&threads[i], NULL, fork_while_counting, NULL);
-    for (int i = 0; i < THREADS; i++)
-        pthread_join(threads[i], NULL);
+    run_threads(THREADS, fork_while_counting);
     check(fuseln_record_launches() == THREADS * 100);
     check(fuseln_site_at(0)->substituted == THREADS);
 }

@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <gnu/libc-version.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -315,11 +314,8 @@ static void *ask_when_cancelled(void *unused)
 
 TEST(a_thread_is_not_cancelled_while_it_waits_for_a_fork)
 {
-    pthread_t thread;
-    void *result = NULL;
     fuseln_library_before_fork();
-    assert_int_equal(pthread_create(&thread, NULL, ask_when_cancelled, NULL), 0);
-    assert_int_equal(pthread_join(thread, &result), 0);
+    void *result = run_thread(ask_when_cancelled, NULL);
     fuseln_library_after_fork_in_parent();
     assert_ptr_equal(result, &library);
 }

@@ -183,7 +183,8 @@ static int64_t on_disk(void)
     return launches;
 }
 
-static void launch_by_the_clock(void)
+TEST_IN_CHILD(snapshots_are_due_after_1_2_4_8_16_s_and_then_at_intervals, "FUSELN_REPORT", in_folder("r.json"),
+              "FUSELN_REPORT_EVERY", "7")
 {
     static const int64_t due_s[] = {1, 2, 4, 8, 16, 23, 30}; /* FUSELN_REPORT_EVERY=7 */
     int64_t count = 1, written = 1;
@@ -206,11 +207,6 @@ static void launch_by_the_clock(void)
     launch(&forward, 1, 1, FUSELN_VERDICT_OK);
     check(on_disk() == count);
     _exit(0);
-}
-
-TEST(snapshots_are_due_after_1_2_4_8_16_s_and_then_at_intervals)
-{
-    assert_int_equal(child(launch_by_the_clock, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_REPORT_EVERY", "7"), 0);
 }
 
 TEST(the_last_snapshot_survives_sigkill)

@@ -6,7 +6,6 @@
 #include "test.h"
 
 #include <dlfcn.h>
-#include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -62,9 +61,7 @@ static void *launch(void *unused)
 
 static void join_and_end(void)
 {
-    pthread_t thread;
-    pthread_create(&thread, NULL, launch, NULL);
-    pthread_join(thread, NULL);
+    run_thread(launch, NULL);
 }
 
 static void count(void)

@@ -19,21 +19,17 @@ static void trace_one(int64_t rows)
     check(errno == 77);
 }
 
-static void *trace_many(void *first)
+static void *trace_many(void *number)
 {
     for (int64_t i = 0; i < 500; i++)
-        trace_one((intptr_t)first + i);
+        trace_one((intptr_t)number * 500 + i);
     return NULL;
 }
 
 static void trace_in_threads_and_child(void)
 {
-    pthread_t threads[8];
     fuseln_process_launch(FUSELN_BOUNDARY_RUNTIME);
-    for (intptr_t i = 0; i < 8; i++)
-        pthread_create(&threads[i], NULL, trace_many, (void *)(i * 500));
-    for (int i = 0; i < 8; i++)
-        pthread_join(threads[i], NULL);
+    run_threads(8, trace_many);
     if (fork() == 0) {
         trace_one(4000);
         exit(0);

@@ -5,7 +5,6 @@
  */
 #include <locale.h>
 #include <math.h>
-#include <pthread.h>
 #include <string.h>
 
 #include "core/verify.h"
