@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a program can do with the stand-in libraries (stand_in_cuda.c, stand_in_cudart.c) that it is linked with: count
- * the calls of each driver function, make calls of one of them fail, and see each launch.
+ * the calls of each driver function, make calls of one of them fail, change the context, capture, and see each launch.
  */
 #ifndef STAND_IN_H
 #define STAND_IN_H
@@ -24,18 +24,28 @@ struct stand_in_fault {
 };
 extern struct stand_in_fault stand_in_fault;
 
-/* Exact for one thread; for several only roughly, so that counting costs nothing. */
 struct stand_in_count {
-    unsigned long calls, failed;
+    atomic_ulong calls, failed;
 };
-extern struct stand_in_count stand_in_counts[STAND_IN_CALLS];
+extern struct stand_in_count stand_in_counts[STAND_IN_CALLS]; /* launches only if stand_in_driver_launched is set */
 
+/* Exact for one thread; for several only roughly, so that counting costs nothing. */
 extern unsigned long stand_in_driver_calls; /* all but the launches */
 extern unsigned long stand_in_driver_launches;
 
-/* Called, if set, for each launch at the driver, with its result and the kernel's name; and for each at the runtime,
- * whose result it returns. */
-extern void (*stand_in_driver_launched)(const char *kernel, void **params, CUresult result);
+/* The current context, and that of every stream but the default ones; 1 each. */
+extern unsigned long long stand_in_context, stand_in_stream_context;
+extern int stand_in_capturing;  /* is every stream being captured? */
+extern int stand_in_smem_limit; /* how much shared memory a function was allowed last */
+
+struct stand_in_launch {
+    const char *kernel;
+    unsigned grid;
+    void **params;
+    CUresult result;
+};
+/* Called, if set, for each launch at the driver; and for each at the runtime, whose result it returns. */
+extern void (*stand_in_driver_launched)(const struct stand_in_launch *launch);
 extern int (*stand_in_runtime_launched)(const void *function);
 
 #endif

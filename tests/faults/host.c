@@ -54,17 +54,17 @@ static void check_not_tried_again(const char *kernel, CUresult result)
         refused[count++] = kernel;
 }
 
-static void launched(const char *kernel, void **params, CUresult result)
+static void launched(const struct stand_in_launch *launch)
 {
-    check_not_tried_again(kernel, result);
-    if (result != CUDA_SUCCESS)
+    check_not_tried_again(launch->kernel, launch->result);
+    if (launch->result != CUDA_SUCCESS)
         return;
-    if (strcmp(kernel, "fuseln_check_sum") == 0) {
-        const struct fuseln_check_params *check = params[0];
+    if (strcmp(launch->kernel, "fuseln_check_sum") == 0) {
+        const struct fuseln_check_params *check = launch->params[0];
         finish_check(check->result, check->ticket);
         checks++;
-    } else if (strncmp(kernel, "fuseln_check_", 13) != 0)
-        ours += (unsigned)writes_output(kernel, params[0]);
+    } else if (strncmp(launch->kernel, "fuseln_check_", 13) != 0)
+        ours += (unsigned)writes_output(launch->kernel, launch->params[0]);
 }
 
 /* One of the kernels is launched by the function that takes attributes. */

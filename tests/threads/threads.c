@@ -67,14 +67,14 @@ static void check(const struct fuseln_check_params *params)
         finish_last();
 }
 
-static void launched(const char *kernel, void **params, CUresult result)
+static void launched(const struct stand_in_launch *launch)
 {
-    if (result != CUDA_SUCCESS)
+    if (launch->result != CUDA_SUCCESS)
         return;
-    if (strcmp(kernel, "fuseln_check_sum") == 0)
-        check(params[0]);
-    else if (strncmp(kernel, "fuseln_check_", 13) != 0)
-        ours += (unsigned)writes_output(kernel, params[0]);
+    if (strcmp(launch->kernel, "fuseln_check_sum") == 0)
+        check(launch->params[0]);
+    else if (strncmp(launch->kernel, "fuseln_check_", 13) != 0)
+        ours += (unsigned)writes_output(launch->kernel, launch->params[0]);
 }
 
 /* Returns the number of wrong launches. */

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Launches like an earlier one, whose decision the pipeline remembers, on a driver of this file's that records what it
- * is given: they are made as if they were the first, and what is not like it is not taken for it.
+ * Launches like an earlier one, whose decision the pipeline remembers, on the stand-in driver (budgets/stand_in.h):
+ * they are made as if they were the first, and what is not like it is not taken for it.
  */
 #define TEST(name) TEST_WITH(name, forget, NULL)
 #include "test.h"
 
+#include <limits.h>
+
 #include "../../src/core/pipeline.c"
-#include "../fake_device.h"
+#include "../budgets/stand_in.h"
 #include "hooks/targets/match.h"
-#include "kernels/host/libcuda.h"
 
 #define UNIT "_ZN2at6native53_GLOBAL__N__4da244e1_20_layer_norm_kernel_cu_9c5ada8a"
 static const char *const symbols[] = {
@@ -25,105 +26,31 @@ static const char *const symbols[] = {
 };
 enum { SYMBOLS = sizeof symbols / sizeof symbols[0], FORWARD = 0, DX = 4, DGAMMA = 6, PARTIAL = 8 };
 
-/* ---- the driver ---- */
-
 static _Thread_local struct {
     int launches;
-    CUresult result;
     void (*nested)(void); /* called before the parameters are read */
-    CUfunction function;
+    const char *kernel;
     unsigned grid;
     struct fuseln_ln_params params;
 } seen;
-static _Thread_local unsigned long long context = 7;
 
-static CUresult ctx_get_id(CUcontext ctx, unsigned long long *id)
+static void launched(const struct stand_in_launch *launch)
 {
-    (void)ctx;
-    *id = context;
-    return CUDA_SUCCESS;
-}
-static CUresult func_set_attr(CUfunction function, int attribute, int value)
-{
-    (void)function, (void)attribute, (void)value;
-    return CUDA_SUCCESS;
-}
-static CUresult stream_capturing(CUstream stream, int *status)
-{
-    (void)stream;
-    *status = 0;
-    return CUDA_SUCCESS;
-}
-static CUresult stream_get_id(CUstream stream, unsigned long long *id)
-{
-    *id = (uintptr_t)stream;
-    return CUDA_SUCCESS;
-}
-static CUresult mem_alloc(CUdeviceptr *ptr, size_t bytes)
-{
-    (void)bytes;
-    *ptr = 0x4000000;
-    return CUDA_SUCCESS;
-}
-static CUresult exchange_capture(int *mode)
-{
-    (void)mode;
-    return CUDA_SUCCESS;
-}
-static CUresult module_load_data(CUmodule *module, const void *image)
-{
-    (void)image;
-    *module = (CUmodule)(uintptr_t)0x1000;
-    return CUDA_SUCCESS;
-}
-static CUresult module_unload(CUmodule module)
-{
-    (void)module;
-    return CUDA_SUCCESS;
-}
-static CUresult module_get_func(CUfunction *function, CUmodule module, const char *name)
-{
-    (void)module;
-    *function = (CUfunction)(uintptr_t)name;
-    return CUDA_SUCCESS;
-}
-static CUresult launch_kernel(CUfunction function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
-                              unsigned bz, unsigned smem, CUstream stream, void **params, void **extra)
-{
-    (void)gy, (void)gz, (void)bx, (void)by, (void)bz, (void)smem, (void)stream, (void)extra;
     void (*const nested)(void) = seen.nested;
     seen.nested = NULL;
     if (nested)
         nested();
     seen.launches++;
-    seen.function = function;
-    seen.grid = gx;
-    seen.params = *(const struct fuseln_ln_params *)params[0];
-    return seen.result;
+    seen.kernel = launch->kernel;
+    seen.grid = launch->grid;
+    seen.params = *(const struct fuseln_ln_params *)launch->params[0];
 }
 
-pthread_mutex_t fuseln_host_mutex = PTHREAD_MUTEX_INITIALIZER;
-_Atomic(const struct fuseln_driver *) fuseln_driver_published;
-const struct fuseln_driver *fuseln_driver_find(void)
+/* From now on the driver refuses each launch, or none. */
+static void refuse_launches(CUresult error)
 {
-    static const struct fuseln_driver driver = {
-        .ctx_get_id = ctx_get_id,
-        FAKE_DEVICE_FUNCTIONS,
-        .stream_capturing = stream_capturing,
-        .stream_get_id = stream_get_id,
-        .mem_alloc = mem_alloc,
-        .exchange_capture = exchange_capture,
-        .module_load_data = module_load_data,
-        .module_unload = module_unload,
-        .module_get_func = module_get_func,
-        .func_set_attr = func_set_attr,
-        .launch_kernel = launch_kernel,
-    };
-    atomic_store(&fuseln_driver_published, &driver);
-    return &driver;
+    stand_in_fault = (struct stand_in_fault){STAND_IN_launch_kernel, 1, error ? ULONG_MAX : 0, error};
 }
-
-/* ---- launches ---- */
 
 static struct fuseln_library library = {.name = "lib.so", .known = true};
 static struct fuseln_target targets[SYMBOLS];
@@ -156,7 +83,6 @@ static void make(struct made *made, const struct fuseln_target *target, int rows
         .target = target,
         .grid = {(unsigned)(layout->cols_per_block ? (cols + 31) / 32 : rows), 1, 1},
         .args = made->args,
-        .runtime_device = FAKE_DEVICE,
     };
     for (unsigned i = 0; i < layout->count; i++) {
         made->values[i] = memory + 0x100 * i;
@@ -192,7 +118,8 @@ static int forget(void **state)
     (void)state;
     fuseln_pipeline_after_fork();
     memset(&seen, 0, sizeof seen);
-    context = 7;
+    stand_in_context = stand_in_stream_context = 7;
+    stand_in_driver_launched = launched;
     return 0;
 }
 
@@ -227,13 +154,13 @@ TEST(it_is_made_as_if_it_were_the_first)
         assert_true(is_remembered(&other));
         replace(&other);
         const struct fuseln_ln_params again = seen.params;
-        const CUfunction function = seen.function;
+        const char *const kernel = seen.kernel;
         const unsigned grid = seen.grid;
         forget(state);
         assert_false(is_remembered(&other));
         replace(&other);
         assert_memory_equal(&again, &seen.params, offsetof(struct fuseln_ln_params, stages) + sizeof again.stages);
-        assert_ptr_equal(function, seen.function);
+        assert_ptr_equal(kernel, seen.kernel);
         assert_int_equal(grid, seen.grid);
         assert_true(seen.params.rows == 40 && seen.params.cols == 96);
     }
@@ -291,9 +218,9 @@ TEST(a_difference_makes_it_another)
     DIFFERS(set_argument(&other, FUSELN_ROLE_Y, 0x900004));
     for (unsigned i = 0; i < targets[FORWARD].layout.count; i++)
         DIFFERS(other.args[i] = NULL);
-    context++;
+    stand_in_context++;
     assert_false(is_remembered(&one));
-    context--;
+    stand_in_context--;
     assert_true(is_remembered(&one));
     make(&one, &targets[DGAMMA], 40, 96, 0x100000);
     replace(&one);
@@ -320,7 +247,7 @@ static void launch_inner(void)
 TEST(a_launch_in_a_launch_leaves_it_alone)
 {
     struct made outer;
-    context = 9;
+    stand_in_context = 9;
     make(&outer, &targets[FORWARD + 3], 40, 96, 0x100000);
     make(&inner, &targets[FORWARD + 3], 40, 96, 0x900000);
     for (int round = 0; round < 3; round++) { /* the first of its kind, and like an earlier one */
@@ -355,7 +282,7 @@ static int launches_in(const struct made *made)
 TEST(they_make_consume_and_invalidate_partial_sums)
 {
     struct made dx, dgamma, forward, other;
-    context = 10;
+    stand_in_context = 10;
     make(&dx, &targets[DX], 4096, 96, 0x100000);
     make(&dgamma, &targets[DGAMMA], 4096, 96, 0x100000);
     set_argument(&dx, FUSELN_ROLE_DX, 0x80000000);
@@ -464,19 +391,19 @@ TEST(what_was_refused_is_decided_again)
 {
     struct made one;
     make(&one, &targets[FORWARD], 40, 96, 0x100000);
-    context = 8; /* where no kernel is known yet */
-    seen.result = CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
+    stand_in_context = 8; /* where no kernel is known yet */
+    refuse_launches(CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES);
     assert_int_not_equal(verdict_of(&one), FUSELN_VERDICT_OK);
     assert_false(is_remembered(&one));
     assert_int_equal(seen.launches, 1);
-    seen.result = CUDA_SUCCESS;
+    refuse_launches(CUDA_SUCCESS);
     assert_int_not_equal(verdict_of(&one), FUSELN_VERDICT_OK); /* refused for good */
     assert_int_equal(seen.launches, 1);
-    context = 7;
+    stand_in_context = 7;
     replace(&one);
-    seen.result = CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
+    refuse_launches(CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES);
     assert_int_not_equal(verdict_of(&one), FUSELN_VERDICT_OK);
-    seen.result = CUDA_SUCCESS;
+    refuse_launches(CUDA_SUCCESS);
     const int launches = seen.launches;
     assert_int_not_equal(verdict_of(&one), FUSELN_VERDICT_OK);
     assert_int_equal(seen.launches, launches);
