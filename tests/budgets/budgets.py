@@ -17,7 +17,7 @@ LIBRARY = f"{BUILD}/libfuseln.so"
 PROGRAMS = f"{BUILD}/tests/budgets"
 MATCHED = {  # what launch.c launches: the name of each budget, and the function in which its launch is made
     "forward": (("forward", "launch_one"),),
-    "dx": (("dX", "launch_one"),),
+    "dx-few": (("dX", "launch_one"),),
     "pair": (("dX of a pair", "launch_one"), ("dgamma of a pair", "launch_partner")),
     "dgamma": (("dgamma, 2 of ours", "launch_one"),),
     "dgamma-few": (("dgamma of few rows", "launch_one"),),

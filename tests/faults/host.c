@@ -71,7 +71,7 @@ static void launched(const struct stand_in_launch *launch)
 static int launch_by(int which, void *stream)
 {
     const struct kernel *kernel = &kernels[which];
-    const struct launch_config config = {.grid = kernel->grid, .block = kernel->block, .stream = stream};
+    const struct config config = {.grid = kernel->grid, .block = kernel->block, .stream = stream};
     return strcmp(kernel->what, "moments") == 0
                ? cudaLaunchKernelExC(&config, &functions[which], (void **)kernel->args)
                : cudaLaunchKernel(&functions[which], kernel->grid, kernel->block, (void **)kernel->args, 0, stream);

@@ -6,28 +6,16 @@
 #ifndef LAYER_NORMS_H
 #define LAYER_NORMS_H
 
+#include "../cudart.h"
 #include "kernels/params.h"
 
-#include <stddef.h>
 #include <string.h>
 
-struct dim3 {
-    unsigned x, y, z;
-};
-
-void **__cudaRegisterFatBinary(void *image);
-void __cudaUnregisterFatBinary(void **fatbin);
-void __cudaRegisterFunction(void **fatbin, const char *host, char *device, const char *name, int threads, void *tid,
-                            void *bid, void *block, void *grid, int *warp);
-int cudaLaunchKernel(const void *function, struct dim3 grid, struct dim3 block, void **args, size_t smem_bytes,
-                     void *stream);
-struct launch_config { /* cudaLaunchConfig_t */
-    struct dim3 grid, block;
-    size_t smem_bytes;
-    void *stream, *attributes;
-    unsigned attribute_count;
-};
-int cudaLaunchKernelExC(const struct launch_config *config, const void *function, void **args);
+register_image __cudaRegisterFatBinary;
+void __cudaUnregisterFatBinary(void *fatbin);
+register_function __cudaRegisterFunction;
+runtime_launch cudaLaunchKernel;
+runtime_launch_ex cudaLaunchKernelExC;
 
 enum { COLS = 1024, WIDE = 12288 };
 
@@ -55,6 +43,7 @@ static const struct kernel {
     {"forward", FORWARD, {1, 1, 1}, {32, 4, 1}, {&cols, &eps, &x, &gamma_, &gamma_, &mean, &rstd, &y}},
     {"forward-wide", FORWARD, {1, 1, 1}, {32, 4, 1}, {&wide, &eps, &x, &gamma_, &gamma_, &mean, &rstd, &y}},
     {"moments", MOMENTS, {1, 1, 1}, {512, 1, 1}, {&few, &cols64, &eps, &x, &mean, &rstd}},
+    {"dx-few", DX, {1, 1, 1}, {128, 1, 1}, {&dy, &x, &mean, &rstd, &gamma_, &dx, &cols}},
     {"dx", DX, {4096, 1, 1}, {128, 1, 1}, {&dy, &x, &mean, &rstd, &gamma_, &dx, &cols}},
     {"dgamma", DGAMMA, {32, 1, 1}, {32, 32, 1}, {&many, &cols64, &dy, &x, &mean, &rstd, &dgamma, &dbeta}},
     {"dgamma-alone", DGAMMA, {32, 1, 1}, {32, 32, 1}, {&many, &cols64, &dy, &x, &mean, &rstd, &dgamma, &dbeta}},
@@ -62,6 +51,15 @@ static const struct kernel {
     {"foreign", "_Z7foreignPf", {1, 1, 1}, {1, 1, 1}, {&x}},
 };
 enum { KERNELS = sizeof kernels / sizeof *kernels, LAYER_NORMS = KERNELS - 1, FORWARDS = 3 };
+
+/* NULL if there is none of that name. */
+static inline const struct kernel *kernel_named(const char *what)
+{
+    for (int i = 0; i < KERNELS; i++)
+        if (strcmp(kernels[i].what, what) == 0)
+            return &kernels[i];
+    return NULL;
+}
 
 /* Whether a kernel of ours writes the program's output: one that only computes partial sums does not. */
 static inline int writes_output(const char *kernel, const struct fuseln_ln_params *params)

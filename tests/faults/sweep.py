@@ -27,7 +27,7 @@ BUILD = pathlib.Path(os.environ.get("TEST_BUILD", SOURCE / "build"))
 LIBRARY = os.environ.get("TEST_LIBRARY", str(BUILD / "libfuseln.so"))
 ROUNDS = 900  # after the driver had no memory, 255 launches do not ask it for any (kernels/host/scratch.c)
 EXIT_FINE = 7
-LAYER_NORMS = ("forward", "forward-wide", "moments", "dx", "dgamma", "dgamma-alone", "dgamma-few")
+LAYER_NORMS = ("forward", "forward-wide", "moments", "dx-few", "dx", "dgamma", "dgamma-alone", "dgamma-few")
 
 Mode = collections.namedtuple("Mode", "name program settings replaces")
 MODES = [

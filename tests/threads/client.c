@@ -7,7 +7,7 @@
 
 static const char functions[KERNELS];
 static int image;
-static void **fatbin;
+static void *fatbin;
 
 int client_launch(int which, void *stream);
 int client_launch(int which, void *stream)

@@ -75,14 +75,6 @@ static const struct {
 static const struct kernel *halves[2]; /* a backward's dx and dgamma; their host functions too */
 static unsigned long *launches;
 
-static const struct kernel *kernel_named(const char *what)
-{
-    const struct kernel *kernel = kernels;
-    while (strcmp(kernel->what, what) != 0)
-        kernel++;
-    return kernel;
-}
-
 /* Launches one half and returns how many launches it became. */
 static unsigned long launch(int half)
 {
