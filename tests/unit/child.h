@@ -159,14 +159,15 @@ static inline int child_end(pid_t pid)
 }
 
 /* environment: name, value, name, value, ..., NULL */
-#define child(body, ...) child_end(child_start(body, (const char *const[]){__VA_ARGS__, NULL}))
+#define child(body, ...)        child_end(child_start(body, (const char *const[]){__VA_ARGS__, NULL}))
+#define assert_child(body, ...) assert_int_equal(child(body, __VA_ARGS__), 0)
 /* A test whose body runs in a child with that environment. */
-#define TEST_IN_CHILD(name, ...)                              \
-    static void name##_body(void);                            \
-    TEST(name)                                                \
-    {                                                         \
-        assert_int_equal(child(name##_body, __VA_ARGS__), 0); \
-    }                                                         \
+#define TEST_IN_CHILD(name, ...)                \
+    static void name##_body(void);              \
+    TEST(name)                                  \
+    {                                           \
+        assert_child(name##_body, __VA_ARGS__); \
+    }                                           \
     static void name##_body(void)
 #define check(condition)                                                    \
     do {                                                                    \

@@ -197,6 +197,16 @@ static inline struct found find_reports(void)
     return found;
 }
 
+/* assert_found(.reports = 1, .launches = 9): what is in the folder, and nothing else. */
+#define assert_found(...) assert_found_is((struct found){__VA_ARGS__})
+static inline void assert_found_is(struct found expected)
+{
+    const struct found found = find_reports();
+    assert_int_equal(found.reports, expected.reports);
+    assert_int_equal(found.launches, expected.launches);
+    assert_int_equal(found.strangers, expected.strangers);
+}
+
 static inline void launch_and_be_killed(void)
 {
     launch_some();

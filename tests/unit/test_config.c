@@ -21,7 +21,7 @@ static void check_defaults(void)
 
 TEST(the_defaults_apply_and_nothing_is_said)
 {
-    assert_int_equal(child(check_defaults, "FUSELN_MODE", "", "FUSELN_LOG", ""), 0);
+    assert_child(check_defaults, "FUSELN_MODE", "", "FUSELN_LOG", "");
     assert_string_equal(stderr_text, "");
 }
 
@@ -38,10 +38,9 @@ static void check_values(void)
 
 TEST(good_values_are_taken)
 {
-    assert_int_equal(child(check_values, "FUSELN_MODE", "observe", "FUSELN_REPORT", "a%p.json", "FUSELN_REPORT_EVERY",
-                           "5", "FUSELN_TRACE", "t", "FUSELN_LOG", "debug:/x:y", "FUSELN_SKIP", "rms,cols=7",
-                           "FUSELN_SCRATCH", "3g", "FUSELN_HOOKS", "driver", "FUSELN_ONLY", "nothing*, test_conf*"),
-                     0);
+    assert_child(check_values, "FUSELN_MODE", "observe", "FUSELN_REPORT", "a%p.json", "FUSELN_REPORT_EVERY", "5",
+                 "FUSELN_TRACE", "t", "FUSELN_LOG", "debug:/x:y", "FUSELN_SKIP", "rms,cols=7", "FUSELN_SCRATCH", "3g",
+                 "FUSELN_HOOKS", "driver", "FUSELN_ONLY", "nothing*, test_conf*");
     assert_string_equal(stderr_text, "");
 }
 
@@ -81,7 +80,7 @@ TEST(a_bad_value_warns_once_and_keeps_the_default)
     memset(long_value, 'x', sizeof long_value - 1);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         folder_renew();
-        assert_int_equal(child(read_twice_and_warn_twice, rows[i][0], rows[i][1]), 0);
+        assert_child(read_twice_and_warn_twice, rows[i][0], rows[i][1]);
         assert_int_equal(occurrences(stderr_text, "\n"), 1);
         assert_int_equal(strncmp(stderr_text, "fuseln[", 7), 0);
         assert_non_null(strstr(stderr_text, rows[i][0]));
@@ -105,21 +104,20 @@ static void check_no_pairs(void)
 
 TEST(skip_and_measure_switch_pairs_off)
 {
-    assert_int_equal(child(check_no_pairs, "FUSELN_SKIP", "rms,pairs"), 0);
-    assert_int_equal(child(check_no_pairs, "FUSELN_MODE", "measure"), 0);
+    assert_child(check_no_pairs, "FUSELN_SKIP", "rms,pairs");
+    assert_child(check_no_pairs, "FUSELN_MODE", "measure");
 }
 
 TEST(a_bad_word_in_skip_leaves_the_others)
 {
-    assert_int_equal(child(check_other_words, "FUSELN_SKIP", "forward, bckward,rms"), 0);
+    assert_child(check_other_words, "FUSELN_SKIP", "forward, bckward,rms");
     assert_non_null(strstr(stderr_text, "\"bckward\""));
 }
 
 TEST(a_mistyped_name_is_reported_with_the_nearest)
 {
-    assert_int_equal(child(read_twice_and_warn_twice, "FUSELN_REPROT", "x", "FUSELN_REPORT_EVRY", "1",
-                           "FUSELN_A_VERY_LONG_NAME_THAT_NOBODY_EVER_MEANT_TO_SET_AT_ALL_0123456789", "1"),
-                     0);
+    assert_child(read_twice_and_warn_twice, "FUSELN_REPROT", "x", "FUSELN_REPORT_EVRY", "1",
+                 "FUSELN_A_VERY_LONG_NAME_THAT_NOBODY_EVER_MEANT_TO_SET_AT_ALL_0123456789", "1");
     assert_int_equal(occurrences(stderr_text, "\n"), 3);
     assert_non_null(strstr(stderr_text, "FUSELN_REPROT is not a variable of fuseln (the nearest is FUSELN_REPORT)"));
     assert_non_null(
@@ -215,7 +213,7 @@ static void read_by_threads(void)
 TEST(threads_agree)
 {
     for (int i = 0; i < 50; i++)
-        assert_int_equal(child(read_by_threads, "FUSELN_MODE", "observe"), 0);
+        assert_child(read_by_threads, "FUSELN_MODE", "observe");
 }
 
 int main(int argc, char **argv)

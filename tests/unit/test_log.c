@@ -24,7 +24,7 @@ TEST(the_level_decides_what_is_logged)
     static const char *const levels[] = {"error", "warn", "info", "debug"};
     for (size_t i = 0; i < 4; i++) {
         folder_renew();
-        assert_int_equal(child(log_all, "FUSELN_LOG", levels[i]), 0);
+        assert_child(log_all, "FUSELN_LOG", levels[i]);
         assert_int_equal(occurrences(stderr_text, "\n"), i + 1);
         assert_int_equal(occurrences(stderr_text, "fuseln["), i + 1);
     }
@@ -43,7 +43,7 @@ static void log_odd(void)
 
 TEST(a_call_writes_one_clean_line_and_preserves_errno)
 {
-    assert_int_equal(child(log_odd, "FUSELN_LOG", "warn"), 0);
+    assert_child(log_odd, "FUSELN_LOG", "warn");
     assert_non_null(strstr(stderr_text, "]: a?b?[31m????\n"));
     assert_int_equal(occurrences(stderr_text, "\n"), 2);
     assert_int_equal(stderr_text[strlen(stderr_text) - 1], '\n');
@@ -62,7 +62,7 @@ static void log_many(void)
 
 TEST(an_identical_warning_is_logged_once)
 {
-    assert_int_equal(child(log_many, "FUSELN_LOG", "debug"), 0);
+    assert_child(log_many, "FUSELN_LOG", "debug");
     assert_int_equal(occurrences(stderr_text, "same"), 1);
     assert_int_equal(occurrences(stderr_text, "each"), 5);
     assert_int_equal(occurrences(stderr_text, "different"), 5);
@@ -83,7 +83,7 @@ static void log_and_fork(void)
 TEST(parent_and_child_log_to_files_of_their_own)
 {
     char text[4096];
-    assert_int_equal(child(log_and_fork, "FUSELN_LOG", format("warn:%s/log.%%p", folder)), 0);
+    assert_child(log_and_fork, "FUSELN_LOG", format("warn:%s/log.%%p", folder));
     assert_string_equal(stderr_text, "");
     read_file(format("%s/log.%d", folder, (int)child_pid), text, sizeof text);
     assert_non_null(strstr(text, "parent again\n"));
@@ -96,7 +96,7 @@ TEST(parent_and_child_log_to_files_of_their_own)
 
 TEST(a_log_that_cannot_be_written_goes_to_stderr)
 {
-    assert_int_equal(child(log_many, "FUSELN_LOG", format("warn:%s/missing/log", folder)), 0);
+    assert_child(log_many, "FUSELN_LOG", format("warn:%s/missing/log", folder));
     assert_int_equal(occurrences(stderr_text, "No such file or directory"), 1);
     assert_int_equal(occurrences(stderr_text, "same"), 1);
     assert_int_equal(occurrences(stderr_text, "different"), 5);
@@ -134,7 +134,7 @@ static void log_after_descriptors_were_reused(void)
 TEST(a_reused_descriptor_is_not_written_to)
 {
     char text[512];
-    assert_int_equal(child(log_after_descriptors_were_reused, "FUSELN_LOG", format("warn:%s/log", folder)), 0);
+    assert_child(log_after_descriptors_were_reused, "FUSELN_LOG", format("warn:%s/log", folder));
     assert_string_equal(read_file(in_folder("precious"), text, sizeof text), "");
     read_file(in_folder("log"), text, sizeof text);
     assert_non_null(strstr(text, "two\n"));
@@ -151,7 +151,7 @@ static void log_without_descriptors(void)
 
 TEST(the_log_never_takes_a_standard_descriptor)
 {
-    assert_int_equal(child(log_without_descriptors, "FUSELN_LOG", format("warn:%s/log", folder)), 0);
+    assert_child(log_without_descriptors, "FUSELN_LOG", format("warn:%s/log", folder));
     assert_non_null(strstr(read_file(in_folder("log"), stderr_text, sizeof stderr_text), "one\n"));
 }
 

@@ -43,7 +43,7 @@ TEST(data_at_descriptor_2_is_left_alone)
         for (size_t j = 0; j < sizeof reports / sizeof *reports; j++) {
             unlink(in_folder("data"));
             const char *value = format("%d", flags[i]);
-            assert_int_equal(child(warn_beside_data, "FUSELN_REPORT", reports[j], "FLAGS", value), 0);
+            assert_child(warn_beside_data, "FUSELN_REPORT", reports[j], "FLAGS", value);
             assert_string_equal(read_file(in_folder("data"), text, sizeof text), "43 bytes");
         }
 }
@@ -60,7 +60,7 @@ static void warn_beside_earlier_data(void)
 TEST(data_that_exec_would_close_is_left_alone)
 {
     char text[256];
-    assert_int_equal(child(warn_beside_earlier_data, "FUSELN_REPORT", "stderr"), 0);
+    assert_child(warn_beside_earlier_data, "FUSELN_REPORT", "stderr");
     assert_string_equal(read_file(in_folder("data"), text, sizeof text), "mine");
 }
 
@@ -80,8 +80,8 @@ static void warn_beside_a_connection(void)
 
 TEST(a_connection_at_descriptor_2_is_left_alone)
 {
-    assert_int_equal(child(warn_beside_a_connection, "SOCKET", "1"), 0);
-    assert_int_equal(child(warn_beside_a_connection, "FUSELN_LOG", "warn"), 0);
+    assert_child(warn_beside_a_connection, "SOCKET", "1");
+    assert_child(warn_beside_a_connection, "FUSELN_LOG", "warn");
 }
 
 static void warn_into_a_log_of_the_program(void)
@@ -103,7 +103,7 @@ static void warn_into_a_log_of_the_program(void)
 TEST(a_stream_that_the_program_redirects_is_followed)
 {
     char text[4096];
-    assert_int_equal(child(warn_into_a_log_of_the_program, "FUSELN_LOG", "warn"), 0);
+    assert_child(warn_into_a_log_of_the_program, "FUSELN_LOG", "warn");
     assert_int_equal(occurrences(read_file(in_folder("log"), text, sizeof text), "one\n"), 1);
     assert_int_equal(occurrences(read_file(in_folder("both"), text, sizeof text), "two\n"), 1);
     assert_int_equal(occurrences(stderr_text, "four\n"), 1);
@@ -152,7 +152,7 @@ TEST(a_path_can_name_an_open_descriptor)
         assert_int_equal(symlink("second", in_folder("link")), 0); /* a link to a link */
         assert_int_equal(symlink("/dev/stderr", in_folder("second")), 0);
         assert_int_equal(symlink("/proc/self/fd", in_folder("fds")), 0);
-        assert_int_equal(child(log_and_write_more, "NAME", all[i]), 0);
+        assert_child(log_and_write_more, "NAME", all[i]);
         read_file(in_folder("log"), text, sizeof text);
         if (occurrences(text, "\n") != 4 || !strstr(text, "first\nmore\n") || !strstr(text, "second\nmost\n"))
             fail_msg("%s: %s", all[i], text);
@@ -175,7 +175,7 @@ static void use_another_descriptor(void)
 
 TEST(a_named_descriptor_that_became_another_file_is_left_alone)
 {
-    assert_int_equal(child(use_another_descriptor, "RANK", "0"), 0);
+    assert_child(use_another_descriptor, "RANK", "0");
     assert_int_equal(occurrences(stderr_text, "two\n"), 1);
 }
 
@@ -262,7 +262,7 @@ static void trace_to_a_stalled_reader(void)
 TEST(a_stalled_reader_of_the_trace_loses_lines_but_costs_no_time)
 {
     mkfifo(in_folder("fifo"), 0600);
-    assert_int_equal(child(trace_to_a_stalled_reader, "FUSELN_TRACE", in_folder("fifo")), 0);
+    assert_child(trace_to_a_stalled_reader, "FUSELN_TRACE", in_folder("fifo"));
     assert_int_equal(occurrences(stderr_text, "nobody reads it"), 1);
     assert_int_equal(occurrences(stderr_text, "\n"), 1);
 }
@@ -278,7 +278,7 @@ static void trace_and_end(void)
 TEST(lines_lost_at_the_end_are_reported)
 {
     mkfifo(in_folder("fifo"), 0600);
-    assert_int_equal(child(trace_and_end, "FUSELN_TRACE", in_folder("fifo")), 0);
+    assert_child(trace_and_end, "FUSELN_TRACE", in_folder("fifo"));
     assert_non_null(strstr(stderr_text, " lines were lost, nobody read them\n"));
 }
 
@@ -380,9 +380,8 @@ static void jump_out_of_launches(void)
 
 TEST(reports_continue_after_a_jump_out_of_a_handler)
 {
-    assert_int_equal(child(jump_out_of_launches, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_REPORT_EVERY", "1",
-                           "FUSELN_TRACE", "/dev/null"),
-                     0);
+    assert_child(jump_out_of_launches, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_REPORT_EVERY", "1", "FUSELN_TRACE",
+                 "/dev/null");
     assert_true(report_is_final("r.json"));
 }
 

@@ -159,7 +159,7 @@ static void make_sites_in_threads(void)
 TEST(threads_share_their_sites_and_lose_no_launch)
 {
     for (int i = 0; i < 10; i++)
-        assert_int_equal(child(make_sites_in_threads, NULL), 0);
+        assert_child(make_sites_in_threads, NULL);
 }
 
 TEST_IN_CHILD(a_site_records_the_first_fewest_and_most_rows, NULL)
@@ -207,7 +207,7 @@ TEST(a_forked_child_counts_from_zero)
     if (SANITIZED)
         skip();
     for (int i = 0; i < 10; i++)
-        assert_int_equal(child(fork_in_threads, NULL), 0);
+        assert_child(fork_in_threads, NULL);
 }
 
 int main(void)

@@ -11,7 +11,7 @@
 
 TEST(the_json_report_says_what_happened)
 {
-    assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json"), "RANK", "3"), 0);
+    assert_child(launch_some, "FUSELN_REPORT", in_folder("r.json"), "RANK", "3");
     assert_string_equal(stderr_text, "");
     json_t *report = load(in_folder("r.json")), *site = json_array_get(json_object_get(report, "sites"), 1);
     assert_int_equal(check_sums(report), 9);
@@ -57,7 +57,7 @@ static void launch_many_sites(void)
 
 TEST(eleven_hundred_sites_end_in_other)
 {
-    assert_int_equal(child(launch_many_sites, "FUSELN_REPORT", in_folder("r.json")), 0);
+    assert_child(launch_many_sites, "FUSELN_REPORT", in_folder("r.json"));
     json_t *report = load(in_folder("r.json")), *sites = json_object_get(report, "sites");
     assert_int_equal(check_sums(report), 1100);
     assert_int_equal(json_array_size(sites), FUSELN_SITES_MAX + 1);
@@ -71,11 +71,10 @@ static void do_nothing(void) {}
 
 TEST(a_process_that_launched_nothing_writes_nothing)
 {
-    assert_int_equal(child(do_nothing, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_MODE", "bad"), 0);
+    assert_child(do_nothing, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_MODE", "bad");
     assert_int_not_equal(access(in_folder("r.json"), F_OK), 0);
-    assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_MODE", "off"), 0);
-    assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_ONLY", "other", "FUSELN_X", ""),
-                     0);
+    assert_child(launch_some, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_MODE", "off");
+    assert_child(launch_some, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_ONLY", "other", "FUSELN_X", "");
     assert_int_not_equal(access(in_folder("r.json"), F_OK), 0);
     assert_string_equal(stderr_text, "");
 }
@@ -135,12 +134,12 @@ TEST(a_report_without_layer_norms_says_why)
                 {register_and_launch_foreign, "none was launched"},
                 {launch_foreign_norm, "does not know"}};
     for (size_t i = 0; i < 3; i++) {
-        assert_int_equal(child(rows[i].body, "FUSELN_REPORT", in_folder("r.json")), 0);
+        assert_child(rows[i].body, "FUSELN_REPORT", in_folder("r.json"));
         json_t *report = load(in_folder("r.json"));
         assert_int_equal(check_sums(report), 1);
         assert_non_null(strstr(text(report, "why"), rows[i].why));
         json_decref(report);
-        assert_int_equal(child(rows[i].body, "FUSELN_REPORT", "stderr"), 0);
+        assert_child(rows[i].body, "FUSELN_REPORT", "stderr");
         assert_non_null(strstr(stderr_text, "No layer norm was recognised"));
         assert_no_line_is_longer(100);
     }
@@ -163,8 +162,7 @@ static void launch_in_a_hostile_library(void)
 
 TEST(foreign_names_cannot_control_a_terminal)
 {
-    assert_int_equal(
-        child(launch_in_a_hostile_library, "FUSELN_REPORT", "stderr", "RANK", HOSTILE, "FUSELN_SKIP", HOSTILE), 0);
+    assert_child(launch_in_a_hostile_library, "FUSELN_REPORT", "stderr", "RANK", HOSTILE, "FUSELN_SKIP", HOSTILE);
     assert_non_null(strstr(stderr_text, "rank ?]0;x"));
     assert_non_null(strstr(stderr_text, "library ?]0;x??31m?fuseln: all replaced"));
     assert_non_null(strstr(stderr_text, "cannot read ?]0;x??31m?fuseln: all replaced??"));
@@ -248,8 +246,7 @@ static void read_while_threads_launch(void)
 
 TEST(every_snapshot_is_complete_and_adds_up)
 {
-    assert_int_equal(child(read_while_threads_launch, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_REPORT_EVERY", "1"),
-                     0);
+    assert_child(read_while_threads_launch, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_REPORT_EVERY", "1");
     report_launches("r.json");
     assert_true(report_is_final("r.json"));
 }
@@ -265,7 +262,7 @@ static void launch_wide(void)
 
 TEST(the_text_report_is_a_table_of_100_columns)
 {
-    assert_int_equal(child(launch_some, "FUSELN_REPORT", "stderr", "RANK", "1"), 0);
+    assert_child(launch_some, "FUSELN_REPORT", "stderr", "RANK", "1");
     assert_int_equal(occurrences(stderr_text, "fuseln["), 0);
     assert_non_null(strstr(stderr_text, "9 kernel launches, 8 layer norms: 3 replaced, 5 passed on"));
     assert_non_null(strstr(stderr_text, "rank 1"));
@@ -277,7 +274,7 @@ TEST(the_text_report_is_a_table_of_100_columns)
     assert_non_null(strstr(stderr_text, fuseln_verdict_text(FUSELN_VERDICT_CAPTURE)));
     assert_true(strstr(stderr_text, gradient.name) < strstr(stderr_text, forward.name)); /* most launches first */
     assert_no_line_is_longer(100);
-    assert_int_equal(child(launch_wide, "FUSELN_REPORT", in_folder("r.txt")), 0);
+    assert_child(launch_wide, "FUSELN_REPORT", in_folder("r.txt"));
     assert_non_null(strstr(read_file(in_folder("r.txt"), stderr_text, sizeof stderr_text), "65536"));
     assert_null(strstr(stderr_text, "still running"));
 }
@@ -291,7 +288,7 @@ static void exec_with_odd_words(void)
 TEST(odd_words_make_valid_json)
 {
     char name[] = "q\"\n\xc3\xa9.json";
-    assert_int_equal(child(exec_with_odd_words, "FUSELN_REPORT", in_folder(name), "RANK", "a\"b"), 0);
+    assert_child(exec_with_odd_words, "FUSELN_REPORT", in_folder(name), "RANK", "a\"b");
     json_t *report = load(in_folder(name)), *command = json_object_get(json_object_get(report, "process"), "command");
     static const char *const words[] = {
         "a \"b\"\n",        "--launch",
@@ -302,7 +299,7 @@ TEST(odd_words_make_valid_json)
         assert_string_equal(json_string_value(json_array_get(command, i)), words[i]);
     assert_string_equal(text(json_object_get(report, "process"), "rank"), "a\"b");
     json_decref(report);
-    assert_int_equal(child(exec_with_odd_words, "FUSELN_REPORT", "stderr"), 0);
+    assert_child(exec_with_odd_words, "FUSELN_REPORT", "stderr");
     assert_non_null(strstr(stderr_text, "\na \"b\"? --launch"));
 }
 

@@ -21,12 +21,9 @@ static void fork_children(void)
 
 TEST(a_forked_child_writes_its_own_report_once_it_launches)
 {
-    assert_int_equal(child(fork_children, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_SKIP", "bad"), 0);
+    assert_child(fork_children, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_SKIP", "bad");
     assert_int_equal(occurrences(stderr_text, "\"bad\" is not known"), 1); /* children do not repeat it */
-    struct found found = find_reports();
-    assert_int_equal(found.reports, 3);
-    assert_int_equal(found.launches, 9 + 9 + 18);
-    assert_int_equal(found.strangers, 0);
+    assert_found(.reports = 3, .launches = 9 + 9 + 18);
     assert_int_equal(report_launches("r.json"), 18); /* the parent's */
     assert_int_equal(occurrences(stderr_text, "another process wrote"), 2);
 }
@@ -50,7 +47,7 @@ TEST(processes_with_one_path_lose_no_report)
         bool killed = round / 2 % 2;
         folder_renew();
         if (round % 2) { /* replaces the report of an earlier run */
-            assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json")), 0);
+            assert_child(launch_some, "FUSELN_REPORT", in_folder("r.json"));
             usleep(30000);
         }
         assert_int_equal(pipe(gate), 0);
@@ -62,10 +59,7 @@ TEST(processes_with_one_path_lose_no_report)
         for (int i = 0; i < PROCESSES; i++)
             assert_int_equal(child_end(pids[i]), killed ? 256 + SIGKILL : 0);
         close(gate[0]), close(gate[1]);
-        struct found found = find_reports();
-        assert_int_equal(found.reports, PROCESSES);
-        assert_int_equal(found.launches, PROCESSES * (killed ? 1 : 9));
-        assert_int_equal(found.strangers, 0);
+        assert_found(.reports = PROCESSES, .launches = PROCESSES * (killed ? 1 : 9));
         assert_int_equal(occurrences(stderr_text, "another process wrote"), PROCESSES - 1);
     }
 }
@@ -73,7 +67,7 @@ TEST(processes_with_one_path_lose_no_report)
 TEST(a_later_run_replaces_the_report)
 {
     for (int i = 0; i < 5; i++)
-        assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json")), 0);
+        assert_child(launch_some, "FUSELN_REPORT", in_folder("r.json"));
     assert_int_equal(find_reports().reports, 1);
     assert_string_equal(stderr_text, "");
 }
@@ -97,7 +91,7 @@ TEST(what_cannot_be_written_goes_to_stderr_with_one_line)
         folder_renew();
         mkfifo(in_folder("fifo"), 0600);
         assert_int_equal(symlink("/dev/full", in_folder("full")), 0);
-        assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder(rows[i][0])), 0);
+        assert_child(launch_some, "FUSELN_REPORT", in_folder(rows[i][0]));
         if (occurrences(stderr_text, "fuseln[") != 1 || occurrences(stderr_text, rows[i][1]) != 1)
             fail_msg("%s: %s", rows[i][0], stderr_text);
         assert_int_equal(occurrences(stderr_text, "3 replaced, 5 passed on"), 1); /* nothing is lost */
@@ -111,16 +105,16 @@ TEST(a_device_or_a_link_stays_what_it_is)
 {
     char text_read[8192];
     struct stat info;
-    assert_int_equal(child(launch_some, "FUSELN_REPORT", "/dev/null"), 0);
+    assert_child(launch_some, "FUSELN_REPORT", "/dev/null");
     assert_string_equal(stderr_text, "");
     assert_true(!stat("/dev/null", &info) && S_ISCHR(info.st_mode));
-    assert_int_equal(child(launch_some, "FUSELN_REPORT", "/dev/stderr"), 0);
+    assert_child(launch_some, "FUSELN_REPORT", "/dev/stderr");
     assert_int_equal(occurrences(stderr_text, "3 replaced"), 1);
     assert_int_equal(occurrences(stderr_text, "kernel launches"), 1); /* no snapshots there */
     assert_true(!lstat("/dev/stderr", &info) && S_ISLNK(info.st_mode));
     assert_int_equal(symlink("behind.txt", in_folder("link.json")), 0);
     fclose(fopen(in_folder("behind.txt"), "w"));
-    assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("link.json")), 0);
+    assert_child(launch_some, "FUSELN_REPORT", in_folder("link.json"));
     assert_true(!lstat(in_folder("link.json"), &info) && S_ISLNK(info.st_mode));
     assert_non_null(strstr(read_file(in_folder("behind.txt"), text_read, sizeof text_read), "\"final\":true"));
     assert_int_equal(child(launch_and_be_killed, "FUSELN_REPORT", in_folder("link.json")), 256 + SIGKILL);
@@ -143,7 +137,7 @@ static void exit_while_a_thread_writes(void)
 
 TEST(a_last_report_that_is_not_written_is_reported)
 {
-    assert_int_equal(child(exit_while_a_thread_writes, "FUSELN_REPORT", in_folder("r.json"), "STALL", "5"), 0);
+    assert_child(exit_while_a_thread_writes, "FUSELN_REPORT", in_folder("r.json"), "STALL", "5");
     assert_int_equal(occurrences(stderr_text, "the last report is not written"), 1);
 }
 
@@ -178,7 +172,7 @@ static void start_in_folder(void)
 
 TEST(the_path_is_fixed_at_the_first_launch)
 {
-    assert_int_equal(child(start_in_folder, "FUSELN_REPORT", "%q{WHERE}.json", "WHERE", "here"), 0);
+    assert_child(start_in_folder, "FUSELN_REPORT", "%q{WHERE}.json", "WHERE", "here");
     assert_string_equal(stderr_text, "");
     assert_int_equal(access(in_folder("here.json"), F_OK), 0);
 }

@@ -68,10 +68,7 @@ static bool run_ranks(void (*body)(void), size_t ranks, const char *const *envir
     close(gate[0]), close(gate[1]), close(all_launched[0]);
     if (!allowed)
         return false;
-    struct found found = find_reports();
-    assert_int_equal(found.reports, ranks);
-    assert_int_equal(found.launches, ranks * 27);
-    assert_int_equal(found.strangers, 0);
+    assert_found(.reports = ranks, .launches = ranks * 27);
     return true;
 }
 
@@ -90,7 +87,7 @@ TEST(ranks_keep_their_reports_whatever_the_clocks_say)
         for (int stale = 0; stale < 2; stale++) {
             folder_renew();
             if (stale) {
-                assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json")), 0);
+                assert_child(launch_some, "FUSELN_REPORT", in_folder("r.json"));
                 usleep(30000);
             }
             assert_ranks_keep_their_reports(4, (const char *const[]){"FUSELN_REPORT", in_folder("r.json"), clocks[i][0],
@@ -109,8 +106,8 @@ TEST(an_earlier_report_is_replaced_whatever_the_clocks_say)
     static const char *const clocks[][2] = {{"SKEW", "60"}, {"SKEW", "-60"}, {"SHIFT", "-86400"}, {"SHIFT", "86400"}};
     for (size_t i = 0; i < sizeof clocks / sizeof *clocks; i++) {
         for (int run = 0; run < 3; run++) {
-            assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json"), clocks[i][0], clocks[i][1]), 0);
-            assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.txt"), clocks[i][0], clocks[i][1]), 0);
+            assert_child(launch_some, "FUSELN_REPORT", in_folder("r.json"), clocks[i][0], clocks[i][1]);
+            assert_child(launch_some, "FUSELN_REPORT", in_folder("r.txt"), clocks[i][0], clocks[i][1]);
         }
         assert_int_equal(find_reports().reports, 1);
         assert_int_equal(find_reports().strangers, 1);
@@ -131,7 +128,7 @@ TEST(an_earlier_file_without_an_id_is_replaced)
         fclose(file);
         if (i == 0)
             assert_int_equal(truncate(in_folder("r.json"), 5l << 30), 0);
-        assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json")), 0);
+        assert_child(launch_some, "FUSELN_REPORT", in_folder("r.json"));
         assert_int_equal(find_reports().reports, 1);
         assert_string_equal(stderr_text, "");
     }
@@ -177,7 +174,7 @@ static void touch_between(void)
 
 TEST(a_file_whose_time_settles_later_stays_ours)
 {
-    assert_int_equal(child(touch_between, "FUSELN_REPORT", in_folder("r.json")), 0);
+    assert_child(touch_between, "FUSELN_REPORT", in_folder("r.json"));
     assert_int_equal(find_reports().reports, 1);
     assert_string_equal(stderr_text, "");
 }
@@ -192,13 +189,10 @@ TEST(a_program_that_execs_itself_has_one_report)
 {
     static const char *const names[] = {"r.json", "r.txt"};
     for (size_t i = 0; i < 2; i++) {
-        assert_int_equal(child(exec_again, "FUSELN_REPORT", in_folder(names[i])), 0);
+        assert_child(exec_again, "FUSELN_REPORT", in_folder(names[i]));
         assert_string_equal(stderr_text, "");
     }
-    struct found found = find_reports();
-    assert_int_equal(found.reports, 1);
-    assert_int_equal(found.launches, 9);
-    assert_int_equal(found.strangers, 1);
+    assert_found(.reports = 1, .launches = 9, .strangers = 1);
 }
 
 static void clone_a_child(void)
@@ -218,11 +212,9 @@ static void clone_a_child(void)
 
 TEST(a_cloned_child_leaves_its_parents_report_alone)
 {
-    assert_int_equal(child(clone_a_child, "FUSELN_REPORT", in_folder("r.json")), 0);
-    assert_int_equal(child(clone_a_child, "FUSELN_REPORT", in_folder("r.json"), "LAUNCH", "1"), 0);
-    struct found found = find_reports();
-    assert_int_equal(found.reports, 1);
-    assert_int_equal(found.launches, 18);
+    assert_child(clone_a_child, "FUSELN_REPORT", in_folder("r.json"));
+    assert_child(clone_a_child, "FUSELN_REPORT", in_folder("r.json"), "LAUNCH", "1");
+    assert_found(.reports = 1, .launches = 18);
     assert_string_equal(stderr_text, "");
 }
 
@@ -245,8 +237,7 @@ TEST(a_forked_child_does_not_hold_its_ended_parents_report)
         assert_int_equal(child(outlive_the_parent, "FUSELN_REPORT", in_folder("r.json"), dies ? "DIE" : "RANK", "1"),
                          dies ? 256 + SIGKILL : 0);
         usleep(20000);
-        assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json")),
-                         0); /* replaces that of an earlier run */
+        assert_child(launch_some, "FUSELN_REPORT", in_folder("r.json")); /* replaces that of an earlier run */
         assert_string_equal(stderr_text, "");
         assert_int_equal(find_reports().reports, 1);
     }
@@ -256,7 +247,7 @@ TEST(a_forked_child_does_not_hold_its_ended_parents_report)
 /* To the child, its parent's last report does not come from an earlier run. */
 TEST(a_forked_child_does_not_replace_its_ended_parents_report)
 {
-    assert_int_equal(child(outlive_the_parent, "FUSELN_REPORT", in_folder("r.json"), "LAUNCH", "1"), 0);
+    assert_child(outlive_the_parent, "FUSELN_REPORT", in_folder("r.json"), "LAUNCH", "1");
     make_file("go");
     for (int i = 0; i < 500 && find_reports().reports < 2; i++)
         usleep(10000);
@@ -317,11 +308,8 @@ TEST(reports_survive_without_proc)
     if (status == 5)
         return;
     assert_int_equal(status, 0);
-    struct found found = find_reports();
-    assert_int_equal(found.reports, 3);
-    assert_int_equal(found.launches, 9 + 9 + 18);
-    assert_int_equal(found.strangers, 0);
-    assert_int_equal(child(run_without_proc, "FUSELN_REPORT", in_folder("r.json")), 0);
+    assert_found(.reports = 3, .launches = 9 + 9 + 18);
+    assert_child(run_without_proc, "FUSELN_REPORT", in_folder("r.json"));
     json_t *report = load(in_folder("r.json")),
            *command = json_object_get(json_object_get(report, "process"), "command");
     assert_int_equal(json_array_size(command), 1); /* the short name of the program */
@@ -333,7 +321,7 @@ TEST(a_process_killed_while_it_writes_leaves_nothing)
 {
     assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json"), "KILL", "1"), 256 + SIGKILL);
     assert_int_equal(find_reports().strangers, 0);
-    assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json")), 0);
+    assert_child(launch_some, "FUSELN_REPORT", in_folder("r.json"));
     assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json"), "KILL", "1"), 256 + SIGKILL);
     assert_int_equal(find_reports().strangers, 0);
     assert_int_equal(find_reports().reports, 1); /* the earlier one is intact */
@@ -356,9 +344,9 @@ TEST(a_report_is_its_owners_alone)
     static const char *const names[] = {"r.json", "r.txt"};
     struct stat info;
     for (size_t i = 0; i < 2; i++) {
-        assert_int_equal(child(launch_with_open_mask, "FUSELN_REPORT", in_folder(names[i])), 0);
+        assert_child(launch_with_open_mask, "FUSELN_REPORT", in_folder(names[i]));
         assert_true(!stat(in_folder(names[i]), &info) && (info.st_mode & 07777) == 0600);
-        assert_int_equal(child(launch_with_strict_mask, "FUSELN_REPORT", in_folder(names[i])), 0);
+        assert_child(launch_with_strict_mask, "FUSELN_REPORT", in_folder(names[i]));
         assert_true(!stat(in_folder(names[i]), &info) && (info.st_mode & 07777) == 0400);
     }
 }
@@ -376,18 +364,18 @@ TEST(what_others_planted_is_not_followed)
             fclose(fopen(in_folder("victim.json"), "w"));
         assert_true(!symlink("../victim.json", in_folder("open/r.json")) &&
                     !lchown(in_folder("open/r.json"), 65534, 65534));
-        assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("open/r.json")), 0);
+        assert_child(launch_some, "FUSELN_REPORT", in_folder("open/r.json"));
         assert_string_equal(read_file(in_folder("victim.json"), text, sizeof text), "");
         assert_true(!lstat(in_folder("open/r.json"), &info) && S_ISREG(info.st_mode));
         unlink(in_folder("open/r.json")), unlink(in_folder("victim.json"));
     }
     assert_true(!mkfifo(in_folder("open/fifo"), 0666) && !chown(in_folder("open/fifo"), 65534, 65534));
     const int reader = open(in_folder("open/fifo"), O_RDONLY | O_NONBLOCK);
-    assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("open/fifo")), 0);
+    assert_child(launch_some, "FUSELN_REPORT", in_folder("open/fifo"));
     assert_int_equal(read(reader, text, sizeof text), 0);
     assert_non_null(strstr(stderr_text, "Permission denied"));
     assert_true(!lchown(in_folder("open/fifo"), 0, 0)); /* ours now */
-    assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("open/fifo")), 0);
+    assert_child(launch_some, "FUSELN_REPORT", in_folder("open/fifo"));
     close(reader);
 }
 
@@ -397,7 +385,7 @@ TEST(a_link_of_ours_is_followed_even_if_it_dangles)
     assert_int_equal(mkdir(in_folder("runs"), 0700), 0);
     assert_int_equal(symlink("runs/latest.json", in_folder("r.json")), 0);
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json")), 0);
+        assert_child(launch_some, "FUSELN_REPORT", in_folder("r.json"));
         assert_string_equal(stderr_text, "");
         assert_true(!lstat(in_folder("r.json"), &info) && S_ISLNK(info.st_mode));
         assert_true(!lstat(in_folder("runs/latest.json"), &info) && S_ISREG(info.st_mode) && info.st_size > 0);
@@ -410,7 +398,7 @@ TEST(a_link_that_leads_nowhere_stays_and_is_reported)
     struct stat info;
     for (size_t i = 0; i < 2; i++) {
         assert_int_equal(symlink(targets[i], in_folder("r.json")), 0);
-        assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json")), 0);
+        assert_child(launch_some, "FUSELN_REPORT", in_folder("r.json"));
         assert_int_equal(occurrences(stderr_text, "cannot be written"), (int)i + 1);
         assert_int_equal(occurrences(stderr_text, "3 replaced"), (int)i + 1);
         assert_true(!lstat(in_folder("r.json"), &info) && S_ISLNK(info.st_mode));
@@ -430,7 +418,7 @@ TEST(a_file_that_another_process_has_open_is_written_once_and_not_replaced)
         const char *name = format("/proc/%d/fd/%d", (int)getpid(), is_pipe ? ends[1] : file);
         unlink(in_folder("link"));
         assert_int_equal(symlink(name, in_folder("link")), 0);
-        assert_int_equal(child(launch_some, "FUSELN_REPORT", through_a_link ? in_folder("link") : name), 0);
+        assert_child(launch_some, "FUSELN_REPORT", through_a_link ? in_folder("link") : name);
         assert_string_equal(stderr_text, "");
         assert_int_equal(write(file, "after\n", 6), 6);
         close(ends[1]);
@@ -463,7 +451,7 @@ static void close_ours_and_open_one(void)
 
 TEST(a_descriptor_of_the_host_is_not_mistaken_for_ours)
 {
-    assert_int_equal(child(close_ours_and_open_one, "FUSELN_REPORT", in_folder("r.json")), 0);
+    assert_child(close_ours_and_open_one, "FUSELN_REPORT", in_folder("r.json"));
     assert_string_equal(stderr_text, "");
     assert_int_equal(find_reports().reports, 1);
 }
@@ -490,13 +478,11 @@ TEST(a_refused_system_call_does_not_mean_that_nothing_is_there)
         folder_renew();
         mkfifo(in_folder("fifo"), 0600);
         const char *number = format("%d", numbers[i]);
-        assert_int_equal(child(launch_where_a_call_is_refused, "FUSELN_REPORT", in_folder("fifo"), "NUMBER", number),
-                         0);
+        assert_child(launch_where_a_call_is_refused, "FUSELN_REPORT", in_folder("fifo"), "NUMBER", number);
         assert_true(!lstat(in_folder("fifo"), &info) && S_ISFIFO(info.st_mode));
         const bool reported = numbers[i] != SYS_newfstatat; /* without it we cannot tell what stderr is, either */
         assert_int_equal(occurrences(stderr_text, "3 replaced"), reported); /* nobody reads the FIFO */
-        assert_int_equal(child(launch_where_a_call_is_refused, "FUSELN_REPORT", in_folder("r.json"), "NUMBER", number),
-                         0);
+        assert_child(launch_where_a_call_is_refused, "FUSELN_REPORT", in_folder("r.json"), "NUMBER", number);
         assert_int_equal(find_reports().reports, reported);
         assert_int_equal(find_reports().strangers, 1);
     }
@@ -516,7 +502,7 @@ TEST(a_process_title_is_one_word)
     static const char *const titles[][2] = {
         {"ray::train", "ray::train"}, {"", NULL}, {"worker: 3 of 4", "worker: 3 of 4"}};
     for (size_t i = 0; i < sizeof titles / sizeof *titles; i++) {
-        assert_int_equal(child(exec_with_a_title, "FUSELN_REPORT", in_folder("r.json"), "TITLE", titles[i][0]), 0);
+        assert_child(exec_with_a_title, "FUSELN_REPORT", in_folder("r.json"), "TITLE", titles[i][0]);
         json_t *report = load(in_folder("r.json")),
                *command = json_object_get(json_object_get(report, "process"), "command");
         assert_int_equal(json_array_size(command), 1);

@@ -41,7 +41,7 @@ TEST(the_trace_has_one_line_for_each_substitution)
 {
     char line[1024];
     bool seen[4001] = {0};
-    assert_int_equal(child(trace_in_threads_and_child, "FUSELN_TRACE", in_folder("t.%p")), 0);
+    assert_child(trace_in_threads_and_child, "FUSELN_TRACE", in_folder("t.%p"));
     assert_string_equal(stderr_text, "");
     snprintf(line, sizeof line, "cd %s && cat t.%d && ls t.* | wc -l | grep -qx 2 && cat t.*", folder, (int)child_pid);
     FILE *lines = popen(line, "r");
@@ -75,14 +75,14 @@ static void trace_twice(void)
 
 TEST(a_trace_that_cannot_be_written_is_reported_once)
 {
-    assert_int_equal(child(trace_twice, "FUSELN_TRACE", in_folder("missing/t")), 0);
+    assert_child(trace_twice, "FUSELN_TRACE", in_folder("missing/t"));
     assert_int_equal(occurrences(stderr_text, "No such file or directory"), 1);
     assert_int_equal(occurrences(stderr_text, "\n"), 1);
     folder_renew();
-    assert_int_equal(child(trace_twice, "FUSELN_TRACE", "/dev/full"), 0);
+    assert_child(trace_twice, "FUSELN_TRACE", "/dev/full");
     assert_int_equal(occurrences(stderr_text, "No space left on device"), 1);
     folder_renew();
-    assert_int_equal(child(trace_twice, "FUSELN_TRACE", "stderr"), 0);
+    assert_child(trace_twice, "FUSELN_TRACE", "stderr");
     assert_int_equal(occurrences(stderr_text, "our_kernel"), 2);
 }
 
