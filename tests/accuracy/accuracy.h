@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Shared by the files of tests/accuracy: a batch of rows, the outputs that an algorithm computes from it, and the
- * truth. All values are held as double, rounded to the element type wherever a program would hold that type, so that
- * each algorithm reads and writes exactly the numbers of its kernel.
+ * Shared by the files of tests/accuracy and by kernels/test_kernels.c: a batch of rows, the outputs that an algorithm
+ * computes from it, and the truth. All values are held as double, rounded to the element type wherever a program would
+ * hold that type, so that each algorithm reads and writes exactly the numbers of its kernel.
  */
 #ifndef FUSELN_TEST_ACCURACY_H
 #define FUSELN_TEST_ACCURACY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,8 @@ enum output { Y, MEAN, RSTD, DX, DGAMMA, DBETA, OUTPUT_COUNT };
 
 struct batch {
     enum fuseln_dtype dtype;
+    bool rms;     /* RMS norm: the means are zero */
+    int sm_count; /* multiprocessors, which share the rows of a sum over columns */
     int64_t rows, cols;
     double eps; /* as the kernels get it */
     double *x, *dy, *gamma, *beta;
@@ -49,6 +52,7 @@ double *doubles(int64_t count); /* zeroed memory, or the end of the program */
 /* inputs.c: the distributions, and their names, NULL after the last. */
 enum { NORMAL, OFFSET_1E2, OFFSET_1E4, TINY, HUGE_1E4, CONSTANT, OUTLIER, ALTERNATING, ACTIVATIONS };
 const char *distribution_name(int which);
+struct batch batch_room(enum fuseln_dtype dtype, int64_t rows, int64_t cols); /* zeros, on an H100 */
 struct batch batch_make(enum fuseln_dtype dtype, int which, int64_t rows, int64_t cols);
 struct batch batch_read(enum fuseln_dtype dtype,
                         void *file); /* the next of a FILE of activations.py; rows 0 at its end */

@@ -87,9 +87,10 @@ const char *distribution_name(int which)
     return which < (int)(sizeof distributions / sizeof distributions[0]) ? distributions[which].name : NULL;
 }
 
-static struct batch batch_room(enum fuseln_dtype dtype, int64_t rows, int64_t cols)
+struct batch batch_room(enum fuseln_dtype dtype, int64_t rows, int64_t cols)
 {
     return (struct batch){.dtype = dtype,
+                          .sm_count = 132,
                           .rows = rows,
                           .cols = cols,
                           .eps = dtype == FUSELN_DTYPE_F64 ? 1e-5 : (double)1e-5f,

@@ -12,8 +12,8 @@
  * mean: depth u mean |x| = e. M2: depth u relative; its parts have means, each off by e, and are combined by the
  * squares of their distances d: sum n 2 d e <= 2 e sqrt(N M2) (Cauchy), and N e^2. rstd: half of that, relative. y:
  * both, and one rounding to the type. Backward, mean and rstd given: depth + 12 for the roundings of each term. dgamma,
- * dbeta: a partial row sums at most rows / 132 of them (a partial row or more for each multiprocessor), 16 lanes share
- * the partial rows, and are summed.
+ * dbeta: a partial row sums at most rows / sm_count of them (a partial row or more for each multiprocessor), 16 lanes
+ * share the partial rows, and are summed.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -55,10 +55,10 @@ static void forward_row(struct batch *b, struct truth *t, int64_t r)
 {
     const double *x = b->x + r * b->cols, u = sum_unit(b->dtype), depth = log2((double)b->cols) + 12;
     long double mean = 0, rest = 0, m2 = 0, size = 0;
-    for (int64_t c = 0; c < b->cols; c++)
+    for (int64_t c = 0; c < b->cols && !b->rms; c++)
         mean += x[c], size += fabs(x[c]);
     mean /= b->cols, size /= b->cols;
-    for (int64_t c = 0; c < b->cols; c++)
+    for (int64_t c = 0; c < b->cols && !b->rms; c++)
         rest += x[c] - mean;
     mean += rest / b->cols; /* the sum's own roundings, which constant rows in f64 would show */
     for (int64_t c = 0; c < b->cols; c++)
@@ -90,8 +90,8 @@ static void dx_row(const struct batch *b, struct truth *t, int64_t r)
     long double s1 = 0, s2 = 0, s1_size = 0, s2_size = 0;
     for (int64_t c = 0; c < b->cols; c++) {
         const long double g = (long double)gamma[c] * dy[c], xhat = ((long double)x[c] - b->mean[r]) * rstd;
-        s1 += g, s2 += g * xhat;
-        s1_size += fabsl(g), s2_size += fabsl(g * xhat);
+        s1 += b->rms ? 0 : g, s2 += g * xhat;
+        s1_size += b->rms ? 0 : fabsl(g), s2_size += fabsl(g * xhat);
     }
     for (int64_t c = 0; c < b->cols; c++) {
         const long double g = (long double)gamma[c] * dy[c], xhat = ((long double)x[c] - b->mean[r]) * rstd;
@@ -104,7 +104,7 @@ static void dx_row(const struct batch *b, struct truth *t, int64_t r)
 
 static void dgamma_columns(const struct batch *b, struct truth *t)
 {
-    const double depth = (double)b->rows / 132 + (double)b->rows / 16 + 28, error = depth * sum_unit(b->dtype);
+    const double depth = (double)b->rows / b->sm_count + (double)b->rows / 16 + 28, error = depth * sum_unit(b->dtype);
     long double *sums = calloc((size_t)b->cols * 4, sizeof *sums);
     for (int64_t r = 0; sums && r < b->rows; r++)
         for (int64_t c = 0; c < b->cols; c++) {

@@ -6,99 +6,56 @@
  */
 #include "layer.h"
 
-static void check(const struct layer *l, const char *kernel, const char *what, int64_t at, double got, double want,
-                  double bound)
-{
-    if (!(fabs(got - want) <= bound))
-        fail_msg("%s, %ld x %ld, %s[%ld]: %.17g, expected %.17g, off by %g, allowed %g", kernel, (long)l->rows,
-                 (long)l->cols, what, (long)at, got, want, fabs(got - want), bound);
-}
+#include "../accuracy/accuracy.h"
 
-static double gamma_at(const struct layer *l, int64_t c)
+/* The layer's inputs, for the truth. */
+static struct batch batch_of(const struct layer *l)
 {
-    return l->call.gamma ? get(l->gamma.at, l->dtype, c) : 1;
-}
-
-/*
- * u: half a unit of the sums. A sum of N terms by a tree has error <= depth u sum |term|; depth <= log2 N + 12 here.
- * mean: depth u max|x|. Variance: relative depth u, plus (error of mean)^2. y: both, and one rounding to the type.
- */
-static void check_forward(const struct layer *l, const char *kernel)
-{
-    const double u = acc_unit(l->dtype), depth = log2((double)l->cols) + 12;
-    const enum fuseln_dtype acc = acc_dtype(l->dtype);
-    for (int64_t r = 0; r < l->rows; r++) {
-        long double mean = 0, m2 = 0;
-        double most = 0;
-        for (int64_t c = 0; c < l->cols && !l->rms; c++)
-            mean += get(l->x.at, l->dtype, r * l->cols + c) / (double)l->cols;
-        for (int64_t c = 0; c < l->cols; c++) {
-            const long double x = get(l->x.at, l->dtype, r * l->cols + c);
-            m2 += (x - mean) * (x - mean);
-            most = fmax(most, fabs((double)x));
-        }
-        const double rstd = (double)(1 / sqrtl(m2 / (double)l->cols + 1e-5)), mean_error = depth * u * most;
-        const double rstd_error = depth * u + mean_error * mean_error * rstd * rstd;
-        if (!l->rms)
-            check(l, kernel, "mean", r, get(l->mean.at, acc, r), (double)mean, mean_error);
-        check(l, kernel, "rstd", r, get(l->rstd.at, acc, r), rstd, rstd_error * rstd);
-        for (int64_t c = 0; c < l->cols; c++) {
-            const double xhat = (double)(get(l->x.at, l->dtype, r * l->cols + c) - mean) * rstd, g = gamma_at(l, c);
-            const double b = l->call.beta ? get(l->beta.at, l->dtype, c) : 0, y = g * xhat + b;
-            const double bound = fabs(g) * (mean_error * rstd + fabs(xhat) * rstd_error) + 2 * u * fabs(b) +
-                                 unit(l->dtype) * fabs(y) * (1 + 1e-3) + 0x1p-25;
-            check(l, kernel, "y", r * l->cols + c, get(l->y.at, l->dtype, r * l->cols + c), y, bound);
-        }
+    struct batch b = batch_room(l->dtype, l->rows, l->cols);
+    b.rms = l->rms;
+    b.sm_count = device.sm_count;
+    for (int64_t i = 0; i < l->rows * l->cols; i++) {
+        b.x[i] = get(l->x.at, l->dtype, i);
+        b.dy[i] = get(l->dy.at, l->dtype, i);
     }
-}
-
-static double xhat_at(const struct layer *l, int64_t r, int64_t c)
-{
-    const enum fuseln_dtype acc = acc_dtype(l->dtype);
-    return (get(l->x.at, l->dtype, r * l->cols + c) - (l->rms ? 0 : get(l->mean.at, acc, r))) * get(l->rstd.at, acc, r);
-}
-
-/* mean and rstd are inputs here, so only sums and roundings count. */
-static void check_dx(const struct layer *l, const char *kernel)
-{
-    const double error = (log2((double)l->cols) + 24) * acc_unit(l->dtype), n = (double)l->cols;
-    for (int64_t r = 0; r < l->rows; r++) {
-        long double s1 = 0, s2 = 0, s1_abs = 0, s2_abs = 0;
-        for (int64_t c = 0; c < l->cols; c++) {
-            const double g = gamma_at(l, c) * get(l->dy.at, l->dtype, r * l->cols + c), gx = g * xhat_at(l, r, c);
-            s1 += l->rms ? 0 : g, s1_abs += fabs(g);
-            s2 += gx, s2_abs += fabs(gx);
-        }
-        const double rstd = get(l->rstd.at, acc_dtype(l->dtype), r);
-        for (int64_t c = 0; c < l->cols; c++) {
-            const double g = gamma_at(l, c) * get(l->dy.at, l->dtype, r * l->cols + c), xhat = xhat_at(l, r, c);
-            const double want = (double)(n * g - xhat * s2 - s1) * rstd / n;
-            const double bound = error * rstd * (fabs(g) + (double)(fabs(xhat) * s2_abs + s1_abs) / n) +
-                                 unit(l->dtype) * fabs(want) * (1 + 1e-3) + 0x1p-25;
-            check(l, kernel, "dx", r * l->cols + c, get(l->dx.at, l->dtype, r * l->cols + c), want, bound);
-        }
-    }
-}
-
-static void check_dgamma(const struct layer *l, const char *kernel)
-{
-    const double error = ((double)l->rows / 4 + 40) * acc_unit(l->dtype);
     for (int64_t c = 0; c < l->cols; c++) {
-        long double dg = 0, db = 0, dg_abs = 0, db_abs = 0;
-        for (int64_t r = 0; r < l->rows; r++) {
-            const double dy = get(l->dy.at, l->dtype, r * l->cols + c), term = dy * xhat_at(l, r, c);
-            dg += term, dg_abs += fabs(term);
-            db += dy, db_abs += fabs(dy);
-        }
-        for (int64_t o = 0; o < l->out_rows; o++) {
-            const int64_t at = o * l->cols + c;
-            const double u = unit(l->dtype) * (1 + 1e-3);
-            check(l, kernel, "dgamma", at, get(l->dgamma.at, l->dtype, at), o ? 0 : (double)dg,
-                  o ? 0 : error * (double)dg_abs + u * fabs((double)dg) + 0x1p-25);
-            if (l->call.dbeta)
-                check(l, kernel, "dbeta", at, get(l->dbeta.at, l->dtype, at), o ? 0 : (double)db,
-                      o ? 0 : error * (double)db_abs + u * fabs((double)db) + 0x1p-25);
-        }
+        b.gamma[c] = l->call.gamma ? get(l->gamma.at, l->dtype, c) : 1;
+        b.beta[c] = l->call.beta ? get(l->beta.at, l->dtype, c) : 0;
+    }
+    return b;
+}
+
+/* What the kernel wrote, within the derived bound (accuracy/truth.c). Further rows of dgamma and dbeta are zeros. */
+static void check(const struct layer *l, const struct truth *truth, enum output output, const char *kernel)
+{
+    static const char *const names[] = {"y", "mean", "rstd", "dx", "dgamma", "dbeta"};
+    const struct tensor *const tensors[] = {&l->y, &l->mean, &l->rstd, &l->dx, &l->dgamma, &l->dbeta};
+    const enum fuseln_dtype dtype = output_dtype(l->dtype, output);
+    const int64_t count = output_count(&(struct batch){.rows = l->rows, .cols = l->cols}, output);
+    const int64_t all = output < DGAMMA ? count : count * l->out_rows;
+    for (int64_t i = 0; i < all; i++) {
+        const double got = get(tensors[output]->at, dtype, i), want = i < count ? truth->want[output][i] : 0;
+        const double bound = i < count ? truth->bound[output][i] : 0;
+        if (!(fabs(got - want) <= bound))
+            fail_msg("%s, %ld x %ld, %s[%ld]: %.17g, expected %.17g, off by %g, allowed %g", kernel, (long)l->rows,
+                     (long)l->cols, names[output], (long)i, got, want, fabs(got - want), bound);
+    }
+}
+
+static void check_forward(const struct layer *l, const struct truth *truth, const char *kernel)
+{
+    if (!l->rms)
+        check(l, truth, MEAN, kernel);
+    check(l, truth, RSTD, kernel);
+    check(l, truth, Y, kernel);
+}
+
+/* The backward is checked with the true statistics, so that only its own sums and roundings count. */
+static void set_statistics(struct layer *l, const struct batch *b)
+{
+    for (int64_t r = 0; r < l->rows; r++) {
+        put(l->mean.at, acc_dtype(l->dtype), r, b->mean[r]);
+        put(l->rstd.at, acc_dtype(l->dtype), r, b->rstd[r]);
     }
 }
 
@@ -114,9 +71,11 @@ static void mark_seen(const char *kernel)
 static void check_layer(enum fuseln_dtype dtype, int64_t rows, int64_t cols, size_t off, bool rms, bool affine)
 {
     struct layer l = layer_make(dtype, rows, cols, off, rms, affine);
+    struct batch b = batch_of(&l);
+    struct truth truth = truth_make(&b);
     const char *kernel = run_op(&l, FUSELN_OP_FORWARD);
     mark_seen(kernel);
-    check_forward(&l, kernel);
+    check_forward(&l, &truth, kernel);
 
     struct layer two = l;
     const size_t acc = fuseln_acc_bytes(dtype);
@@ -131,17 +90,22 @@ static void check_layer(enum fuseln_dtype dtype, int64_t rows, int64_t cols, siz
     assert_memory_equal(two.y.at, l.y.at, l.y.bytes);
     tensor_free(&two.mean), tensor_free(&two.rstd), tensor_free(&two.y);
 
+    set_statistics(&l, &b);
     kernel = run_op(&l, FUSELN_OP_DX);
     mark_seen(kernel);
-    check_dx(&l, kernel);
+    check(&l, &truth, DX, kernel);
     for (device.direct_rows = 0; device.direct_rows <= rows; device.direct_rows += (int)rows) {
         memset(l.dgamma.at, MARK, l.dgamma.bytes);
         memset(l.dbeta.at, MARK, l.dbeta.bytes);
         kernel = run_op(&l, FUSELN_OP_DGAMMA);
         mark_seen(kernel);
-        check_dgamma(&l, kernel);
+        check(&l, &truth, DGAMMA, kernel);
+        if (l.call.dbeta)
+            check(&l, &truth, DBETA, kernel);
     }
     device.direct_rows = 0;
+    truth_free(&truth);
+    batch_free(&b);
     layer_free(&l);
 }
 
