@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # tools/bench.sh [--rehearse] [FOLDER]: times PyTorch's layer-norm kernels and ours on this machine's GPU, in one
 # process (tests/gpu/bench.py), and measures the copy bandwidth in the same run. Takes at most 8 minutes; the most
-# important shapes come first. Writes bench.txt, bench.csv and, if matplotlib is installed, bench.png into FOLDER
-# (build-gpu/results). tests/gpu/chart.py can also draw bench.png later, on any machine.
+# important shapes come first. Writes bench.txt and bench.csv into FOLDER (build-gpu/results). tools/gains.py draws a
+# chart of them, on any machine.
 #
 # libfuseln.so is preloaded, and a small library in front of it (tests/gpu/switch.c) sends each launch either to fuseln
 # or straight to the runtime. Both sides thus share PyTorch's code, allocator, stream, tensors and clocks, and
@@ -38,5 +38,5 @@ gpu_build
 left=$((gpu_until - SECONDS - 30))
 gpu_step bench.py $((left + 15)) "$gpu_python" -u "$fuseln_root/tests/gpu/bench.py" "${rehearse[@]}" \
     --seconds $((left - 15)) "$gpu_folder"
-gpu_step chart 30 "$gpu_python" "$fuseln_root/tests/gpu/chart.py" "$gpu_folder/bench.csv" "$gpu_folder/bench.png"
+gpu_step chart 30 "$gpu_python" "$fuseln_root/tests/gpu/chart.py" "$gpu_folder/bench.csv"
 gpu_finish

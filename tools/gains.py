@@ -19,14 +19,6 @@ OPS = [(op, dtype) for op in ("forward", "backward") for dtype in ("bf16", "f16"
 LEFT, RIGHT, ROW, LARGEST = 130, 680, 34, 12
 
 
-def select(rows, op, dtype, long):
-    """Cases where the original takes at least 20 us with a flushed L2; or the shorter ones, from graphs or warm."""
-    flushed = {chart.id_of(row): row["original_us"] for row in rows if row["how"] == "flushed"}
-    how = "flushed" if long else "graph" if op == "forward" else "warm"
-    return [row for row in rows if (row["op"], row["dtype"], row["how"]) == (op, dtype, how)
-            and (flushed.get(chart.id_of(row), 0) >= chart.ORIGINAL_LONG_US) == long]  # fmt: skip
-
-
 def facts(text):
     """GPU, driver, PyTorch, date and commit from the head of bench.txt."""
     device, day = re.search(r"^bench on (.*?) \(.*?\), (\S+)", text).groups()
@@ -41,7 +33,7 @@ def print_table(rows, folder):
     for op, dtype in OPS:
         cells = []
         for long in (True, False):
-            gains = [row["gain"] for row in select(rows, op, dtype, long)]
+            gains = [row["gain"] for row in chart.select(rows, op, dtype, long)]
             cells += [f"{len(gains)}", f"{chart.mean(gains):.2f}x", f"{min(gains):.2f}x"]
             cells += [f"{max(gains):.2f}x"] if long else []
         print(f"| {op} {dtype} | {' | '.join(cells)} |")
@@ -63,7 +55,7 @@ def print_chart(rows):
         print(f'<path d="M{at(gain):.1f} 12V{height - 42}" stroke="{colour}"/>')
         print(f'<text x="{at(gain):.1f}" y="{height - 26}" text-anchor="middle" fill="#444">{gain}x</text>')
     for number, (op, dtype) in enumerate(OPS):
-        gains = sorted(row["gain"] for row in select(rows, op, dtype, True))
+        gains = sorted(row["gain"] for row in chart.select(rows, op, dtype, True))
         y, mean = 30 + ROW * number, chart.mean(gains)
         print(f'<text x="{LEFT - 22}" y="{y + 4}" text-anchor="end">{op} {dtype}</text>')
         begin, end = sorted((at(1), at(mean)))

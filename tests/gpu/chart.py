@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Prints what bench.csv says, geometric means and extremes beside their budgets, and draws a chart. Runs anywhere:
-python3 tests/gpu/chart.py bench.csv [bench.png]. The chart needs matplotlib; without it only the text is printed.
+"""Prints what bench.csv says: geometric means and extremes beside their budgets. Runs anywhere:
+python3 tests/gpu/chart.py bench.csv. tools/gains.py draws a chart of the gains.
 Per cent of copy bandwidth: the bytes that must be moved, by the time, relative to the best copy of the same run.
 """
 
@@ -46,18 +46,23 @@ def line(what, count, measured, budget, worst=""):
     print(f"{what:52} {count:4} {measured:8.3f} {budget:>7}  {met:7}{worst}")
 
 
-def gains(rows):
+def select(rows, op, dtype, long):
+    """Cases where the original takes at least 20 us with a flushed L2; or the shorter ones, from graphs or warm."""
     flushed = {id_of(row): row["original_us"] for row in rows if row["how"] == "flushed"}
+    how = "flushed" if long else "graph" if op in ("forward", "dx") else "warm"
+    return [row for row in rows if (row["op"], row["dtype"], row["how"]) == (op, dtype, how)
+            and (flushed.get(id_of(row), 0) >= ORIGINAL_LONG_US) == long]  # fmt: skip
+
+
+def gains(rows):
     for op in ("forward", "backward", "dx", "dgamma"):
         for dtype in ("bf16", "f32", "f16", "f64"):
             for long in (True, False):
-                how = "flushed" if long else "graph" if op in ("forward", "dx") else "warm"
-                chosen = [row for row in rows if (row["op"], row["dtype"], row["how"]) == (op, dtype, how)
-                          and (flushed.get(id_of(row), 0) >= ORIGINAL_LONG_US) == long]  # fmt: skip
+                chosen = select(rows, op, dtype, long)
                 if not chosen:
                     continue
                 budget = (GAINS.get((op, dtype)) if long else 1.0) if op in ("forward", "backward") else None
-                what = f"{op} {dtype}, original {'>=' if long else '<'} {ORIGINAL_LONG_US} us, {how}"
+                what = f"{op} {dtype}, original {'>=' if long else '<'} {ORIGINAL_LONG_US} us, {chosen[0]['how']}"
                 line(what, len(chosen), mean([row["gain"] for row in chosen]), budget)
                 worst = min(chosen, key=lambda row: row["gain"])
                 least = (0.97 if long else 0.95) if op in ("forward", "backward") else None
@@ -86,42 +91,9 @@ def shares(rows):
             line("    ours, geometric mean", "", mean([row["share"] for row in chosen]), None)
 
 
-def draw(rows, copy, path):
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    shown = [row for row in rows if row["how"] == "flushed" and row["op"] in ("forward", "backward")]
-    shown = [row for row in shown if row["dtype"] in ("bf16", "f32") and row["norm"] == "layer"]
-    labels = list(dict.fromkeys((row["cols"], row["rows"], row["model"]) for row in shown))
-    labels.sort()
-    figure, (above, below) = pyplot.subplots(2, 1, figsize=(max(8, 0.32 * len(labels)), 10), sharex=True)
-    styles = {("forward", "bf16"): "o", ("forward", "f32"): "s", ("backward", "bf16"): "^", ("backward", "f32"): "v"}
-    for (op, dtype), marker in styles.items():
-        points = [(labels.index((row["cols"], row["rows"], row["model"])), row) for row in shown
-                  if (row["op"], row["dtype"]) == (op, dtype)]  # fmt: skip
-        if points:
-            at = [x for x, _ in points]
-            above.plot(at, [row["gain"] for _, row in points], marker, label=f"{op} {dtype}")
-            below.plot(at, [row["share"] for _, row in points], marker, label=f"{op} {dtype}")
-    above.axhline(1, color="grey", linewidth=0.8)
-    above.set_ylabel("PyTorch's time / fuseln's, L2 flushed")
-    above.set_ylim(bottom=0)
-    below.axhline(100, color="grey", linewidth=0.8)
-    below.set_ylabel(f"fuseln: % of copy bandwidth ({copy / 1e3:.0f} GB/s)")
-    below.set_ylim(bottom=0)
-    below.set_xticks(range(len(labels)))
-    below.set_xticklabels([f"{model} {r:.0f}x{c:.0f}" for c, r, model in labels], rotation=90, fontsize=7)
-    above.legend()
-    figure.tight_layout()
-    figure.savefig(path, dpi=110)
-    print(f"chart: {path}")
-
-
 def main():
-    if len(sys.argv) not in (2, 3):
-        sys.exit("usage: chart.py bench.csv [bench.png]")
+    if len(sys.argv) != 2:
+        sys.exit("usage: chart.py bench.csv")
     rows, copy = read(sys.argv[1])
     if not rows:
         sys.exit(f"{sys.argv[1]} holds no measured case")
@@ -129,11 +101,6 @@ def main():
     print(f"{'geometric means of PyTorch / fuseln':52} {'n':>4} {'measured':>8} {'budget':>7}")
     gains(rows)
     shares(rows)
-    if len(sys.argv) == 3:
-        try:
-            draw(rows, copy, sys.argv[2])
-        except ImportError as error:
-            print(f"no chart: {error}; on a machine with matplotlib: python3 tests/gpu/chart.py bench.csv bench.png")
 
 
 if __name__ == "__main__":
