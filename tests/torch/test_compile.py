@@ -86,8 +86,8 @@ def check_foreign(report, norms):
 
 
 # Named as nvidia-cutlass-dsl 4.6.2 and 4.8.0 name them for torch/_vendor/quack (bf16, 1,024 columns). They cannot run
-# here: that compiler is no part of the tests, and its library has a static CUDA runtime, which needs a real driver. It
-# takes its kernels from cuLibraryGetKernel, as this program does.
+# here: that compiler is no part of the tests, and its library has a static CUDA runtime, which needs a real driver. The
+# runtime asks for cuLibraryGetKernel, cuModuleGetFunction and cuLaunchKernelEx and gets ours (seen with asked.c).
 QUACK = [
     "kernel_cutlass_kernel_torch_vendorquackrmsnormRMSNorm_object_at__tensorptrbf16gmemalign16o1024i64div81_tensorptr"
     "bf16_gmem_align16_o_4102401_None_None_tensorptrbf16gmemalign16o1024i64div81_0",

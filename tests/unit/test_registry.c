@@ -252,6 +252,9 @@ TEST(foreign_norms_evict_nobody)
     assert_ptr_equal(more, fuseln_foreign_at(FUSELN_FOREIGN_MAX)); /* names beyond share it */
     assert_string_equal(more->maker, "other");
     assert_null(fuseln_foreign_at(FUSELN_FOREIGN_MAX + 1));
+    atomic_store(&fuseln_registry_foreign((void *)(3ul << 30))->launches, 5);
+    fuseln_foreign_after_fork();
+    assert_int_equal(atomic_load(&fuseln_foreign_at(1)->launches), 0);
     assert_null(fuseln_registry_foreign((void *)(3ul << 30 | 2999 << 4))); /* no room: launched as any other kernel */
     fuseln_registry_learn((void *)(3ul << 30), &fatbins[100], &target);    /* the handle is reused */
     assert_null(fuseln_registry_foreign((void *)(3ul << 30)));
