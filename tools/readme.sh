@@ -15,6 +15,7 @@ table() {
     case $1 in
     faults) cat tests/faults/results.md ;; # tools/faults.sh --record
     gains) python3 tools/gains.py "$results" ;;
+    wheels) python3 tests/torch/wheels.py --table ;; # what tools/test.sh --all wheels counted
     *) "$tables" "$1" ;; # from the rows that the library itself runs on
     esac
 }

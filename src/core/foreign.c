@@ -2,7 +2,6 @@
 /* See foreign.h. An entry is complete before it is counted in; after that only its launches change. */
 #include "core/foreign.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static struct fuseln_foreign entries[FUSELN_FOREIGN_MAX];
@@ -18,7 +17,7 @@ struct fuseln_foreign *fuseln_foreign_get(const char *name, const char *maker)
     if (count == FUSELN_FOREIGN_MAX)
         return &more;
     entries[count].maker = maker;
-    snprintf(entries[count].name, sizeof entries[count].name, "%s", name);
+    memcpy(entries[count].name, name, strnlen(name, sizeof entries[count].name - 1));
     atomic_store(&entry_count, count + 1);
     return &entries[count];
 }

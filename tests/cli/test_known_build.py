@@ -6,8 +6,10 @@ are those that the other tests installed."""
 import ctypes
 import glob
 import hashlib
+import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import unittest
@@ -24,6 +26,7 @@ VENV = os.environ.get("TEST_VENV", "")
 WHEELS = sorted(path[:path.index("/lib/python3")] for path in glob.glob(
     f"{pathlib.Path(VENV).parent}/torch-[0-9]*/lib/python3*/site-packages/torch/lib/libtorch_cuda.so"))
 ROWS = (SOURCE / "hooks/targets/pytorch.c").read_text()
+WHEELS_THAT_RAN = SOURCE / "tests/data/wheels.json"  # tests/torch/wheels.py
 NAMES = (SOURCE / "tests/data/symbols/torch-2.15.0.txt").read_text().split()
 BUILD_ID = "0123456789abcdef0123456789abcdef01234567"
 
@@ -157,6 +160,15 @@ class Compiled(Case):
             broken = reader.Image(80, flags, len(cubin), pack(cubin)[:-9])
             self.assertRaises(ValueError, reader.unpack, broken)
             self.assertEqual(reader.unpack(broken._replace(body=pack(cubin))), cubin)
+
+
+class Evidence(unittest.TestCase):
+    def test_each_known_build_is_one_whose_cases_ran_or_has_its_device_code(self):
+        ran = {(row["version"], row["code"]) for row in json.loads(WHEELS_THAT_RAN.read_text()).values()
+               if row["runs"] and row["wrong"] == 0 and row["cases"] and row["replaced"]}  # fmt: skip
+        known = re.findall(r'\{"[0-9a-f]{40}", "([\d.]+)", "[\d.]+", "[\w-]+", "([0-9a-f]{16})"\}', ROWS)
+        self.assertTrue(known)
+        self.assertEqual(set(known) - ran, set())
 
 
 class Usage(Case):
