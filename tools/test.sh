@@ -124,7 +124,12 @@ for part in $wanted; do
 done
 if [ -n "$all" ]; then
     for part in "${parts[@]}" $(printf 'wheels=%s ' $("$wheels_py" --versions)); do
-        grep -qE " $part(,|\$)" <<<"$table" || table+="not run        $part"$'\n'
+        ! grep -qE " $part(,|\$)" <<<"$table" || continue
+        if [ -n "$stamps" ] && [ -e "$stamps/$part" ]; then
+            table+="passed before  $part"$'\n'
+        else
+            table+="not run        $part"$'\n'
+        fi
     done
     printf '%s' "$table"
 fi

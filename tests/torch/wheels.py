@@ -34,8 +34,8 @@ def rows():
 
 
 def write(found):
-    ordered = {version: found[version] for version in sorted(found, key=order)}
-    ROWS.write_text(json.dumps(ordered, indent=1) + "\n")
+    lines = (f'"{version}": {json.dumps(found[version])}' for version in sorted(found, key=order))
+    ROWS.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def table():
