@@ -484,7 +484,7 @@ class Doctor(Command):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertIn("done\n", done.stderr)
         for line in (r"the preload is in effect: \d+ kernel launches seen in 1 process",
-                     "9 layer norms recognised, 9 replaced", "3 pairs", "device 0: .*image sm_90 by",
+                     "9 layer norms recognised, 9 replaced", "3 pairs", "1 device: .*image sm_90 by",
                      "libtorch_cuda.so, build .*, shared CUDA runtime", r"CUDA runtime loaded: .*libcudart.so.13",
                      "driver library loaded: .*libcuda.so.1"):
             self.assertRegex(done.stdout, f"\nok   run: {line}")

@@ -137,9 +137,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         words[FIRST + count] = paths[count];
         at += length + 1;
     }
-    fuseln_command_report(FIRST + count, words);
+    fuseln_command_call(&fuseln_command_report, FIRST + count, words);
     words[1] = steps;
-    fuseln_command_report(FIRST + count, words);
+    fuseln_command_call(&fuseln_command_report, FIRST + count, words);
     for (int i = 0; i < count; i++)
         close(fds[i]);
     return 0;

@@ -19,8 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         scan_elf_free(&elf);
     free(copy);
     const int fd = fuzz_file(bytes, size, path);
-    fuseln_command_scan(3, (char *[]){name, symbols, path, NULL});
-    fuseln_command_scan(3, (char *[]){name, json, path, NULL});
+    fuseln_command_call(&fuseln_command_scan, 3, (char *[]){name, symbols, path, NULL});
+    fuseln_command_call(&fuseln_command_scan, 3, (char *[]){name, json, path, NULL});
     close(fd);
     return 0;
 }

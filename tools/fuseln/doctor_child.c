@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The doctor's child processes: the program's run, and what may crash, hang or end the process (doctor.h).
+ * What may crash, hang or end the process is tried in a child process (doctor.h).
  */
 #include "tools/fuseln/doctor.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -13,12 +12,6 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-pid_t doctor_child(void)
-{
-    fflush(stdout);
-    return fork();
-}
 
 const char *doctor_child_failure(int status)
 {
@@ -34,7 +27,7 @@ void *doctor_share(size_t size)
 {
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
-        exit(fuseln_command_fail(program_invocation_name, 1, "out of memory"));
+        exit(fuseln_fail(1, "out of memory"));
     return memory;
 }
 
@@ -55,7 +48,8 @@ static void limit(unsigned seconds)
 const char *doctor_try(void (*work)(void *argument), void *argument, unsigned seconds)
 {
     int status = 0;
-    const pid_t child = doctor_child();
+    fflush(stdout);
+    const pid_t child = fork();
     if (child == 0) {
         limit(seconds);
         work(argument);

@@ -102,43 +102,42 @@ static const char *remedy_of(CUresult result)
     }
 }
 
-static void say_no_device(struct doctor *doctor)
+static void say_no_device(void)
 {
     const char *visible = getenv("CUDA_VISIBLE_DEVICES");
     char *remedy = fuseln_text("does nvidia-smi list one? In a container start it with --gpus all "
                                "(NVIDIA_VISIBLE_DEVICES=all)%s%s",
                                visible ? "; CUDA_VISIBLE_DEVICES is set here: " : "", visible ? visible : "");
-    doctor_say(doctor, FINDING_BAD, "device", remedy, "the driver shows no device");
+    doctor_say(BAD, "device", remedy, "the driver shows no device");
     free(remedy);
 }
 
 /* failure is what became of the child process, or NULL. False: nothing can be said of devices. */
-static bool say_driver(struct doctor *doctor, const struct probe *probe, const char *failure)
+static bool say_driver(const struct probe *probe, const char *failure)
 {
     const int major = probe->version / 1000, minor = probe->version % 1000 / 10;
     if (strstr(probe->error, "libcuda.so.1: cannot open shared object file: No such file"))
-        doctor_say(doctor, FINDING_BAD, "driver",
+        doctor_say(BAD, "driver",
                    "install NVIDIA's driver, or in a container start it with --gpus all (NVIDIA_VISIBLE_DEVICES=all, "
                    "NVIDIA_DRIVER_CAPABILITIES with compute)",
                    "there is no driver library: libcuda.so.1 was not found");
     else if (*probe->error)
-        doctor_say(doctor, FINDING_BAD, "driver", "install NVIDIA's driver anew, for this architecture",
+        doctor_say(BAD, "driver", "install NVIDIA's driver anew, for this architecture",
                    "libcuda.so.1 does not load: %s", probe->error);
     else if (probe->version && probe->version < DRIVER_MIN)
-        doctor_say(doctor, FINDING_BAD, "driver", "install driver 525 or newer (CUDA 12.0)",
+        doctor_say(BAD, "driver", "install driver 525 or newer (CUDA 12.0)",
                    "the driver is too old: it is of CUDA %d.%d (%s), fuseln needs 12.0", major, minor, probe->path);
     else if (probe->version)
-        doctor_say(doctor, FINDING_OK, "driver", NULL, "of CUDA %d.%d: %s", major, minor, probe->path);
+        doctor_say(OK, "driver", NULL, "of CUDA %d.%d: %s", major, minor, probe->path);
     if (*probe->error || (probe->version && probe->version < DRIVER_MIN))
         return false;
     if (failure)
-        doctor_say(doctor, FINDING_BAD, "driver", remedy_of(0), "%s failed: it %s",
-                   *probe->step ? probe->step : "loading", failure);
+        doctor_say(BAD, "driver", remedy_of(0), "%s failed: it %s", *probe->step ? probe->step : "loading", failure);
     else if (probe->result && probe->result != ERROR_NO_DEVICE)
-        doctor_say(doctor, FINDING_BAD, "driver", remedy_of(probe->result), "%s failed with error %d%s%s", probe->step,
-                   probe->result, *probe->result_text ? ": " : "", probe->result_text);
+        doctor_say(BAD, "driver", remedy_of(probe->result), "%s failed with error %d%s%s", probe->step, probe->result,
+                   *probe->result_text ? ": " : "", probe->result_text);
     else if (probe->count == 0)
-        say_no_device(doctor);
+        say_no_device();
     return true;
 }
 
@@ -161,7 +160,7 @@ static const struct fuseln_image *image_for(const struct fuseln_device *device)
     return image ? image : fuseln_image_find(any, device, true);
 }
 
-static void say_device(struct doctor *doctor, const struct probe *probe, int index)
+static void say_device(const struct probe *probe, int index)
 {
     const struct fuseln_device *device = &probe->devices[index].device;
     const struct fuseln_image *image = image_for(device);
@@ -169,7 +168,7 @@ static void say_device(struct doctor *doctor, const struct probe *probe, int ind
     char what[300], why[160];
     snprintf(what, sizeof what, "%d: %s, compute capability %d.%d", index, probe->devices[index].name, major, minor);
     if (!image) {
-        doctor_say(doctor, FINDING_BAD, "device", "use another device (CUDA_VISIBLE_DEVICES), or build fuseln for it",
+        doctor_say(BAD, "device", "use another device (CUDA_VISIBLE_DEVICES), or build fuseln for it",
                    "%s: no image of ours runs on it, the originals run", what);
         return;
     }
@@ -181,17 +180,17 @@ static void say_device(struct doctor *doctor, const struct probe *probe, int ind
     else
         snprintf(why, sizeof why, "the newest machine code for %d.x that is not above %d.%d", major, major, minor);
     const bool taken = driver_takes(image, probe->version);
-    doctor_say(doctor, taken ? FINDING_OK : FINDING_BAD, "device",
+    doctor_say(taken ? OK : BAD, "device",
                taken ? NULL : "install a newer driver, or fuseln built by an older compiler",
                "%s: image %s by %s (%s)%s", what, image->name, image->compiler, why,
                taken ? "" : ", which this driver is too old for");
 }
 
-void doctor_check_driver(struct doctor *doctor)
+void doctor_check_driver(void)
 {
     struct probe *probe = doctor_share(sizeof *probe);
     const char *failure = doctor_try(probe_driver, probe, CHILD_SECONDS);
-    if (say_driver(doctor, probe, failure))
+    if (say_driver(probe, failure))
         for (int i = 0; i < probe->count && i < DEVICES_MAX && probe->devices[i].device.cc_major; i++)
-            say_device(doctor, probe, i);
+            say_device(probe, i);
 }

@@ -27,28 +27,21 @@ static void load(void *argument)
         snprintf(loading->error, sizeof loading->error, "%s", dlerror());
 }
 
-/* If it does not, says why. */
-static bool loads(struct doctor *doctor, const char *path)
+/* Says what is wrong with it, and returns false; or returns true. */
+static bool is_usable(const char *path)
 {
     struct loading *loading = doctor_share(sizeof *loading);
-    loading->path = path;
-    const char *failure = doctor_try(load, loading, LOADING_SECONDS);
-    if (!failure && !*loading->error)
-        return true;
-    doctor_say(doctor, FINDING_BAD, CHECK, REMEDY, "libfuseln.so does not load: %s%s",
-               failure ? "a process with it " : "", failure ? failure : loading->error);
-    return false;
-}
-
-static bool can_preload(struct doctor *doctor, const char *path)
-{
     struct doctor_file file;
-    const char *wrong = doctor_file_read(path, "is damaged: not an ELF file", &file);
+    const char *wrong = doctor_file_read(path, "is damaged: not an ELF file", &file), *failure;
+    loading->path = path;
     if (wrong)
-        doctor_say(doctor, FINDING_BAD, CHECK, REMEDY, "%s %s", path, wrong);
-    else if (!fuseln_command_can_preload(path))
-        doctor_say(doctor, FINDING_BAD, CHECK, "move it to a folder whose name has none", "%s: " FUSELN_CANNOT_PRELOAD,
-                   path);
+        doctor_say(BAD, CHECK, REMEDY, "%s %s", path, wrong);
+    else if (!fuseln_start_can_preload(path))
+        doctor_say(BAD, CHECK, "move it to a folder whose name has none", "%s: " FUSELN_CANNOT_PRELOAD, path);
+    else if ((failure = doctor_try(load, loading, LOADING_SECONDS)))
+        doctor_say(BAD, CHECK, REMEDY, "libfuseln.so does not load: a process with it %s", failure);
+    else if (*loading->error)
+        doctor_say(BAD, CHECK, REMEDY, "libfuseln.so does not load: %s", loading->error);
     else
         return true;
     return false;
@@ -59,17 +52,17 @@ void doctor_check_library(struct doctor *doctor)
     /* The library exports nothing of its own that tells its build, but its log and its report have both as text. */
     static const char version[] = "fuseln " FUSELN_VERSION, commit[] = FUSELN_COMMIT;
     char path[PATH_MAX];
-    if (!fuseln_command_library(path)) {
-        doctor_say(doctor, FINDING_BAD, CHECK, REMEDY, "no libfuseln.so beside this command");
+    if (!fuseln_start_library(path)) {
+        doctor_say(BAD, CHECK, REMEDY, "no libfuseln.so beside this command");
         return;
     }
-    if (!can_preload(doctor, path) || !loads(doctor, path))
+    if (!is_usable(path))
         return;
     strcpy(doctor->library, path);
     if (doctor_file_contains(path, version, sizeof version - 1) && doctor_file_contains(path, commit, sizeof commit))
-        doctor_say(doctor, FINDING_OK, CHECK, NULL, "%s loads (%s, commit %s)", path, FUSELN_VERSION, FUSELN_COMMIT);
+        doctor_say(OK, CHECK, NULL, "%s loads (%s, commit %s)", path, FUSELN_VERSION, FUSELN_COMMIT);
     else
-        doctor_say(doctor, FINDING_NOTE, CHECK, "build or install both at once",
+        doctor_say(NOTE, CHECK, "build or install both at once",
                    "%s loads, but is of another build than this command (%s, commit %s)", path, FUSELN_VERSION,
                    FUSELN_COMMIT);
 }

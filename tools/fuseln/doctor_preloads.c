@@ -11,7 +11,7 @@
 #define CHECK "preload"
 
 /* The loader only warns and goes on without it. */
-static void say_not_loaded(struct doctor *doctor, const char *entry, const char *variable)
+static void say_not_loaded(const char *entry, const char *variable)
 {
     struct doctor_file file;
     char remedy[128];
@@ -19,26 +19,25 @@ static void say_not_loaded(struct doctor *doctor, const char *entry, const char 
     if (!wrong)
         wrong = "is not loaded: the loader refused it";
     snprintf(remedy, sizeof remedy, "take it out of %s, or name the right file", variable);
-    doctor_say(doctor, FINDING_BAD, CHECK, remedy, "%s: %s %s", variable, entry,
-               strchr(entry, '/') ? wrong : "was not found");
+    doctor_say(BAD, CHECK, remedy, "%s: %s %s", variable, entry, strchr(entry, '/') ? wrong : "was not found");
 }
 
-static void say_loaded(struct doctor *doctor, const char *entry, const char *variable, bool first)
+static void say_loaded(const char *entry, const char *variable, bool first)
 {
     const char *name = basename(entry);
     if (!strncmp(name, "libfuseln", 9))
-        doctor_say(doctor, FINDING_BAD, CHECK, "keep one of the two", "%s holds another fuseln: %s", variable, entry);
+        doctor_say(BAD, CHECK, "keep one of the two", "%s holds another fuseln: %s", variable, entry);
     else if (!strncmp(name, "libasan.", 8) || !strncmp(name, "libclang_rt.asan", 16))
-        doctor_say(doctor, first ? FINDING_NOTE : FINDING_BAD, CHECK,
+        doctor_say(first ? NOTE : BAD, CHECK,
                    "AddressSanitizer must come first: LD_PRELOAD=.../libasan.so:.../libfuseln.so", "%s holds %s",
                    variable, entry);
     else
-        doctor_say(doctor, FINDING_NOTE, CHECK, "if something is off, try without it: it may hook the same functions",
+        doctor_say(NOTE, CHECK, "if something is off, try without it: it may hook the same functions",
                    "another preload, in %s: %s", variable, entry);
 }
 
 /* The list as the loader splits it, at any of these separators. */
-static void say_list(struct doctor *doctor, const char *variable, const char *list, const char *separators)
+static void say_list(const struct doctor *doctor, const char *variable, const char *list, const char *separators)
 {
     char *words = strdup(list), *rest = words;
     bool any = false;
@@ -47,20 +46,20 @@ static void say_list(struct doctor *doctor, const char *variable, const char *li
             continue;
         char *file = doctor_file_loaded(entry);
         if (!file)
-            say_not_loaded(doctor, entry, variable);
+            say_not_loaded(entry, variable);
         else if (!strcmp(file, doctor->library))
-            doctor_say(doctor, FINDING_OK, CHECK, NULL, "%s holds %s", variable, entry);
+            doctor_say(OK, CHECK, NULL, "%s holds %s", variable, entry);
         else
-            say_loaded(doctor, entry, variable, !any);
+            say_loaded(entry, variable, !any);
         free(file);
         any = true;
     }
     free(words);
     if (!any)
-        doctor_say(doctor, FINDING_OK, CHECK, NULL, "no other library is preloaded (%s)", variable);
+        doctor_say(OK, CHECK, NULL, "no other library is preloaded (%s)", variable);
 }
 
-void doctor_check_preloads(struct doctor *doctor)
+void doctor_check_preloads(const struct doctor *doctor)
 {
     char line[4096];
     const char *list = getenv("LD_PRELOAD");

@@ -64,39 +64,39 @@ static bool follow_scripts(struct doctor *doctor, struct doctor_file *ret_file)
     for (unsigned scripts = 0; access(path, R_OK) == 0; scripts++) {
         const char *wrong = doctor_file_read(path, "is neither a program nor a script", ret_file);
         if (wrong)
-            doctor_say(doctor, FINDING_BAD, CHECK, "name the program itself, of the architecture of libfuseln.so",
-                       "%s %s", path, wrong);
+            doctor_say(BAD, CHECK, "name the program itself, of the architecture of libfuseln.so", "%s %s", path,
+                       wrong);
         if (wrong || !ret_file->script)
             return !wrong;
         if (scripts == SCRIPTS_MAX || !is_runnable(ret_file->interpreter)) {
-            doctor_say(doctor, FINDING_BAD, CHECK, "correct its first line", "%s: its interpreter %s cannot be run",
-                       path, ret_file->interpreter);
+            doctor_say(BAD, CHECK, "correct its first line", "%s: its interpreter %s cannot be run", path,
+                       ret_file->interpreter);
             return false;
         }
-        doctor_say(doctor, FINDING_OK, CHECK, NULL, "%s is a script, run by %s", path, ret_file->interpreter);
+        doctor_say(OK, CHECK, NULL, "%s is a script, run by %s", path, ret_file->interpreter);
         strcpy(path, ret_file->interpreter);
     }
     return true;
 }
 
-static bool takes_preload(struct doctor *doctor, const char *path, const char *loader)
+static bool takes_preload(const char *path, const char *loader)
 {
     const char *secure = secure_because(path);
     if (access(path, R_OK)) {
-        doctor_say(doctor, FINDING_NOTE, CHECK, NULL, "%s may not be read, so only its run can tell", path);
+        doctor_say(NOTE, CHECK, NULL, "%s may not be read, so only its run can tell", path);
         return true;
     }
     if (!*loader)
-        doctor_say(doctor, FINDING_BAD, CHECK, "link it dynamically: with a shared C library",
+        doctor_say(BAD, CHECK, "link it dynamically: with a shared C library",
                    "%s is statically linked: LD_PRELOAD has no effect on it", path);
     else if (strstr(loader, "/ld-musl"))
-        doctor_say(doctor, FINDING_BAD, CHECK, "use an image or a build with glibc (Debian, not Alpine)",
+        doctor_say(BAD, CHECK, "use an image or a build with glibc (Debian, not Alpine)",
                    "%s uses the C library musl (%s): libfuseln.so needs glibc", path, loader);
     else if (access(loader, F_OK))
-        doctor_say(doctor, FINDING_BAD, CHECK, "install the C library that it was built for",
+        doctor_say(BAD, CHECK, "install the C library that it was built for",
                    "%s needs the loader %s, which is not there", path, loader);
     else if (secure)
-        doctor_say(doctor, FINDING_BAD, CHECK, "run a copy without that bit (chmod u-s,g-s; setcap -r)",
+        doctor_say(BAD, CHECK, "run a copy without that bit (chmod u-s,g-s; setcap -r)",
                    "%s %s: the loader ignores LD_PRELOAD there", path, secure);
     else
         return true;
@@ -108,11 +108,11 @@ void doctor_check_program(struct doctor *doctor)
     struct doctor_file file = {0};
     const int error = find_in_path(doctor->program[0], doctor->invoked);
     if (error)
-        doctor_say(doctor, FINDING_BAD, CHECK, "check its name and its rights (chmod +x), or give its whole path",
-                   "%s: %s", doctor->program[0], error == ENOENT ? "not found" : strerror(error));
-    if (error || !follow_scripts(doctor, &file) || !takes_preload(doctor, doctor->invoked, file.interpreter))
+        doctor_say(BAD, CHECK, "check its name and its rights (chmod +x), or give its whole path", "%s: %s",
+                   doctor->program[0], error == ENOENT ? "not found" : strerror(error));
+    if (error || !follow_scripts(doctor, &file) || !takes_preload(doctor->invoked, file.interpreter))
         return;
-    doctor_say(doctor, FINDING_OK, CHECK, NULL, "%s can take a preload", doctor->invoked);
+    doctor_say(OK, CHECK, NULL, "%s can take a preload", doctor->invoked);
     if (!realpath(doctor->invoked, doctor->executable))
         strcpy(doctor->executable, doctor->invoked);
 }

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the doctor says of the reports of the program's run (doctor.h). The library has just written them, so they are
- * not checked as `fuseln report` checks its files: what is missing counts as 0.
+ * What the doctor says of the reports of the program's run, added up as by `fuseln report` (doctor.h).
  */
 #include "tools/fuseln/doctor.h"
 
 #include "base/fuseln.h"
+#include "tools/fuseln/merge.h"
 
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,187 +50,147 @@ static const struct {
     {"other", "the report names the kernels, in foreign_norms"},
 };
 
-/* ---- reading the reports ---- */
-
-static json_t *read_reports(const char *folder)
-{
-    char path[2 * PATH_MAX];
-    struct dirent *entry;
-    json_t *reports = json_array();
-    DIR *files = opendir(folder);
-    while (files && (entry = readdir(files))) {
-        const char *dot = strrchr(entry->d_name, '.');
-        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        json_t *report = dot && !strcmp(dot, ".json") ? json_load_file(path, 0, NULL) : NULL;
-        if (report)
-            json_array_append_new(reports, report);
-    }
-    if (files)
-        closedir(files);
-    return reports;
-}
-
-/* Sum over the reports of totals.KEY, or of totals.GROUP.KEY. */
-static long long total(const json_t *reports, const char *group, const char *key)
-{
-    long long sum = 0;
-    for (size_t i = 0; i < json_array_size(reports); i++) {
-        const json_t *totals = json_object_get(json_array_get(reports, i), "totals");
-        sum += json_integer_value(json_object_get(group ? json_object_get(totals, group) : totals, key));
-    }
-    return sum;
-}
-
 static const char *text_of(const json_t *object, const char *key, const char *absent)
 {
-    const char *text = json_string_value(json_object_get(object, key));
-    return text && *text ? text : absent;
+    const char *text = fuseln_text_at(object, key);
+    return *text ? text : absent;
 }
 
-static long long number(const json_t *object, const char *key)
-{
-    return json_integer_value(json_object_get(object, key));
-}
-
-/* ---- what they say ---- */
-
-static void say_reasons(struct doctor *doctor, const json_t *reports)
+static void say_reasons(const json_t *reasons)
 {
     for (enum fuseln_verdict verdict = FUSELN_VERDICT_OK + 1; verdict < FUSELN_VERDICT_COUNT; verdict++) {
         const char *key = fuseln_verdict_key(verdict), *remedy = verdicts[verdict].remedy;
-        const long long count = total(reports, "reasons", key);
+        const long long count = fuseln_count_at(reasons, key);
         if (count)
-            doctor_say(doctor, FINDING_NOTE, CHECK, remedy ? remedy : NOTHING "the original ran in its place",
+            doctor_say(NOTE, CHECK, remedy ? remedy : NOTHING "the original ran in its place",
                        "%lld passed on to the original (%s): %s", count, key, fuseln_verdict_text(verdict));
     }
 }
 
 /* It is BAD if layer norms were recognised and none was replaced, unless the settings ask for just that. */
-static void say_totals(struct doctor *doctor, const json_t *reports)
+static void say_totals(const json_t *totals, size_t processes, const char *why)
 {
-    const long long recognised = total(reports, NULL, "recognised"), replaced = total(reports, NULL, "substituted");
-    const size_t processes = json_array_size(reports);
+    const json_t *reasons = json_object_get(totals, "reasons");
+    const long long recognised = fuseln_count_at(totals, "recognised"),
+                    replaced = fuseln_count_at(totals, "substituted");
     long long wanted = 0;
     for (int verdict = 0; verdict < FUSELN_VERDICT_COUNT; verdict++)
         if (verdicts[verdict].wanted)
-            wanted += total(reports, "reasons", fuseln_verdict_key((enum fuseln_verdict)verdict));
-    const enum finding finding = replaced ? FINDING_OK : wanted == recognised ? FINDING_NOTE : FINDING_BAD;
-    doctor_say(doctor, FINDING_OK, CHECK, NULL, "the preload is in effect: %lld kernel launches seen in %zu process%s",
-               total(reports, NULL, "launches"), processes, processes == 1 ? "" : "es");
+            wanted += fuseln_count_at(reasons, fuseln_verdict_key((enum fuseln_verdict)verdict));
+    doctor_say(OK, CHECK, NULL, "the preload is in effect: %lld kernel launches seen in %zu process%s",
+               fuseln_count_at(totals, "launches"), processes, processes == 1 ? "" : "es");
     if (!recognised)
-        doctor_say(doctor, FINDING_NOTE, CHECK, "fuseln scan LIBRARY tells which layer-norm kernels a library holds",
-                   "%s", text_of(json_array_get(reports, 0), "why", "no layer norm was recognised"));
+        doctor_say(NOTE, CHECK, "fuseln scan LIBRARY tells which layer-norm kernels a library holds", "%s", why);
     else
-        doctor_say(doctor, finding, CHECK, replaced ? NULL : "see the reasons below",
-                   "%lld layer norms recognised, %lld replaced", recognised, replaced);
-    say_reasons(doctor, reports);
+        doctor_say(replaced               ? OK
+                   : wanted == recognised ? NOTE
+                                          : BAD,
+                   CHECK, replaced ? NULL : "see the reasons below", "%lld layer norms recognised, %lld replaced",
+                   recognised, replaced);
+    say_reasons(reasons);
 }
 
-static void say_device(struct doctor *doctor, const json_t *device)
+static void say_device(const json_t *device)
 {
-    const char *compiler = text_of(device, "compiler", NULL);
-    doctor_say(doctor, FINDING_OK, CHECK, NULL,
-               "device %lld: %s, compute capability %s, driver of CUDA %s, image %s%s%s", number(device, "index"),
-               text_of(device, "name", "?"), text_of(device, "compute_capability", "?"), text_of(device, "driver", "?"),
-               text_of(device, "image", "none"), compiler ? " by " : "", compiler ? compiler : "");
+    const char *compiler = fuseln_text_at(device, "compiler");
+    const long long count = fuseln_count_at(device, "count");
+    doctor_say(OK, CHECK, NULL, "%lld device%s: %s, compute capability %s, driver of CUDA %s, image %s%s%s", count,
+               count == 1 ? "" : "s", fuseln_text_at(device, "name"), fuseln_text_at(device, "compute_capability"),
+               fuseln_text_at(device, "driver"), text_of(device, "image", "none"), *compiler ? " by " : "", compiler);
 }
 
-static void say_library(struct doctor *doctor, const json_t *site)
+static void say_library(const json_t *site)
 {
-    const char *library = text_of(site, "library", NULL), *build = text_of(site, "build_id", "without an id"),
+    const char *library = fuseln_text_at(site, "library"), *build = text_of(site, "build_id", "without an id"),
                *runtime = text_of(site, "runtime", "?");
-    if (!library)
+    if (!*library)
         return;
-    if (!strcmp(text_of(site, "build", ""), "known")) {
-        doctor_say(doctor, FINDING_OK, CHECK, NULL, "%s, build %s, %s CUDA runtime", library, build, runtime);
+    if (!strcmp(fuseln_text_at(site, "build"), "known")) {
+        doctor_say(OK, CHECK, NULL, "%s, build %s, %s CUDA runtime", library, build, runtime);
         return;
     }
     char *remedy = fuseln_text("FUSELN_MODE=verify compares every launch; FUSELN_SKIP=build=%s leaves it out", build);
-    doctor_say(doctor, FINDING_NOTE, CHECK, remedy,
-               "%s, build %s, %s CUDA runtime: this build was not tested, it is %s", library, build, runtime,
-               json_is_null(json_object_get(site, "verify")) ? "replaced by name alone" : "compared first");
+    doctor_say(NOTE, CHECK, remedy, "%s, build %s, %s CUDA runtime: this build was not tested, it is %s", library,
+               build, runtime, !json_object_get(site, "verify") ? "replaced by name alone" : "compared first");
     free(remedy);
 }
 
-static void say_site(struct doctor *doctor, const json_t *site)
+static void say_site(const json_t *site)
 {
-    say_library(doctor, site);
+    say_library(site);
     if (json_is_true(json_object_get(json_object_get(site, "verify"), "failed")))
-        doctor_say(doctor, FINDING_BAD, CHECK, verdicts[FUSELN_VERDICT_FAILED].remedy,
-                   "%s, %lld columns: compared with the original and found wrong", text_of(site, "target", "?"),
-                   number(site, "cols"));
+        doctor_say(BAD, CHECK, verdicts[FUSELN_VERDICT_FAILED].remedy,
+                   "%s, %lld columns: compared with the original and found wrong", fuseln_text_at(site, "target"),
+                   fuseln_count_at(site, "cols"));
 }
 
-static long long launches_by(const json_t *reports, const char *maker)
+static long long launches_by(const json_t *report, const char *maker)
 {
     long long sum = 0;
-    for (size_t i = 0; i < json_array_size(reports); i++) {
-        const json_t *norm, *norms = json_object_get(json_array_get(reports, i), "foreign_norms");
-        size_t j;
-        json_array_foreach(norms, j, norm) sum +=
-            strcmp(text_of(norm, "maker", ""), maker) == 0 ? number(norm, "launches") : 0;
-    }
+    size_t i;
+    json_t *norm;
+    json_array_foreach(json_object_get(report, "foreign_norms"), i, norm) sum +=
+        strcmp(fuseln_text_at(norm, "maker"), maker) == 0 ? fuseln_count_at(norm, "launches") : 0;
     return sum;
 }
 
-static void say_norms(struct doctor *doctor, const json_t *reports)
+static void say_norms(const json_t *report)
 {
     for (size_t i = 0; i < sizeof makers / sizeof makers[0]; i++) {
-        const long long launches = launches_by(reports, makers[i].maker);
+        const long long launches = launches_by(report, makers[i].maker);
         if (launches)
-            doctor_say(doctor, FINDING_NOTE, CHECK, makers[i].remedy,
-                       "%lld launches of norm kernels that fuseln does not know (%s)", launches, makers[i].maker);
+            doctor_say(NOTE, CHECK, makers[i].remedy, "%lld launches of norm kernels that fuseln does not know (%s)",
+                       launches, makers[i].maker);
     }
 }
 
 /* dx is how many dX were replaced. If not one of them was to be paired, the user is told which dX come alone. */
-static void say_pairs(struct doctor *doctor, const json_t *reports, long long dx)
+static void say_pairs(const json_t *totals, long long dx)
 {
-    const long long pairs = total(reports, NULL, "pairs");
+    const long long pairs = fuseln_count_at(totals, "pairs");
     long long apart = 0;
     for (enum fuseln_pairing what = FUSELN_PAIRING_PAIRED + 1; what < FUSELN_PAIRING_COUNT; what++) {
         const char *key = fuseln_pairing_key(what);
-        const long long count = total(reports, "unpaired", key);
+        const long long count = fuseln_count_at(json_object_get(totals, "unpaired"), key);
         apart += count;
         if (count)
-            doctor_say(doctor, FINDING_NOTE, CHECK,
+            doctor_say(NOTE, CHECK,
                        unpaired[what] ? unpaired[what] : NOTHING "both were replaced, each by its own kernel",
                        "%lld backwards read dY and X twice (%s): %s", count, key, fuseln_pairing_text(what));
     }
     if (pairs || apart)
-        doctor_say(doctor, FINDING_OK, CHECK, NULL, "%lld pairs: backwards that read dY and X once", pairs);
+        doctor_say(OK, CHECK, NULL, "%lld pairs: backwards that read dY and X once", pairs);
     else if (dx)
-        doctor_say(doctor, FINDING_OK, CHECK, NULL,
+        doctor_say(OK, CHECK, NULL,
                    "no pairs: dX of few rows (16 for each multiprocessor), above 8192 columns, in double, in stream "
                    "capture or without gradients of gamma and beta comes alone");
 }
 
-static void say_all(struct doctor *doctor, const json_t *reports)
+static void say_all(const json_t *report, size_t processes)
 {
-    json_t *report, *item;
-    size_t i, j;
+    const json_t *totals = json_object_get(report, "totals");
+    json_t *item;
+    size_t i;
     long long dx = 0;
-    say_totals(doctor, reports);
-    say_norms(doctor, reports);
-    json_array_foreach(reports, i, report)
+    say_totals(totals, processes, text_of(report, "why", "no layer norm was recognised"));
+    say_norms(report);
+    json_array_foreach(json_object_get(report, "devices"), i, item) say_device(item);
+    json_array_foreach(json_object_get(report, "sites"), i, item)
     {
-        json_array_foreach(json_object_get(report, "devices"), j, item) say_device(doctor, item);
-        json_array_foreach(json_object_get(report, "sites"), j, item)
-        {
-            say_site(doctor, item);
-            if (!strcmp(text_of(item, "op", ""), "dx"))
-                dx += number(item, "substituted");
-        }
+        say_site(item);
+        if (!strcmp(fuseln_text_at(item, "op"), "dx"))
+            dx += fuseln_count_at(item, "substituted");
     }
-    say_pairs(doctor, reports, dx);
+    say_pairs(totals, dx);
 }
 
-bool doctor_say_reports(struct doctor *doctor, const char *folder)
+bool doctor_say_reports(const char *folder)
 {
-    json_t *reports = read_reports(folder);
-    const bool any = json_array_size(reports) > 0;
-    if (any)
-        say_all(doctor, reports);
-    json_decref(reports);
-    return any;
+    struct fuseln_merged merged = fuseln_merge_new();
+    const size_t count = fuseln_merge_folder(&merged, folder);
+    fuseln_merge_finish(&merged, 0);
+    if (count > 0)
+        say_all(merged.report, count);
+    fuseln_merge_free(&merged);
+    return count > 0;
 }

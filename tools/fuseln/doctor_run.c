@@ -18,28 +18,12 @@
 #define CHECK "run"
 
 struct run {
-    struct doctor *doctor;
-    char folder[PATH_MAX]; /* for reports */
-    sigset_t signals;      /* that end the doctor, and the program with it */
+    const struct doctor *doctor;
+    sigset_t signals; /* that end the doctor, and the program with it */
     struct doctor_processes processes;
     bool stopped;      /* we ended the program */
     int signal_number; /* that came for us; 0: none */
 };
-
-/* In the child. The log tells at the first launch that the preload is in effect. */
-static void execute(const struct run *run)
-{
-    char **program = run->doctor->program, *report = fuseln_command_report_in(run->folder);
-    fuseln_command_signals_return();
-    dup2(STDERR_FILENO, STDOUT_FILENO);
-    if (report)
-        setenv("FUSELN_REPORT", report, 1);
-    setenv("FUSELN_LOG", "info", 1);
-    fuseln_command_set_preload(run->doctor->library);
-    execvp(program[0], program);
-    fuseln_command_fail(program_invocation_name, 1, "%s: %s", program[0], strerror(errno));
-    _exit(127);
-}
 
 /* Those that end us, if they are not ignored here. From the terminal they reach the program by themselves, and its
  * report is read after it; whoever sends one to the doctor alone wants both of us gone. */
@@ -97,71 +81,68 @@ static int wait_for(struct run *run)
     return status;
 }
 
-static void say_end(struct doctor *doctor, int status, bool stopped)
+static void say_end(const struct run *run, int status)
 {
     const char *failure = doctor_child_failure(status);
-    if (stopped)
-        doctor_say(doctor, FINDING_OK, CHECK, NULL, "the program was stopped after %u s", doctor->seconds);
+    if (run->stopped)
+        doctor_say(OK, CHECK, NULL, "the program was stopped after %u s", run->doctor->seconds);
     else if (failure)
-        doctor_say(doctor, FINDING_NOTE, CHECK, "see whether it does without fuseln too: FUSELN_MODE=off",
-                   "the program %s", failure);
+        doctor_say(NOTE, CHECK, "see whether it does without fuseln too: FUSELN_MODE=off", "the program %s", failure);
 }
 
 /* Says so, and returns true, where FUSELN_ONLY keeps fuseln out of the program. */
-static bool say_not_named(struct doctor *doctor, enum finding finding)
+static bool say_not_named(const struct doctor *doctor, enum finding finding)
 {
     const char *only = getenv("FUSELN_ONLY"), *executable = basename(doctor->executable),
                *invoked = basename(doctor->invoked);
     if (!only || fuseln_config_names(only, executable, invoked))
         return false;
-    doctor_say(doctor, finding, "environment", "unset FUSELN_ONLY, or add the program to it",
+    doctor_say(finding, "environment", "unset FUSELN_ONLY, or add the program to it",
                "FUSELN_ONLY=%s does not name this program (%s, run as %s)", only, executable, invoked);
     return true;
 }
 
-static void run_program(struct run *run)
+static void say_run(const struct run *run, int status, const char *folder)
 {
-    struct doctor *doctor = run->doctor;
-    const pid_t root = doctor_child();
-    if (root == 0)
-        execute(run);
-    if (root < 0) {
-        doctor_say(doctor, FINDING_BAD, CHECK, NULL, "the program could not be started: %s", strerror(errno));
-        return;
-    }
-    run->processes = (struct doctor_processes){.root = root, .library = doctor->library};
-    const int status = wait_for(run);
-    if (run->signal_number)
-        return;
-    say_end(doctor, status, run->stopped);
-    if (!doctor_say_reports(doctor, run->folder) && !say_not_named(doctor, FINDING_BAD))
-        doctor_say_no_report(doctor, &run->processes);
-    doctor_say_files(doctor, &run->processes);
+    say_end(run, status);
+    if (!doctor_say_reports(folder) && !say_not_named(run->doctor, BAD))
+        doctor_say_no_report(&run->processes);
+    doctor_say_files(&run->processes);
 }
 
-void doctor_check_run(struct doctor *doctor)
+/* The log tells at the first launch that the preload is in effect. */
+static void run_program(struct run *run, const char *folder)
+{
+    setenv("FUSELN_LOG", "info", 1);
+    fuseln_start_set_preload(run->doctor->library);
+    const int error = fuseln_start(run->doctor->program, true, &run->processes.root);
+    const int status = error ? 0 : wait_for(run);
+    if (error)
+        doctor_say(BAD, CHECK, "see whether it starts without fuseln", "the program could not be started: %s",
+                   strerror(error));
+    else if (!run->signal_number)
+        say_run(run, status, folder);
+}
+
+void doctor_check_run(const struct doctor *doctor)
 {
     const char *mode = getenv("FUSELN_MODE");
-    struct run run = {.doctor = doctor, .signals = ending_signals()};
-    sigset_t before;
+    char folder[PATH_MAX];
+    struct run run = {.doctor = doctor,
+                      .signals = ending_signals(),
+                      .processes = {.library = doctor->library, .cuda = json_object()}};
     if (!*doctor->executable || !*doctor->library || (mode && !strcmp(mode, "off"))) {
-        doctor_say(doctor, FINDING_NOTE, CHECK, "first fix what is BAD above", "the program was not run");
-        return;
-    }
-    if (doctor->no_run) {
-        say_not_named(doctor, FINDING_NOTE);
-        return;
-    }
-    sigprocmask(SIG_BLOCK, &run.signals, &before);
-    if (fuseln_command_folder_make(run.folder)) {
-        run_program(&run);
-        fuseln_command_folder_remove(run.folder);
-        free(run.processes.list);
-    } else {
-        doctor_say(doctor, FINDING_BAD, CHECK, "set TMPDIR to a folder that this user may write to",
+        doctor_say(NOTE, CHECK, "first fix what is BAD above", "the program was not run");
+    } else if (doctor->no_run) {
+        say_not_named(doctor, NOTE);
+    } else if (!fuseln_start_folder(folder)) {
+        doctor_say(BAD, CHECK, "set TMPDIR to a folder that this user may write to",
                    "no folder for reports in TMPDIR or /tmp: %s", strerror(errno));
+    } else {
+        sigprocmask(SIG_BLOCK, &run.signals, NULL);
+        run_program(&run, folder);
+        fuseln_start_remove(folder);
+        if (run.signal_number)
+            exit(fuseln_start_end_by(run.signal_number));
     }
-    if (run.signal_number)
-        exit(fuseln_command_end_by(run.signal_number));
-    sigprocmask(SIG_SETMASK, &before, NULL);
 }

@@ -19,7 +19,6 @@
 
 /* The variable whose complaints say_complaint prints: fuseln_config_complain passes no argument on to it. */
 static struct {
-    struct doctor *doctor;
     const char *variable; /* and its value, as in the environment */
     bool complained;
 } current;
@@ -32,8 +31,8 @@ static void say_complaint(const char *text, int length)
     char *complaint = fuseln_text("%.*s", length, text);
     const bool unknown = strstr(complaint, " is not a variable of fuseln") != NULL;
     const bool bad = strstr(complaint, " is not valid (") || strstr(complaint, "\" is not known (");
-    doctor_say(current.doctor, bad ? FINDING_BAD : FINDING_NOTE, CHECK,
-               unknown ? "correct its name, or unset it" : "correct it, or unset it", "%s", complaint);
+    doctor_say(bad ? BAD : NOTE, CHECK, unknown ? "correct its name, or unset it" : "correct it, or unset it", "%s",
+               complaint);
     free(complaint);
     current.complained = true;
 }
@@ -47,7 +46,7 @@ static int write_error(char *path)
     return errno != ENOENT || access(dirname(path), W_OK | X_OK) ? errno : 0;
 }
 
-static void say_path(struct doctor *doctor, const char *variable, const char *path_template)
+static void say_path(const char *variable, const char *path_template)
 {
     char path[FUSELN_PATH_MAX], folder[FUSELN_PATH_MAX], complaint[FUSELN_COMPLAINT_MAX], remedy[128];
     if (!*path_template || !strcmp(path_template, "stderr") || !strcmp(path_template, "stdout") ||
@@ -56,10 +55,10 @@ static void say_path(struct doctor *doctor, const char *variable, const char *pa
     const int error = write_error(strcpy(folder, path));
     snprintf(remedy, sizeof remedy, "make the folder, or set %s to a path that this user may write to", variable);
     if (error)
-        doctor_say(doctor, FINDING_BAD, CHECK, remedy, "%s: %s cannot be written: %s", variable, path, strerror(error));
+        doctor_say(BAD, CHECK, remedy, "%s: %s cannot be written: %s", variable, path, strerror(error));
 }
 
-void doctor_check_settings(struct doctor *doctor)
+void doctor_check_settings(const struct doctor *doctor)
 {
     const struct fuseln_config *config = fuseln_config_get();
     const char *mode = getenv("FUSELN_MODE");
@@ -67,22 +66,20 @@ void doctor_check_settings(struct doctor *doctor)
     for (char **entry = environ; *entry; entry++) {
         if (strncmp(*entry, "FUSELN_", 7) != 0 || !strchr(*entry, '='))
             continue;
-        current.doctor = doctor;
         current.variable = *entry;
         current.complained = false;
         fuseln_config_complain(say_complaint);
         if (!current.complained)
-            doctor_say(doctor, FINDING_OK, CHECK, NULL, "%s", *entry);
+            doctor_say(OK, CHECK, NULL, "%s", *entry);
         any = true;
     }
     if (!any)
-        doctor_say(doctor, FINDING_OK, CHECK, NULL, "no variable of fuseln is set");
-    say_path(doctor, "FUSELN_REPORT", config->report);
-    say_path(doctor, "FUSELN_TRACE", config->trace);
-    say_path(doctor, "FUSELN_LOG", config->log_path);
+        doctor_say(OK, CHECK, NULL, "no variable of fuseln is set");
+    say_path("FUSELN_REPORT", config->report);
+    say_path("FUSELN_TRACE", config->trace);
+    say_path("FUSELN_LOG", config->log_path);
     if (mode && !strcmp(mode, "off"))
-        doctor_say(doctor, doctor->program ? FINDING_BAD : FINDING_NOTE, CHECK, "unset FUSELN_MODE",
-                   "FUSELN_MODE=off switches fuseln off");
+        doctor_say(doctor->program ? BAD : NOTE, CHECK, "unset FUSELN_MODE", "FUSELN_MODE=off switches fuseln off");
     if (mode && !strcmp(mode, "observe"))
-        doctor_say(doctor, FINDING_NOTE, CHECK, "unset FUSELN_MODE", "FUSELN_MODE=observe replaces nothing, it counts");
+        doctor_say(NOTE, CHECK, "unset FUSELN_MODE", "FUSELN_MODE=observe replaces nothing, it counts");
 }

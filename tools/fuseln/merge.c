@@ -7,6 +7,7 @@
 #include "tools/fuseln/command.h"
 #include "tools/fuseln/schema.h"
 
+#include <dirent.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -170,18 +171,42 @@ void fuseln_merge_free(struct fuseln_merged *merged)
 {
     json_decref(merged->report);
     json_decref(merged->index);
-    free(merged->error);
 }
 
 bool fuseln_merge_add(struct fuseln_merged *merged, const char *path)
 {
     json_t *json;
-    free(merged->error);
-    merged->error = fuseln_schema_read(path, &json);
-    if (!merged->error)
+    char *wrong = fuseln_schema_read(path, &json);
+    const bool taken = !wrong;
+    if (wrong)
+        fuseln_fail(1, "%s: %s", path, wrong);
+    else
         add_report(merged, json, path);
     json_decref(json);
-    return !merged->error;
+    free(wrong);
+    return taken;
+}
+
+static int is_report(const struct dirent *entry)
+{
+    const char *dot = strrchr(entry->d_name, '.');
+    return dot && strcmp(dot, ".json") == 0;
+}
+
+size_t fuseln_merge_folder(struct fuseln_merged *merged, const char *folder)
+{
+    struct dirent **files = NULL;
+    const int found = scandir(folder, &files, is_report, alphasort), count = found > 0 ? found : 0;
+    for (int i = 0; i < count; i++) {
+        char *path;
+        if (asprintf(&path, "%s/%s", folder, files[i]->d_name) >= 0) {
+            fuseln_merge_add(merged, path);
+            free(path);
+        }
+        free(files[i]);
+    }
+    free(files);
+    return (size_t)count;
 }
 
 /* ---- after the last report ---- */

@@ -24,14 +24,15 @@ struct fuseln_merged {
     json_t *report;
     json_t *index; /* devices and sites by their identity */
     bool failed;   /* a check found a site's results beyond the bound */
-    char *error;   /* what is wrong with the last file; NULL if nothing is */
 };
 
 struct fuseln_merged fuseln_merge_new(void);
 void fuseln_merge_free(struct fuseln_merged *merged);
 
-/* Adds a file. False: merged->error says in one line why nothing of it was taken. */
+/* Adds a file. False: nothing of it was taken, and a line on stderr said why. */
 bool fuseln_merge_add(struct fuseln_merged *merged, const char *path);
+/* Adds all .json files of a folder, those of the processes of one run. Returns how many there are. */
+size_t fuseln_merge_folder(struct fuseln_merged *merged, const char *folder);
 /* After the last one: sorts the sites, most launches first, and finds where ranks differ and what was saved. steps:
  * made by all processes together; 0 if unknown. */
 void fuseln_merge_finish(struct fuseln_merged *merged, long long steps);

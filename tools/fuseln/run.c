@@ -8,7 +8,6 @@
 #include "tools/fuseln/merge.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <glob.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -20,29 +19,7 @@
 
 enum { EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 }; /* as shells and env(1) have it */
 
-static int set_preload(const char *name)
-{
-    char library[PATH_MAX];
-    if (!fuseln_command_library(library))
-        return fuseln_command_fail(name, 1, "no libfuseln.so beside this command, or in ../lib");
-    if (!fuseln_command_can_preload(library))
-        return fuseln_command_fail(name, 1, "%s: " FUSELN_CANNOT_PRELOAD, library);
-    fuseln_command_set_preload(library);
-    return 0;
-}
-
 /* ---- the program ---- */
-
-/* In the child. The pipe tells the parent why exec failed; it closes by itself when exec succeeds. */
-static void execute(char **program, int pipe_end)
-{
-    fuseln_command_signals_return();
-    execvp(program[0], program);
-    const int error = errno;
-    if (write(pipe_end, &error, sizeof error) != sizeof error)
-        _exit(1);
-    _exit(error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
-}
 
 /* What the terminal sends reaches the program by itself, as it is in the same process group. Only what a process sends
  * to us alone is forwarded. */
@@ -76,29 +53,6 @@ static int wait_for(pid_t program, const sigset_t *signals)
     return status;
 }
 
-/* Returns 0 with the program's status, or the exit code if there is no program. */
-static int run(const char *name, char **program, const sigset_t *blocked, int *ret_status)
-{
-    int ends[2], error = 0;
-
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        return fuseln_command_fail(name, 1, "pipe: %s", strerror(errno));
-    fflush(NULL);
-    const pid_t child = fork();
-    if (child == 0)
-        execute(program, ends[1]);
-    close(ends[1]);
-    if (child < 0)
-        return fuseln_command_fail(name, 1, "fork: %s", strerror(errno));
-    const ssize_t failed = read(ends[0], &error, sizeof error);
-    close(ends[0]);
-    *ret_status = wait_for(child, blocked);
-    if (failed == sizeof error)
-        return fuseln_command_fail(name, error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE, "%s: %s", program[0],
-                                   strerror(error));
-    return 0;
-}
-
 /* ---- its reports ---- */
 
 /* The pattern of all names that processes make from this template: each expands %x in its own way, and those that find
@@ -130,86 +84,94 @@ static char *pattern_of(const char *template)
     return pattern;
 }
 
-/* Was the i-th file written since begin (NULL: all were), and is it not listed before? */
+/* Was the i-th file written since begin, and is it not listed before? */
 static bool is_new(const glob_t *files, size_t i, const struct timespec *begin)
 {
     struct stat status;
     for (size_t j = 0; j < i; j++)
         if (strcmp(files->gl_pathv[i], files->gl_pathv[j]) == 0)
             return false;
-    return !begin || (stat(files->gl_pathv[i], &status) == 0 && S_ISREG(status.st_mode) &&
-                      (status.st_mtim.tv_sec > begin->tv_sec ||
-                       (status.st_mtim.tv_sec == begin->tv_sec && status.st_mtim.tv_nsec >= begin->tv_nsec)));
+    return stat(files->gl_pathv[i], &status) == 0 && S_ISREG(status.st_mode) &&
+           (status.st_mtim.tv_sec > begin->tv_sec ||
+            (status.st_mtim.tv_sec == begin->tv_sec && status.st_mtim.tv_nsec >= begin->tv_nsec));
 }
 
-/* Prints one table of all reports, if they are in a folder of ours; else their names. */
-static void print_reports(const char *name, bool ours, const char *template, const struct timespec *begin)
+/* Names the reports that were written since begin. Returns how many. */
+static size_t print_names(const char *template, const struct timespec *begin)
 {
-    struct fuseln_merged merged = fuseln_merge_new();
     char *pattern = pattern_of(template);
     glob_t files = {0};
     size_t count = 0;
     if (pattern)
         glob(pattern, GLOB_BRACE, NULL, &files);
-    for (size_t i = 0; i < files.gl_pathc; i++) {
-        if (!is_new(&files, i, ours ? NULL : begin))
-            continue;
-        count++;
-        if (!ours)
-            fuseln_say(stderr, "%s: report: %s", name, files.gl_pathv[i]);
-        else if (!fuseln_merge_add(&merged, files.gl_pathv[i]))
-            fuseln_command_fail(name, 1, "%s: %s", files.gl_pathv[i], merged.error);
-    }
-    fuseln_merge_finish(&merged, 0);
-    if (count == 0)
-        fuseln_say(stderr,
-                   "%s: no report: no kernel was launched, or LD_PRELOAD did not arrive (fuseln doctor -- PROGRAM)",
-                   name);
-    else if (ours)
-        fuseln_merge_print(merged.report, stderr);
-    fuseln_merge_free(&merged);
+    for (size_t i = 0; i < files.gl_pathc; i++)
+        if (is_new(&files, i, begin)) {
+            fuseln_say(stderr, "%s: report: %s", program_invocation_name, files.gl_pathv[i]);
+            count++;
+        }
     globfree(&files);
     free(pattern);
+    return count;
 }
 
-/* Sets FUSELN_REPORT: to what --report says, else as it is, else into a folder of ours. Returns it; NULL: no folder. */
-static const char *set_report(const char *asked, char ret_folder[PATH_MAX])
+/* Prints one table of all reports in our folder. Returns how many there are. */
+static size_t print_table(const char *folder)
 {
+    struct fuseln_merged merged = fuseln_merge_new();
+    const size_t count = fuseln_merge_folder(&merged, folder);
+    fuseln_merge_finish(&merged, 0);
+    if (count > 0)
+        fuseln_merge_print(merged.report, stderr);
+    fuseln_merge_free(&merged);
+    return count;
+}
+
+/* FUSELN_REPORT as it was asked for, or else in a folder of ours. */
+static void set_report(const char *asked, char ret_folder[PATH_MAX])
+{
+    const char *set = asked ? asked : getenv("FUSELN_REPORT");
     *ret_folder = '\0';
-    if (asked)
-        setenv("FUSELN_REPORT", asked, 1);
-    const char *set = getenv("FUSELN_REPORT");
-    if (set && *set)
-        return set;
-    if (!fuseln_command_folder_make(ret_folder)) {
+    if (set && *set) {
+        setenv("FUSELN_REPORT", set, 1);
+    } else if (!fuseln_start_folder(ret_folder)) {
         *ret_folder = '\0';
-        return NULL;
+        fuseln_say(stderr, "%s: no table at the end: no folder for reports in TMPDIR or /tmp: %s",
+                   program_invocation_name, strerror(errno));
     }
-    char *report = fuseln_command_report_in(ret_folder);
-    setenv("FUSELN_REPORT", report ? report : "", 1);
-    free(report);
-    return getenv("FUSELN_REPORT");
+}
+
+static void print_reports(const char *folder, const struct timespec *begin)
+{
+    const char *report = getenv("FUSELN_REPORT");
+    if (!report || !*report || strcmp(report, "stderr") == 0 || strcmp(report, "stdout") == 0)
+        return;
+    if ((*folder ? print_table(folder) : print_names(report, begin)) == 0)
+        fuseln_say(stderr,
+                   "%s: no report: no kernel was launched, or LD_PRELOAD did not arrive (fuseln doctor -- PROGRAM)",
+                   program_invocation_name);
 }
 
 /* Returns the exit code; or 0, and *ret_status is the program's. */
-static int run_and_report(const char *name, const struct fuseln_given *given, int *ret_status)
+static int run_and_report(const struct fuseln_given *given, int *ret_status)
 {
     char folder[PATH_MAX];
     struct timespec begin;
     sigset_t all;
+    pid_t program;
     clock_gettime(CLOCK_REALTIME_COARSE, &begin); /* as file systems stamp */
     sigfillset(&all); /* to the end, so that no signal ends us before the table is printed and the folder removed */
     sigprocmask(SIG_SETMASK, &all, NULL);
-    const char *report = set_report(given->option['r'], folder);
-    if (!report)
-        fuseln_say(stderr, "%s: no table at the end: no folder for reports in TMPDIR or /tmp: %s", name,
-                   strerror(errno));
-    const int code = run(name, given->words, &all, ret_status);
-    if (code == 0 && report && strcmp(report, "stderr") != 0 && strcmp(report, "stdout") != 0)
-        print_reports(name, *folder, report, &begin);
+    set_report(given->option['r'], folder);
+    const int error = fuseln_start(given->words, false, &program);
+    if (!error) {
+        *ret_status = wait_for(program, &all);
+        print_reports(folder, &begin);
+    }
     if (*folder)
-        fuseln_command_folder_remove(folder);
-    return code;
+        fuseln_start_remove(folder);
+    if (error)
+        fuseln_fail(1, "%s: %s", given->words[0], strerror(error));
+    return !error ? 0 : error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 }
 
 /* False: more than one of them. */
@@ -225,36 +187,41 @@ static bool set_mode(const struct fuseln_given *given)
     return count <= 1;
 }
 
-int fuseln_command_run(int argc, char **argv)
+static int run(const struct fuseln_given *given)
 {
-    static const struct argp_option accepted[] = {
-        {"report", 'r', "FILE", 0, "Leave the report there (as FUSELN_REPORT: %p pid, %r rank, ...; JSON if .json)", 0},
-        {"observe", 'o', NULL, 0, "Replace nothing, only count (FUSELN_MODE=observe)", 0},
-        {"verify", 'v', NULL, 0, "Replace nothing, verify ours against the originals (FUSELN_MODE=verify)", 0},
-        {"measure", 'm', NULL, 0, "Time ours and the originals, launch the faster ones (FUSELN_MODE=measure)", 0},
-        {0}};
-    static const struct argp argp = {
-        .options = accepted,
-        .parser = fuseln_command_option,
-        .args_doc = "PROGRAM [ARGUMENT...]",
-        .doc =
-            "Run a program with libfuseln.so in front of whatever LD_PRELOAD holds. Signals and the exit code are the "
-            "program's.\v"
-            "Without --report and FUSELN_REPORT, what the program and its children did is printed as a table on stderr "
-            "at the end. Other settings are those of the environment: FUSELN_SKIP, FUSELN_ONLY, FUSELN_LOG, ... Exit "
-            "code: the program's; 127 if there is no such program, 126 if it cannot be run, 1 if fuseln could not "
-            "begin.",
-    };
-    struct fuseln_given given = {0};
-    int status = 0, code;
-
-    if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &given))
-        return EXIT_USAGE;
-    if (given.count == 0)
-        return fuseln_command_fail(argv[0], EXIT_USAGE, "no program is named");
-    if (!set_mode(&given))
-        return fuseln_command_fail(argv[0], EXIT_USAGE, "only one of --observe, --verify and --measure at a time");
-    if ((code = set_preload(argv[0])) || (code = run_and_report(argv[0], &given, &status)))
+    char library[PATH_MAX];
+    int status = 0;
+    if (!set_mode(given))
+        return fuseln_fail(EXIT_USAGE, "only one of --observe, --verify and --measure at a time");
+    if (!fuseln_start_library(library))
+        return fuseln_fail(1, "no libfuseln.so beside this command, or in ../lib");
+    if (!fuseln_start_can_preload(library))
+        return fuseln_fail(1, "%s: " FUSELN_CANNOT_PRELOAD, library);
+    fuseln_start_set_preload(library);
+    const int code = run_and_report(given, &status);
+    if (code)
         return code;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : fuseln_command_end_by(WTERMSIG(status));
+    return WIFEXITED(status) ? WEXITSTATUS(status) : fuseln_start_end_by(WTERMSIG(status));
 }
+
+static const struct argp_option options[] = {
+    {"report", 'r', "FILE", 0, "Leave the report there (as FUSELN_REPORT: %p pid, %r rank, ...; JSON if .json)", 0},
+    {"observe", 'o', NULL, 0, "Replace nothing, only count (FUSELN_MODE=observe)", 0},
+    {"verify", 'v', NULL, 0, "Replace nothing, verify ours against the originals (FUSELN_MODE=verify)", 0},
+    {"measure", 'm', NULL, 0, "Time ours and the originals, launch the faster ones (FUSELN_MODE=measure)", 0},
+    {0}};
+const struct fuseln_command fuseln_command_run = {
+    .name = "run",
+    .help = "run a program with fuseln in front of it",
+    .arguments = "[--] PROGRAM [ARGUMENT...]",
+    .doc = "Run a program with libfuseln.so in front of whatever LD_PRELOAD holds. Signals and the exit code are the "
+           "program's.\v"
+           "Without --report and FUSELN_REPORT, what the program and its children did is printed as a table on stderr "
+           "at the end. Other settings are those of the environment: FUSELN_SKIP, FUSELN_ONLY, FUSELN_LOG, ... Exit "
+           "code: the program's; 127 if there is no such program, 126 if it cannot be run, 1 if fuseln could not "
+           "begin.",
+    .options = options,
+    .runs = true,
+    .missing = "no program is named",
+    .run = run,
+};

@@ -267,43 +267,39 @@ static void on_bus_error(int signal)
     _exit(EXIT_USAGE);
 }
 
-int fuseln_command_scan(int argc, char **argv)
+static int run(const struct fuseln_given *given)
 {
-    static const struct argp_option accepted[] = {
-        {"symbols", 's', NULL, 0, "Also print the mangled name of each kernel", 0},
-        {"json", 'j', NULL, 0, "Print one JSON document instead of text", 0},
-        {0}};
-    static const struct argp argp = {
-        .options = accepted,
-        .parser = fuseln_command_option,
-        .args_doc = "FILE...",
-        .doc =
-            "Print which layer-norm and RMS-norm kernels that fuseln can replace are in each FILE: a shared library, "
-            "an executable, a cubin, a wheel, or a folder, with all libraries and wheels below it (symbolic links "
-            "there are not followed). Nothing is loaded or run, and no GPU is needed."
-            "\vFor each file that holds one: its build-id (\"known\": this project tested this build; \"not "
-            "tested\": the names match, but no one tried), how the CUDA runtime is linked (\"shared\": launches are "
-            "seen at that library; \"static\": it is inside, and launches are seen at the driver; \"none seen\": "
-            "another library launches, or it is opened at run time), and how many kernels match each target. A "
-            "target's name, its op and its dtype are words of FUSELN_SKIP.\n\n"
-            "Names are read where the CUDA runtime gets them from, uncompressed, and from uncompressed cubins. A "
-            "wheel's libraries are unpacked one at a time into TMPDIR (or /tmp): no more than 4 GiB each, and in all "
-            "no more than 100 times the wheel's size (but at least 16 MiB).\n\n"
-            "Exit code: 0, also where nothing was found; 2 if a FILE is none of these, is broken or cannot be read: "
-            "one line on stderr each, and the others are scanned.",
-    };
-    struct fuseln_given given = {0};
-
-    if (argp_parse(&argp, argc, argv, 0, NULL, &given))
-        return EXIT_USAGE;
-    if (given.count == 0)
-        return fuseln_command_fail(argv[0], EXIT_USAGE, "no FILE: name a library, a wheel or a folder (--help)");
-    struct scan scan = {.name = argv[0], .json = given.option['j'], .symbols = given.option['s']};
+    struct scan scan = {.json = given->option['j'], .symbols = given->option['s']};
     scan.files = scan.json ? json_array() : NULL;
     scan.errors = scan.json ? json_array() : NULL;
     signal(SIGBUS, on_bus_error);
-    for (int i = 0; i < given.count; i++)
-        scan_named(&scan, given.words[i]);
+    for (int i = 0; i < given->count; i++)
+        scan_named(&scan, given->words[i]);
     scan_print_end(&scan);
     return scan.failures ? EXIT_USAGE : 0;
 }
+
+static const struct argp_option options[] = {{"symbols", 's', NULL, 0, "Also print the mangled name of each kernel", 0},
+                                             {"json", 'j', NULL, 0, "Print one JSON document instead of text", 0},
+                                             {0}};
+const struct fuseln_command fuseln_command_scan = {
+    .name = "scan",
+    .help = "which layer-norm kernels a library, wheel or folder holds",
+    .arguments = "FILE...",
+    .doc = "Print which layer-norm and RMS-norm kernels that fuseln can replace are in each FILE: a shared library, an "
+           "executable, a cubin, a wheel, or a folder, with all libraries and wheels below it (symbolic links there "
+           "are not followed). Nothing is loaded or run, and no GPU is needed."
+           "\vFor each file that holds one: its build-id (\"known\": this project tested this build; \"not tested\": "
+           "the names match, but no one tried), how the CUDA runtime is linked (\"shared\": launches are seen at that "
+           "library; \"static\": it is inside, and launches are seen at the driver; \"none seen\": another library "
+           "launches, or it is opened at run time), and how many kernels match each target. A target's name, its op "
+           "and its dtype are words of FUSELN_SKIP.\n\n"
+           "Names are read where the CUDA runtime gets them from, uncompressed, and from uncompressed cubins. A "
+           "wheel's libraries are unpacked one at a time into TMPDIR (or /tmp): no more than 4 GiB each, and in all no "
+           "more than 100 times the wheel's size (but at least 16 MiB).\n\n"
+           "Exit code: 0, also where nothing was found; 2 if a FILE is none of these, is broken or cannot be read: one "
+           "line on stderr each, and the others are scanned.",
+    .options = options,
+    .missing = "no FILE: name a library, a wheel or a folder (--help)",
+    .run = run,
+};

@@ -40,7 +40,6 @@ const char *scan_names_read(struct scan_elf *elf, const unsigned char *bytes, si
 void scan_names_sort(struct scan_elf *elf);
 
 struct scan {
-    const char *name; /* "fuseln scan" */
     bool json, symbols;
     json_t *files, *errors;             /* with json */
     size_t elf_files, holding, kernels; /* so far: files read, those with known kernels, these */

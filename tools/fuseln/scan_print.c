@@ -15,7 +15,7 @@ void scan_fail(struct scan *scan, const char *path, const char *format, ...)
     char *message = fuseln_vtext(format, arguments);
     va_end(arguments);
     scan->failures++;
-    fuseln_command_fail(scan->name, EXIT_USAGE, "%s: %s", path, message);
+    fuseln_fail(EXIT_USAGE, "%s: %s", path, message);
     if (scan->json)
         json_array_append_new(
             scan->errors, json_pack("{s:o, s:o}", "path", fuseln_text_json(path), "error", fuseln_text_json(message)));

@@ -5,14 +5,19 @@
  */
 #include "tools/fuseln/command.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-bool fuseln_command_library(char ret_path[PATH_MAX])
+enum { REPORT_BYTES_MAX = 1000 }; /* of the folder of a report: FUSELN_REPORT takes 1,023 */
+
+bool fuseln_start_library(char ret_path[PATH_MAX])
 {
     static const char *const candidates[] = {"libfuseln.so", "../lib/libfuseln.so", "../lib64/libfuseln.so"};
     char own[PATH_MAX], path[PATH_MAX + 32], *slash;
@@ -30,27 +35,16 @@ bool fuseln_command_library(char ret_path[PATH_MAX])
     return false;
 }
 
-bool fuseln_command_can_preload(const char *path)
+bool fuseln_start_can_preload(const char *path)
 {
     return !strpbrk(path, " :$");
 }
 
-static bool holds(const char *list, const char *path)
-{
-    const size_t length = strlen(path);
-    for (const char *at = list; (at = strstr(at, path)); at += length)
-        if ((at == list || strchr(": ", at[-1])) && strchr(": ", at[length]))
-            return true;
-    return false;
-}
-
-void fuseln_command_set_preload(const char *library)
+void fuseln_start_set_preload(const char *library)
 {
     const char *old = getenv("LD_PRELOAD");
     char *list;
     old = old ? old : "";
-    if (holds(old, library))
-        return;
     const size_t first = strcspn(old, ": ");
     const char *asan = strstr(old, "asan");
     const int size = asan && (size_t)(asan - old) < first
@@ -64,15 +58,20 @@ void fuseln_command_set_preload(const char *library)
 
 /* ---- a folder for reports ---- */
 
-bool fuseln_command_folder_make(char ret_path[PATH_MAX])
+/* A % in its path would begin a placeholder (base/path.h). */
+bool fuseln_start_folder(char ret_path[PATH_MAX])
 {
     const char *const candidates[] = {getenv("TMPDIR"), "/tmp"};
+    char report[PATH_MAX + 16];
     for (size_t i = 0; i < 2; i++) {
         char *parent = candidates[i] && *candidates[i] ? realpath(candidates[i], NULL) : NULL;
-        const int length = parent ? snprintf(ret_path, PATH_MAX, "%s/fuseln-XXXXXX", parent) : PATH_MAX;
+        const int length =
+            parent && !strchr(parent, '%') ? snprintf(ret_path, PATH_MAX, "%s/fuseln-XXXXXX", parent) : -1;
         free(parent);
-        if (length < PATH_MAX / 2 && mkdtemp(ret_path)) /* names of reports are appended to it */
-            return true;
+        if (length < 0 || length > REPORT_BYTES_MAX || !mkdtemp(ret_path))
+            continue;
+        snprintf(report, sizeof report, "%s/%%p.json", ret_path);
+        return setenv("FUSELN_REPORT", report, 1) == 0;
     }
     return false;
 }
@@ -83,21 +82,9 @@ static int remove_one(const char *path, const struct stat *status, int type, str
     return remove(path);
 }
 
-void fuseln_command_folder_remove(const char *path)
+void fuseln_start_remove(const char *folder)
 {
-    nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-char *fuseln_command_report_in(const char *folder)
-{
-    static const char name[] = "/%p.json";
-    char *template = malloc(2 * strlen(folder) + sizeof name), *to = template;
-    for (; template && *folder; folder++) {
-        if (*folder == '%')
-            *to++ = '%';
-        *to++ = *folder;
-    }
-    return template ? strcpy(to, name), template : NULL;
+    nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 /* ---- signals ---- */
@@ -105,19 +92,44 @@ char *fuseln_command_report_in(const char *folder)
 static sigset_t found_mask;
 static struct sigaction found_child;
 
-void fuseln_command_signals_begin(void)
+void fuseln_start_signals(void)
 {
     sigprocmask(SIG_SETMASK, NULL, &found_mask);
     sigaction(SIGCHLD, &(struct sigaction){.sa_handler = SIG_DFL}, &found_child);
 }
 
-void fuseln_command_signals_return(void)
+/* In the child. The pipe tells the parent why exec failed; it closes by itself when exec succeeds. */
+static void execute(char **program, bool output_to_stderr, int pipe_end)
 {
     sigaction(SIGCHLD, &found_child, NULL);
     sigprocmask(SIG_SETMASK, &found_mask, NULL);
+    if (output_to_stderr)
+        dup2(STDERR_FILENO, STDOUT_FILENO);
+    execvp(program[0], program);
+    const int error = errno;
+    _exit(write(pipe_end, &error, sizeof error) != sizeof error);
 }
 
-int fuseln_command_end_by(int signal_number)
+int fuseln_start(char **program, bool output_to_stderr, pid_t *ret_child)
+{
+    int ends[2], error = 0;
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return errno;
+    fflush(NULL);
+    const pid_t child = fork();
+    if (child == 0)
+        execute(program, output_to_stderr, ends[1]);
+    if (child < 0)
+        error = errno;
+    close(ends[1]);
+    if (child > 0 && read(ends[0], &error, sizeof error) > 0)
+        waitpid(child, NULL, 0);
+    close(ends[0]);
+    *ret_child = child;
+    return error;
+}
+
+int fuseln_start_end_by(int signal_number)
 {
     sigset_t only;
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* the program has left its own */

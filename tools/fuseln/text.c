@@ -52,14 +52,14 @@ void fuseln_say(FILE *out, const char *format, ...)
     free(line);
 }
 
-int fuseln_command_fail(const char *name, int code, const char *format, ...)
+int fuseln_fail(int code, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
     char *message = fuseln_vtext(format, arguments);
     va_end(arguments);
     fflush(stdout);
-    fuseln_say(stderr, "%s: %s", name, message);
+    fuseln_say(stderr, "%s: %s", program_invocation_name, message);
     free(message);
     return code;
 }
@@ -77,7 +77,7 @@ static int write_json(const char *text, size_t size, void *unused)
 void fuseln_say_json(json_t *document)
 {
     if (!document)
-        exit(fuseln_command_fail(program_invocation_name, 1, "out of memory"));
+        exit(fuseln_fail(1, "out of memory"));
     json_dump_callback(document, write_json, NULL, JSON_INDENT(1) | JSON_ENSURE_ASCII);
     putchar('\n');
     json_decref(document);
@@ -89,7 +89,7 @@ static void check_output(void)
     const int failed = fflush(stdout), error = errno;
     if (!failed && !ferror(stdout))
         return;
-    fuseln_command_fail(program_invocation_name, 1, "cannot write: %s", failed ? strerror(error) : "output was lost");
+    fuseln_fail(1, "cannot write: %s", failed ? strerror(error) : "output was lost");
     _exit(1);
 }
 
