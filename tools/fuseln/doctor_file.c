@@ -4,45 +4,32 @@
  */
 #include "tools/fuseln/doctor.h"
 
+#include "tools/fuseln/elf_file.h"
+
 #include <dlfcn.h>
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-struct mapping {
-    char *bytes;
-    size_t size;
-};
-
-/* False with errno: ENOEXEC for what cannot be mapped, as a folder or an empty file. O_NONBLOCK: a FIFO does not hold
- * us up. */
-static bool map(const char *path, struct mapping *ret_mapping)
+/* False with errno. O_NONBLOCK: a FIFO does not hold us up. */
+static bool map(const char *path, struct part *ret_file)
 {
-    struct stat file = {0};
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return false;
-    fstat(fd, &file);
-    void *bytes = mmap(NULL, (size_t)file.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    const bool mapped = fuseln_elf_map(fd, ret_file);
     close(fd);
-    if (bytes != MAP_FAILED)
-        *ret_mapping = (struct mapping){bytes, (size_t)file.st_size};
-    else
-        errno = ENOEXEC;
-    return bytes != MAP_FAILED;
+    return mapped;
 }
 
 /* The path on the first line, if it begins with #!. */
-static bool read_script(const struct mapping *mapping, char ret_interpreter[PATH_MAX])
+static bool read_script(struct part file, char ret_interpreter[PATH_MAX])
 {
     char line[256 + 1] = ""; /* the kernel reads no more */
-    memcpy(line, mapping->bytes, mapping->size < 256 ? mapping->size : 256);
+    fuseln_part_copy(file, 0, line, file.size < 256 ? file.size : 256);
     if (strncmp(line, "#!", 2) != 0)
         return false;
     char *path = line + 2 + strspn(line + 2, " \t");
@@ -51,83 +38,61 @@ static bool read_script(const struct mapping *mapping, char ret_interpreter[PATH
     return *path != '\0';
 }
 
-/* Copied, as nothing in a broken file is aligned. False: it ends before. */
-static bool copy_at(const struct mapping *mapping, size_t offset, void *ret_value, size_t size)
-{
-    if (offset > mapping->size || size > mapping->size - offset)
-        return false;
-    memcpy(ret_value, mapping->bytes + offset, size);
-    return true;
-}
-
 /* The loader that the program headers name; ret_path is all zeros before. False: the file is cut off. */
-static bool read_interpreter(const struct mapping *mapping, const ElfW(Ehdr) * header, char ret_path[PATH_MAX])
+static bool read_interpreter(struct part file, const Elf64_Ehdr *head, char ret_path[PATH_MAX])
 {
-    ElfW(Phdr) segment;
-    for (unsigned i = 0; i < header->e_phnum; i++) {
-        if (!copy_at(mapping, header->e_phoff + (size_t)i * header->e_phentsize, &segment, sizeof segment))
+    Elf64_Phdr segment;
+    for (unsigned i = 0; i < head->e_phnum; i++) {
+        if (!fuseln_elf_segment(file, head, i, &segment))
             return false;
         if (segment.p_type == PT_INTERP)
-            return segment.p_filesz < PATH_MAX && copy_at(mapping, segment.p_offset, ret_path, segment.p_filesz);
+            return segment.p_filesz < PATH_MAX && fuseln_part_copy(file, segment.p_offset, ret_path, segment.p_filesz);
     }
     return true;
-}
-
-static const char *machine_name(const ElfW(Ehdr) * header)
-{
-    static const struct {
-        int machine;
-        const char *name;
-    } names[] = {{EM_X86_64, "x86-64"}, {EM_AARCH64, "aarch64"}, {EM_386, "x86"},     {EM_ARM, "arm"},
-                 {EM_PPC64, "ppc64"},   {EM_S390, "s390"},       {EM_RISCV, "riscv"}, {EM_LOONGARCH, "loongarch"}};
-    static char number[24];
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (names[i].machine == header->e_machine)
-            return names[i].name;
-    snprintf(number, sizeof number, "machine %d", header->e_machine);
-    return number;
 }
 
 /* This command's own header, as the linker placed it. */
-extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
+extern const Elf64_Ehdr __ehdr_start __attribute__((visibility("hidden")));
 
-static const char *read_elf(const struct mapping *mapping, const char *neither, char ret_interpreter[PATH_MAX])
+static const char *read_elf(struct part file, const char *neither, char ret_interpreter[PATH_MAX])
 {
-    static char foreign[80];
-    ElfW(Ehdr) header;
-    if (!copy_at(mapping, 0, &header, sizeof header) || memcmp(header.e_ident, ELFMAG, SELFMAG) != 0)
+    Elf64_Ehdr head;
+    const char *wrong = fuseln_elf_head(file, &head);
+    if (wrong == fuseln_elf_foreign)
+        return "is for another architecture (not 64-bit little-endian)";
+    if (wrong)
         return neither;
-    /* e_machine and e_ident have the same offsets in 32 and 64 bits. */
-    if (header.e_machine != __ehdr_start.e_machine || memcmp(header.e_ident, __ehdr_start.e_ident, EI_VERSION) != 0) {
-        snprintf(foreign, sizeof foreign, "is for another architecture (%s%s)",
-                 header.e_ident[EI_CLASS] == ELFCLASS32 ? "32-bit " : "", machine_name(&header));
-        return foreign;
-    }
-    return read_interpreter(mapping, &header, ret_interpreter) ? NULL : neither;
+    if (head.e_machine == EM_AARCH64 && __ehdr_start.e_machine != EM_AARCH64)
+        return "is for another architecture (aarch64)";
+    if (head.e_machine == EM_X86_64 && __ehdr_start.e_machine != EM_X86_64)
+        return "is for another architecture (x86-64)";
+    if (head.e_machine != __ehdr_start.e_machine)
+        return "is for another architecture";
+    return read_interpreter(file, &head, ret_interpreter) ? NULL : neither;
 }
 
 const char *doctor_file_read(const char *path, const char *neither, struct doctor_file *ret_file)
 {
     static char unreadable[80];
-    struct mapping mapping;
+    struct part file;
     *ret_file = (struct doctor_file){0};
-    if (!map(path, &mapping)) {
+    if (!map(path, &file)) {
         snprintf(unreadable, sizeof unreadable, "cannot be read: %s", strerror(errno));
         return errno == ENOENT ? "was not found" : errno == ENOEXEC ? neither : unreadable;
     }
-    ret_file->script = read_script(&mapping, ret_file->interpreter);
-    const char *wrong = ret_file->script ? NULL : read_elf(&mapping, neither, ret_file->interpreter);
-    munmap(mapping.bytes, mapping.size);
+    ret_file->script = read_script(file, ret_file->interpreter);
+    const char *wrong = ret_file->script ? NULL : read_elf(file, neither, ret_file->interpreter);
+    fuseln_elf_unmap(file);
     return wrong;
 }
 
 bool doctor_file_contains(const char *path, const void *bytes, size_t size)
 {
-    struct mapping mapping;
-    if (!map(path, &mapping))
+    struct part file;
+    if (!map(path, &file))
         return false;
-    const bool found = memmem(mapping.bytes, mapping.size, bytes, size) != NULL;
-    munmap(mapping.bytes, mapping.size);
+    const bool found = memmem(file.bytes, file.size, bytes, size) != NULL;
+    fuseln_elf_unmap(file);
     return found;
 }
 

@@ -7,42 +7,25 @@
 #include "tools/fuseln/scan.h"
 
 #include "base/output.h"
+#include "tools/fuseln/elf_file.h"
 
 #ifdef FUSELN_ARCHIVE
 #include <archive.h>
 #include <archive_entry.h>
 #endif
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-static bool has_magic(int fd, const char *magic, size_t size)
-{
-    char bytes[8];
-    return pread(fd, bytes, size, 0) == (ssize_t)size && memcmp(bytes, magic, size) == 0;
-}
-
 /* Scans an ELF file, and prints it if it holds a kernel or was named. False: it is not an ELF file. */
-static bool scan_elf_file(struct scan *scan, int fd, const char *path, bool named)
+static bool scan_elf_file(struct scan *scan, struct part file, const char *path, bool named)
 {
-    struct stat status;
     struct scan_elf elf;
-
-    if (!has_magic(fd, ELFMAG, SELFMAG) || fstat(fd, &status))
-        return false;
-    void *bytes = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (bytes == MAP_FAILED) {
-        scan_fail(scan, path, "cannot be mapped: %s", strerror(errno));
-        return true;
-    }
-    const char *wrong = scan_elf_read(bytes, (size_t)status.st_size, &elf);
+    const char *wrong = scan_elf_read(file.bytes, file.size, &elf);
     if (!wrong) {
         scan->elf_files++;
         scan->holding += elf.known > 0;
@@ -50,11 +33,10 @@ static bool scan_elf_file(struct scan *scan, int fd, const char *path, bool name
         if (named || elf.known || elf.others)
             scan_print_file(scan, path, &elf);
         scan_elf_free(&elf);
-    } else if (named || wrong != scan_foreign) {
+    } else if (wrong != fuseln_elf_none && (named || wrong != fuseln_elf_foreign)) {
         scan_fail(scan, path, "%s", wrong);
     }
-    munmap(bytes, (size_t)status.st_size);
-    return true;
+    return wrong != fuseln_elf_none;
 }
 
 /* ---- wheels ---- */
@@ -63,7 +45,7 @@ static bool scan_elf_file(struct scan *scan, int fd, const char *path, bool name
 
 /* Limits against a file made to fill the disk: a library is compressed to about a third, never to a hundredth, and none
  * is larger than 4 GiB, as its code could not reach further. */
-enum { UNPACKED_MIN = 16 << 20, UNPACKED_RATIO = 100, BLOCK_BYTES = 1 << 20 };
+enum { UNPACKED_MIN = 16 << 20, UNPACKED_RATIO = 100 };
 static const la_int64_t member_max = (la_int64_t)4 << 30;
 
 /* An empty file without a name; -1 with errno. */
@@ -142,22 +124,28 @@ static void scan_member(struct scan *scan, struct archive *archive, struct archi
         name = archive_entry_pathname_utf8(entry);
     char *path = fuseln_text("%s:%s", wheel, name ? name : "(unnamed)");
     struct member member = {archive, path, archive_entry_size(entry), left, -1};
-    if (unpack(scan, &member) && member.fd >= 0)
-        scan_elf_file(scan, member.fd, path, false);
+    struct part file;
+    const bool unpacked = unpack(scan, &member) && member.fd >= 0;
+    if (unpacked && fuseln_elf_map(member.fd, &file)) {
+        scan_elf_file(scan, file, path, false);
+        fuseln_elf_unmap(file);
+    } else if (unpacked) {
+        scan_fail(scan, path, "cannot be mapped: %s", strerror(errno));
+    }
     if (member.fd >= 0)
         close(member.fd);
     free(path);
 }
 
-static void scan_wheel(struct scan *scan, int fd, const char *path, off_t size)
+static void scan_wheel(struct scan *scan, struct part file, const char *path)
 {
     struct archive *archive = archive_read_new();
     struct archive_entry *entry;
-    la_int64_t left = size > UNPACKED_MIN / UNPACKED_RATIO ? size * UNPACKED_RATIO : UNPACKED_MIN;
+    la_int64_t left = file.size > UNPACKED_MIN / UNPACKED_RATIO ? (la_int64_t)file.size * UNPACKED_RATIO : UNPACKED_MIN;
     int result = ARCHIVE_FATAL;
 
     if (archive && archive_read_support_format_zip(archive) == ARCHIVE_OK &&
-        archive_read_open_fd(archive, fd, BLOCK_BYTES) == ARCHIVE_OK)
+        archive_read_open_memory(archive, file.bytes, file.size) == ARCHIVE_OK)
         while (left >= 0 && (result = archive_read_next_header(archive, &entry)) >= ARCHIVE_WARN &&
                result != ARCHIVE_EOF)
             scan_member(scan, archive, entry, path, &left);
@@ -168,9 +156,9 @@ static void scan_wheel(struct scan *scan, int fd, const char *path, off_t size)
 
 #else
 
-static void scan_wheel(struct scan *scan, int fd, const char *path, off_t size)
+static void scan_wheel(struct scan *scan, struct part file, const char *path)
 {
-    (void)fd, (void)size;
+    (void)file;
     scan_fail(scan, path,
               "cannot look into a wheel: fuseln was built without libarchive (libarchive-dev); unpack it "
               "and name the folder");
@@ -191,15 +179,14 @@ static void say_if_nothing(struct scan *scan, const struct scan *before, const c
 
 /* Scans a wheel. False: it is none. In a folder only what is called .whl is one, as checkpoints are zip archives too.
  */
-static bool scan_zip(struct scan *scan, int fd, const char *path, bool named)
+static bool scan_zip(struct scan *scan, struct part file, const char *path, bool named)
 {
     const struct scan before = *scan;
     const char *dot = strrchr(path, '.');
-    struct stat status;
 
-    if (!(named || (dot && strcmp(dot, ".whl") == 0)) || !has_magic(fd, "PK\3\4", 4) || fstat(fd, &status))
+    if (!(named || (dot && strcmp(dot, ".whl") == 0)) || file.size < 4 || memcmp(file.bytes, "PK\3\4", 4) != 0)
         return false;
-    scan_wheel(scan, fd, path, status.st_size);
+    scan_wheel(scan, file, path);
     if (named)
         say_if_nothing(scan, &before, path);
     return true;
@@ -207,18 +194,19 @@ static bool scan_zip(struct scan *scan, int fd, const char *path, bool named)
 
 static void scan_file(struct scan *scan, const char *path, bool named)
 {
-    struct stat status;
+    struct part file;
     /* O_NONBLOCK: should it be a pipe by now, opening it does not wait. */
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (named ? 0 : O_NOFOLLOW));
+    const bool mapped = fd >= 0 && fuseln_elf_map(fd, &file);
 
-    if (fd < 0) {
+    if (!mapped && errno != ENOEXEC)
         scan_fail(scan, path, "%s", strerror(errno));
-        return;
-    }
-    const bool regular = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
-    if (!(regular && (scan_elf_file(scan, fd, path, named) || scan_zip(scan, fd, path, named))) && named)
+    else if (!(mapped && (scan_elf_file(scan, file, path, named) || scan_zip(scan, file, path, named))) && named)
         scan_fail(scan, path, "%s", not_ours);
-    close(fd);
+    if (mapped)
+        fuseln_elf_unmap(file);
+    if (fd >= 0)
+        close(fd);
 }
 
 static void scan_entry(struct scan *scan, const FTSENT *entry)

@@ -29,9 +29,9 @@ struct scan_elf {
     const char *names_wrong; /* why scan_names_read gave up */
 };
 
-/* The bytes of an ELF file. NULL: *ret_elf is filled in, and freed by scan_elf_free. Else what is wrong. */
+/* The bytes of an ELF file. NULL: *ret_elf is filled in, and freed by scan_elf_free. Else what is wrong, maybe one of
+ * the texts of fuseln_elf_head. */
 const char *scan_elf_read(const unsigned char *bytes, size_t size, struct scan_elf *ret_elf);
-extern const char scan_foreign[]; /* one of these: an ELF file of another kind of machine */
 void scan_elf_free(struct scan_elf *elf);
 
 /* scan_names.c: adds the kernel names in these bytes, which stay mapped; returns elf->names_wrong, NULL as a rule. */

@@ -8,23 +8,15 @@
 #include "tools/fuseln/scan.h"
 
 #include "core/library.h"
+#include "tools/fuseln/elf_file.h"
 
-#include <elf.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { MACHINE_CUDA = 190 };
 
-const char scan_foreign[] = "no 64-bit little-endian ELF file, as all are that hold CUDA kernels";
-static const char cut[] = "cut short or broken: its headers point beyond its end";
 static const char overlap[] = "broken: its sections overlap";
-
-/* Bytes that are known to be inside the file. */
-struct part {
-    const unsigned char *bytes;
-    size_t size;
-};
 
 struct reader {
     struct part file;
@@ -33,30 +25,12 @@ struct reader {
     struct scan_elf *elf;
 };
 
-static bool part_of(struct part whole, uint64_t offset, uint64_t size, struct part *ret_part)
-{
-    if (offset > whole.size || size > whole.size - offset)
-        return false;
-    *ret_part = (struct part){whole.bytes + offset, (size_t)size};
-    return true;
-}
-
-/* Copies it, as nothing in a broken file need be aligned. */
-static bool take(struct part whole, uint64_t offset, void *ret_value, size_t size)
-{
-    struct part part;
-    if (!part_of(whole, offset, size, &part))
-        return false;
-    memcpy(ret_value, part.bytes, size);
-    return true;
-}
-
 /* A part that will be read through. Neither sections nor segments overlap each other in a sound file, so all parts are
  * at most twice its size; this bounds the time that a hostile file takes. */
 static const char *examine(struct reader *reader, uint64_t offset, uint64_t size, struct part *ret_part)
 {
-    if (!part_of(reader->file, offset, size, ret_part))
-        return cut;
+    if (!fuseln_part_of(reader->file, offset, size, ret_part))
+        return fuseln_elf_cut;
     reader->examined += ret_part->size;
     return reader->examined > 2 * reader->file.size ? overlap : NULL;
 }
@@ -68,7 +42,7 @@ static bool read_runtime_name(struct part strings, uint64_t offset, char ret_nam
 {
     struct part name;
     size_t length = 0;
-    if (offset >= strings.size || !part_of(strings, offset, strings.size - offset, &name))
+    if (offset >= strings.size || !fuseln_part_of(strings, offset, strings.size - offset, &name))
         return false;
     while (length < name.size && length < 63 && name.bytes[length] >= 0x20 && name.bytes[length] < 0x7f)
         length++;
@@ -78,23 +52,17 @@ static bool read_runtime_name(struct part strings, uint64_t offset, char ret_nam
     return true;
 }
 
-static bool segment_at(struct part file, const Elf64_Ehdr *head, unsigned index, Elf64_Phdr *ret_segment)
-{
-    return index < head->e_phnum && head->e_phoff < file.size &&
-           take(file, head->e_phoff + (uint64_t)index * sizeof *ret_segment, ret_segment, sizeof *ret_segment);
-}
-
 /* What is loaded at an address, up to the end of its segment; empty if nothing is. */
 static struct part loaded_at(struct part file, const Elf64_Ehdr *head, uint64_t address)
 {
     Elf64_Phdr segment;
     struct part part = {0};
 
-    for (unsigned i = 0; segment_at(file, head, i, &segment); i++) {
+    for (unsigned i = 0; fuseln_elf_segment(file, head, i, &segment); i++) {
         const uint64_t inside = address - segment.p_vaddr;
         if (segment.p_type == PT_LOAD && address >= segment.p_vaddr && inside < segment.p_filesz &&
-            part_of(file, segment.p_offset, segment.p_filesz, &part)) {
-            part_of(part, inside, part.size - inside, &part);
+            fuseln_part_of(file, segment.p_offset, segment.p_filesz, &part)) {
+            fuseln_part_of(part, inside, part.size - inside, &part);
             return part;
         }
     }
@@ -103,7 +71,8 @@ static struct part loaded_at(struct part file, const Elf64_Ehdr *head, uint64_t 
 
 static bool dynamic_at(struct part dynamic, uint64_t index, Elf64_Dyn *ret_entry)
 {
-    return take(dynamic, index * sizeof *ret_entry, ret_entry, sizeof *ret_entry) && ret_entry->d_tag != DT_NULL;
+    return fuseln_part_copy(dynamic, index * sizeof *ret_entry, ret_entry, sizeof *ret_entry) &&
+           ret_entry->d_tag != DT_NULL;
 }
 
 static void read_dynamic(struct reader *reader, const Elf64_Ehdr *head, struct part dynamic)
@@ -146,8 +115,8 @@ static const char *read_segments(struct reader *reader, const Elf64_Ehdr *head)
     bool dynamic = false;
 
     for (unsigned i = 0; !wrong && i < head->e_phnum; i++) {
-        if (!segment_at(reader->file, head, i, &segment))
-            return cut;
+        if (!fuseln_elf_segment(reader->file, head, i, &segment))
+            return fuseln_elf_cut;
         const bool data = segment.p_type == PT_LOAD && !head->e_shoff;
         if (segment.p_type != PT_NOTE && segment.p_type != PT_DYNAMIC && !data)
             continue;
@@ -175,7 +144,7 @@ struct sections {
 static bool section_at(struct part file, const struct sections *sections, uint64_t index, Elf64_Shdr *ret_section)
 {
     return index < sections->count &&
-           take(file, sections->offset + index * sizeof(Elf64_Shdr), ret_section, sizeof *ret_section);
+           fuseln_part_copy(file, sections->offset + index * sizeof(Elf64_Shdr), ret_section, sizeof *ret_section);
 }
 
 /* Finds the section table and its names, and checks that both are inside the file. Counts too large for the header are
@@ -186,14 +155,14 @@ static const char *find_sections(struct part file, const Elf64_Ehdr *head, struc
     Elf64_Shdr first, names;
 
     if (head->e_shentsize != sizeof first || !section_at(file, &sections, 0, &first))
-        return cut;
+        return fuseln_elf_cut;
     sections.count = head->e_shnum ? head->e_shnum : first.sh_size;
     if (sections.count > (file.size - sections.offset) / sizeof first)
-        return cut;
+        return fuseln_elf_cut;
     const uint64_t index = head->e_shstrndx == SHN_XINDEX ? first.sh_link : head->e_shstrndx;
     if (index != SHN_UNDEF && (!section_at(file, &sections, index, &names) || names.sh_type == SHT_NOBITS ||
-                               !part_of(file, names.sh_offset, names.sh_size, &sections.names)))
-        return cut;
+                               !fuseln_part_of(file, names.sh_offset, names.sh_size, &sections.names)))
+        return fuseln_elf_cut;
     *ret_sections = sections;
     return NULL;
 }
@@ -201,7 +170,7 @@ static const char *find_sections(struct part file, const Elf64_Ehdr *head, struc
 static bool is_named(const struct sections *sections, const Elf64_Shdr *section, const char *prefix)
 {
     struct part name;
-    return part_of(sections->names, section->sh_name, strlen(prefix), &name) &&
+    return fuseln_part_of(sections->names, section->sh_name, strlen(prefix), &name) &&
            memcmp(name.bytes, prefix, name.size) == 0;
 }
 
@@ -230,19 +199,9 @@ static const char *read_sections(struct reader *reader, const Elf64_Ehdr *head)
     const char *wrong = find_sections(reader->file, head, &sections);
 
     for (uint64_t i = 0; !wrong && i < sections.count; i++)
-        wrong = section_at(reader->file, &sections, i, &section) ? read_section(reader, &sections, &section) : cut;
+        wrong = section_at(reader->file, &sections, i, &section) ? read_section(reader, &sections, &section)
+                                                                 : fuseln_elf_cut;
     return wrong;
-}
-
-static const char *read_header(struct part file, Elf64_Ehdr *ret_head)
-{
-    unsigned char ident[EI_NIDENT];
-
-    if (!take(file, 0, ident, sizeof ident))
-        return cut;
-    if (ident[EI_CLASS] != ELFCLASS64 || ident[EI_DATA] != ELFDATA2LSB)
-        return scan_foreign;
-    return take(file, 0, ret_head, sizeof *ret_head) ? NULL : cut;
 }
 
 /* ---- fat binaries ---- */
@@ -253,8 +212,7 @@ static const char *read_cubin(struct reader *outer, struct part cubin)
     struct reader reader = {.file = cubin, .cubin = true, .elf = outer->elf};
     Elf64_Ehdr head;
 
-    if (cubin.size >= SELFMAG && memcmp(cubin.bytes, ELFMAG, SELFMAG) == 0 && !read_header(cubin, &head) &&
-        head.e_machine == MACHINE_CUDA && head.e_shoff)
+    if (!fuseln_elf_head(cubin, &head) && head.e_machine == MACHINE_CUDA && head.e_shoff)
         read_sections(&reader, &head);
     return outer->elf->names_wrong;
 }
@@ -271,9 +229,9 @@ static const char *read_images(struct reader *reader, struct part images)
     struct part body;
     const char *wrong = NULL;
 
-    for (uint64_t at = 0; !wrong && take(images, at, &image, sizeof image); at += image.head + image.size) {
+    for (uint64_t at = 0; !wrong && fuseln_part_copy(images, at, &image, sizeof image); at += image.head + image.size) {
         if (image.head < sizeof image || image.head > images.size - at ||
-            !part_of(images, at + image.head, image.size, &body))
+            !fuseln_part_of(images, at + image.head, image.size, &body))
             return NULL;
         if (image.kind == 2) /* ELF */
             wrong = read_cubin(reader, body);
@@ -292,9 +250,10 @@ static const char *read_fatbins(struct reader *reader, struct part part)
     struct part images;
     const char *wrong = NULL;
 
-    for (uint64_t at = 0; !wrong && take(part, at, &fatbin, sizeof fatbin); at = (at + 7) & ~7ull) {
+    for (uint64_t at = 0; !wrong && fuseln_part_copy(part, at, &fatbin, sizeof fatbin); at = (at + 7) & ~7ull) {
         const bool is_one = fatbin.magic == 0xba55ed50 && fatbin.head >= sizeof fatbin &&
-                            fatbin.head <= part.size - at && part_of(part, at + fatbin.head, fatbin.size, &images);
+                            fatbin.head <= part.size - at &&
+                            fuseln_part_of(part, at + fatbin.head, fatbin.size, &images);
         if (is_one)
             wrong = read_images(reader, images);
         at += is_one ? fatbin.head + fatbin.size : 8;
@@ -310,7 +269,7 @@ const char *scan_elf_read(const unsigned char *bytes, size_t size, struct scan_e
     struct reader reader = {.file = {bytes, size}, .elf = &elf};
     Elf64_Ehdr head;
 
-    const char *wrong = read_header(reader.file, &head);
+    const char *wrong = fuseln_elf_head(reader.file, &head);
     if (wrong)
         return wrong;
     elf.cubin = reader.cubin = head.e_machine == MACHINE_CUDA;
