@@ -164,7 +164,7 @@ struct fuseln_merged fuseln_merge_new(void)
     return (struct fuseln_merged){json_pack("{s:i, s:[], s:[], s:{s:i}, s:[], s:[], s:[], s:n}", "schema",
                                             FUSELN_SCHEMA, "files", "devices", "totals", "left_out", 0, "sites",
                                             "foreign_norms", "differences", "why"),
-                                  json_object(), false, NULL};
+                                  json_object(), false};
 }
 
 void fuseln_merge_free(struct fuseln_merged *merged)
