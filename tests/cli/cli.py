@@ -13,8 +13,10 @@ FUSELN = os.environ.get("TEST_FUSELN", str(BUILD / "fuseln"))
 LIBRARY = pathlib.Path(FUSELN).resolve().parent / "libfuseln.so"
 # Launches layer norms, on libraries of no cost in place of CUDA's: `launch pair 10`.
 LAUNCH = BUILD / "tests/budgets/launch"
-# What no line may hold: controls, line ends, marks and overrides of the writing direction.
-COMMANDS = "[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+# Before a command: on the software device, whose driver and runtime it then finds.
+ON_DEVICE = SOURCE / "tests/softgpu/run", "--no-fuseln", "--"
+# What no line may hold: controls, line ends, marks and overrides of the writing direction, bytes that are no UTF-8.
+COMMANDS = "[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\udc80-\udcff]"
 PYTHON = pathlib.Path(os.environ.get("TEST_VENV", "/nonexistent"), "bin", "python")
 
 
@@ -30,12 +32,11 @@ class Command(unittest.TestCase):
         kept = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")}
         return kept | {"TMPDIR": self.folder.name} | more
 
-    def fuseln(self, *words, device=False, **more):
-        """On the software device, if device."""
-        command = [SOURCE / "tests/softgpu/run", "--no-fuseln", "--"] if device else []
-        return subprocess.run([*map(str, command), FUSELN, *map(str, words)], env=self.environment(**more), text=True,
-                              errors="surrogateescape", capture_output=True, timeout=120, cwd=self.dir,
-                              check=False)  # fmt: skip
+    def fuseln(self, *words, prefix=(), command=FUSELN, stdout=subprocess.PIPE, **more):
+        """Runs it, behind the words of prefix, with more variables than environment() has."""
+        return subprocess.run([*prefix, command, *(os.fsencode(word) for word in words)], env=self.environment(**more),
+                              text=True, errors="surrogateescape", stdin=subprocess.DEVNULL, stdout=stdout,
+                              stderr=subprocess.PIPE, timeout=300, cwd=self.dir, check=False)  # fmt: skip
 
     def until(self, condition, seconds=30):
         end = time.monotonic() + seconds

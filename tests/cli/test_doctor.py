@@ -13,7 +13,7 @@ import sys
 import time
 import unittest
 
-from cli import BUILD, COMMANDS, FUSELN, PYTHON, SOURCE, Command
+from cli import BUILD, COMMANDS, FUSELN, ON_DEVICE, PYTHON, SOURCE, Command
 
 SOFTGPU = f"{BUILD}/tests/softgpu"
 
@@ -30,43 +30,34 @@ print("done")
 """
 # A library of an unknown build that launches PyTorch's layer-norm forward by the shared runtime: 5 rows of 768 floats.
 LAUNCH = """
-struct dim3 { unsigned x, y, z; };
-void **__cudaRegisterFatBinary(void *wrapper);
-void __cudaRegisterFatBinaryEnd(void **handle);
-void __cudaRegisterFunction(void **, const char *, char *, const char *, int, void *, void *, void *, void *, int *);
-int cudaMalloc(void **memory, unsigned long bytes);
-int cudaLaunchKernel(const void *, struct dim3 grid, struct dim3 block, void **args, unsigned long, void *stream);
-int cudaDeviceSynchronize(void);
+#include "tests/cudart.h"
+#include <unistd.h>
+register_image __cudaRegisterFatBinary;
+void __cudaRegisterFatBinaryEnd(void *handle);
+register_function __cudaRegisterFunction;
+runtime_launch cudaLaunchKernel;
+int cudaMalloc(void **memory, size_t bytes), cudaDeviceSynchronize(void);
 static const unsigned long long image[] = {0x0010000100000000ull | 0xba55ed50u, 0};
 static const struct { int magic, version; const void *data, *names; } wrapper = {0x466243b1, 1, image, 0};
 static void kernel(void) {}
-int step(void)
+void client_run(void)
 {
     char *name = "_ZN2at6native53_GLOBAL__N__4da244e1_20_layer_norm_kernel_cu_9c5ada8a28"
                  "vectorized_layer_norm_kernelIffLb0EEEviT0_PKT_S6_S6_PS3_S7_PS4_";
-    void **handle = __cudaRegisterFatBinary((void *)&wrapper), *x, *mean, *rstd, *y, *none = 0;
+    void *handle = __cudaRegisterFatBinary((void *)&wrapper), *x, *mean, *rstd, *y, *none = 0;
     __cudaRegisterFunction(handle, (const char *)kernel, name, name, -1, 0, 0, 0, 0, 0);
     __cudaRegisterFatBinaryEnd(handle);
     cudaMalloc(&x, 1 << 20), cudaMalloc(&mean, 4096), cudaMalloc(&rstd, 4096), cudaMalloc(&y, 1 << 20);
     int cols = 768;
     float eps = 1e-5f;
     void *args[] = {&cols, &eps, &x, &none, &none, &mean, &rstd, &y};
-    const int error = cudaLaunchKernel((void *)kernel, (struct dim3){5, 1, 1}, (struct dim3){32, 4, 1}, args, 64, 0);
-    return error ? error : cudaDeviceSynchronize();
-}
-"""
-HOST = """
-#include <dlfcn.h>
-#include <unistd.h>
-int main(int argc, char **argv)
-{
-    void *library = dlopen(argv[1], RTLD_NOW | (argc > 2 ? RTLD_DEEPBIND : 0));
-    int (*step)(void) = library ? (int (*)(void))dlsym(library, "step") : 0;
-    const int error = step ? step() : 99;
+    if (cudaLaunchKernel((void *)kernel, (struct dim3){5, 1, 1}, (struct dim3){32, 4, 1}, args, 64, 0) ||
+        cudaDeviceSynchronize())
+        _exit(99);
     usleep(300000);
-    return error;
 }
 """
+HOST = SOURCE / "tests/preload/hooks/host.c"  # which runs a library's client_run twice
 
 
 def gcc(*arguments, source=None):
@@ -118,15 +109,14 @@ class Doctor(Command):
         gcc("-shared", "-fPIC", *options, "-o", self.path(name), source=source)
         return self.path(name)
 
-    def environment(self, driver=SOFTGPU, **more):
+    def environment(self, **more):
         kept = {k: v for k, v in os.environ.items()
                 if not k.startswith(("FUSELN_", "SOFTGPU_", "LD_")) and k != "CUDA_VISIBLE_DEVICES"}
-        return kept | {"TMPDIR": self.temporary} | ({"LD_LIBRARY_PATH": driver} if driver else {}) | more
+        return kept | {"TMPDIR": self.temporary} | more
 
-    def doctor(self, *arguments, env=None, command=FUSELN, prefix=(), driver=SOFTGPU):
-        done = subprocess.run([*prefix, command, "doctor", *arguments], env=self.environment(driver, **(env or {})),
-                              cwd=self.dir, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300,
-                              check=False)
+    def doctor(self, *arguments, env=None, driver=SOFTGPU, **options):
+        path = {"LD_LIBRARY_PATH": driver} if driver else {}
+        done = self.fuseln("doctor", *arguments, **options, **path | (env or {}))
         self.assertEqual(os.listdir(self.temporary), [], "it leaves no file behind")
         return done
 
@@ -354,21 +344,22 @@ class Doctor(Command):
         self.assertRegex(done.stdout, "ok   run: driver library loaded: .*/libcuda.so.1")
 
     def test_a_launch_that_is_seen_only_without_rtld_deepbind(self):
-        self.library("step.so", "-w", f"-L{SOFTGPU}", "-l:libcudart.so.13", source=LAUNCH)
-        gcc("-o", self.path("host"), "-D_GNU_SOURCE", "-ldl", source=HOST)
-        seen = self.doctor("--", "./host", "./step.so")
+        self.library("step.so", "-w", f"-I{SOURCE}", f"-L{SOFTGPU}", "-l:libcudart.so.13", source=LAUNCH)
+        gcc("-o", self.path("host"), "-D_GNU_SOURCE", HOST, "-ldl")
+        seen = self.doctor("--", "./host", "l:./step.so")
         self.assertEqual(seen.returncode, 0, seen.stdout + seen.stderr)
-        self.assertIn("note run: 1 layer norms recognised, 0 replaced\n", seen.stdout)
-        self.assertRegex(seen.stdout, r"note run: 1 passed on to the original \(check\)")
+        self.assertIn("note run: 2 layer norms recognised, 0 replaced\n", seen.stdout)
+        self.assertRegex(seen.stdout, r"note run: 2 passed on to the original \(check\)")
         self.assertRegex(seen.stdout, r"note run: step.so, build .*compared first\n  +.*FUSELN_SKIP=build=[0-9a-f]{40} ")
-        seen = self.doctor("--", "./host", "./step.so", env={"FUSELN_CHECK": "0"})
-        self.assertIn("ok   run: 1 layer norms recognised, 1 replaced\n", seen.stdout)
+        seen = self.doctor("--", "./host", "l:./step.so", env={"FUSELN_CHECK": "0"})
+        self.assertIn("ok   run: 2 layer norms recognised, 2 replaced\n", seen.stdout)
         self.assertRegex(seen.stdout, r"note run: step.so, build .*replaced by name alone\n")
         os.mkdir(self.path("newer"))
-        self.library("newer/libcudart.so.99", "-Wl,-soname,libcudart.so.99")
-        newer = self.doctor("--", "./host", "newer/libcudart.so.99")
+        self.library("newer/libcudart.so.99", "-Wl,-soname,libcudart.so.99",
+                     source="#include <unistd.h>\nvoid client_run(void) { usleep(300000); }")
+        newer = self.doctor("--", "./host", "l:newer/libcudart.so.99")
         self.assertRegex(newer.stdout, "note run: CUDA runtime loaded: .*/libcudart.so.99, of a release that fuseln does")
-        hidden = self.doctor("--", "./host", "./step.so", "deep")
+        hidden = self.doctor("--", "./host", "d:./step.so")
         self.assertRegex(hidden.stdout, "note run: .*/host, which loads CUDA, but no kernel.*\n.*RTLD_DEEPBIND")
 
     def test_a_program_is_stopped_in_time(self):
@@ -385,7 +376,7 @@ class Doctor(Command):
     def start(self, script, *options):
         """The doctor with a program that has written its pid."""
         command = [*options, FUSELN, "doctor", "--", "sh", "-c", f"echo $$ >{self.path('new')}; mv new pid; {script}"]
-        doctor = subprocess.Popen(command, env=self.environment(), cwd=self.dir, stdin=subprocess.DEVNULL,
+        doctor = subprocess.Popen(command, env=self.environment(LD_LIBRARY_PATH=SOFTGPU), cwd=self.dir, stdin=subprocess.DEVNULL,
                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.addCleanup(doctor.stdout.close)
         self.until(lambda: os.path.exists(self.path("pid")))
@@ -476,8 +467,7 @@ class Doctor(Command):
     def on_softgpu(self, code, *options, **env):
         if not os.path.exists(PYTHON):
             self.skipTest("no environment with PyTorch (TEST_VENV)")
-        run = [f"{SOURCE}/tests/softgpu/run", "--no-fuseln", "--"]
-        return self.doctor(*options, "--", PYTHON, "-c", code, prefix=run, driver=None, env=env)
+        return self.doctor(*options, "--", PYTHON, "-c", code, prefix=ON_DEVICE, driver=None, env=env)
 
     def test_a_training_step(self):
         done = self.on_softgpu(STEP)

@@ -7,10 +7,9 @@ import os
 import random
 import re
 import resource
-import subprocess
 import unittest
 
-from cli import COMMANDS, FUSELN, LAUNCH, Command
+from cli import COMMANDS, LAUNCH, Command
 
 SITE = {"target": "pytorch/forward/vectorized/f32", "symbol": "_Zfwd", "library": "libtorch_cuda.so", "build_id": "ab12",
         "build": "known", "runtime": "shared", "op": "forward", "dtype": "f32", "rms": False, "cols": 1024, "device": 0,
@@ -240,16 +239,14 @@ class Report(Command):
         self.write("a.json", REPORT)
         self.write("bad.json", "{}")
         for words in (("report", "a.json"), ("report", "--json", "a.json"), ("report", "--json", *["a.json"] * 3000),
-                      ("report", "--json", "none.json"), ("--help",), ("--version",), ("scan", "--json", "."),
+                      ("report", "--json", "none.json"), ("--help",), ("--version",), ("scan", "."), ("scan", "--json", "."),
                       *((word, "--help") for word in ("run", "report", "scan", "doctor")), ("doctor",), ("doctor", "--json")):
             with self.subTest(words=words[:3]), open("/dev/full", "w", encoding="ascii") as full:
-                done = subprocess.run([FUSELN, *words], env=self.environment(), stdout=full, stderr=subprocess.PIPE,
-                                      cwd=self.dir, text=True, timeout=120, check=False)  # fmt: skip
+                done = self.fuseln(*words, stdout=full)
                 self.assertEqual(done.returncode, 1, done.stderr)
                 self.assertRegex(done.stderr, r"(?m)^fuseln.*: cannot write: ")
         # No stdout at all, and nothing to write there.
-        done = subprocess.run(["sh", "-c", 'exec "$0" run true >&-', FUSELN], env=self.environment(), check=False)
-        self.assertEqual(done.returncode, 0)
+        self.assertEqual(self.fuseln("run", "true", prefix=["sh", "-c", 'exec "$0" "$@" >&-']).returncode, 0)
 
     BAD = "\x1b[2J\x1b]0;title\x07|\n0 reports, mode forged|\r|\x7f|\x80|\x9b31m|\u202e|\u2066|\u200f|\u2028|\t|"
 

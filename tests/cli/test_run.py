@@ -11,7 +11,7 @@ import subprocess
 import time
 import unittest
 
-from cli import COMMANDS, FUSELN, LAUNCH, LIBRARY, PYTHON, Command
+from cli import COMMANDS, FUSELN, LAUNCH, LIBRARY, ON_DEVICE, PYTHON, Command
 
 STEP = """
 import torch, sys
@@ -80,18 +80,15 @@ class Run(Command):
         """Daemons and the first processes of containers ignore SIGCHLD, and what they start inherits it."""
         for options in (["--ignore-signal=CHLD"], ["--ignore-signal=CHLD", "--block-signal=CHLD"], ["--ignore-signal"]):
             for script, code in (("exit 0", 0), ("exit 7", 7), ("sleep 0.1; kill -KILL $$", -9)):
-                done = subprocess.run(["env", *options, FUSELN, "run", "sh", "-c", script], env=self.environment(),
-                                      capture_output=True, timeout=60, check=False)  # fmt: skip
+                done = self.fuseln("run", "sh", "-c", script, prefix=["env", *options])
                 self.assertEqual(done.returncode, code, (options, script))
 
     def test_the_program_finds_signals_as_they_were(self):
         show = ["grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"]
         for options in ([], ["--ignore-signal=CHLD"], ["--block-signal=CHLD,TERM"], ["--ignore-signal=INT,HUP,PIPE,CHLD"],
                         ["--block-signal", "--ignore-signal"]):  # fmt: skip
-            alone, ours = (subprocess.run(["env", *options, *command, *show], env=self.environment(), text=True,
-                                          capture_output=True, timeout=60, check=True).stdout
-                           for command in ([], [FUSELN, "run"]))  # fmt: skip
-            self.assertEqual(ours, alone, options)
+            alone = subprocess.run(["env", *options, *show], text=True, capture_output=True, check=True).stdout
+            self.assertEqual(self.fuseln("run", *show, prefix=["env", *options]).stdout, alone, options)
 
     def test_signals_that_come_after_the_end_change_nothing(self):
         """Two at once: the program ends by the first, and the second is still there when the table is printed."""
@@ -137,8 +134,7 @@ class Run(Command):
             folder.mkdir()
             shutil.copy(FUSELN, folder / "fuseln")
             shutil.copy(LIBRARY, folder / "libfuseln.so")
-            done = subprocess.run([folder / "fuseln", "run", "echo", "ran"], env=self.environment(), text=True,
-                                  capture_output=True, timeout=60, check=False)  # fmt: skip
+            done = self.fuseln("run", "echo", "ran", command=folder / "fuseln")
             self.assert_one_line(done, 1, f"{folder}/libfuseln.so: LD_PRELOAD cannot hold", "blank", "colon", "$")
             self.assertEqual(done.stdout, "")
 
@@ -156,18 +152,18 @@ class Run(Command):
 
     @unittest.skipUnless(PYTHON.exists(), "no PyTorch")
     def test_the_table_at_the_end_or_the_report(self):
-        done = self.fuseln("run", PYTHON, "-c", STEP, device=True)
+        done = self.fuseln("run", PYTHON, "-c", STEP, prefix=ON_DEVICE)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("1 report, mode replace: ", done.stderr)
         self.assertIn("pytorch/forward/vectorized/f32", done.stderr)
         self.assertEqual(list(self.dir.glob("fuseln-*")), [])
         twice = f"{STEP}\nif len(sys.argv) == 1: import subprocess; subprocess.run([sys.executable, '-c', {STEP!r}, 'x'])"
-        done = self.fuseln("run", "--report=kept-%p.json", PYTHON, "-c", twice, device=True)
+        done = self.fuseln("run", "--report=kept-%p.json", PYTHON, "-c", twice, prefix=ON_DEVICE)
         files = sorted(self.dir.glob("kept-*.json"))
         self.assertEqual(len(files), 2, done.stderr)
         self.assertEqual({line.split("report: ")[1] for line in done.stderr.splitlines()}, {f.name for f in files})
         self.assertEqual(json.loads(files[0].read_text())["totals"]["substituted"], 1)
-        done = self.fuseln("run", "-r", "one.json", PYTHON, "-c", twice, device=True)  # the second takes NAME.PID.EXT
+        done = self.fuseln("run", "-r", "one.json", PYTHON, "-c", twice, prefix=ON_DEVICE)  # the second takes NAME.PID.EXT
         self.assertEqual(done.stderr.count(": report: "), len(list(self.dir.glob("one*.json"))), done.stderr)
 
 
