@@ -5,37 +5,33 @@
 #include "tools/fuseln/doctor.h"
 
 #include "base/fuseln.h"
+#include "report/wording.h"
 #include "tools/fuseln/merge.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define CHECK         "run"
-#define NOTHING       "nothing to do: "
 #define RAISE_SCRATCH "raise FUSELN_SCRATCH"
 
-/* What to do where launches were passed on to the original for this reason. */
-static const struct {
-    const char *remedy; /* NULL: nothing */
-    bool wanted;        /* the settings ask for it, so it is not BAD if every launch was */
-} verdicts[FUSELN_VERDICT_COUNT] = {
-    [FUSELN_VERDICT_OBSERVE] = {"unset FUSELN_MODE", true},
-    [FUSELN_VERDICT_SKIP] = {"take it out of FUSELN_SKIP", true},
-    [FUSELN_VERDICT_CHECK] = {NOTHING "later launches are replaced if these are right (FUSELN_CHECK)", true},
-    [FUSELN_VERDICT_VERIFY] = {"unset FUSELN_MODE once you know", true},
-    [FUSELN_VERDICT_MEASURE] = {"unset FUSELN_MODE once you know", true},
-    [FUSELN_VERDICT_SLOWER] = {NULL, true},
-    [FUSELN_VERDICT_SCRATCH] = {RAISE_SCRATCH},
-    [FUSELN_VERDICT_IMAGE] = {"see what is said of driver and device above"},
-    [FUSELN_VERDICT_DRIVER] = {"see what is said of driver and device above"},
-    [FUSELN_VERDICT_REFUSED] = {"run once more with FUSELN_LOG=debug, and report it"},
-    [FUSELN_VERDICT_CAPTURE] = {"run a step before the capture; gradients of gamma and beta of many rows stay with the "
-                                "original there"},
-    [FUSELN_VERDICT_FAILED] = {"report it, with the line that tells what was found"},
+/* What to do where launches were passed on to the original for this reason. NULL: nothing. */
+static const char *const passed_remedies[FUSELN_VERDICT_COUNT] = {
+    [FUSELN_VERDICT_OBSERVE] = "unset FUSELN_MODE",
+    [FUSELN_VERDICT_SKIP] = "take it out of FUSELN_SKIP",
+    [FUSELN_VERDICT_CHECK] = "nothing to do: later launches are replaced if these are right (FUSELN_CHECK)",
+    [FUSELN_VERDICT_VERIFY] = "unset FUSELN_MODE once you know",
+    [FUSELN_VERDICT_MEASURE] = "unset FUSELN_MODE once you know",
+    [FUSELN_VERDICT_SCRATCH] = RAISE_SCRATCH,
+    [FUSELN_VERDICT_IMAGE] = "see what is said of driver and device above",
+    [FUSELN_VERDICT_DRIVER] = "see what is said of driver and device above",
+    [FUSELN_VERDICT_REFUSED] = "run once more with FUSELN_LOG=debug, and report it",
+    [FUSELN_VERDICT_CAPTURE] = "run a step before the capture; gradients of gamma and beta of many rows stay with the "
+                               "original there",
+    [FUSELN_VERDICT_FAILED] = "report it, with the line that tells what was found",
 };
 
 /* The same where a backward reads dY and X twice. */
-static const char *const unpaired[FUSELN_PAIRING_COUNT] = {
+static const char *const unpaired_remedies[FUSELN_PAIRING_COUNT] = {
     [FUSELN_PAIRING_SKIPPED] = "take pairs out of FUSELN_SKIP",
     [FUSELN_PAIRING_NOSCRATCH] = RAISE_SCRATCH,
     [FUSELN_PAIRING_FAILED] = "see why launches were passed on, above",
@@ -50,21 +46,29 @@ static const struct {
     {"other", "the report names the kernels, in foreign_norms"},
 };
 
+/* The settings ask for these, so it is not BAD if every launch was passed on for one of them. */
+static const enum fuseln_verdict wanted[] = {FUSELN_VERDICT_OBSERVE, FUSELN_VERDICT_SKIP,    FUSELN_VERDICT_CHECK,
+                                             FUSELN_VERDICT_VERIFY,  FUSELN_VERDICT_MEASURE, FUSELN_VERDICT_SLOWER};
+
+/* Returns the sum of the counts. */
+static long long say_reasons(const json_t *counts, const char *what, const struct fuseln_reason *reasons,
+                             const char *const *remedies, size_t size)
+{
+    long long sum = 0;
+    for (size_t i = 1; i < size; i++) {
+        const long long count = fuseln_count_at(counts, reasons[i].key);
+        sum += count;
+        if (count)
+            doctor_say(NOTE, CHECK, remedies[i] ? remedies[i] : "nothing to do", "%lld %s (%s): %s", count, what,
+                       reasons[i].key, reasons[i].text);
+    }
+    return sum;
+}
+
 static const char *text_of(const json_t *object, const char *key, const char *absent)
 {
     const char *text = fuseln_text_at(object, key);
     return *text ? text : absent;
-}
-
-static void say_reasons(const json_t *reasons)
-{
-    for (enum fuseln_verdict verdict = FUSELN_VERDICT_OK + 1; verdict < FUSELN_VERDICT_COUNT; verdict++) {
-        const char *key = fuseln_verdict_key(verdict), *remedy = verdicts[verdict].remedy;
-        const long long count = fuseln_count_at(reasons, key);
-        if (count)
-            doctor_say(NOTE, CHECK, remedy ? remedy : NOTHING "the original ran in its place",
-                       "%lld passed on to the original (%s): %s", count, key, fuseln_verdict_text(verdict));
-    }
 }
 
 /* It is BAD if layer norms were recognised and none was replaced, unless the settings ask for just that. */
@@ -73,21 +77,18 @@ static void say_totals(const json_t *totals, size_t processes, const char *why)
     const json_t *reasons = json_object_get(totals, "reasons");
     const long long recognised = fuseln_count_at(totals, "recognised"),
                     replaced = fuseln_count_at(totals, "substituted");
-    long long wanted = 0;
-    for (int verdict = 0; verdict < FUSELN_VERDICT_COUNT; verdict++)
-        if (verdicts[verdict].wanted)
-            wanted += fuseln_count_at(reasons, fuseln_verdict_key((enum fuseln_verdict)verdict));
+    long long asked = 0;
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+        asked += fuseln_count_at(reasons, fuseln_verdict_key(wanted[i]));
+    const enum finding finding = replaced ? OK : asked == recognised ? NOTE : BAD;
     doctor_say(OK, CHECK, NULL, "the preload is in effect: %lld kernel launches seen in %zu process%s",
                fuseln_count_at(totals, "launches"), processes, processes == 1 ? "" : "es");
     if (!recognised)
         doctor_say(NOTE, CHECK, "fuseln scan LIBRARY tells which layer-norm kernels a library holds", "%s", why);
     else
-        doctor_say(replaced               ? OK
-                   : wanted == recognised ? NOTE
-                                          : BAD,
-                   CHECK, replaced ? NULL : "see the reasons below", "%lld layer norms recognised, %lld replaced",
-                   recognised, replaced);
-    say_reasons(reasons);
+        doctor_say(finding, CHECK, replaced ? NULL : "see the reasons below",
+                   "%lld layer norms recognised, %lld replaced", recognised, replaced);
+    say_reasons(reasons, "passed on to the original", fuseln_passed_reasons, passed_remedies, FUSELN_VERDICT_COUNT);
 }
 
 static void say_device(const json_t *device)
@@ -119,7 +120,7 @@ static void say_site(const json_t *site)
 {
     say_library(site);
     if (json_is_true(json_object_get(json_object_get(site, "verify"), "failed")))
-        doctor_say(BAD, CHECK, verdicts[FUSELN_VERDICT_FAILED].remedy,
+        doctor_say(BAD, CHECK, passed_remedies[FUSELN_VERDICT_FAILED],
                    "%s, %lld columns: compared with the original and found wrong", fuseln_text_at(site, "target"),
                    fuseln_count_at(site, "cols"));
 }
@@ -147,17 +148,9 @@ static void say_norms(const json_t *report)
 /* dx is how many dX were replaced. If not one of them was to be paired, the user is told which dX come alone. */
 static void say_pairs(const json_t *totals, long long dx)
 {
-    const long long pairs = fuseln_count_at(totals, "pairs");
-    long long apart = 0;
-    for (enum fuseln_pairing what = FUSELN_PAIRING_PAIRED + 1; what < FUSELN_PAIRING_COUNT; what++) {
-        const char *key = fuseln_pairing_key(what);
-        const long long count = fuseln_count_at(json_object_get(totals, "unpaired"), key);
-        apart += count;
-        if (count)
-            doctor_say(NOTE, CHECK,
-                       unpaired[what] ? unpaired[what] : NOTHING "both were replaced, each by its own kernel",
-                       "%lld backwards read dY and X twice (%s): %s", count, key, fuseln_pairing_text(what));
-    }
+    const long long pairs = fuseln_count_at(totals, "pairs"),
+                    apart = say_reasons(json_object_get(totals, "unpaired"), "backwards read dY and X twice",
+                                        fuseln_unpaired_reasons, unpaired_remedies, FUSELN_PAIRING_COUNT);
     if (pairs || apart)
         doctor_say(OK, CHECK, NULL, "%lld pairs: backwards that read dY and X once", pairs);
     else if (dx)
