@@ -117,6 +117,9 @@ class Run(Command):
         for name in ("%p", "50%", "a%%b", "%q{HOME}", "*?[x]", "two words", "é", "$LIB:x"):
             (self.dir / name).mkdir()
             self.assert_table(LAUNCH, "pair", "10", TMPDIR=str(self.dir / name))
+        deep = self.dir.joinpath(*["d" * 200] * 6)  # FUSELN_REPORT takes 1,023 bytes
+        deep.mkdir(parents=True)
+        self.assert_table(LAUNCH, "pair", "10", TMPDIR=str(deep))
         self.assert_table("sh", "-c", f"cd / && exec {LAUNCH} pair 10", TMPDIR="two words")
         os.symlink("50%", self.dir / "link")
         self.assert_table("sh", "-c", f"cd %p && exec {LAUNCH} pair 10", TMPDIR="./link/")
