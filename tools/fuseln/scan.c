@@ -170,25 +170,16 @@ static void scan_wheel(struct scan *scan, struct part file, const char *path)
 
 static const char not_ours[] = "neither an ELF file, a wheel nor a folder";
 
-/* A folder or wheel that was named. */
-static void say_if_nothing(struct scan *scan, const struct scan *before, const char *path)
-{
-    if (scan->holding == before->holding && scan->failures == before->failures)
-        scan_print_nothing(scan, path, scan->elf_files - before->elf_files);
-}
-
 /* Scans a wheel. False: it is none. In a folder only what is called .whl is one, as checkpoints are zip archives too.
  */
 static bool scan_zip(struct scan *scan, struct part file, const char *path, bool named)
 {
-    const struct scan before = *scan;
     const char *dot = strrchr(path, '.');
 
     if (!(named || (dot && strcmp(dot, ".whl") == 0)) || file.size < 4 || memcmp(file.bytes, "PK\3\4", 4) != 0)
         return false;
+    scan->many = true;
     scan_wheel(scan, file, path);
-    if (named)
-        say_if_nothing(scan, &before, path);
     return true;
 }
 
@@ -226,23 +217,23 @@ static int by_name(const FTSENT **left, const FTSENT **right)
     return strcmp((*left)->fts_name, (*right)->fts_name);
 }
 
-/* A file, or all that is in a folder. */
+/* A file, or all that is in a folder or wheel. */
 static void scan_named(struct scan *scan, char *path)
 {
-    const struct scan before = *scan;
+    const size_t files = scan->elf_files, holding = scan->holding, failures = scan->failures;
     FTS *tree = fts_open((char *[]){path, NULL}, FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR, by_name);
-    bool folder = false;
 
+    scan->many = false;
     if (!tree)
         scan_fail(scan, path, "%s", strerror(errno));
     for (FTSENT *entry; tree && (entry = fts_read(tree));) {
-        folder |= entry->fts_info == FTS_D;
+        scan->many |= entry->fts_info == FTS_D;
         scan_entry(scan, entry);
     }
     if (tree)
         fts_close(tree);
-    if (folder)
-        say_if_nothing(scan, &before, path);
+    if (scan->many && scan->holding == holding && scan->failures == failures)
+        scan_print_nothing(scan, path, scan->elf_files - files);
 }
 
 /* Another process truncated the file that we read. What was found before is printed already. */

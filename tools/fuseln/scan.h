@@ -41,6 +41,7 @@ void scan_names_sort(struct scan_elf *elf);
 
 struct scan {
     bool json, symbols;
+    bool many;                          /* what was named is a folder or a wheel */
     json_t *files, *errors;             /* with json */
     size_t elf_files, holding, kernels; /* so far: files read, those with known kernels, these */
     size_t failures;
