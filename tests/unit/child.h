@@ -19,19 +19,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/measure.h"
 #include "kernels/host/device.h"
 
-/* Stand-ins for what a test does not link: nothing is checked or measured, and there is no driver. */
+/* Instead of kernels/host/context.c: a device that a report can show, although there is no driver. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
-__attribute__((weak)) void fuseln_verify_collect(void) {}
-__attribute__((weak)) bool fuseln_measure_at(size_t index, struct fuseln_measure_view *ret_view)
-{
-    (void)index, (void)ret_view;
-    return false;
-}
-__attribute__((weak)) void fuseln_measure_after_fork(void) {}
 __attribute__((weak)) size_t fuseln_device_reports(struct fuseln_device_report *ret_reports, size_t capacity)
 {
     ret_reports[0] = (struct fuseln_device_report){.index = 0,
@@ -62,8 +54,6 @@ __attribute__((weak)) enum fuseln_verdict fuseln_context_missing(void)
 {
     return FUSELN_VERDICT_CONTEXT;
 }
-__attribute__((weak)) void fuseln_pipeline_after_fork(void) {}
-__attribute__((weak)) void fuseln_pairing_after_fork(void) {}
 #pragma GCC diagnostic pop
 
 static char folder[64];           /* one for each test */

@@ -135,6 +135,13 @@ static struct fuseln_slab *make(const struct fuseln_call *call, uintptr_t stream
     return pass.job.sums;
 }
 
+/* The same, whatever the site has learned. */
+static void make_anew(uintptr_t stream)
+{
+    atomic_store(&site.alone, 0);
+    assert_non_null(make(&gradient, stream));
+}
+
 /* The launch of the other half, whose original is launched if that is so: the slab that it finds, released. */
 static struct fuseln_slab *use(const struct fuseln_target *target, const struct fuseln_call *call, uintptr_t stream)
 {
@@ -207,29 +214,23 @@ TEST(only_the_partner_gets_them)
     calls[6].dtype = FUSELN_DTYPE_BF16;
     calls[7].rms = true;
     for (size_t i = 0; i < 8; i++) {
-        site.alone = 0;
-        assert_non_null(make(&gradient, 5));
+        make_anew(5);
         assert_null(use(&dgamma, &calls[i], 5));
         assert_false(fuseln_pairing_any());
     }
     const struct fuseln_target stranger = {.op = FUSELN_OP_DGAMMA, .library = &other_library};
     const struct fuseln_call call = call_of(FUSELN_OP_DGAMMA), other = call_of(FUSELN_OP_FORWARD);
-    site.alone = 0;
-    assert_non_null(make(&gradient, 5));
+    make_anew(5);
     assert_null(use(&stranger, &call, 5));
-    site.alone = 0;
-    assert_non_null(make(&gradient, 5));
+    make_anew(5);
     assert_null(use(&forward, &other, 5));
-    site.alone = 0;
-    assert_non_null(make(&gradient, 5));
+    make_anew(5);
     assert_null(use_dgamma(6)); /* another stream */
-    site.alone = 0;
-    assert_non_null(make(&gradient, 5));
+    make_anew(5);
     current = &contexts[1];
     assert_null(use_dgamma(5)); /* another context */
     current = &contexts[0];
-    site.alone = 0;
-    assert_non_null(make(&gradient, 5));
+    make_anew(5);
     assert_null(use(&dgamma, NULL, 5)); /* could not be decoded */
     assert_null(use_dgamma(5));
     assert_int_equal(site.sums[FUSELN_PAIRING_LAUNCH], 13);
@@ -264,8 +265,7 @@ static void *launch_elsewhere(void *argument)
 
 static bool survives(uintptr_t dx_stream, struct elsewhere elsewhere)
 {
-    site.alone = 0;
-    assert_non_null(make(&gradient, dx_stream));
+    make_anew(dx_stream);
     run_thread(launch_elsewhere, &elsewhere);
     return use_dgamma(dx_stream) != NULL;
 }
@@ -286,14 +286,12 @@ TEST(other_launches_invalidate_what_they_could_change)
     assert_true(survives(0, (struct elsewhere){.stream = 6, .context = there}));
     assert_true(survives(2, (struct elsewhere){.stream = 6, .context = here}));
     assert_true(survives(2, (struct elsewhere){.stream = 2, .context = here})); /* its own */
-    site.alone = 0;
-    assert_non_null(make(&gradient, 5));
+    make_anew(5);
     errno = 0;
     foreign_launch(stream_of(6)); /* by its own thread, wherever it is */
     assert_int_equal(errno, 0);
     assert_null(use_dgamma(5));
-    site.alone = 0;
-    assert_non_null(make(&gradient, 5));
+    make_anew(5);
     current = there;
     foreign_launch(stream_of(6));
     current = here;
