@@ -14,18 +14,9 @@
 _Atomic(void *) fuseln_behind[FUSELN_DRIVER_GIVEN];
 _Atomic(fuseln_name_function *) fuseln_behind_kernel_name, fuseln_behind_function_name;
 
-static const char *const hooked_names[] = {
-#define X(id, name) #name,
-    FUSELN_DRIVER_EXPORTS(X)
-#undef X
-};
-
 size_t fuseln_behind_find(const char *name)
 {
-    for (size_t i = 0; i < FUSELN_DRIVER_HOOKS; i++)
-        if (strcmp(hooked_names[i], name) == 0)
-            return i;
-    const size_t i = FUSELN_DRIVER_HOOKS + fuseln_notice_find(name);
+    const size_t i = fuseln_real_of_driver(name) - FUSELN_REAL_CU_FIRST;
     return i < FUSELN_DRIVER_GIVEN ? i : FUSELN_DRIVER_GIVEN;
 }
 
@@ -34,9 +25,7 @@ void fuseln_behind_fill(void *handle)
     fuseln_dlsym_function *const real = fuseln_next_dlsym();
 
     for (size_t i = 0; i < FUSELN_DRIVER_GIVEN; i++) {
-        const char *name =
-            i < FUSELN_DRIVER_HOOKS ? hooked_names[i] : fuseln_notice_driver_name(i - FUSELN_DRIVER_HOOKS);
-        void *function = real(handle, name);
+        void *function = real(handle, fuseln_real_name((enum fuseln_real)(FUSELN_REAL_CU_FIRST + i)));
         if (function && fuseln_scope_kind(function).driver)
             atomic_store_explicit(&fuseln_behind[i], function, memory_order_release);
     }

@@ -93,9 +93,7 @@ bool fuseln_given_without_us(void *handle, const char *name, const void *caller,
 
     if (!kind.stands_in || (next && !kind.before) || fuseln_scope_stops_before_us(name, next ? caller : NULL))
         return false;
-    const size_t which =
-        i < FUSELN_DRIVER_HOOKS ? FUSELN_REAL_CU_FIRST + i : FUSELN_REAL_DRIVER_NOTICED + (i - FUSELN_DRIVER_HOOKS);
-    *ret_function = next ? NULL : fuseln_real(FUSELN_NODE_DRIVER, (enum fuseln_real)which, caller);
+    *ret_function = next ? NULL : fuseln_real(FUSELN_NODE_DRIVER, (enum fuseln_real)(FUSELN_REAL_CU_FIRST + i), caller);
     if (!*ret_function)
         *ret_function = fuseln_real_dlsym()(RTLD_NEXT, name); /* or an error for dlerror */
     return true;

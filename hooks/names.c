@@ -6,30 +6,28 @@
 
 #include <string.h>
 
-/* The names, sorted as in names.h. */
 enum { NAME_BYTES = 56 };
-#define TEXT(name) #name,
-static const char runtime_names[][NAME_BYTES] = {FUSELN_CUDART_NOTICED(TEXT)},
-                  driver_names[][NAME_BYTES] = {FUSELN_DRIVER_NOTICED(TEXT)},
+#define TEXT(name)            #name,
+#define SECOND_TEXT(id, name) #name,
+static const char names[][NAME_BYTES] =
+    {/* in the order of enum fuseln_real */
+     FUSELN_CUDART_EXPORTS(SECOND_TEXT) "cudaGetDevice", "cudaRuntimeGetVersion",
+     FUSELN_CUDART_NOTICED(TEXT) FUSELN_DRIVER_EXPORTS(SECOND_TEXT) FUSELN_DRIVER_NOTICED(TEXT)},
                   harmless_names[][NAME_BYTES] = {FUSELN_DRIVER_HARMLESS(TEXT)};
+_Static_assert(sizeof names == FUSELN_REAL_COUNT * NAME_BYTES, "a name for each of enum fuseln_real");
 
-const char *fuseln_notice_runtime_name(size_t index)
+const char *fuseln_real_name(enum fuseln_real which)
 {
-    return runtime_names[index];
-}
-
-const char *fuseln_notice_driver_name(size_t index)
-{
-    return driver_names[index];
+    return names[which];
 }
 
 /* Where this name stands among so many, or their number. */
-static size_t find(const char (*names)[NAME_BYTES], size_t count, const char *name)
+static size_t find(const char (*among)[NAME_BYTES], size_t count, const char *name)
 {
     size_t from = 0, to = count;
     while (from < to) {
         const size_t middle = (from + to) / 2;
-        const int order = strcmp(name, names[middle]);
+        const int order = strcmp(name, among[middle]);
         if (order == 0)
             return middle;
         if (order < 0)
@@ -40,22 +38,26 @@ static size_t find(const char (*names)[NAME_BYTES], size_t count, const char *na
     return count;
 }
 
-size_t fuseln_notice_find(const char *name)
+/* Where this name stands among those of functions that are hooked, which are not sorted; or their end. */
+static size_t find_hooked(size_t from, size_t to, const char *name)
 {
-    return find(driver_names, FUSELN_NOTICE_DRIVER, name);
+    while (from < to && strcmp(names[from], name) != 0)
+        from++;
+    return from;
+}
+
+enum fuseln_real fuseln_real_of_driver(const char *name)
+{
+    const size_t hooked = find_hooked(FUSELN_REAL_CU_FIRST, FUSELN_REAL_DRIVER_NOTICED, name);
+    return hooked < FUSELN_REAL_DRIVER_NOTICED
+               ? (enum fuseln_real)hooked
+               : (enum fuseln_real)(hooked + find(names + hooked, FUSELN_NOTICE_DRIVER, name));
 }
 
 bool fuseln_notice_is_runtime_call(const char *name)
 {
-    static const char hooked_names[][NAME_BYTES] = {
-#define X(id, hooked) #hooked,
-        FUSELN_CUDART_EXPORTS(X)
-#undef X
-    };
-    for (size_t i = 0; i < sizeof hooked_names / sizeof hooked_names[0]; i++)
-        if (strcmp(name, hooked_names[i]) == 0)
-            return true;
-    return find(runtime_names, FUSELN_NOTICE_RUNTIME, name) < FUSELN_NOTICE_RUNTIME;
+    return find_hooked(0, FUSELN_REAL_GET_DEVICE, name) < FUSELN_REAL_GET_DEVICE ||
+           find(names + FUSELN_REAL_CUDART_NOTICED, FUSELN_NOTICE_RUNTIME, name) < FUSELN_NOTICE_RUNTIME;
 }
 
 /* Cut off, at the end of a name of so many bytes: */

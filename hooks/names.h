@@ -395,20 +395,19 @@ enum fuseln_real {
 #undef X
         FUSELN_REAL_GET_DEVICE, /* cudaGetDevice, cudaRuntimeGetVersion: asked, not exported */
     FUSELN_REAL_GET_VERSION,
+    FUSELN_REAL_CUDART_NOTICED, /* the first of them, in the order of this file */
+    FUSELN_REAL_CUDART_LAST = FUSELN_REAL_CUDART_NOTICED + FUSELN_NOTICE_RUNTIME - 1,
 #define X(id, name) FUSELN_REAL_##id,
     FUSELN_DRIVER_EXPORTS(X)
 #undef X
-        FUSELN_REAL_CUDART_NOTICED, /* the first of them, in the order of this file */
-    FUSELN_REAL_DRIVER_NOTICED = FUSELN_REAL_CUDART_NOTICED + FUSELN_NOTICE_RUNTIME,
+        FUSELN_REAL_DRIVER_NOTICED,
     FUSELN_REAL_COUNT = FUSELN_REAL_DRIVER_NOTICED + FUSELN_NOTICE_DRIVER,
-    FUSELN_REAL_CU_FIRST = FUSELN_REAL_CU_GET_PROC /* of FUSELN_DRIVER_EXPORTS */
+    FUSELN_REAL_CU_FIRST = FUSELN_REAL_CUDART_LAST + 1
 };
 
-/* Static strings; index below FUSELN_NOTICE_RUNTIME or FUSELN_NOTICE_DRIVER. */
-const char *fuseln_notice_runtime_name(size_t index);
-const char *fuseln_notice_driver_name(size_t index);
-/* The index of a noticed driver function, by the name that libcuda exports; FUSELN_NOTICE_DRIVER where it is none. */
-size_t fuseln_notice_find(const char *name);
+const char *fuseln_real_name(enum fuseln_real which); /* a static string */
+/* The driver's function of this name, as libcuda exports it; FUSELN_REAL_COUNT where it is neither hooked nor noticed. */
+enum fuseln_real fuseln_real_of_driver(const char *name);
 /* Is this function of the runtime noticed, or hooked? */
 bool fuseln_notice_is_runtime_call(const char *name);
 /* Is this driver function, in any version and form, one that nothing needs to be forgotten for? */

@@ -57,18 +57,10 @@ notice: /* slot in eax; r11 is free in every call */
         testq   %r11, %r11
         je      1f
         jmp     *%r11
-1:      pushq   %rdi /* all that may hold an argument */
+1:      .irp    register, rdi, rsi, rdx, rcx, r8, r9 /* all that may hold an argument */
+        pushq   %\register
         .cfi_adjust_cfa_offset 8
-        pushq   %rsi
-        .cfi_adjust_cfa_offset 8
-        pushq   %rdx
-        .cfi_adjust_cfa_offset 8
-        pushq   %rcx
-        .cfi_adjust_cfa_offset 8
-        pushq   %r8
-        .cfi_adjust_cfa_offset 8
-        pushq   %r9
-        .cfi_adjust_cfa_offset 8
+        .endr
         subq    $136, %rsp
         .cfi_adjust_cfa_offset 136
         .irp    n, 0, 1, 2, 3, 4, 5, 6, 7
@@ -83,18 +75,10 @@ notice: /* slot in eax; r11 is free in every call */
         .endr
         addq    $136, %rsp
         .cfi_adjust_cfa_offset -136
-        popq    %r9
+        .irp    register, r9, r8, rcx, rdx, rsi, rdi
+        popq    %\register
         .cfi_adjust_cfa_offset -8
-        popq    %r8
-        .cfi_adjust_cfa_offset -8
-        popq    %rcx
-        .cfi_adjust_cfa_offset -8
-        popq    %rdx
-        .cfi_adjust_cfa_offset -8
-        popq    %rsi
-        .cfi_adjust_cfa_offset -8
-        popq    %rdi
-        .cfi_adjust_cfa_offset -8
+        .endr
         testq   %r11, %r11
         je      2f
         jmp     *%r11

@@ -43,26 +43,6 @@ static const char *const node_names[] = {
         [FUSELN_NODE_DRIVER] = NULL,
 };
 
-static const char *const function_names[] = {
-#define X(id, name) #name,
-    FUSELN_CUDART_EXPORTS(X)
-#undef X
-        [FUSELN_REAL_GET_DEVICE] = "cudaGetDevice",
-    [FUSELN_REAL_GET_VERSION] = "cudaRuntimeGetVersion",
-#define X(id, name) [FUSELN_REAL_##id] = #name,
-    FUSELN_DRIVER_EXPORTS(X)
-#undef X
-};
-
-static const char *function_name(enum fuseln_real which)
-{
-    if (which >= FUSELN_REAL_DRIVER_NOTICED)
-        return fuseln_notice_driver_name(which - FUSELN_REAL_DRIVER_NOTICED);
-    if (which >= FUSELN_REAL_CUDART_NOTICED)
-        return fuseln_notice_runtime_name(which - FUSELN_REAL_CUDART_NOTICED);
-    return function_names[which];
-}
-
 static struct caller *find_caller(enum fuseln_node node, uintptr_t address)
 {
     for (size_t i = 0; i < CALLERS_MAX; i++) {
@@ -131,7 +111,7 @@ static void keep_holder(const void *function)
 /* What a reference in this scope binds to. Where we call a runtime ourselves nobody else's function will do. */
 static void *look_up_in(void *scope, enum fuseln_node node, enum fuseln_real which)
 {
-    const char *const name = function_name(which), *const version = node_names[node];
+    const char *const name = fuseln_real_name(which), *const version = node_names[node];
     void *const exact = version ? dlvsym(scope, name, version) : NULL;
 
     if (which == FUSELN_REAL_GET_DEVICE || which == FUSELN_REAL_GET_VERSION)
