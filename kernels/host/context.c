@@ -117,12 +117,12 @@ size_t fuseln_device_reports(struct fuseln_device_report *ret_reports, size_t ca
         struct fuseln_device_report *report = &ret_reports[count++];
         *report = (struct fuseln_device_report){.index = record->device.index,
                                                 .driver_version = record->driver_version,
+                                                .image = image ? image->name : "",
                                                 .compiler = image ? image->compiler : "",
                                                 .scratch_bytes = atomic_load(&record->scratch_bytes)};
         memcpy(report->name, record->name, sizeof report->name);
         snprintf(report->compute_capability, sizeof report->compute_capability, "%d.%d", record->device.cc_major,
                  record->device.cc_minor);
-        snprintf(report->image, sizeof report->image, "%s", image ? image->name : "");
     }
     return count;
 }

@@ -138,9 +138,9 @@ struct fuseln_device_report {
     char name[96];
     char compute_capability[8]; /* "9.0" */
     int driver_version;         /* as cuDriverGetVersion, 12020 */
-    char image[24];             /* "sm_90", "compute_90" (PTX), or "" while none was loaded */
-    const char *compiler;       /* compiler of that image, e.g. "NVRTC 12.0.140"; "" while none */
-    size_t scratch_bytes;       /* device memory held for partial sums */
+    /* Static strings: "sm_90", "compute_90" (PTX), or "" while none was loaded; its compiler, e.g. "NVRTC 12.0.140". */
+    const char *image, *compiler;
+    size_t scratch_bytes; /* device memory held for partial sums */
 };
 size_t fuseln_device_reports(struct fuseln_device_report *ret_reports, size_t capacity); /* returns how many */
 

@@ -165,6 +165,14 @@ void fuseln_site_record(struct fuseln_site *site, enum fuseln_verdict verdict, i
         atomic_store_explicit(&site->kernel, kernel, memory_order_release);
 }
 
+void fuseln_site_fields(const struct fuseln_site *site, double ret_field[FUSELN_CHECK_FIELDS])
+{
+    struct fuseln_shield before;
+    fuseln_shield_lock(&before, &fuseln_core_mutex);
+    memcpy(ret_field, site->checked.field, sizeof site->checked.field);
+    fuseln_shield_unlock(&before, &fuseln_core_mutex);
+}
+
 const struct fuseln_site *fuseln_site_at(size_t index)
 {
     const size_t count = atomic_load(&site_count);

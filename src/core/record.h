@@ -29,7 +29,7 @@ struct fuseln_checked {
     _Atomic uint64_t compared;                        /* those whose results have come */
     _Atomic uint64_t inconclusive;                    /* not among them: no value could be checked */
     _Atomic uint64_t unchecked[FUSELN_VERDICT_COUNT]; /* launches that could not be checked, by reason */
-    _Atomic double field[FUSELN_CHECK_FIELDS];        /* as in params.h; FIRST is the index + 1, 0: none */
+    double field[FUSELN_CHECK_FIELDS]; /* as in params.h; FIRST is the index + 1, 0: none. Guarded by core's mutex */
 };
 
 struct fuseln_site {
@@ -77,6 +77,9 @@ static inline void fuseln_site_record_again(struct fuseln_site *site, const char
     atomic_fetch_add_explicit(&site->substituted, 1, memory_order_relaxed);
     atomic_store_explicit(&site->kernel, kernel, memory_order_release);
 }
+
+/* What its checks found. */
+void fuseln_site_fields(const struct fuseln_site *site, double ret_field[FUSELN_CHECK_FIELDS]);
 
 /* Walk the published sites, `other` last (only if used). Returns NULL past the end. */
 const struct fuseln_site *fuseln_site_at(size_t index);

@@ -84,8 +84,8 @@ void fuseln_registry_leave_out(void);
 size_t fuseln_registry_targets(void); /* how many targets were ever registered */
 void fuseln_registry_after_fork(void);
 
-/* Guards the writes to the tables of registry.c, library.c and record.c. Held under a shield, and never across a call
- * to the loader, CUDA or anything foreign. */
+/* Guards the writes to the tables of registry.c, library.c and record.c, and the results of checks. Held under a
+ * shield, and never across a call to the loader, CUDA or anything foreign. */
 extern pthread_mutex_t fuseln_core_mutex;
 
 #endif

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See verify.h. A site's results are added up field by field, then `failed` is set if need be, then `compared` is
- * counted: who reads `compared` first knows of every failure among them. A check in which nothing was held against its
- * value makes room for another.
+ * See verify.h. A site's results are added up, then `failed` is set if need be, then `compared` is counted: who reads
+ * `compared` first knows of every failure among them. A check in which nothing was held against its value makes room
+ * for another.
  */
 #include "core/verify.h"
 
 #include "base/log.h"
+#include "base/output.h"
+#include "base/shield.h"
+#include "core/registry.h"
 
 /* By the launch's own target: the site `other` has none. */
 static bool is_checked_first(const struct fuseln_target *target, const struct fuseln_config *config)
@@ -56,47 +59,40 @@ void fuseln_verify_start_check(const struct fuseln_pass *pass)
         atomic_fetch_add_explicit(&checked->unchecked[verdict], 1, memory_order_relaxed);
 }
 
-static void add(_Atomic double *to, double value)
-{
-    double before = atomic_load_explicit(to, memory_order_relaxed);
-    while (!atomic_compare_exchange_weak(to, &before, before + value))
-        ;
-}
-
-static void raise_to(_Atomic double *to, double value)
-{
-    double before = atomic_load_explicit(to, memory_order_relaxed);
-    while (value > before && !atomic_compare_exchange_weak(to, &before, value))
-        ;
-}
-
-/* `first` is an index + 1, 0 while there is none. */
-static void lower_to(_Atomic double *to, double value)
-{
-    double before = atomic_load_explicit(to, memory_order_relaxed);
-    while ((before == 0 || value < before) && !atomic_compare_exchange_weak(to, &before, value))
-        ;
-}
-
 static void say_failed(const struct fuseln_site *site, const struct fuseln_check_result *result)
 {
     const struct fuseln_target *target = site->key.target;
     const double *field = result->field;
     const bool theirs = field[FUSELN_CHECK_OUTSIDE_OURS] == 0 && field[FUSELN_CHECK_NAN] == 0;
     const double largest = theirs ? field[FUSELN_CHECK_MAX_THEIRS] : field[FUSELN_CHECK_MAX_OURS];
-    const unsigned long long hundredths =
-        largest > 0 ? largest < 1e16 ? (unsigned long long)(largest * 100) : (unsigned long long)1e18 : 0;
     const int64_t first = (int64_t)-field[FUSELN_CHECK_FIRST], cols = site->key.cols > 0 ? site->key.cols : 1;
+    char ulp[FUSELN_REAL_MAX];
 
+    fuseln_out_real(ulp, largest);
     pr_warn(
         "%s cols=%lld in %s is not replaced: %s: of %llu values %llu of ours and %llu of the original's lie beyond the "
-        "bound, %llu are NaN in one of them; up to %llu.%02llu ulp; first at row %lld, column %lld",
+        "bound, %llu are NaN in one of them; up to %.6s ulp; first at row %lld, column %lld",
         target ? target->name : "other", (long long)site->key.cols,
         target && target->library ? target->library->name : "?",
         theirs ? "the original computes something else" : "our kernel is wrong here",
         (unsigned long long)field[FUSELN_CHECK_ELEMENTS], (unsigned long long)field[FUSELN_CHECK_OUTSIDE_OURS],
-        (unsigned long long)field[FUSELN_CHECK_OUTSIDE_THEIRS], (unsigned long long)field[FUSELN_CHECK_NAN],
-        hundredths / 100, hundredths % 100, (long long)(first / cols), (long long)(first % cols));
+        (unsigned long long)field[FUSELN_CHECK_OUTSIDE_THEIRS], (unsigned long long)field[FUSELN_CHECK_NAN], ulp,
+        (long long)(first / cols), (long long)(first % cols));
+}
+
+static void add_results(double *to, const double *field)
+{
+    const double first = 1 - field[FUSELN_CHECK_FIRST];
+    struct fuseln_shield before;
+    fuseln_shield_lock(&before, &fuseln_core_mutex);
+    for (int i = 0; i < FUSELN_CHECK_SUMS; i++)
+        to[i] += field[i];
+    for (int i = FUSELN_CHECK_SUMS; i < FUSELN_CHECK_FIRST; i++)
+        to[i] = field[i] > to[i] ? field[i] : to[i];
+    if (field[FUSELN_CHECK_FIRST] > FUSELN_CHECK_NONE &&
+        (to[FUSELN_CHECK_FIRST] == 0 || first < to[FUSELN_CHECK_FIRST]))
+        to[FUSELN_CHECK_FIRST] = first;
+    fuseln_shield_unlock(&before, &fuseln_core_mutex);
 }
 
 static void fold(struct fuseln_site *site, const struct fuseln_check_result *result)
@@ -104,12 +100,7 @@ static void fold(struct fuseln_site *site, const struct fuseln_check_result *res
     struct fuseln_checked *checked = &site->checked;
     const double *field = result->field;
 
-    for (int i = 0; i < FUSELN_CHECK_SUMS; i++)
-        add(&checked->field[i], field[i]);
-    for (int i = FUSELN_CHECK_SUMS; i < FUSELN_CHECK_FIRST; i++)
-        raise_to(&checked->field[i], field[i]);
-    if (field[FUSELN_CHECK_FIRST] > FUSELN_CHECK_NONE)
-        lower_to(&checked->field[FUSELN_CHECK_FIRST], 1 - field[FUSELN_CHECK_FIRST]);
+    add_results(checked->field, field);
     const bool wrong =
         field[FUSELN_CHECK_OUTSIDE_OURS] + field[FUSELN_CHECK_OUTSIDE_THEIRS] + field[FUSELN_CHECK_NAN] > 0;
     if (wrong && !atomic_exchange(&checked->failed, true))

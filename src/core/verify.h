@@ -3,7 +3,7 @@
  * What the checks of launches on the device (kernels/host/check.c) mean for a site: compared and right, it may be
  * replaced; compared and wrong, it never is. In FUSELN_MODE=verify every launch is checked and none is replaced; else
  * the first FUSELN_CHECK launches of each site of a build that is not known. Nothing waits for a result: while it has
- * not come, the original is launched. Thread-safe, no locks; valid when zeroed.
+ * not come, the original is launched. Thread-safe; valid when zeroed. The mutex is taken where a result has come.
  */
 #ifndef FUSELN_VERIFY_H
 #define FUSELN_VERIFY_H

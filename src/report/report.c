@@ -68,8 +68,7 @@ static void copy_site(const struct fuseln_site *site, struct fuseln_site_view *v
     view->checked.failed = atomic_load(&site->checked.failed);
     for (int verdict = 0; verdict < FUSELN_VERDICT_COUNT; verdict++)
         view->checked.unchecked[verdict] = atomic_load(&site->checked.unchecked[verdict]);
-    for (int i = 0; i < FUSELN_CHECK_FIELDS; i++)
-        view->checked.field[i] = atomic_load(&site->checked.field[i]);
+    fuseln_site_fields(site, view->checked.field);
     view->rows_first = atomic_load(&site->rows_first);
     view->rows_min = atomic_load(&site->rows_min);
     view->rows_max = atomic_load(&site->rows_max);
@@ -220,8 +219,6 @@ static void write_now(bool final)
     snapshot.mode = fuseln_mode_name(fuseln_config_get()->mode);
     snapshot.why = why_nothing();
     snapshot.device_count = fuseln_device_reports(snapshot.devices, FUSELN_REPORT_DEVICES);
-    if (snapshot.device_count > FUSELN_REPORT_DEVICES)
-        snapshot.device_count = FUSELN_REPORT_DEVICES;
     fuseln_report_file_write(&snapshot);
 }
 
