@@ -71,21 +71,6 @@ static int launch_original(const struct fuseln_hooked *hooked)
     return rc;
 }
 
-static void trace(const struct fuseln_pass *pass)
-{
-    const struct fuseln_launch *launch = pass->launch;
-    const struct fuseln_trace_event event = {
-        .site = pass->site,
-        .stream = launch->stream,
-        .rows = pass->call.rows,
-        .grid = {launch->grid[0], launch->grid[1], launch->grid[2]},
-        .block = {launch->block[0], launch->block[1], launch->block[2]},
-        .kernel = fuseln_job_kernel(&pass->job),
-    };
-
-    fuseln_trace(&event);
-}
-
 /* Completes hooked->launch; the arguments may stand in unpacked, which must live as long. */
 static void prepare_special(struct fuseln_hooked *hooked, void **unpacked)
 {
@@ -143,7 +128,7 @@ static int launch_recognised(struct fuseln_hooked *hooked)
     if (pass.verdict != FUSELN_VERDICT_OK)
         return launch_declined(hooked, &pass);
     if (pass.config->trace[0])
-        trace(&pass);
+        fuseln_trace(&pass);
     if (pass.config->report[0])
         fuseln_report_tick(true);
     return 0;

@@ -6,8 +6,7 @@
 #ifndef FUSELN_REPORT_H
 #define FUSELN_REPORT_H
 
-#include "base/config.h"
-#include "core/record.h"
+#include "core/pass.h"
 
 /* At the first launch of the process: resolves the report's path (%q{} variables, rank), so that the host can change
  * its environment and working directory afterwards. */
@@ -19,16 +18,8 @@ void fuseln_report_tick(bool substituted);
 void fuseln_report_write(void);
 void fuseln_report_after_fork(void);
 
-/* One substitution, for the trace. grid and block are the original's. */
-struct fuseln_trace_event {
-    const struct fuseln_site *site;
-    const void *stream;
-    int64_t rows;
-    unsigned grid[3], block[3];
-    const char *kernel;
-};
-/* Writes one JSON line; nothing if FUSELN_TRACE is unset. */
-void fuseln_trace(const struct fuseln_trace_event *event);
+/* One JSON line for a launch that was replaced; nothing if FUSELN_TRACE is unset. grid and block are the original's. */
+void fuseln_trace(const struct fuseln_pass *pass);
 void fuseln_trace_end(void); /* at exit: warns if the last lines were lost */
 void fuseln_trace_after_fork(void);
 

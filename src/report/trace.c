@@ -25,31 +25,32 @@ static void write_dim(struct fuseln_json *json, const char *key, const unsigned 
     fuseln_json_close(json, ']');
 }
 
-static void write_event(struct fuseln_json *json, const struct fuseln_trace_event *event)
+static void write_event(struct fuseln_json *json, const struct fuseln_pass *pass)
 {
-    const struct fuseln_site_key *key = &event->site->key;
+    const struct fuseln_launch *launch = pass->launch;
+    const struct fuseln_site_key *key = &pass->site->key;
     char stream[24];
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    snprintf(stream, sizeof stream, "0x%llx", (unsigned long long)(uintptr_t)event->stream);
+    snprintf(stream, sizeof stream, "0x%llx", (unsigned long long)(uintptr_t)launch->stream);
     fuseln_json_open(json, NULL, '{');
     fuseln_json_seconds(json, "time", (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
     fuseln_json_integer(json, "pid", getpid());
     fuseln_json_integer(json, "tid", syscall(SYS_gettid));
     fuseln_json_string(json, "target", key->target ? key->target->name : "other");
-    fuseln_json_string(json, "kernel", event->kernel);
+    fuseln_json_string(json, "kernel", fuseln_job_kernel(&pass->job));
     if (key->target) {
         fuseln_json_integer(json, "cols", key->cols);
         fuseln_json_integer(json, "device", key->device);
     }
-    fuseln_json_integer(json, "rows", event->rows);
+    fuseln_json_integer(json, "rows", pass->call.rows);
     fuseln_json_string(json, "stream", stream);
-    write_dim(json, "grid", event->grid);
-    write_dim(json, "block", event->block);
+    write_dim(json, "grid", launch->grid);
+    write_dim(json, "block", launch->block);
     fuseln_json_close(json, '}');
 }
 
-void fuseln_trace(const struct fuseln_trace_event *event)
+void fuseln_trace(const struct fuseln_pass *pass)
 {
     const struct fuseln_config *config = fuseln_config_get();
     const char *path = config->trace;
@@ -59,7 +60,7 @@ void fuseln_trace(const struct fuseln_trace_event *event)
     char line[1024];
     struct fuseln_out out = {.fd = -1, .buffer = line, .capacity = sizeof line};
     struct fuseln_json json = {.out = &out};
-    write_event(&json, event);
+    write_event(&json, pass);
     fuseln_out_text(&out, "\n");
     int error = out.error ? out.error : fuseln_sink_write(&sink, path, config->folder, line, out.length);
     if (error)

@@ -42,9 +42,9 @@ void fuseln_report_tick(bool substituted)
 {
     (void)substituted;
 }
-void fuseln_trace(const struct fuseln_trace_event *event)
+void fuseln_trace(const struct fuseln_pass *pass)
 {
-    (void)event;
+    (void)pass;
 }
 
 static void *const OUTER = (void *)0x10, *const INNER = (void *)0x20;

@@ -11,6 +11,7 @@
 #include <sys/time.h>
 
 #include "base/log.h"
+#include "kernels/host/variant.h"
 
 /* ---- what descriptor 2 is ---- */
 static int put_at_2(int fd)
@@ -215,11 +216,16 @@ TEST(the_same_inode_number_elsewhere_is_not_mistaken_for_the_log)
 }
 
 /* ---- readers that stall ---- */
+static const struct fuseln_variant our_variant = {.name = "ours"};
+static const struct fuseln_plan our_plan = {.kernel = {&our_variant}};
+
 static void trace_one(void)
 {
     bool is_new;
     const struct fuseln_site_key key = {.target = &forward, .cols = 12};
-    fuseln_trace(&(struct fuseln_trace_event){.site = fuseln_site_get(&key, &is_new), .rows = 1, .kernel = "ours"});
+    const struct fuseln_launch launch = {0};
+    fuseln_trace(&(struct fuseln_pass){
+        .launch = &launch, .site = fuseln_site_get(&key, &is_new), .call.rows = 1, .job.plan = &our_plan});
 }
 
 static double now(void)

@@ -3,19 +3,20 @@
  * The trace: one line for each substitution, from any thread, in each process's own file; paths that cannot be written.
  */
 #include "hooks/process.h"
+#include "kernels/host/variant.h"
 #include "report_child.h"
+
+static const struct fuseln_variant our_variant = {.name = "our_kernel"};
+static const struct fuseln_plan our_plan = {.kernel = {&our_variant}};
 
 static void trace_one(int64_t rows)
 {
     bool is_new;
     const struct fuseln_site_key key = {.target = &forward, .cols = 12, .device = 1};
     errno = 77;
-    fuseln_trace(&(struct fuseln_trace_event){.site = fuseln_site_get(&key, &is_new),
-                                              .stream = (const void *)0xabc,
-                                              .rows = rows,
-                                              .grid = {1, 2, 3},
-                                              .block = {32, 4, 1},
-                                              .kernel = "our_kernel"});
+    const struct fuseln_launch launch = {.stream = (void *)0xabc, .grid = {1, 2, 3}, .block = {32, 4, 1}};
+    fuseln_trace(&(struct fuseln_pass){
+        .launch = &launch, .site = fuseln_site_get(&key, &is_new), .call.rows = rows, .job.plan = &our_plan});
     check(errno == 77);
 }
 
