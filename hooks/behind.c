@@ -14,12 +14,6 @@
 _Atomic(void *) fuseln_behind[FUSELN_DRIVER_GIVEN];
 _Atomic(fuseln_name_function *) fuseln_behind_kernel_name, fuseln_behind_function_name;
 
-size_t fuseln_behind_find(const char *name)
-{
-    const size_t i = fuseln_real_of_driver(name) - FUSELN_REAL_CU_FIRST;
-    return i < FUSELN_DRIVER_GIVEN ? i : FUSELN_DRIVER_GIVEN;
-}
-
 void fuseln_behind_fill(void *handle)
 {
     fuseln_dlsym_function *const real = fuseln_next_dlsym();

@@ -28,8 +28,6 @@ extern _Atomic(void *) fuseln_behind[FUSELN_DRIVER_GIVEN]; /* NULL while not kno
 typedef int fuseln_name_function(const char **ret_name, void *handle);
 extern _Atomic(fuseln_name_function *) fuseln_behind_kernel_name, fuseln_behind_function_name;
 
-/* The index of this name; FUSELN_DRIVER_GIVEN where it is not given out. */
-size_t fuseln_behind_find(const char *name);
 /* Look all of them up through a handle that reaches libcuda. A driver may lack some. */
 void fuseln_behind_fill(void *handle);
 /* The same where none is known yet, through libcuda as it is loaded: for programs that are linked to it. errno kept. */

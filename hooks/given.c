@@ -21,13 +21,6 @@
 #define fuseln_notice_stub(index, function) NULL
 #endif
 
-static void *function_address(fuseln_driver_function *function)
-{
-    void *address;
-    memcpy(&address, &function, sizeof address);
-    return address;
-}
-
 /* A runtime whose own functions we hook gets libcuda's: its launches have been seen above. So does libcuda itself. */
 static bool is_ours_to_give(const void *caller)
 {
@@ -43,7 +36,7 @@ static void *choose(size_t i, const char *name, void *function, const void *call
     if ((i >= FUSELN_DRIVER_GIVEN && fuseln_notice_is_harmless(name)) || !is_ours_to_give(caller))
         return function;
     if (i < FUSELN_DRIVER_GIVEN)
-        return i < FUSELN_DRIVER_HOOKS ? function_address(fuseln_driver_functions[i])
+        return i < FUSELN_DRIVER_HOOKS ? (void *)fuseln_driver_functions[i]
                                        : fuseln_notice_stub(i - FUSELN_DRIVER_HOOKS, function);
     fuseln_pairing_unseen(name);
     return function;
@@ -69,7 +62,7 @@ int fuseln_given_after(int rc, const char *name, void **ret_function, const void
 void *fuseln_given_for_dlsym(void *handle, const char *name, void *function, const void *caller)
 {
     const int saved_errno = errno;
-    const size_t i = fuseln_behind_find(name);
+    const size_t i = fuseln_real_of_driver(name) - FUSELN_REAL_CU_FIRST;
 
     if (i >= FUSELN_DRIVER_GIVEN && fuseln_notice_is_harmless(name))
         return function;
@@ -86,7 +79,7 @@ void *fuseln_given_for_dlsym(void *handle, const char *name, void *function, con
 
 bool fuseln_given_without_us(void *handle, const char *name, const void *caller, void **ret_function)
 {
-    const size_t i = fuseln_behind_find(name);
+    const size_t i = fuseln_real_of_driver(name) - FUSELN_REAL_CU_FIRST;
     const struct fuseln_library_kind kind =
         i < FUSELN_DRIVER_GIVEN ? fuseln_scope_kind(caller) : (struct fuseln_library_kind){0};
     const bool next = handle == RTLD_NEXT;

@@ -49,9 +49,9 @@ static size_t find_hooked(size_t from, size_t to, const char *name)
 enum fuseln_real fuseln_real_of_driver(const char *name)
 {
     const size_t hooked = find_hooked(FUSELN_REAL_CU_FIRST, FUSELN_REAL_DRIVER_NOTICED, name);
-    return hooked < FUSELN_REAL_DRIVER_NOTICED
-               ? (enum fuseln_real)hooked
-               : (enum fuseln_real)(hooked + find(names + hooked, FUSELN_NOTICE_DRIVER, name));
+    if (hooked < FUSELN_REAL_DRIVER_NOTICED)
+        return (enum fuseln_real)hooked;
+    return (enum fuseln_real)(hooked + find(names + hooked, FUSELN_NOTICE_DRIVER, name));
 }
 
 bool fuseln_notice_is_runtime_call(const char *name)
