@@ -74,7 +74,7 @@ static struct fuseln_check_region *region_add(size_t index)
         atomic_fetch_sub(&regions[index].pause, 1);
         return NULL;
     }
-    struct fuseln_check_region *region = region_make(fuseln_driver_get(), &device);
+    struct fuseln_check_region *region = region_make(fuseln_driver_known(), &device);
     if (!region) {
         atomic_store(&regions[index].pause, PAUSE);
         return NULL;

@@ -88,8 +88,10 @@ static __attribute__((noinline)) struct fuseln_context *context_add(const struct
 
 struct fuseln_context *fuseln_context_current(void)
 {
-    const struct fuseln_driver *driver = fuseln_driver_get();
+    const struct fuseln_driver *driver = fuseln_driver_known();
     unsigned long long id;
+    if (!driver)
+        driver = fuseln_driver_find();
     if (!driver || driver->ctx_get_id(NULL, &id) != CUDA_SUCCESS)
         return NULL;
     struct fuseln_context *context = context_find(id + 1, id + 1);

@@ -9,8 +9,7 @@
 
 bool fuseln_kernel_capturing(void *stream)
 {
-    const struct fuseln_driver *driver = fuseln_driver_known();
-    return !driver || fuseln_driver_capturing(driver, (CUstream)stream);
+    return fuseln_driver_capturing(fuseln_driver_known(), (CUstream)stream);
 }
 
 enum fuseln_verdict fuseln_kernel_stream(void *stream, unsigned long long *ret_id)

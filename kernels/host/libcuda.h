@@ -85,17 +85,12 @@ extern pthread_mutex_t fuseln_host_mutex;
 
 extern _Atomic(const struct fuseln_driver *)
     fuseln_driver_published; /* NULL until fuseln_driver_find() has found them */
+/* The driver functions of this process; NULL while libcuda is not loaded or lacks one of them (drivers below 525).
+ * Thread-safe. */
 const struct fuseln_driver *fuseln_driver_find(void);
 
-/* The driver functions of this process; NULL while libcuda is not loaded or lacks one of them (drivers below 525).
- * Thread-safe, lock-free. */
-static inline const struct fuseln_driver *fuseln_driver_get(void)
-{
-    const struct fuseln_driver *driver = atomic_load_explicit(&fuseln_driver_published, memory_order_acquire);
-    return driver ? driver : fuseln_driver_find();
-}
-
-/* The same without a search: never NULL once fuseln_context_current() has returned a context to any thread. */
+/* The same without a search: never NULL once fuseln_context_current() has returned a context to any thread. Lock-free.
+ */
 static inline const struct fuseln_driver *fuseln_driver_known(void)
 {
     return atomic_load_explicit(&fuseln_driver_published, memory_order_acquire);

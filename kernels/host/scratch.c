@@ -42,7 +42,7 @@ static bool reserve(struct fuseln_device_record *record, size_t bytes, size_t li
 /* RELAXED: this thread or another may be capturing some stream, which a plain allocation would break. */
 static bool allocate(size_t bytes, CUdeviceptr *ret_address)
 {
-    const struct fuseln_driver *driver = fuseln_driver_get();
+    const struct fuseln_driver *driver = fuseln_driver_known();
     int mode = CU_STREAM_CAPTURE_MODE_RELAXED;
     if (driver->exchange_capture(&mode) != CUDA_SUCCESS)
         return false;

@@ -63,8 +63,8 @@ static struct fuseln_timer *claim(const struct fuseln_driver *driver, uint64_t c
 
 struct fuseln_timer *fuseln_timer_begin(struct fuseln_context *context, void *stream, void *owner, int kind)
 {
-    const struct fuseln_driver *driver = fuseln_driver_get();
-    if (!driver || fuseln_kernel_capturing(stream))
+    const struct fuseln_driver *driver = fuseln_driver_known();
+    if (fuseln_kernel_capturing(stream))
         return NULL;
     struct fuseln_timer *timer = claim(driver, atomic_load_explicit(&context->id, memory_order_relaxed));
     if (!timer)
@@ -86,11 +86,11 @@ void fuseln_timer_end(struct fuseln_timer *timer, void *stream, bool launched)
 
 void *fuseln_timer_collect(struct fuseln_context *context, int *ret_kind, float *ret_us)
 {
-    const struct fuseln_driver *driver = fuseln_driver_get();
+    const struct fuseln_driver *driver = fuseln_driver_known();
     const uint64_t context_id = atomic_load_explicit(&context->id, memory_order_relaxed);
     void *owner = NULL;
     int mode = CU_STREAM_CAPTURE_MODE_RELAXED, queries = 0;
-    if (!driver || driver->exchange_capture(&mode) != CUDA_SUCCESS)
+    if (driver->exchange_capture(&mode) != CUDA_SUCCESS)
         return NULL;
     for (size_t i = 0; i < TIMERS_MAX && !owner && queries < QUERIES; i++) {
         struct fuseln_timer *timer = &timers[i];
