@@ -36,21 +36,24 @@ static int64_t now_ms(void)
     return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* wait: for up to 2 s. */
-static bool begin_writing(bool wait)
+/* Under a shield until end_writing. wait: for up to 2 s. */
+static bool begin_writing(struct fuseln_shield *ret_before, bool wait)
 {
+    fuseln_shield_raise(ret_before);
     for (int tries = wait ? 200 : 1; tries > 0; tries--) {
         if (!atomic_exchange(&writing, true))
             return true;
         if (wait)
             nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
     }
+    fuseln_shield_lower(ret_before);
     return false;
 }
 
-static void end_writing(void)
+static void end_writing(const struct fuseln_shield *before)
 {
     atomic_store(&writing, false);
+    fuseln_shield_lower(before);
 }
 
 static void copy_site(const struct fuseln_site *site, struct fuseln_site_view *view)
@@ -242,15 +245,11 @@ static bool is_wanted(void)
 
 void fuseln_report_arm(void)
 {
-    struct fuseln_shield shield;
-    if (!is_wanted())
+    struct fuseln_shield before;
+    if (!is_wanted() || !begin_writing(&before, false))
         return;
-    fuseln_shield_raise(&shield);
-    if (begin_writing(false)) {
-        fuseln_report_file_arm();
-        end_writing();
-    }
-    fuseln_shield_lower(&shield);
+    fuseln_report_file_arm();
+    end_writing(&before);
 }
 
 static void write_due(bool first, bool substituted, int64_t now)
@@ -265,7 +264,7 @@ static void write_due(bool first, bool substituted, int64_t now)
 
 void fuseln_report_tick(bool substituted)
 {
-    struct fuseln_shield shield;
+    struct fuseln_shield before;
     if (!is_wanted())
         return;
     bool first = substituted && !atomic_load_explicit(&substituted_once, memory_order_relaxed);
@@ -273,35 +272,29 @@ void fuseln_report_tick(bool substituted)
     if (!first && now < atomic_load_explicit(&due_ms, memory_order_relaxed))
         return;
     int saved = errno;
-    fuseln_shield_raise(&shield);
-    if (begin_writing(false)) {
+    if (begin_writing(&before, false)) {
         write_due(first, substituted, now);
-        end_writing();
+        end_writing(&before);
     }
-    fuseln_shield_lower(&shield);
     errno = saved;
 }
 
 void fuseln_report_write(void)
 {
-    struct fuseln_shield shield;
-    if (!is_wanted() || fuseln_report_file_is_inherited())
+    struct fuseln_shield before;
+    if (!is_wanted() || fuseln_report_file_is_inherited() || fuseln_record_launches() == 0)
         return;
     int saved = errno;
-    fuseln_shield_raise(&shield);
-    if (fuseln_record_launches() > 0) {
-        atomic_store(&exiting, true);
-        if (begin_writing(true)) {
-            if (!final_done)
-                write_now(true);
-            final_done = true;
-            end_writing();
-        } else {
-            pr_warn("FUSELN_REPORT=%.900s: the last report is not written: another thread is still writing one",
-                    fuseln_config_get()->report);
-        }
+    atomic_store(&exiting, true);
+    if (begin_writing(&before, true)) {
+        if (!final_done)
+            write_now(true);
+        final_done = true;
+        end_writing(&before);
+    } else {
+        pr_warn("FUSELN_REPORT=%.900s: the last report is not written: another thread is still writing one",
+                fuseln_config_get()->report);
     }
-    fuseln_shield_lower(&shield);
     errno = saved;
 }
 
