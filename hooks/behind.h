@@ -10,8 +10,8 @@
 
 #include <stdatomic.h>
 
-/* The functions that are given out, by index from FUSELN_REAL_CU_FIRST on: the hooked ones, then the noticed ones (their
- * stubs are written for x86-64). */
+/* The functions that are given out, by index from FUSELN_REAL_CU_FIRST on: the hooked ones, then the noticed ones
+ * (their stubs are written for x86-64). */
 enum {
 #define X(id, name) +1
     FUSELN_DRIVER_HOOKS = 0 FUSELN_DRIVER_EXPORTS(X),

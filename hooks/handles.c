@@ -15,15 +15,14 @@
 
 /* Modules that belong to a CUlibrary, and are unloaded with it. Where the table is full a module stands for itself, and
  * is forgotten when there is no room (registry.h). */
+enum { MODULES_MAX = 1024 };
 static struct {
     _Atomic(void *) module, library;
-} library_modules[1024];
-static atomic_size_t library_module_count; /* slots ever taken */
+} library_modules[MODULES_MAX];
 
 static void *owner_of(void *module)
 {
-    const size_t count = atomic_load(&library_module_count);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < MODULES_MAX; i++) {
         void *library = atomic_load(&library_modules[i].library);
         if (library && atomic_load(&library_modules[i].module) == module)
             return library;
@@ -35,13 +34,11 @@ void fuseln_handles_add_module(void *module, void *library)
 {
     if (owner_of(module) == library)
         return;
-    for (size_t i = 0; i < sizeof library_modules / sizeof library_modules[0]; i++) {
+    for (size_t i = 0; i < MODULES_MAX; i++) {
         void *none = NULL;
         if (!atomic_compare_exchange_strong(&library_modules[i].module, &none, module))
             continue;
         atomic_store(&library_modules[i].library, library);
-        for (size_t count = atomic_load(&library_module_count); count <= i;)
-            atomic_compare_exchange_weak(&library_module_count, &count, i + 1);
         return;
     }
 }
@@ -50,8 +47,7 @@ void fuseln_handles_add_module(void *module, void *library)
 void fuseln_handles_forget(void *owner)
 {
     fuseln_registry_forget(owner);
-    const size_t count = atomic_load(&library_module_count);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < MODULES_MAX; i++) {
         if (atomic_load(&library_modules[i].library) != owner)
             continue;
         atomic_store(&library_modules[i].library, NULL);

@@ -406,7 +406,8 @@ enum fuseln_real {
 };
 
 const char *fuseln_real_name(enum fuseln_real which); /* a static string */
-/* The driver's function of this name, as libcuda exports it; FUSELN_REAL_COUNT where it is neither hooked nor noticed. */
+/* The driver's function of this name, as libcuda exports it; FUSELN_REAL_COUNT where it is neither hooked nor noticed.
+ */
 enum fuseln_real fuseln_real_of_driver(const char *name);
 /* Is this function of the runtime noticed, or hooked? */
 bool fuseln_notice_is_runtime_call(const char *name);
