@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`fuseln doctor` on set-ups that are really broken, each by one cause: it must name that cause, say what to do, and
 exit 1; and on good ones, where it must find nothing. The driver is the software device's."""
+import glob
 import json
 import os
 import re
@@ -16,6 +17,7 @@ import unittest
 from cli import BUILD, COMMANDS, FUSELN, ON_DEVICE, PYTHON, SOURCE, Command
 
 SOFTGPU = f"{BUILD}/tests/softgpu"
+RUNTIME = sorted(glob.glob(f"{SOFTGPU}/cuda-13.*/libcudart.so.13"))[-1]
 
 STEP = """
 import torch
@@ -344,7 +346,8 @@ class Doctor(Command):
         self.assertRegex(done.stdout, "ok   run: driver library loaded: .*/libcuda.so.1")
 
     def test_a_launch_that_is_seen_only_without_rtld_deepbind(self):
-        self.library("step.so", "-w", f"-I{SOURCE}", f"-L{SOFTGPU}", "-l:libcudart.so.13", source=LAUNCH)
+        self.library("step.so", "-w", f"-I{SOURCE}", RUNTIME, f"-Wl,-rpath,{os.path.dirname(RUNTIME)}",
+                     source=LAUNCH)
         gcc("-o", self.path("host"), "-D_GNU_SOURCE", HOST, "-ldl")
         seen = self.doctor("--", "./host", "l:./step.so")
         self.assertEqual(seen.returncode, 0, seen.stdout + seen.stderr)

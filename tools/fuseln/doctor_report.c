@@ -41,7 +41,7 @@ static const char *const unpaired_remedies[FUSELN_PAIRING_COUNT] = {
 static const struct {
     const char *maker, *remedy;
 } makers[] = {
-    {"inductor", NOTHING "torch.compile makes kernels of its own; its backends eager and aot_eager keep PyTorch's"},
+    {"inductor", "nothing to do: torch.compile makes its own kernels; its backends eager and aot_eager keep PyTorch's"},
     {"quack", "TORCH_DISABLE_NATIVE_JIT=1 leaves RMS norms to PyTorch's own kernels, which are replaced"},
     {"other", "the report names the kernels, in foreign_norms"},
 };
