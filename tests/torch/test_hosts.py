@@ -25,7 +25,6 @@ RUNTIMES = {
 (OURS,) = (found.version for found in importlib.metadata.distributions()
            if re.fullmatch("nvidia-cuda-runtime(-cu1.)?", found.name))  # fmt: skip
 
-
 # Loads and runs what its arguments name, in this order: `torch`, or SCOPE:LIBRARY. Twice, and once in another thread.
 HOST = """
 import ctypes, os, sys, threading
@@ -56,7 +55,8 @@ thread.join()
 
 def extension(folder, name, version, runtime):
     """A library of that CUDA version (extension.c), linked to this runtime."""
-    (crt,) = pathlib.Path(sys.prefix).glob("lib/python3*/site-packages/triton/backends/nvidia/include")
+    site = pathlib.Path(pytest.__file__).parents[1]  # crt/ is the compiler's, which Triton has a copy of
+    crt = site / "triton" / "backends" / "nvidia" / "include"
     library = folder / f"extension-{name}.so"
     subprocess.run(["gcc", "-O1", "-Wall", "-shared", "-fPIC", f'-DSYMBOL="{SYMBOL}"', "-isystem",
                     SOFTGPU / f"cuda-{version}" / "include", f"-idirafter{crt}", PROGRAMS / "extension.c", runtime,
@@ -71,7 +71,8 @@ def second_copy(folder):
     node = RUNTIMES[OURS].name.split(".so.")[1]
     copy = folder / f"libcudart.3eda8113.so.{node}"
     subprocess.run(["gcc", "-shared", *objects, "-ldl", "-lpthread", f"-Wl,-soname,{copy.name}",
-                    f"-Wl,--version-script={SOFTGPU / f'softgpu_cudart_{OURS}' / 'stubs.map'}", "-o", copy], check=True)  # fmt: skip
+                    f"-Wl,--version-script={SOFTGPU}/softgpu_cudart_{OURS}/stubs.map", "-o", copy],
+                   check=True)  # fmt: skip
     return copy
 
 
@@ -92,11 +93,12 @@ def test_runtimes_of_every_version_beside_pytorchs(run, libraries, order):
     what.insert(at, f"l:{RUNTIMES[OURS]}")  # in place of the wheel's own, which the software device has no driver for
     said = {}
     for mode in ("alone", "observe", "replace"):
-        done = run.program(["env", f"LD_PRELOAD={FUSELN if mode != 'alone' else ''}", sys.executable, "-c", HOST, *what],
+        preload = "" if mode == "alone" else FUSELN
+        done = run.program(["env", f"LD_PRELOAD={preload}", sys.executable, "-c", HOST, *what],
                            env={"FUSELN_MODE": "replace" if mode == "alone" else mode})  # fmt: skip
         assert done.stderr == ""
         said[mode] = done.stdout
-    assert said["observe"] == said["alone"]  # the originals, bit for bit: each reached the runtime that knows its kernel
+    assert said["observe"] == said["alone"]  # each original reached the runtime that knows its kernel
     assert said["alone"].count("errors 0") == 3 * 5 and said["alone"].count("True") == 3
     assert all(float(error) < 1 for error in re.findall(r"error ([\d.]+)", said["replace"]))
     words = re.compile(r"error [\d.]+")
