@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hosts of many libraries and processes, run with any wheel's Python: PyTorch beside libraries that bring other CUDA
+runtimes, in every order and scope."""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+import torch
+from conftest import BUILD, PROGRAMS, ROOT, check_sums
+
+os.environ.setdefault("TEST_BUILD", str(BUILD))
+sys.path.append(str(ROOT / "tests" / "preload"))
+import stand_in  # noqa: E402
+
+(CRT,) = pathlib.Path(sys.prefix).glob("lib/python3*/site-packages/triton/backends/nvidia/include")
+
+
+def newest():
+    """The folder of the newest stand-in runtime of each major version whose headers are (still) installed."""
+    headers = BUILD.glob("tests/softgpu/cuda-*/include/cuda_runtime_api.h")
+    versions = [path.parent.parent.name.removeprefix("cuda-").split(".") for path in headers]
+    return {int(version[0]): BUILD / "tests" / "softgpu" / f"cuda-{'.'.join(version)}"
+            for version in sorted(versions, key=lambda version: list(map(int, version)))}  # fmt: skip
+
+
+RUNTIMES = newest()
+OWN = int(torch.version.cuda.split(".")[0])
+
+
+@pytest.fixture
+def run(run):
+    """Replaced from the first launch on, known build or not."""
+    run.env |= {"FUSELN_CHECK": "0"}
+    return run
+
+
+def extension(output, folder, runtime, *options):
+    """A library (extension.c) of the CUDA version in the folder, linked to this runtime of it."""
+    stand_in.shared(output, "-isystem", folder / "include", f"-idirafter{CRT}", PROGRAMS / "extension.c", runtime, "-lm",
+                    f"-Wl,--disable-new-dtags,-rpath,{runtime.parent}", *options)  # fmt: skip
+
+
+def second_copy(output):
+    """A library of PyTorch's own CUDA version with a runtime of its own under another name, as torchvision's wheel has
+    one. It is linked to a stand-in that defines what it needs under that name, and finds a copy of the runtime."""
+    folder = RUNTIMES[OWN]
+    (runtime,) = folder.glob("libcudart.so.*")
+    stub = output.parent / runtime.name.replace(".so", ".copy.so")
+    extension(output, folder, runtime)
+    symbols = subprocess.run(["nm", "-D", "-u", output], check=True, capture_output=True, text=True).stdout.split()
+    needed = [symbol.split("@")[0] for symbol in symbols if runtime.name in symbol]
+    source = output.with_suffix(".c")
+    source.write_text("".join(f"void {name}(void) {{}}\n" for name in needed))
+    stand_in.shared(stub, source, stand_in.versioned(output.parent, runtime.name), f"-Wl,-soname,{stub.name}")
+    extension(output, folder, stub)
+    stub.write_bytes(runtime.read_bytes())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Libraries of CUDA 11, 12 and 13, and one with a second copy of PyTorch's own runtime."""
+    folder = tmp_path_factory.mktemp("hosts")
+    for major, runtimes in RUNTIMES.items():
+        extension(folder / f"cuda{major}.so", runtimes, next(runtimes.glob("libcudart.so.*")))
+    second_copy(folder / "copy.so")
+    return folder
+
+
+# BESIDE WHAT...: loads PyTorch ("torch") and libraries (a letter for the scope, a colon, a path) in this order; then all
+# of them launch, three times, the last time in a new thread.
+BESIDE = """
+import ctypes, os, sys, threading
+SCOPES = {"l": os.RTLD_LOCAL, "g": os.RTLD_GLOBAL, "d": os.RTLD_LOCAL | os.RTLD_DEEPBIND}
+
+def use_torch():
+    x = torch.arange(5.0 * 768).view(5, 768) % 17
+    norm = torch.nn.LayerNorm(768, elementwise_affine=False)
+    print("torch", torch.allclose(norm(x.cuda()).cpu(), norm(x), atol=1e-5), flush=True)
+
+runs = []
+for what in sys.argv[1:]:
+    if what == "torch":
+        import torch
+        runs.append(use_torch)
+    else:
+        runs.append(ctypes.CDLL(what[2:], mode=SCOPES[what[0]]).extension_run)
+
+def launch():
+    for run in runs:
+        result = run()
+        if result is not None:
+            print("errors", result, flush=True)
+
+launch()
+launch()
+thread = threading.Thread(target=launch)
+thread.start()
+thread.join()
+"""
+ORDERS = {
+    "torch first": "torch l:cuda11 l:cuda12 l:copy l:cuda13",
+    "torch last": "l:copy l:cuda13 l:cuda12 l:cuda11 torch",
+    "in between, for all to see": "g:cuda13 g:cuda11 torch g:copy g:cuda12",
+    "bound to its own first": "d:cuda12 d:copy torch d:cuda13 d:cuda11",
+}
+RUNS = 3
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_each_library_reaches_its_own_runtime(run, folder, order):
+    what = [f"{part[:2]}{folder / part[2:]}.so" if ":" in part else part for part in ORDERS[order].split()]
+    done = run(["-c", BESIDE, *what])
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert lines.count("torch True") == lines.count("errors 0") / 4 == RUNS
+    ran = re.findall(r"headers (\d+)\d{3}, runtime (\d+)\d{3}, error ([\d.]+) ", done.stdout)
+    assert len(ran) == 4 * RUNS
+    assert all(headers == runtime and float(error) < 1 for headers, runtime, error in ran), ran
+    report = run.report()
+    check_sums(report)
+    by_library = {site["library"]: site for site in report["sites"]}
+    libraries = [] if what[0][0] == "d" else ["copy.so", "cuda11.so", "cuda12.so", "cuda13.so"]
+    assert sorted(by_library) == sorted([*libraries, "libtorch_cuda.so"])  # no hook sees RTLD_DEEPBIND
+    for site in report["sites"]:
+        assert (site["boundary"], site["launches"], site["substituted"]) == ("runtime", RUNS, RUNS), site
+
+
+def test_a_static_runtime_beside_pytorch(run, folder):
+    """It cannot start on the software device: its launches fail as they do alone, and PyTorch's are replaced."""
+    library, runtime = folder / "static.so", (RUNTIMES[13] / "real").resolve().parent / "libcudart_static.a"
+    extension(library, RUNTIMES[13], runtime, "-lpthread", "-lrt")
+    command = ["-c", BESIDE, f"l:{library}", "torch"]
+    alone = run(command, fuseln=False).stdout
+    assert run(command).stdout == alone
+    assert alone.count("torch True") == alone.count("errors") == RUNS
+    assert "errors 0" not in alone
+    (site,) = run.report()["sites"]
+    assert (site["library"], site["launches"], site["substituted"]) == ("libtorch_cuda.so", RUNS, RUNS)
