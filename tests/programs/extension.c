@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A library as nvcc makes one, of the CUDA version whose headers compile it: its constructor registers PyTorch's layer
- * norm for float (SYMBOL), and extension_run launches it as nvcc's code does, on 5 rows of 768. It works only where the
- * launch reaches the runtime that the kernel was registered with: no other knows its host function.
+ * norm for float (SYMBOL), and extension_run launches it as nvcc's code does, on 5 rows of 768. Both must reach its own
+ * runtime, since no other knows its host function: that of cudaFuncGetAttributes, which fuseln leaves alone.
  */
 #include <cuda_runtime_api.h>
 
@@ -51,8 +51,10 @@ int extension_run(void)
     int cols = COLS, version = 0, errors = 0;
     float eps = 1e-5f, *device_x, *device_y, *mean, *rstd, *gamma = NULL;
     void *args[] = {&cols, &eps, &device_x, &gamma, &gamma, &mean, &rstd, &device_y};
+    struct cudaFuncAttributes attributes;
 
     x_fill();
+    errors += cudaFuncGetAttributes(&attributes, &host_function);
     errors += cudaRuntimeGetVersion(&version);
     errors += cudaMalloc((void **)&device_x, sizeof x) + cudaMalloc((void **)&device_y, sizeof x);
     errors += cudaMalloc((void **)&mean, 256) + cudaMalloc((void **)&rstd, 256);

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 import torch
-from conftest import BUILD, PROGRAMS, ROOT, check_sums
+from conftest import BUILD, FUSELN, PROGRAMS, ROOT, check_sums
 
 os.environ.setdefault("TEST_BUILD", str(BUILD))
 sys.path.append(str(ROOT / "tests" / "preload"))
@@ -28,7 +28,8 @@ def newest():
 
 
 RUNTIMES = newest()
-OWN = int(torch.version.cuda.split(".")[0])
+OWN = RUNTIMES[int(torch.version.cuda.split(".")[0])]
+(RUNTIME,) = OWN.glob("libcudart.so.*")
 
 
 @pytest.fixture
@@ -47,17 +48,15 @@ def extension(output, folder, runtime, *options):
 def second_copy(output):
     """A library of PyTorch's own CUDA version with a runtime of its own under another name, as torchvision's wheel has
     one. It is linked to a stand-in that defines what it needs under that name, and finds a copy of the runtime."""
-    folder = RUNTIMES[OWN]
-    (runtime,) = folder.glob("libcudart.so.*")
-    stub = output.parent / runtime.name.replace(".so", ".copy.so")
-    extension(output, folder, runtime)
+    stub = output.parent / RUNTIME.name.replace(".so", ".copy.so")
+    extension(output, OWN, RUNTIME)
     symbols = subprocess.run(["nm", "-D", "-u", output], check=True, capture_output=True, text=True).stdout.split()
-    needed = [symbol.split("@")[0] for symbol in symbols if runtime.name in symbol]
+    needed = [symbol.split("@")[0] for symbol in symbols if RUNTIME.name in symbol]
     source = output.with_suffix(".c")
     source.write_text("".join(f"void {name}(void) {{}}\n" for name in needed))
-    stand_in.shared(stub, source, stand_in.versioned(output.parent, runtime.name), f"-Wl,-soname,{stub.name}")
-    extension(output, folder, stub)
-    stub.write_bytes(runtime.read_bytes())
+    stand_in.shared(stub, source, stand_in.versioned(output.parent, RUNTIME.name), f"-Wl,-soname,{stub.name}")
+    extension(output, OWN, stub)
+    stub.write_bytes(RUNTIME.read_bytes())
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +70,7 @@ def folder(tmp_path_factory):
 
 
 # BESIDE WHAT...: loads PyTorch ("torch") and libraries (a letter for the scope, a colon, a path) in this order; then all
-# of them launch, three times, the last time in a new thread.
+# but the runtimes launch, three times, the last time in a new thread.
 BESIDE = """
 import ctypes, os, sys, threading
 SCOPES = {"l": os.RTLD_LOCAL, "g": os.RTLD_GLOBAL, "d": os.RTLD_LOCAL | os.RTLD_DEEPBIND}
@@ -87,7 +86,8 @@ for what in sys.argv[1:]:
         import torch
         runs.append(use_torch)
     else:
-        runs.append(ctypes.CDLL(what[2:], mode=SCOPES[what[0]]).extension_run)
+        library = ctypes.CDLL(what[2:], mode=SCOPES[what[0]])
+        runs += [] if "libcudart" in what else [library.extension_run]
 
 def launch():
     for run in runs:
@@ -105,26 +105,32 @@ ORDERS = {
     "torch first": "torch l:cuda11 l:cuda12 l:copy l:cuda13",
     "torch last": "l:copy l:cuda13 l:cuda12 l:cuda11 torch",
     "in between, for all to see": "g:cuda13 g:cuda11 torch g:copy g:cuda12",
-    "bound to its own first": "d:cuda12 d:copy torch d:cuda13 d:cuda11",
+    "bound to their own first, where no hook sees them": "d:cuda12 d:copy torch d:cuda13 d:cuda11",
 }
 RUNS = 3
+NUMBER = re.compile(r"(?<=error )[\d.]+")
 
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_each_library_reaches_its_own_runtime(run, folder, order):
-    what = [f"{part[:2]}{folder / part[2:]}.so" if ":" in part else part for part in ORDERS[order].split()]
-    done = run(["-c", BESIDE, *what])
-    assert done.stderr == ""
-    lines = done.stdout.splitlines()
-    assert lines.count("torch True") == lines.count("errors 0") / 4 == RUNS
-    ran = re.findall(r"headers (\d+)\d{3}, runtime (\d+)\d{3}, error ([\d.]+) ", done.stdout)
-    assert len(ran) == 4 * RUNS
-    assert all(headers == runtime and float(error) < 1 for headers, runtime, error in ran), ran
+    """Only fuseln is preloaded. PyTorch gets the stand-in runtime that is loaded just before it, in place of its own."""
+    what, said = [], {}
+    for part in ORDERS[order].split():
+        scope, _, name = part.partition(":")
+        what += [f"{scope}:{folder}/{name}.so"] if name else [f"l:{RUNTIME}", "torch"]
+    for mode in "alone", "observe", "replace":
+        preload, env = ("", {}) if mode == "alone" else (FUSELN, {"FUSELN_MODE": mode})
+        done = run.program(["env", f"LD_PRELOAD={preload}", sys.executable, "-c", BESIDE, *what], env=env)
+        assert done.stderr == ""
+        said[mode] = done.stdout
+    assert said["observe"] == said["alone"]  # bit for bit: the originals ran
+    assert NUMBER.sub("", said["replace"]) == NUMBER.sub("", said["alone"])
+    assert all(float(number) < 1 for number in NUMBER.findall(said["replace"]))
+    assert said["alone"].count("torch True") == said["alone"].count("errors 0\n") / 4 == RUNS
     report = run.report()
     check_sums(report)
-    by_library = {site["library"]: site for site in report["sites"]}
-    libraries = [] if what[0][0] == "d" else ["copy.so", "cuda11.so", "cuda12.so", "cuda13.so"]
-    assert sorted(by_library) == sorted([*libraries, "libtorch_cuda.so"])  # no hook sees RTLD_DEEPBIND
+    seen = [path.split("/")[-1] for path in what if path[:2] in ("l:", "g:") and path[2:] != str(RUNTIME)]
+    assert sorted(site["library"] for site in report["sites"]) == sorted([*seen, "libtorch_cuda.so"])
     for site in report["sites"]:
         assert (site["boundary"], site["launches"], site["substituted"]) == ("runtime", RUNS, RUNS), site
 
