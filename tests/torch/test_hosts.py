@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hosts of many libraries and processes, run with any wheel's Python: PyTorch beside libraries that bring other CUDA
-runtimes, in every order and scope."""
+runtimes, in every order and scope, and the processes that PyTorch's own tools start."""
 
+import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 
 import pytest
 import torch
-from conftest import BUILD, FUSELN, PROGRAMS, ROOT, check_sums
+from conftest import BUILD, COMMAND, FUSELN, PROGRAMS, ROOT, check_sums
 
 os.environ.setdefault("TEST_BUILD", str(BUILD))
 sys.path.append(str(ROOT / "tests" / "preload"))
@@ -41,13 +43,13 @@ def run(run):
 
 def extension(output, folder, runtime, *options):
     """A library (extension.c) of the CUDA version in the folder, linked to this runtime of it."""
-    stand_in.shared(output, "-isystem", folder / "include", f"-idirafter{CRT}", PROGRAMS / "extension.c", runtime, "-lm",
-                    f"-Wl,--disable-new-dtags,-rpath,{runtime.parent}", *options)  # fmt: skip
+    stand_in.shared(output, "-isystem", folder / "include", f"-idirafter{CRT}", PROGRAMS / "extension.c", runtime,
+                    "-lm", f"-Wl,--disable-new-dtags,-rpath,{runtime.parent}", *options)  # fmt: skip
 
 
 def second_copy(folder):
-    """PyTorch's own runtime under another name, as torchvision's wheel has one: the loader takes two libraries that give
-    themselves the same name for one."""
+    """PyTorch's own runtime under another name, as torchvision's wheel has one: the loader takes two libraries that
+    give themselves the same name for one."""
     copy = folder / RUNTIME.name.replace(".so", ".copy.so")
     name = f"softgpu_cudart_{OWN.name.removeprefix('cuda-')}"
     objects = (OWN.parent / "CMakeFiles").glob(f"{name}*.dir/**/*.o")
@@ -66,8 +68,8 @@ def folder(tmp_path_factory):
     return folder
 
 
-# BESIDE WHAT...: loads PyTorch ("torch") and libraries (a letter for the scope, a colon, a path) in this order; then all
-# but the runtimes launch, three times, the last time in a new thread.
+# BESIDE WHAT...: loads PyTorch ("torch") and libraries (a letter for the scope, a colon, a path) in this order; then
+# all but the runtimes launch, three times, the last time in a new thread.
 BESIDE = """
 import ctypes, os, sys, threading
 SCOPES = {"l": os.RTLD_LOCAL, "g": os.RTLD_GLOBAL, "d": os.RTLD_LOCAL | os.RTLD_DEEPBIND}
@@ -109,7 +111,7 @@ NUMBER = re.compile(r"(?<=error )[\d.]+")
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_each_library_reaches_its_own_runtime(run, folder, order):
-    """Only fuseln is preloaded. PyTorch gets the stand-in runtime that is loaded just before it, in place of its own."""
+    """Only fuseln is preloaded. PyTorch gets the stand-in runtime that is loaded just before it instead of its own."""
     what, said = [], {}
     for part in ORDERS[order].split():
         scope, _, name = part.partition(":")
@@ -143,3 +145,27 @@ def test_a_static_runtime_beside_pytorch(run, folder):
     assert "errors 0" not in alone
     (site,) = run.report()["sites"]
     assert (site["library"], site["launches"], site["substituted"]) == ("libtorch_cuda.so", RUNS, RUNS)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_children_that_launch_have_a_report_each_and_others_none(run, tmp_path, method):
+    """Children of fork and forkserver end by os._exit, as some programs do: their reports are of an earlier moment, and
+    say so."""
+    done = run([str(PROGRAMS / "family.py"), method], env={"FUSELN_REPORT": "%p.json"})
+    assert done.stderr == ""
+    *processes, exit_codes = done.stdout.splitlines()
+    assert exit_codes == f"7 {-signal.SIGKILL} 0"
+    ended = {int(pid): (int(launches), end) for pid, launches, end in map(str.split, processes)}
+    assert len(ended) == 5
+    reports = {int(file.stem): json.loads(file.read_text()) for file in tmp_path.glob("*.json")}
+    assert reports.keys() == ended.keys()
+    for pid, (launches, end) in ended.items():
+        report, last = reports[pid], pid == int(processes[-1].split()[0])
+        check_sums(report)
+        assert report["final"] == (last or (method == "spawn" and end == "returned"))
+        substituted = report["totals"]["substituted"]
+        assert substituted == report["totals"]["recognised"]
+        assert substituted == launches if report["final"] else 0 < substituted <= launches
+    merged = subprocess.run([COMMAND, "report", "--json", *tmp_path.glob("*.json")], capture_output=True, check=True)
+    totals = json.loads(merged.stdout)["totals"]
+    assert totals["substituted"] == sum(report["totals"]["substituted"] for report in reports.values())

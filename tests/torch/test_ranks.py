@@ -35,7 +35,8 @@ def report(*files):
 @pytest.mark.parametrize("name, more", [("torchrun", 2), ("mpirun", 0)])
 def test_two_ranks(run, tmp_path, name, more):
     env = {"FUSELN_REPORT": "rank%r-%p.json", "MASTER_PORT": free_port(), "MORE_STEPS_OF_RANK_1": str(more),
-           "OMP_NUM_THREADS": "1", "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}  # fmt: skip
+           "FUSELN_CHECK": "0", "OMP_NUM_THREADS": "1",
+           "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}  # fmt: skip
     done = run.program(launcher(name), cpu_ops=True, env=env)
     assert sorted(re.findall(r"rank (\d): [\d.]+", done.stdout)) == ["0", "1"]
     files = sorted(tmp_path.glob("*.json"))
