@@ -62,12 +62,14 @@ static int find_device(const struct fuseln_hooked *hooked)
     return get_device && ((int (*)(int *))get_device)(&device) == 0 ? device : -1;
 }
 
-/* The original may be somebody's wrapper that comes back to a hook of ours: it is the same launch. */
+/* The original may be somebody's wrapper that comes back to a hook of ours: it is the same launch. Before that it may
+ * launch kernels of its own. */
 static int launch_original(const struct fuseln_hooked *hooked)
 {
+    const void *const outer = fuseln_thread_counter.launching;
     fuseln_thread_counter.launching = hooked->function;
     const int rc = hooked->original(hooked);
-    fuseln_thread_counter.launching = NULL;
+    fuseln_thread_counter.launching = outer;
     return rc;
 }
 
@@ -136,8 +138,10 @@ static int launch_recognised(struct fuseln_hooked *hooked)
 
 int fuseln_launch(struct fuseln_hooked *hooked)
 {
-    if (fuseln_thread_counter.launching == hooked->function)
+    if (fuseln_thread_counter.launching == hooked->function) {
+        fuseln_thread_counter.launching = NULL; /* it came back, or the original was left by a jump */
         return launch_foreign(hooked);
+    }
     fuseln_process_launch(hooked->launch.boundary);
     hooked->launch.target = fuseln_registry_find(hooked->function);
     if (hooked->launch.target)

@@ -87,6 +87,26 @@ TEST(a_launch_that_comes_back_is_one_and_invalidates_what_is_pending)
     assert_int_equal(launches_with(&inner_function), 2); /* a launch of another function, as a callback may make it */
 }
 
+/* A profiler's wrapper that launches a kernel of its own before it comes back. */
+static int original_with_marker(const struct fuseln_hooked *hooked)
+{
+    struct fuseln_hooked marker = {
+        .launch = {.boundary = FUSELN_BOUNDARY_DRIVER}, .function = OUTER, .original = original_inner};
+    struct fuseln_hooked back = {
+        .launch = {.boundary = FUSELN_BOUNDARY_DRIVER}, .function = hooked->function, .original = original_inner};
+    return fuseln_launch(&marker) + fuseln_launch(&back);
+}
+
+TEST(a_launch_that_comes_back_after_another_is_one)
+{
+    struct fuseln_hooked outer = {
+        .launch = {.boundary = FUSELN_BOUNDARY_DRIVER}, .function = &invalidated, .original = original_with_marker};
+    const uint64_t before = fuseln_thread_counter.launches[FUSELN_BOUNDARY_DRIVER];
+    assert_int_equal(fuseln_launch(&outer), 14);
+    assert_int_equal(fuseln_thread_counter.launches[FUSELN_BOUNDARY_DRIVER] - before, 2);
+    assert_null(fuseln_thread_counter.launching);
+}
+
 static jmp_buf away;
 static int original_jumps(const struct fuseln_hooked *hooked)
 {
