@@ -215,7 +215,10 @@ void fuseln_registry_alias(const void *handle, const void *host_function)
     const struct meaning meaning = {slot ? atomic_load(&slot->target) : NULL,
                                     slot ? atomic_load(&slot->foreign) : NULL};
     const bool fits = meaning.target || (meaning.foreign && has_room_for_norms());
+    struct fuseln_slot *const stale = fits ? NULL : find_slot(handle); /* from before the driver reused the handle */
     const int rc = fits ? insert_or_evict(handle, slot->owner, meaning) : 0;
+    if (stale)
+        remove_slot(stale);
     fuseln_shield_unlock(&before, &fuseln_core_mutex);
     if (rc)
         fuseln_registry_leave_out();

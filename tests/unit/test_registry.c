@@ -258,6 +258,8 @@ TEST(foreign_norms_evict_nobody)
     assert_null(fuseln_registry_foreign((void *)(3ul << 30 | 2999 << 4))); /* no room: launched as any other kernel */
     fuseln_registry_learn((void *)(3ul << 30), &fatbins[100], &target);    /* the handle is reused */
     assert_null(fuseln_registry_foreign((void *)(3ul << 30)));
+    fuseln_registry_alias((void *)(3ul << 30), (void *)(3ul << 30 | 1 << 4)); /* reused again, and there is no room */
+    assert_null(fuseln_registry_find((void *)(3ul << 30)));
     for (uintptr_t i = 0; i < 3000; i++)
         fuseln_registry_forget((void *)(4ul << 30 | i << 4));
     assert_null(fuseln_registry_foreign((void *)(3ul << 30 | 1 << 4)));
