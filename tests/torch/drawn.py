@@ -18,7 +18,7 @@ import torch
 DTYPES = {torch.float32: 2.0**-24, torch.float16: 2.0**-11, torch.bfloat16: 2.0**-8, torch.float64: 2.0**-53}
 SMALLEST = {torch.float32: 2.0**-149, torch.float16: 2.0**-24, torch.bfloat16: 2.0**-133, torch.float64: 2.0**-1074}
 ld = np.longdouble
-HAS_RMS_NORM = hasattr(torch.ops.aten, "_fused_rms_norm_backward")  # since PyTorch 2.9; in 2.8 it has no kernel
+HAS_RMS_NORM = hasattr(torch.ops.aten, "_fused_rms_norm_backward")  # with its forward on CUDA, since PyTorch 2.9
 rms_drawn = st.booleans() if HAS_RMS_NORM else st.just(False)
 calls = {"cases": 0, "forward": 0, "dx": 0, "dgamma": 0}
 
