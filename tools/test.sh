@@ -87,12 +87,16 @@ case "${1:-}" in
 *) fuseln_die "usage: tools/test.sh [--all [PART...]]" ;;
 esac
 
-# Uncommitted changes leave no stamp, but for the rows that the wheels write.
-clean() { [ -z "$(git -C "$fuseln_root" status --porcelain -- . ':!tests/data/wheels.json')" ]; }
+# Uncommitted changes leave no stamp, but for the rows that the wheels write; nor does a commit made meanwhile.
+commit=$(git -C "$fuseln_root" rev-parse HEAD)
+clean() {
+    [ -z "$(git -C "$fuseln_root" status --porcelain -- . ':!tests/data/wheels.json')" ] &&
+        [ "$(git -C "$fuseln_root" rev-parse HEAD)" = "$commit" ]
+}
 
 stamps= # folder of this commit's
 if [ -n "$all" ] && clean; then
-    stamps=$fuseln_cache/passed/$(git -C "$fuseln_root" rev-parse HEAD)
+    stamps=$fuseln_cache/passed/$commit
     mkdir -p "$stamps"
 elif [ -n "$all" ]; then
     fuseln_say "there are uncommitted changes: what passes leaves no stamp"

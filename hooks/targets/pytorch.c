@@ -44,6 +44,23 @@ static const struct fuseln_target_row rows[] = {
  * and when to remove it. Build-id (1.13: of libtorch_cuda_cu.so), PyTorch, CUDA, machine, device code.
  */
 static const struct fuseln_known_build known_builds[] = {
+    {"20783bc09b0750a6790155c55f9923832521ca21", "2.0.1", "11.7", "x86-64", "aea9e94ce3e6dcc5"},
+    {"267bcd957308a3b22d4b6b816de7e124066e6d78", "2.0.1", "11.7", "x86-64", "aea9e94ce3e6dcc5"},
+    {"bad22ac7c528a8253be957e4c3030e4e94db85ed", "2.1.2", "12.1", "x86-64", "54f43a59082fbf5c"},
+    {"a80d1a52d823c8420eb5981082595ebe1b048bf6", "2.4.1", "12.1", "x86-64", "2966a7454d29ec7b"},
+    {"1561ef4b1230fd77169ae2b0ccc3234e75aea776", "2.4.1", "12.1", "x86-64", "2966a7454d29ec7b"},
+    {"6a757528efbe6c9be03389f9df37324ebed177a8", "2.5.1", "12.4", "x86-64", "8ee5511f3410f24a"},
+    {"e1352def02efc157cc0575493e45490843cdb672", "2.5.1", "12.4", "x86-64", "8ee5511f3410f24a"},
+    {"58d8f7fe0aa934e94694f8feb70211d2a35b89fc", "2.6.0", "12.4", "x86-64", "a0b9c369ac4f082c"},
+    {"49ae7f41c97350c84d41d08ad2ba8fc10f7ea36f", "2.6.0", "12.4", "x86-64", "a0b9c369ac4f082c"},
+    {"882983d0eef2ba6a410896947c1ec860888f855e", "2.7.1", "12.6", "x86-64", "3e4fb5cebb9e6f9f"},
+    {"61c40b1983ccfe9b551f7313bf53417669989990", "2.7.1", "12.6", "x86-64", "3e4fb5cebb9e6f9f"},
+    {"971691799723c9e8aeef8ace8341cec52365128c", "2.8.0", "12.8", "x86-64", "4d151b6fbca01c6c"},
+    {"fa5baecb4867e34fb4d0dc65c363c9fef766f64e", "2.8.0", "12.8", "x86-64", "4d151b6fbca01c6c"},
+    {"533dd75cf95815998e3d561e0c1cdadfc6ba72c2", "2.10.0", "12.8", "x86-64", "fcaa4d15afc01d1b"},
+    {"d8fce5a726934db8615e62663d2d7ed3a7189e37", "2.10.0", "12.8", "x86-64", "fcaa4d15afc01d1b"},
+    {"29790ad41b7d53b254f233f4141ec43370a58915", "2.11.0", "13.0", "x86-64", "0753df49168c3c64"},
+    {"cb444f30c94adecbaccc223dc2ef7c5c7a0806f7", "2.11.0", "13.0", "x86-64", "0753df49168c3c64"},
     {"4b4d248841eeece6dc64c71462b5cb1071864cd9", "2.15.0", "13.2", "x86-64", "e4e8e63b38abbba4"},
 };
 // clang-format on

@@ -17,7 +17,7 @@ struct fuseln_foreign *fuseln_foreign_get(const char *name, const char *maker)
     if (count == FUSELN_FOREIGN_MAX)
         return &more;
     entries[count].maker = maker;
-    memcpy(entries[count].name, name, strnlen(name, sizeof entries[count].name - 1));
+    strncpy(entries[count].name, name, sizeof entries[count].name - 1); /* a fork may have left a longer one here */
     atomic_store(&entry_count, count + 1);
     return &entries[count];
 }
