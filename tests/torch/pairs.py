@@ -116,8 +116,11 @@ def freed_and_taken_again(norm):
     norm.dy = None
     gc.collect()
     torch.cuda.empty_cache()
-    norm.dy = other_dy.clone()
-    assert norm.dy.data_ptr() == address
+    others = []  # autograd's thread may let go of something late: then other memory is free too
+    while (taken := other_dy.clone()).data_ptr() != address:
+        others.append(taken)
+        assert len(others) < 100
+    norm.dy = taken
 
 
 @case
