@@ -3,11 +3,13 @@
 """PyTorch's wheels, one after the other: installs each, runs any_wheel.py with its Python, writes what it counted
 to tests/data/wheels.json, and gives the disk back.
 
-    wheels.py [VERSION...]     (none: every version below); exit 1 if anything was wrong, and the version's row is removed
+    wheels.py [VERSION...]     (none: every version below); exit 1 if anything was wrong: then the version's row is
+                               removed, unless it could not even be installed
     wheels.py --table          the table of all rows, as hooks/README.md has it
     wheels.py --versions       the versions, one a line
 
 An environment that was there before stays. Needs a build; builds the stand-in runtime of the wheel's CUDA version."""
+import fcntl
 import json
 import os
 import pathlib
@@ -58,6 +60,12 @@ def install(version):
     return run("bash", "-c", f'. "{ROOT}/tools/setup.sh" && fuseln_need_torch {version}').returncode == 0
 
 
+def build():
+    """With the stand-in runtime of the wheel's CUDA version."""
+    steps = ("cmake", "-S", ".", "-B", BUILD), ("cmake", "--build", BUILD)
+    return all(run(*step, stdout=subprocess.DEVNULL).returncode == 0 for step in steps)
+
+
 def test(version, environment):
     """The row of this version, or None if anything was wrong."""
     python = environment / "bin" / "python"
@@ -76,18 +84,17 @@ def test(version, environment):
 
 
 def check(version):
+    """Whether it could be tested and nothing was wrong."""
     environment = CACHE / f"torch-{version}"
     was_there = environment.exists()
     print(f"== PyTorch {version}", flush=True)
-    row = None
-    if install(version) and run("cmake", "-S", ".", "-B", BUILD, stdout=subprocess.DEVNULL).returncode == 0:
-        if run("cmake", "--build", BUILD, stdout=subprocess.DEVNULL).returncode == 0:
-            row = test(version, environment)
+    built = install(version) and build()
+    row = test(version, environment) if built else None
     if not was_there:
         shutil.rmtree(environment, ignore_errors=True)
-    found = rows()
-    found.pop(version, None)
-    write(found | ({version: row} if row else {}))
+    if built:
+        others = {other: rows()[other] for other in rows() if other != version}
+        write(others | ({version: row} if row else {}))
     print(f"== PyTorch {version}: {row or 'FAILED'}", flush=True)
     return row is not None
 
@@ -100,7 +107,10 @@ def main(arguments):
     unknown = [version for version in arguments if version not in VERSIONS]
     if unknown:
         return f"wheels.py: unknown {' '.join(unknown)} (allowed: {' '.join(VERSIONS)})"
-    return 0 if all([check(version) for version in arguments or VERSIONS]) else 1
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / "wheels.lock", "w") as lock:  # another checkout would delete an environment that this one uses
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return 0 if all([check(version) for version in arguments or VERSIONS]) else 1
 
 
 if __name__ == "__main__":
