@@ -2,6 +2,7 @@
 """Hosts of many libraries and processes, run with any wheel's Python: PyTorch beside libraries that bring other CUDA
 runtimes, in every order and scope, and the processes that PyTorch's own tools start."""
 
+import importlib.util
 import json
 import os
 import pathlib
@@ -169,3 +170,13 @@ def test_children_that_launch_have_a_report_each_and_others_none(run, tmp_path, 
     merged = subprocess.run([COMMAND, "report", "--json", *tmp_path.glob("*.json")], capture_output=True, check=True)
     totals = json.loads(merged.stdout)["totals"]
     assert totals["substituted"] == sum(report["totals"]["substituted"] for report in reports.values())
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("torchvision"), reason="torchvision is not installed here")
+def test_torchvisions_wheel_has_a_runtime_of_its_own(run):
+    program = [str(PROGRAMS / "use_torchvision.py")]
+    alone = run(program, fuseln=False)
+    assert run(program).stdout == alone.stdout
+    totals = run.report()["totals"]  # the other launch is torchvision's, of a kernel that the device does not know
+    assert (totals["launches"], totals["substituted"]) == (2, 1)
+    assert "roi_align_forward_kernel" in alone.stderr
