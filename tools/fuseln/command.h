@@ -17,7 +17,7 @@
 
 enum { EXIT_USAGE = 2, EXIT_FAILED_CHECK = 3 };
 
-/* ---- main.c: words and options ---- */
+/* ---- words.c: words and options ---- */
 
 /* What was given on the command line. */
 struct fuseln_given {
@@ -36,6 +36,7 @@ struct fuseln_command {
 };
 extern const struct fuseln_command fuseln_command_run, fuseln_command_report, fuseln_command_scan,
     fuseln_command_doctor;
+extern const struct fuseln_command *const fuseln_words[]; /* all of them, ended by a NULL */
 
 /* argv[0] is the whole name, "fuseln run". Returns the exit code. */
 int fuseln_command_call(const struct fuseln_command *word, int argc, char **argv);
