@@ -8,7 +8,7 @@ import re
 import unittest
 
 SOURCE = pathlib.Path(os.environ["TEST_SOURCE"])
-LAYERS = ["kernels", "base", "kernels/host", "core", "report", "hooks/targets", "hooks", "tools", "tools/fuseln"]
+LAYERS = ["kernels", "base", "kernels/host", "core", "report", "hooks/targets", "hooks", "tools/fuseln", "tools"]
 GENERATED = {"version.h", "images.inc"}
 
 
