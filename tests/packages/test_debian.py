@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Debian packages and the source archive: lintian finds no error, two builds in two folders give the same bytes, what
+is installed works, and the archive knows its commit."""
+import os
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+SOURCE = pathlib.Path(os.environ["TEST_SOURCE"])
+BUILD = pathlib.Path(os.environ["TEST_BUILD"])
+
+
+def run(*command, **more):
+    done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, timeout=280, **more)
+    if done.returncode:
+        raise AssertionError(f"{command}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done.stdout
+
+
+def packages_of(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("fuseln*"))}
+
+
+class Packages(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.folder.cleanup)
+        cls.dir = pathlib.Path(cls.folder.name)
+        cls.made = []
+        for clone in cls.dir / "one", cls.dir / "another/place":
+            run("git", "clone", "-q", SOURCE, clone)
+            (clone / "build").mkdir()
+            for part in "images", "generated":  # the device images, which take minutes
+                (clone / "build" / part).symlink_to(BUILD / part)
+            run(clone / "tools/package.sh")
+            cls.made.append(clone / "build/packages")
+
+    def test_two_builds_give_the_same_bytes(self):
+        one, other = map(packages_of, self.made)
+        self.assertEqual(len(one), 3, one.keys())
+        self.assertEqual(one.keys(), other.keys())
+        for name, data in one.items():
+            self.assertTrue(data == other[name], f"{name} differs")
+
+    def test_lintian_finds_no_error(self):
+        found = subprocess.run(["lintian", "--allow-root", *self.made[0].glob("*.deb")], text=True, capture_output=True,
+                               check=False).stdout  # fmt: skip
+        self.assertNotIn("E: ", found)
+
+    def test_what_is_installed_works(self):
+        root = self.dir / "root"
+        for package in self.made[0].glob("*.deb"):
+            run("dpkg-deb", "-x", package, root)
+        library = run(root / "usr/bin/fuseln", "run", "sh", "-c", "echo $LD_PRELOAD").strip()
+        self.assertEqual(library, str(root / "usr/lib" / os.uname().machine) + "-linux-gnu/libfuseln.so")
+        self.assertTrue((root / "usr/share/man/man1/fuseln.1.gz").exists())
+
+    def test_the_archive_knows_its_commit(self):
+        archive, = self.made[0].glob("*.tar.xz")
+        run("tar", "-xf", archive, "-C", self.dir)
+        unpacked, = self.dir.glob("fuseln-*")
+        run("cmake", f"-DSOURCE={unpacked}", "-DVERSION=1.2.3", f"-DOUT={self.dir}/version.h", "-P",
+            unpacked / "tools/version.cmake", env=os.environ | {"GIT_CEILING_DIRECTORIES": str(self.dir)})  # fmt: skip
+        commit = run("git", "-C", SOURCE, "rev-parse", "HEAD").strip()
+        text = (self.dir / "version.h").read_text()
+        self.assertIn(text.split('FUSELN_COMMIT "')[1].split('"')[0], (commit[:7], commit[:8], commit[:9], commit[:10]))
+
+
+if __name__ == "__main__":
+    unittest.main()
