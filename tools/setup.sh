@@ -159,6 +159,66 @@ fuseln_unpack_debian11() {
     dpkg-deb -x "$into"/apt/libc6_*.deb "$into" && rm -rf "$into/apt"
 }
 
+# A C compiler that links for glibc 2.28, whatever this system has: $fuseln_zig/cc-x86_64 and cc-aarch64.
+fuseln_zig=$fuseln_cache/zig-0.17.1
+fuseln_need_zig() {
+    fuseln_make "$fuseln_zig" fuseln_unpack_zig ziglang==0.17.1
+}
+fuseln_unpack_zig() {
+    local arch
+    fuseln_unpack_wheels "$@" && chmod +x "${!#}/ziglang/zig" || return 1
+    for arch in x86_64 aarch64; do
+        printf '#!/bin/sh\nexec "$(dirname "$0")/ziglang/zig" cc -target %s-linux-gnu.2.28 "$@"\n' $arch >"${!#}/cc-$arch"
+        chmod +x "${!#}/cc-$arch"
+    done
+}
+
+# fuseln_need_static ARCH: jansson, zlib and libarchive (zip alone) as static libraries for glibc 2.28, with their
+# licences, from Debian's sources, in $fuseln_cache/static-ARCH.
+fuseln_need_static() {
+    fuseln_need_packages dpkg-dev
+    fuseln_need_zig
+    fuseln_make "$fuseln_cache/static-$1" fuseln_build_static "$1"
+}
+fuseln_build_static() {
+    local cc=$fuseln_zig/cc-$1 into=$2 package options
+    export ZIG_GLOBAL_CACHE_DIR=$into/cache
+    (cd "$into" && fuseln_debian_source jansson zlib libarchive) || return 1
+    (cd "$into/zlib" && CC=$cc ./configure --static --prefix="$into" && make libz.a && make install) >&2 || return 1
+    for package in jansson libarchive; do
+        options=(-DJANSSON_BUILD_DOCS=OFF -DJANSSON_WITHOUT_TESTS=ON -DJANSSON_EXAMPLES=OFF)
+        [ $package = jansson ] || options=(-DENABLE_{TEST,TAR,CPIO,CAT,OPENSSL,NETTLE,LZMA,ZSTD,LZ4,BZip2,LIBXML2}=OFF
+            -DENABLE_{EXPAT,LIBB2,ICONV,ACL,XATTR,PCREPOSIX}=OFF)
+        cmake -S "$into/$package" -B "$into/build-$package" -G Ninja -DCMAKE_C_COMPILER="$cc" -DCMAKE_SYSTEM_NAME=Linux \
+            -DCMAKE_SYSTEM_PROCESSOR="$1" -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX="$into" \
+            -DCMAKE_FIND_ROOT_PATH="$into" -DCMAKE_FIND_ROOT_PATH_MODE_{LIBRARY,INCLUDE,PACKAGE}=ONLY "${options[@]}" &&
+            cmake --build "$into/build-$package" --target ${package/libarchive/archive_static} || return 1
+    done >&2
+    cp "$into"/build-jansson/include/*.h "$into"/libarchive/libarchive/archive{,_entry}.h "$into/include" &&
+        find "$into"/build-* -name 'lib*.a' -exec cp {} "$into/lib" \; || return 1
+    mkdir "$into/licenses"
+    for package in jansson zlib libarchive; do
+        cp "$into/$package/debian/copyright" "$into/licenses/$package" || return 1
+    done
+    rm -rf "$into"/build-* "$into"/{cache,apt,share,jansson,zlib,libarchive}
+}
+
+# fuseln_debian_source PACKAGE...: unpacks the sources, with Debian's patches, into folders of these names.
+fuseln_debian_source() {
+    local archive apt package
+    archive=$(apt-get indextargets --format '$(ORIGIN) $(REPO_URI) $(CODENAME)' 'Created-By: Packages' |
+        awk '$1 == "Debian" && !/security/ { print $2, $3; exit }')
+    [ -n "$archive" ] || { fuseln_say "apt has no Debian archive to take the sources of $* from"; return 1; }
+    mkdir -p apt/lists/partial apt/archives/partial
+    echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $archive main" >apt/sources
+    apt=(apt-get -qq -o Dir::Etc::sourcelist="$PWD/apt/sources" -o Dir::Etc::sourceparts=- -o Dir::State="$PWD/apt"
+        -o Dir::State::status=/dev/null -o Dir::Cache="$PWD/apt" -o APT::Sandbox::User=root)
+    "${apt[@]}" update && "${apt[@]}" source --download-only "$@" || return 1
+    for package in "$@"; do
+        dpkg-source -q -x "${package}"_*.dsc "$package" 2>/dev/null && rm -f "${package}"_* || return 1
+    done
+}
+
 # fuseln_cmake BUILD-DIRECTORY [CMAKE-OPTION...]: configures and builds everything, or the targets in $fuseln_targets.
 fuseln_cmake() {
     local build=$1
