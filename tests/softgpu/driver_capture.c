@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Stream capture and graphs of the stand-in driver. A captured operation is stored and does not run; a graph holds its
- * operations in the order of the calls. The rules of cuThreadExchangeStreamCaptureMode are enforced, since a library
- * that breaks them breaks its host's capture.
+ * Stream capture of the stand-in driver. A captured operation does not run: it becomes a node of a graph
+ * (driver_graph.c), behind what its stream did before and what that waits for. The rules of
+ * cuThreadExchangeStreamCaptureMode are enforced, since a library that breaks them breaks its host's capture.
  */
 #include <pthread.h>
-#include <stdlib.h>
+#include <stdatomic.h>
 
 #include "driver_objects.h"
 
@@ -64,8 +64,10 @@ CUresult softgpu_capture_implicit(CUcontext context)
     return result;
 }
 
-CUresult cuStreamBeginCapture_v2(CUstream handle, CUstreamCaptureMode mode)
+static CUresult capture_begin(CUstream handle, CUstreamCaptureMode mode, CUgraph graph,
+                              const struct softgpu_nodes *after)
 {
+    static atomic_ullong captures;
     CUstream stream;
     CUresult result = softgpu_stream_ready(handle, &stream);
     if (result != CUDA_SUCCESS)
@@ -74,17 +76,61 @@ CUresult cuStreamBeginCapture_v2(CUstream handle, CUstreamCaptureMode mode)
         return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
     if (stream->capture || mode > CU_STREAM_CAPTURE_MODE_RELAXED)
         return CUDA_ERROR_INVALID_VALUE;
-    CUgraph graph;
-    result = cuGraphCreate(&graph, 0);
-    if (result != CUDA_SUCCESS)
+    if (!graph && (result = cuGraphCreate(&graph, 0)) != CUDA_SUCCESS)
         return result;
     stream->capture_mode = mode;
     stream->capture_thread = thread_number();
     stream->capture_origin = true;
     stream->capture_invalid = false;
     graph->capturing = true;
+    graph->capture_id = ++captures;
     stream->capture = graph;
+    softgpu_nodes_set(&stream->captured, after);
     return CUDA_SUCCESS;
+}
+
+CUresult cuStreamBeginCapture_v2(CUstream stream, CUstreamCaptureMode mode)
+{
+    return capture_begin(stream, mode, NULL, &(struct softgpu_nodes){0});
+}
+
+CUresult cuStreamBeginCaptureToGraph(CUstream stream, CUgraph graph, const CUgraphNode *nodes,
+                                     const CUgraphEdgeData *edges, size_t count, CUstreamCaptureMode mode)
+{
+    if (edges || !softgpu_object_is(graph, SOFTGPU_GRAPH) || graph->capturing)
+        return CUDA_ERROR_INVALID_VALUE;
+    graph->given = true;
+    return capture_begin(stream, mode, graph, &(struct softgpu_nodes){(CUgraphNode *)nodes, count});
+}
+
+CUresult softgpu_capture_append(CUstream stream, const struct softgpu_operation *operation, CUgraph child)
+{
+    if (stream->capture_invalid)
+        return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
+    CUgraphNode node = softgpu_graph_add(stream->capture, &stream->captured, operation, child);
+    if (!node)
+        return CUDA_ERROR_NOT_SUPPORTED;
+    softgpu_nodes_set(&stream->captured, &(struct softgpu_nodes){&node, 1});
+    return CUDA_SUCCESS;
+}
+
+CUresult cuStreamUpdateCaptureDependencies_v2(CUstream handle, CUgraphNode *nodes, const CUgraphEdgeData *edges,
+                                              size_t count, unsigned flags)
+{
+    const struct softgpu_nodes given = {nodes, count};
+    CUstream stream;
+    CUresult result = softgpu_stream_ready(handle, &stream);
+    if (result != CUDA_SUCCESS || edges || flags > CU_STREAM_SET_CAPTURE_DEPENDENCIES)
+        return result ? result : CUDA_ERROR_INVALID_VALUE;
+    if (!stream->capture)
+        return CUDA_ERROR_ILLEGAL_STATE;
+    (flags == CU_STREAM_SET_CAPTURE_DEPENDENCIES ? softgpu_nodes_set : softgpu_nodes_join)(&stream->captured, &given);
+    return CUDA_SUCCESS;
+}
+
+CUresult cuStreamUpdateCaptureDependencies(CUstream stream, CUgraphNode *nodes, size_t count, unsigned flags)
+{
+    return cuStreamUpdateCaptureDependencies_v2(stream, nodes, NULL, count, flags);
 }
 
 /* Takes every stream out of the capture; true if the capture was invalid in one of them. */
@@ -99,6 +145,7 @@ static bool capture_leave(CUgraph graph)
             continue;
         invalid |= stream->capture_invalid;
         stream->capture = NULL;
+        softgpu_nodes_set(&stream->captured, &(struct softgpu_nodes){0});
     }
     return invalid;
 }
@@ -116,7 +163,8 @@ CUresult cuStreamEndCapture(CUstream handle, CUgraph *ret_graph)
         return CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD;
     *ret_graph = NULL;
     if (capture_leave(graph)) {
-        cuGraphDestroy(graph);
+        if (!graph->given)
+            cuGraphDestroy(graph);
         return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
     }
     *ret_graph = graph;
@@ -135,7 +183,7 @@ static CUresult capture_info(CUstream handle, CUstreamCaptureStatus *ret_status,
                   : stream->capture_invalid ? CU_STREAM_CAPTURE_STATUS_INVALIDATED
                                             : CU_STREAM_CAPTURE_STATUS_ACTIVE;
     if (ret_id)
-        *ret_id = stream->capture ? stream->capture->object.id : 0;
+        *ret_id = stream->capture ? stream->capture->capture_id : 0;
     if (ret_graph)
         *ret_graph = stream->capture;
     return CUDA_SUCCESS;
@@ -151,122 +199,25 @@ CUresult cuStreamGetCaptureInfo(CUstream stream, CUstreamCaptureStatus *ret_stat
     return capture_info(stream, ret_status, ret_id, NULL);
 }
 
-CUresult cuStreamGetCaptureInfo_v3(CUstream stream, CUstreamCaptureStatus *ret_status, cuuint64_t *ret_id,
+CUresult cuStreamGetCaptureInfo_v3(CUstream handle, CUstreamCaptureStatus *ret_status, cuuint64_t *ret_id,
                                    CUgraph *ret_graph, const CUgraphNode **ret_nodes, const CUgraphEdgeData **ret_edges,
                                    size_t *ret_count)
 {
+    CUstream stream;
+    CUresult result = softgpu_stream_ready(handle, &stream);
+    if (result != CUDA_SUCCESS)
+        return result;
     if (ret_nodes)
-        *ret_nodes = NULL;
+        *ret_nodes = stream->captured.at;
     if (ret_edges)
         *ret_edges = NULL;
     if (ret_count)
-        *ret_count = 0;
-    return capture_info(stream, ret_status, ret_id, ret_graph);
+        *ret_count = stream->captured.count;
+    return capture_info(handle, ret_status, ret_id, ret_graph);
 }
 
 CUresult cuStreamGetCaptureInfo_v2(CUstream stream, CUstreamCaptureStatus *ret_status, cuuint64_t *ret_id,
                                    CUgraph *ret_graph, const CUgraphNode **ret_nodes, size_t *ret_count)
 {
     return cuStreamGetCaptureInfo_v3(stream, ret_status, ret_id, ret_graph, ret_nodes, NULL, ret_count);
-}
-
-CUresult cuGraphCreate(CUgraph *ret_graph, unsigned flags)
-{
-    (void)flags;
-    *ret_graph = softgpu_object_make(SOFTGPU_GRAPH, sizeof **ret_graph);
-    return *ret_graph ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
-}
-
-CUresult softgpu_graph_append(CUgraph graph, const struct softgpu_operation *operation)
-{
-    struct softgpu_operation *grown = realloc(graph->operations, (graph->count + 1) * sizeof *grown);
-    if (!grown)
-        return CUDA_ERROR_OUT_OF_MEMORY;
-    graph->operations = grown;
-    grown[graph->count] = *operation;
-    CUresult result = operation->hold ? operation->hold(&grown[graph->count]) : CUDA_SUCCESS;
-    graph->count += result == CUDA_SUCCESS;
-    return result;
-}
-
-CUresult cuGraphGetNodes(CUgraph graph, CUgraphNode *ret_nodes, size_t *count)
-{
-    if (!softgpu_object_is(graph, SOFTGPU_GRAPH))
-        return CUDA_ERROR_INVALID_HANDLE;
-    for (size_t i = 0; ret_nodes && i < *count; ++i)
-        ret_nodes[i] = i < graph->count ? (CUgraphNode)&graph->operations[i] : NULL;
-    *count = ret_nodes && *count < graph->count ? *count : graph->count;
-    return CUDA_SUCCESS;
-}
-
-CUresult cuGraphInstantiateWithFlags(CUgraphExec *ret_exec, CUgraph graph, unsigned long long flags)
-{
-    (void)flags;
-    if (!softgpu_object_is(graph, SOFTGPU_GRAPH))
-        return CUDA_ERROR_INVALID_HANDLE;
-    CUgraph exec = softgpu_object_make(SOFTGPU_GRAPH_EXEC, sizeof *exec);
-    CUresult result = exec ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
-    for (size_t i = 0; i < graph->count && result == CUDA_SUCCESS; ++i)
-        result = softgpu_graph_append(exec, &graph->operations[i]);
-    if (result == CUDA_SUCCESS)
-        *ret_exec = (CUgraphExec)exec;
-    else if (exec)
-        cuGraphExecDestroy((CUgraphExec)exec);
-    return result;
-}
-
-CUresult cuGraphInstantiate_v2(CUgraphExec *ret_exec, CUgraph graph, CUgraphNode *ret_node, char *log, size_t log_bytes)
-{
-    (void)ret_node, (void)log, (void)log_bytes;
-    return cuGraphInstantiateWithFlags(ret_exec, graph, 0);
-}
-
-static CUresult graph_run(const struct softgpu_operation *operation)
-{
-    CUgraph exec = operation->graph;
-    for (size_t i = 0; i < exec->count; ++i) {
-        struct softgpu_operation node = exec->operations[i];
-        node.stream_id = operation->stream_id;
-        CUresult result = node.run(&node);
-        if (result != CUDA_SUCCESS)
-            return result;
-    }
-    return CUDA_SUCCESS;
-}
-
-CUresult cuGraphLaunch(CUgraphExec exec, CUstream stream)
-{
-    if (!softgpu_object_is(exec, SOFTGPU_GRAPH_EXEC))
-        return CUDA_ERROR_INVALID_HANDLE;
-    struct softgpu_operation operation = {.run = graph_run, .graph = (CUgraph)exec};
-    return softgpu_stream_submit(stream, &operation);
-}
-
-CUresult cuGraphUpload(CUgraphExec exec, CUstream stream)
-{
-    (void)stream;
-    return softgpu_object_is(exec, SOFTGPU_GRAPH_EXEC) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
-}
-
-static CUresult graph_free(CUgraph graph, enum softgpu_kind kind)
-{
-    if (!softgpu_object_is(graph, kind))
-        return CUDA_ERROR_INVALID_HANDLE;
-    for (size_t i = 0; i < graph->count; ++i)
-        if (graph->operations[i].hold)
-            free(graph->operations[i].launch.params);
-    free(graph->operations);
-    softgpu_object_kill(graph);
-    return CUDA_SUCCESS;
-}
-
-CUresult cuGraphDestroy(CUgraph graph)
-{
-    return graph_free(graph, SOFTGPU_GRAPH);
-}
-
-CUresult cuGraphExecDestroy(CUgraphExec exec)
-{
-    softgpu_order_wait(NULL);
-    return graph_free((CUgraph)exec, SOFTGPU_GRAPH_EXEC);
 }

@@ -16,6 +16,8 @@ CUresult softgpu_context_ready(CUcontext *ret_context)
     CUresult result = cuDeviceGetCount(&count);
     if (result != CUDA_SUCCESS)
         return result;
+    if (softgpu_thread_get()->destroys)
+        softgpu_error("a user object's destructor calls CUDA");
     CUcontext context = current();
     if (!softgpu_object_is(context, SOFTGPU_CONTEXT))
         return CUDA_ERROR_INVALID_CONTEXT;

@@ -30,6 +30,7 @@ enum softgpu_kind {
     SOFTGPU_FUNCTION, /* CUfunction: of a module, or of a library in a context */
     SOFTGPU_GRAPH,
     SOFTGPU_GRAPH_EXEC,
+    SOFTGPU_USER_OBJECT,
     SOFTGPU_ALLOCATION, /* this and the next two: driver_virtual.c */
     SOFTGPU_RESERVATION,
     SOFTGPU_MAPPING,
@@ -51,12 +52,19 @@ struct CUctx_st {
     CUstream legacy;
 };
 
+/* Nodes of the graph that is captured into, on which what comes next depends. Memory of their own. */
+struct softgpu_nodes {
+    CUgraphNode *at;
+    size_t count;
+};
+
 struct CUstream_st {
     struct softgpu_object object;
     CUcontext context;
     unsigned flags; /* CU_STREAM_NON_BLOCKING: independent of the legacy stream */
     int priority;
-    CUgraph capture; /* the graph being captured into, or NULL */
+    CUgraph capture;               /* the graph being captured into, or NULL */
+    struct softgpu_nodes captured; /* its last node there, and those of other streams that it waits for */
     bool capture_origin, capture_invalid;
     CUstreamCaptureMode capture_mode;
     unsigned long capture_thread;
@@ -67,6 +75,8 @@ struct CUevent_st {
     double recorded_ms;        /* 0: never */
     unsigned long long record; /* by softgpu_order_record */
     CUgraph capture;           /* the capture it was recorded in, or NULL */
+    unsigned long long capture_id;
+    struct softgpu_nodes captured;
 };
 
 /* What an image says about one kernel. */
@@ -125,18 +135,41 @@ struct softgpu_operation {
             CUhostFn function;
             void *data;
         } host;
-        CUgraph graph;
+        CUgraph graph; /* of a launch, which holds it until it is done */
     };
     bool is_copy;
     unsigned long long stream_id;
     CUcontext context;
 };
 
-struct CUgraph_st { /* a CUgraphExec too */
+struct CUgraphNode_st {
+    CUgraph graph;
+    size_t index;                       /* in its graph: after those that it depends on */
+    struct softgpu_operation operation; /* run NULL: nothing but an order, or a child */
+    CUgraph child;                      /* the graph in its place, its own, or NULL */
+    size_t *after;                      /* the nodes that it depends on */
+    size_t after_count;
+};
+
+struct CUgraph_st {
     struct softgpu_object object;
     bool capturing;
-    struct softgpu_operation *operations;
+    bool given; /* to cuStreamBeginCaptureToGraph: a capture does not destroy it */
+    unsigned long long capture_id;
+    CUgraphNode *nodes;
     size_t count;
+    struct softgpu_references { /* to user objects */
+        CUuserObject object;
+        unsigned count;
+        struct softgpu_references *next;
+    } * references;
+    unsigned holders; /* the program or an executable graph, and launches that are not done */
+};
+
+struct CUgraphExec_st {
+    struct softgpu_object object;
+    CUgraph graph;                  /* a copy, with the nodes of children in their places */
+    unsigned long long last_launch; /* of softgpu_order_graph: launches of one executable graph run in turn */
 };
 
 /* The device and driver that this one stands in for, from SOFTGPU_CC, SOFTGPU_SMS, SOFTGPU_DRIVER_VERSION and
@@ -151,6 +184,7 @@ struct softgpu_thread {
     CUcontext contexts[SOFTGPU_CONTEXT_DEPTH_MAX]; /* the last one is current */
     int depth;
     CUstreamCaptureMode capture_mode;
+    bool destroys; /* it runs a user object's destructor, which may not call CUDA */
     CUstream default_streams[SOFTGPU_CONTEXT_DEPTH_MAX];
 };
 struct softgpu_thread *softgpu_thread_get(void);
@@ -184,11 +218,27 @@ CUresult softgpu_capture_forbids(void);
 CUresult softgpu_capture_implicit(CUcontext context);
 /* Runs the operation, or stores a copy of it in the graph that the stream captures into. */
 CUresult softgpu_stream_submit(CUstream handle, struct softgpu_operation *operation);
-CUresult softgpu_graph_append(CUgraph graph, const struct softgpu_operation *operation);
+
+/* The same in a capture: one more node, an operation or a child. */
+CUresult softgpu_capture_append(CUstream stream, const struct softgpu_operation *operation, CUgraph child);
+
+/* driver_graph.c. A new node behind others of its graph; copies what operation (or NULL) and child (or NULL) hold. */
+CUgraphNode softgpu_graph_add(CUgraph graph, const struct softgpu_nodes *after,
+                              const struct softgpu_operation *operation, CUgraph child);
+void softgpu_graph_drop(CUgraph graph); /* one holder less */
+/* *nodes = others, or both. Freed: set to {NULL, 0}. */
+void softgpu_nodes_set(struct softgpu_nodes *nodes, const struct softgpu_nodes *others);
+void softgpu_nodes_join(struct softgpu_nodes *nodes, const struct softgpu_nodes *others);
+
+/* driver_user_object.c: a graph's references; those of `from` again, given back. */
+void softgpu_references_copy(CUgraph to, const struct CUgraph_st *from);
+void softgpu_references_drop(CUgraph graph);
+void softgpu_destructors_run(void); /* that were put off */
 
 /* Delayed work, where SOFTGPU_SEED is set; elsewhere no work waits, and these return at once. */
 bool softgpu_order_is_random(void);
 CUresult softgpu_order_submit(CUstream stream, const struct softgpu_operation *operation);
+CUresult softgpu_order_graph(CUstream stream, CUgraphExec exec);
 void softgpu_order_wait(CUstream stream); /* until the stream's work is done; NULL: all work */
 unsigned long long softgpu_order_record(CUstream stream);
 void softgpu_order_wait_for(CUstream stream, unsigned long long record);

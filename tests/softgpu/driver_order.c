@@ -3,7 +3,8 @@
  * With SOFTGPU_SEED the device delays work: what a call submits joins a list in the order of the calls and runs later,
  * drawn at random from the entries that the rules of streams allow to run next. An entry runs after every earlier entry
  * on the same stream; after earlier ones on the legacy stream if its own stream blocks with that one, and the other way
- * round; and a wait for an event after the event's record. Nothing else orders work, so a program that forgets an order
+ * round; and a wait for an event after the event's record. A launch of a graph is an entry for each node, after those
+ * that it depends on, between two marks on the stream. Nothing else orders work, so a program that forgets an order
  * computes wrong numbers under some seed.
  *
  * One lock; entries run in whichever thread waits or submits, with the lock held.
@@ -19,9 +20,11 @@ enum { AHEAD_MAX = 4 }; /* fewer entries than this run at each submission */
 
 struct entry {
     struct entry *next;
-    unsigned long long number, after; /* after: the number of the event record that it waits for, or 0 */
+    unsigned long long number, from, to; /* it comes after the entries from ... to: of a wait, the event's record */
+    unsigned long long *after;           /* of a graph's node: and after these */
+    size_t after_count;
     CUcontext context;
-    unsigned long long stream_id;
+    unsigned long long stream_id; /* 0: a graph's node, on no stream */
     bool legacy, blocking, has_operation;
     struct softgpu_operation operation;
     void *staged; /* what a copy from the host reads, as it was at submission */
@@ -62,7 +65,10 @@ static struct entry entry_of(CUstream stream, unsigned long long number)
 
 static bool goes_before(const struct entry *a, const struct entry *b)
 {
-    return a->stream_id == b->stream_id || a->number == b->after ||
+    for (size_t i = 0; i < b->after_count; ++i)
+        if (a->number == b->after[i])
+            return true;
+    return (a->stream_id && a->stream_id == b->stream_id) || (a->number >= b->from && a->number <= b->to) ||
            (a->context == b->context && ((a->legacy && b->blocking) || (b->legacy && a->blocking)));
 }
 
@@ -95,6 +101,7 @@ static void run_entry(struct entry **at)
             free(entry->operation.launch.params);
         free(entry->staged);
     }
+    free(entry->after);
     free(entry);
 }
 
@@ -123,6 +130,8 @@ void softgpu_order_wait(CUstream stream)
 
 static void run_ahead(void)
 {
+    if (draw() % 4 == 0)
+        softgpu_destructors_run();
     for (uint64_t ahead = draw() % AHEAD_MAX; ahead > 0 && first; ahead--)
         run_entry(draw_entry());
 }
@@ -175,6 +184,53 @@ CUresult softgpu_order_submit(CUstream stream, const struct softgpu_operation *o
     return entry ? result : CUDA_ERROR_OUT_OF_MEMORY;
 }
 
+static CUresult graph_done(const struct softgpu_operation *operation)
+{
+    softgpu_graph_drop(operation->graph);
+    return CUDA_SUCCESS;
+}
+
+/* A node's entry, after the mark at which its graph begins, from which the numbers of all nodes follow. */
+static void append_node(CUstream stream, const struct CUgraphNode_st *node, unsigned long long begin)
+{
+    struct entry *entry = append(stream);
+    if (!entry || !(entry->after = malloc((node->after_count + 1) * sizeof *entry->after)))
+        abort();
+    entry->stream_id = 0;
+    entry->legacy = entry->blocking = false;
+    entry->from = entry->to = begin;
+    for (size_t i = 0; i < node->after_count; ++i)
+        entry->after[entry->after_count++] = begin + 1 + node->after[i];
+    entry->operation = node->operation;
+    entry->operation.hold = NULL; /* what it holds is the graph's */
+    entry->operation.stream_id = stream->object.id;
+    entry->has_operation = node->operation.run;
+}
+
+CUresult softgpu_order_graph(CUstream stream, CUgraphExec exec)
+{
+    pthread_mutex_lock(&lock);
+    struct entry *begin = append(stream);
+    if (!begin)
+        abort();
+    const unsigned long long number = begin->number;
+    begin->from = begin->to = exec->last_launch;
+    for (size_t i = 0; i < exec->graph->count; ++i)
+        append_node(stream, exec->graph->nodes[i], number);
+    struct entry *end = append(stream);
+    if (!end)
+        abort();
+    __atomic_add_fetch(&exec->graph->holders, 1, __ATOMIC_ACQ_REL);
+    end->from = number;
+    end->to = end->number - 1;
+    end->has_operation = true;
+    end->operation = (struct softgpu_operation){.run = graph_done, .graph = exec->graph};
+    exec->last_launch = end->number;
+    run_ahead();
+    pthread_mutex_unlock(&lock);
+    return CUDA_SUCCESS;
+}
+
 static unsigned long long mark(CUstream stream, unsigned long long after)
 {
     unsigned long long number = 0;
@@ -183,7 +239,7 @@ static unsigned long long mark(CUstream stream, unsigned long long after)
     pthread_mutex_lock(&lock);
     struct entry *entry = append(stream);
     if (entry) {
-        entry->after = after;
+        entry->from = entry->to = after;
         number = entry->number;
     }
     pthread_mutex_unlock(&lock);

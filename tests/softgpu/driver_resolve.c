@@ -30,6 +30,9 @@
     P(cuStreamCreate, 2000) P(cuStreamCreateWithPriority, 5050) P(cuStreamDestroy_v2, 4000) \
     P(cuGraphCreate, 10000) P(cuGraphGetNodes, 10000) P(cuGraphInstantiate_v2, 11000) \
     P(cuGraphInstantiateWithFlags, 11040) P(cuGraphDestroy, 10000) P(cuGraphExecDestroy, 10000) \
+    P(cuGraphClone, 10000) P(cuGraphAddChildGraphNode, 10000) P(cuGraphExecUpdate_v2, 12000) \
+    P(cuUserObjectCreate, 11030) P(cuUserObjectRetain, 11030) P(cuUserObjectRelease, 11030) \
+    P(cuGraphRetainUserObject, 11030) P(cuGraphReleaseUserObject, 11030) \
     P(cuEventCreate, 2000) P(cuEventDestroy_v2, 4000) P(cuEventQuery, 2000) P(cuEventSynchronize, 2000) \
     P(cuEventElapsedTime, 2000) P(cuEventElapsedTime_v2, 12080) \
     P(cuMemAlloc_v2, 3020) P(cuMemFree_v2, 3020) P(cuMemGetAllocationGranularity, 10020) \
@@ -63,6 +66,12 @@
        const CUgraphNode **nodes, const CUgraphEdgeData **edges, size_t *count), \
        (stream, status, id, graph, nodes, edges, count)) \
     S(cuStreamBeginCapture_v2, 10010, (CUstream stream, CUstreamCaptureMode mode), (stream, mode)) \
+    S(cuStreamBeginCaptureToGraph, 12030, (CUstream stream, CUgraph graph, const CUgraphNode *nodes, \
+       const CUgraphEdgeData *edges, size_t count, CUstreamCaptureMode mode), (stream, graph, nodes, edges, count, mode)) \
+    S(cuStreamUpdateCaptureDependencies, 11030, (CUstream stream, CUgraphNode *nodes, size_t count, unsigned flags), \
+       (stream, nodes, count, flags)) \
+    S(cuStreamUpdateCaptureDependencies_v2, 12030, (CUstream stream, CUgraphNode *nodes, const CUgraphEdgeData *edges, \
+       size_t count, unsigned flags), (stream, nodes, edges, count, flags)) \
     S(cuStreamEndCapture, 10000, (CUstream stream, CUgraph *graph), (stream, graph)) \
     S(cuLaunchHostFunc, 10000, (CUstream stream, CUhostFn function, void *data), (stream, function, data)) \
     S(cuGraphLaunch, 10000, (CUgraphExec exec, CUstream stream), (exec, stream)) \
@@ -89,10 +98,10 @@
     X(cuCtxResetPersistingL2Cache) X(cuCtxSetCacheConfig) X(cuCtxSetLimit) X(cuDeviceGetByPCIBusId) \
     X(cuDeviceGetDefaultMemPool) X(cuDeviceGetDevResource) X(cuDeviceGetMemPool) X(cuDevicePrimaryCtxReset_v2) \
     X(cuDeviceSetMemPool) X(cuFuncGetParamInfo) X(cuFuncIsLoaded) X(cuFuncLoad) X(cuGraphAddKernelNode_v2) \
-    X(cuGraphAddMemcpyNode) X(cuGraphAddMemsetNode) X(cuGraphAddNode_v2) X(cuGraphClone) X(cuGraphDebugDotPrint) \
-    X(cuGraphExecKernelNodeSetParams_v2) X(cuGraphExecUpdate_v2) X(cuGraphGetEdges) X(cuGraphGetRootNodes) \
+    X(cuGraphAddMemcpyNode) X(cuGraphAddMemsetNode) X(cuGraphAddNode_v2) X(cuGraphDebugDotPrint) \
+    X(cuGraphExecKernelNodeSetParams_v2) X(cuGraphGetEdges) X(cuGraphGetRootNodes) \
     X(cuGraphInstantiateWithParams) X(cuGraphKernelNodeGetParams_v2) X(cuGraphKernelNodeSetParams_v2) \
-    X(cuGraphNodeGetType) X(cuGraphRetainUserObject) X(cuGreenCtxCreate) X(cuGreenCtxDestroy) \
+    X(cuGraphNodeGetType) X(cuGreenCtxCreate) X(cuGreenCtxDestroy) \
     X(cuGreenCtxStreamCreate) X(cuIpcCloseMemHandle) X(cuIpcGetEventHandle) X(cuIpcGetMemHandle) \
     X(cuIpcOpenEventHandle) X(cuIpcOpenMemHandle_v2) X(cuKernelGetParamInfo) X(cuKernelSetCacheConfig) \
     X(cuLaunchCooperativeKernelMultiDevice) X(cuLibraryEnumerateKernels) X(cuLibraryGetGlobal) \
@@ -106,10 +115,9 @@
     X(cuMemcpyPeerAsync) X(cuMemsetD2D8_v2) X(cuModuleGetGlobal_v2) X(cuMulticastAddDevice) X(cuMulticastBindMem) \
     X(cuMulticastCreate) X(cuMulticastUnbind) X(cuOccupancyMaxActiveClusters) X(cuOccupancyMaxPotentialBlockSize) \
     X(cuOccupancyMaxPotentialClusterSize) X(cuPointerSetAttribute) X(cuProfilerStart) X(cuProfilerStop) \
-    X(cuStreamAddCallback) X(cuStreamBatchMemOp_v2) X(cuStreamBeginCaptureToGraph) X(cuStreamCopyAttributes) \
-    X(cuStreamGetAttribute) X(cuStreamSetAttribute) X(cuStreamUpdateCaptureDependencies_v2) \
-    X(cuStreamWaitValue32_v2) X(cuStreamWriteValue32_v2) X(cuTensorMapEncodeTiled) X(cuUserObjectCreate) \
-    X(cuUserObjectRelease)
+    X(cuStreamAddCallback) X(cuStreamBatchMemOp_v2) X(cuStreamCopyAttributes) \
+    X(cuStreamGetAttribute) X(cuStreamSetAttribute) \
+    X(cuStreamWaitValue32_v2) X(cuStreamWriteValue32_v2) X(cuTensorMapEncodeTiled)
 // clang-format on
 
 /* The twins. */

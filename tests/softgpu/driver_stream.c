@@ -46,8 +46,7 @@ CUresult softgpu_stream_submit(CUstream handle, struct softgpu_operation *operat
     operation->stream_id = stream->object.id;
     operation->context = stream->context;
     if (stream->capture)
-        return stream->capture_invalid ? CUDA_ERROR_STREAM_CAPTURE_INVALIDATED
-                                       : softgpu_graph_append(stream->capture, operation);
+        return softgpu_capture_append(stream, operation, NULL);
     if (stream == stream->context->legacy)
         result = softgpu_capture_implicit(stream->context);
     if (result != CUDA_SUCCESS)
@@ -178,6 +177,8 @@ CUresult cuEventRecord(CUevent event, CUstream handle)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     event->capture = stream->capture;
+    event->capture_id = stream->capture ? stream->capture->capture_id : 0;
+    softgpu_nodes_set(&event->captured, &stream->captured);
     event->record = stream->capture ? 0 : softgpu_order_record(stream);
     event->recorded_ms =
         softgpu_cost_is_set() ? softgpu_cost_now_ms() : (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
@@ -192,7 +193,8 @@ CUresult cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned flags)
 
 static bool event_is_captured(CUevent event)
 {
-    return softgpu_object_is(event->capture, SOFTGPU_GRAPH) && event->capture->capturing;
+    return softgpu_object_is(event->capture, SOFTGPU_GRAPH) && event->capture->capturing &&
+           event->capture->capture_id == event->capture_id;
 }
 
 /* A stream that waits for an event recorded in a capture joins that capture. */
@@ -205,10 +207,13 @@ CUresult cuStreamWaitEvent(CUstream handle, CUevent event, unsigned flags)
         return result ? result : CUDA_ERROR_INVALID_HANDLE;
     if (!event_is_captured(event) && !stream->capture)
         softgpu_order_wait_for(stream, event->record);
-    if (!event_is_captured(event) || event->capture == stream->capture)
+    if (!event_is_captured(event))
         return CUDA_SUCCESS;
-    if (stream->capture)
+    if (stream->capture && stream->capture != event->capture)
         return CUDA_ERROR_STREAM_CAPTURE_MERGE;
+    softgpu_nodes_join(&stream->captured, &event->captured);
+    if (stream->capture)
+        return CUDA_SUCCESS;
     stream->capture = event->capture;
     stream->capture_origin = stream->capture_invalid = false;
     stream->capture_mode = CU_STREAM_CAPTURE_MODE_RELAXED; /* the origin's mode decides */

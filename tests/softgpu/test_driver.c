@@ -217,6 +217,127 @@ static void an_unrelaxed_allocation_spoils_a_capture(void **state)
     assert_int_equal(cuStreamEndCapture(stream, &graph), CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
 }
 
+static int destroyed;
+static pthread_t destroyed_by;
+
+static void note_destroyed(void *by)
+{
+    destroyed++;
+    destroyed_by = pthread_self();
+    if (by)
+        cuCtxGetDevice(by);
+}
+
+/* A graph of the nodes that it takes to write y[0 ... count - 1], with a user object. */
+static CUgraph graph_with_object(int count, float *y, void *data)
+{
+    CUstream stream;
+    CUgraph graph;
+    CUuserObject object;
+    CUfunction write = function_load("fuseln_ln_test_write", REGISTERS);
+    assert_int_equal(cuStreamCreate(&stream, 1), 0);
+    assert_int_equal(cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_RELAXED), 0);
+    for (int i = 0; i < count; i++)
+        assert_int_equal(launch(write, 1, 1, 0, stream, NULL, y, i), 0);
+    assert_int_equal(cuStreamEndCapture(stream, &graph), 0);
+    assert_int_equal(cuUserObjectCreate(&object, data, note_destroyed, 1, 0), CUDA_ERROR_INVALID_VALUE);
+    assert_int_equal(cuUserObjectCreate(&object, data, note_destroyed, 1, CU_USER_OBJECT_NO_DESTRUCTOR_SYNC), 0);
+    assert_int_equal(cuGraphRetainUserObject(graph, object, 1, CU_GRAPH_USER_OBJECT_MOVE), 0);
+    destroyed = 0;
+    return graph;
+}
+
+static void a_user_object_lasts_as_long_as_a_copy_of_its_graph(void **state)
+{
+    (void)state;
+    CUgraph clone, parent;
+    CUgraphExec exec, of_parent;
+    CUgraphNode node;
+    float y[2] = {0};
+    CUgraph graph = graph_with_object(2, y, NULL);
+    assert_int_equal(cuGraphClone(&clone, graph), 0);
+    assert_int_equal(cuGraphInstantiateWithFlags(&exec, graph, 0), 0);
+    assert_int_equal(cuGraphCreate(&parent, 0), 0);
+    assert_int_equal(cuGraphAddChildGraphNode(&node, parent, NULL, 0, clone), 0);
+    assert_int_equal(cuGraphAddChildGraphNode(&node, parent, &node, 1, clone), 0);
+    assert_int_equal(cuGraphInstantiateWithFlags(&of_parent, parent, 0), 0);
+    assert_int_equal(cuGraphDestroy(graph), 0);
+    assert_int_equal(cuGraphDestroy(parent), 0);
+    assert_int_equal(cuGraphExecDestroy(exec), 0);
+    assert_int_equal(cuGraphDestroy(clone), 0);
+    assert_int_equal(destroyed, 0);
+    assert_int_equal(cuGraphLaunch(of_parent, NULL), 0);
+    assert_float_equal(y[1], 1, 0);
+    assert_int_equal(cuGraphExecDestroy(of_parent), 0);
+    assert_int_equal(destroyed, 1);
+    assert_false(pthread_equal(destroyed_by, pthread_self()));
+}
+
+static void an_update_changes_the_user_objects_and_a_failed_one_nothing(void **state)
+{
+    (void)state;
+    CUgraphExec exec;
+    CUgraphExecUpdateResultInfo info;
+    float y[2] = {0}, z[2] = {0};
+    CUgraph graph = graph_with_object(2, y, NULL), same = graph_with_object(2, z, NULL),
+            longer = graph_with_object(3, y, NULL);
+    assert_int_equal(cuGraphInstantiateWithFlags(&exec, graph, 0), 0);
+    assert_int_equal(cuGraphDestroy(graph), 0);
+    assert_int_equal(cuGraphExecUpdate_v2(exec, longer, &info), CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE);
+    assert_int_equal(info.result, CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED);
+    assert_int_equal(cuGraphDestroy(longer), 0);
+    assert_int_equal(destroyed, 1);
+    assert_int_equal(cuGraphExecUpdate_v2(exec, same, &info), 0);
+    assert_int_equal(destroyed, 2);
+    assert_int_equal(cuGraphDestroy(same), 0);
+    assert_int_equal(cuGraphLaunch(exec, NULL), 0);
+    assert_true(y[1] == 0 && z[1] == 1);
+    assert_int_equal(cuGraphExecDestroy(exec), 0);
+    assert_int_equal(destroyed, 3);
+}
+
+static void a_destructor_that_calls_cuda_is_an_error(void **state)
+{
+    (void)state;
+    CUdevice device;
+    float y[1];
+    assert_int_equal(cuGraphDestroy(graph_with_object(1, y, &device)), 0);
+    assert_int_equal(destroyed, 1);
+    assert_int_equal(softgpu_errors_take(), 1);
+}
+
+static void dependencies_of_a_capture_can_be_set(void **state)
+{
+    (void)state;
+    CUstream stream;
+    CUgraph graph;
+    CUstreamCaptureStatus status;
+    const CUgraphNode *nodes;
+    CUgraphNode first;
+    size_t count;
+    cuuint64_t id, other;
+    float y[2];
+    CUfunction write = function_load("fuseln_ln_test_write", REGISTERS);
+    assert_int_equal(cuStreamCreate(&stream, 1), 0);
+    assert_int_equal(cuGraphCreate(&graph, 0), 0);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(cuStreamBeginCaptureToGraph(stream, graph, NULL, NULL, 0, CU_STREAM_CAPTURE_MODE_RELAXED), 0);
+        assert_int_equal(launch(write, 1, 1, 0, stream, NULL, y, 0), 0);
+        assert_int_equal(cuStreamGetCaptureInfo_v2(stream, &status, &id, NULL, &nodes, &count), 0);
+        assert_int_equal(count, 1);
+        first = nodes[0];
+        assert_int_equal(launch(write, 1, 1, 0, stream, NULL, y, 1), 0);
+        assert_int_equal(cuStreamUpdateCaptureDependencies(stream, &first, 1, CU_STREAM_SET_CAPTURE_DEPENDENCIES), 0);
+        assert_int_equal(cuStreamGetCaptureInfo_v2(stream, &status, &id, NULL, &nodes, &count), 0);
+        assert_true(count == 1 && nodes[0] == first);
+        assert_true(round == 0 || id != other);
+        other = id;
+        assert_int_equal(cuStreamEndCapture(stream, &graph), 0);
+    }
+    assert_int_equal(cuGraphGetNodes(graph, NULL, &count), 0);
+    assert_int_equal(count, 4);
+}
+
 static void the_resolver_knows_itself_and_every_variant(void **state)
 {
     (void)state;
@@ -367,6 +488,10 @@ int main(void)
         TEST(a_write_beside_an_allocation_is_an_error),
         TEST(capture_records_and_a_graph_replays),
         TEST(an_unrelaxed_allocation_spoils_a_capture),
+        TEST(a_user_object_lasts_as_long_as_a_copy_of_its_graph),
+        TEST(an_update_changes_the_user_objects_and_a_failed_one_nothing),
+        TEST(a_destructor_that_calls_cuda_is_an_error),
+        TEST(dependencies_of_a_capture_can_be_set),
         TEST(the_resolver_knows_itself_and_every_variant),
         TEST(originals_run_by_name_only),
         TEST(a_library_is_one_module_in_each_context),

@@ -28,6 +28,16 @@ def copy(stream):
     call("cuMemcpyDtoDAsync_v2", memory[1], memory[0], ctypes.c_size_t(4), stream)
 def fill(number, stream, which=0):
     call("cuMemsetD32Async", memory[which], number, one, stream)
+def graph(work):
+    call("cuStreamBeginCapture_v2", first, 2)
+    work()
+    captured = ctypes.c_void_p()
+    call("cuStreamEndCapture", first, ctypes.byref(captured))
+    return made("cuGraphInstantiateWithFlags", captured, ctypes.c_uint64(0))
+def fork(to, by=first):
+    call("cuEventRecord", event, by), call("cuStreamWaitEvent", to, event, 0)
+def launch(graph, stream):
+    call("cuGraphLaunch", graph, stream), call("cuGraphExecDestroy", graph)
 seen = set()
 for number in range(1, 200):
     call("cuCtxSynchronize")
@@ -46,11 +56,17 @@ PROMISED = {
     "legacy waits": "fill(number, blocking), copy(legacy)",
     "legacy is waited for": "fill(number, legacy), copy(blocking)",
     "the later write": "fill(number, second), copy(second), call('cuStreamSynchronize', second), fill(0, first, 1), fill(number, first, 1)",
+    "the edges of a graph": "launch(graph(lambda: (fill(number, first), fork(second), copy(second), fork(first, second))), blocking)",
+    "behind a graph": "launch(graph(lambda: fill(number, first)), second), copy(second)",
+    "a graph behind": "fill(number, second), launch(graph(lambda: copy(first)), second)",
+    "a graph and the legacy stream": "launch(graph(lambda: fill(number, first)), blocking), copy(legacy)",
 }
 FORGOTTEN = {
     "two streams": "fill(number, first), copy(second)",
     "legacy and one that does not block": "fill(number, legacy), copy(second)",
     "an event of another stream": "fill(number, first), call('cuEventRecord', event, second), call('cuStreamWaitEvent', second, event, 0), copy(second)",
+    "branches of a graph": "launch(graph(lambda: (fork(second), fill(number, first), copy(second), fork(first, second))), blocking)",
+    "graphs of two streams": "launch(graph(lambda: (fill(number, first), copy(first))), second), launch(graph(lambda: fill(0, first)), first)",
     "recorded too early": "call('cuEventRecord', event, first), fill(number, first), call('cuStreamWaitEvent', second, event, 0), copy(second)",
 }  # fmt: skip
 
