@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum { NAME_BYTES = 56 };
-#define TEXT(name)            #name,
+#define TEXT(name, ...)       #name,
 #define SECOND_TEXT(id, name) #name,
 static const char names[][NAME_BYTES] =
     {/* in the order of enum fuseln_real */

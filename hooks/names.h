@@ -3,7 +3,8 @@
  * Every function of the public CUDA runtime (11.8 to 13.5) and driver (as declared, and as libcuda exports them, with
  * their versions and per-thread forms) that are not hooked: noticed, or harmless. A call that could change,
  * free, or tell the program that it may change the tensors of a launch, that orders streams, or that makes or ends a
- * stream, an event, a capture or a context is noticed: pending partial sums (src/core/pairing.h) are forgotten.
+ * stream, an event, a capture or a context is noticed: the pending partial sums (src/core/pairing.h) that it may make
+ * stale are forgotten.
  * Harmless is what asks, allocates, or sets something that no tensor depends on. Which is which is said here and
  * nowhere else; tests/elf/test_notice.py compares both lists with the headers. Nothing but macros: notice.S reads them,
  * too.
@@ -66,136 +67,188 @@
     X(12, "libcudart.so.12", 12090)   \
     X(13, "libcudart.so.13", 13050)
 
+/*
+ * What is noticed: X(name, reach). Reach says whose partial sums the call may make stale besides those of its own
+ * thread (src/core/pairing.h says why no others), where another thread calls it: THREAD     nobody's. It makes,
+ * destroys or waits for an event, which is behind DX only if it was recorded behind DX: that call was noticed. Or it
+ * makes a stream, whose handle is free only once its last owner's was destroyed, or says what is current to its own
+ * thread. STREAM(n)  those of one stream, argument n from 0: it waits for what is there, or puts something behind it,
+ * even where that stream's context is not the current one. A default stream is the current context's: those of its
+ * device. COPY(n)    the same, but names memory too, or a graph. On a default stream, a copy between two devices waits
+ * for both, whichever is current: everybody's. DEVICE     those of the current context's device. Only what waits for
+ * the current context by definition. ALL        everybody's. A pointer or handle may belong to any context, current or
+ * not: unified addresses say which, not the call. So without a stream no copy, memset or free is certain. Nor is what
+ * begins, ends or destroys a stream's or a context's life, or a capture, which other streams can have joined; nor the
+ *              rest, of which too little is known.
+ * n counts registers: where the stream is not among the first six arguments, or follows a structure, it is ALL.
+ * tests/elf/test_notice.py compares n with the headers.
+ */
 // clang-format off
 /* Of the runtime, exported once for each of those nodes. */
 #define FUSELN_CUDART_NOTICED(X) \
-    X(cudaDestroyExternalMemory) X(cudaDeviceDisablePeerAccess) X(cudaDeviceFlushGPUDirectRDMAWrites) \
-    X(cudaDeviceGraphMemTrim) X(cudaDeviceReset) X(cudaDeviceSynchronize) X(cudaEGLStreamConsumerAcquireFrame) \
-    X(cudaEGLStreamConsumerConnect) X(cudaEGLStreamConsumerConnectWithFlags) X(cudaEGLStreamConsumerDisconnect) \
-    X(cudaEGLStreamConsumerReleaseFrame) X(cudaEGLStreamProducerConnect) X(cudaEGLStreamProducerDisconnect) \
-    X(cudaEGLStreamProducerPresentFrame) X(cudaEGLStreamProducerReturnFrame) X(cudaEventCreate) \
-    X(cudaEventCreateFromEGLSync) X(cudaEventCreateWithFlags) X(cudaEventDestroy) X(cudaEventElapsedTime) \
-    X(cudaEventElapsedTime_v2) X(cudaEventQuery) X(cudaEventRecord) X(cudaEventRecordWithFlags) \
-    X(cudaEventRecordWithFlags_ptsz) X(cudaEventRecord_ptsz) X(cudaEventSynchronize) X(cudaExecutionCtxDestroy) \
-    X(cudaExecutionCtxRecordEvent) X(cudaExecutionCtxStreamCreate) X(cudaExecutionCtxSynchronize) \
-    X(cudaExecutionCtxWaitEvent) X(cudaExternalMemoryGetMappedBuffer) X(cudaExternalMemoryGetMappedMipmappedArray) \
-    X(cudaFree) X(cudaFreeArray) X(cudaFreeAsync) X(cudaFreeAsync_ptsz) X(cudaFreeHost) X(cudaFreeMipmappedArray) \
-    X(cudaGLMapBufferObject) X(cudaGLMapBufferObjectAsync) X(cudaGLUnmapBufferObject) X(cudaGLUnmapBufferObjectAsync) \
-    X(cudaGraphDestroy) X(cudaGraphExecDestroy) X(cudaGraphExecUpdate) X(cudaGraphInstantiate) \
-    X(cudaGraphInstantiateWithFlags) X(cudaGraphInstantiateWithParams) X(cudaGraphInstantiateWithParams_ptsz) \
-    X(cudaGraphLaunch) X(cudaGraphLaunch_ptsz) X(cudaGraphUpload) X(cudaGraphUpload_ptsz) X(cudaGraphicsMapResources) \
-    X(cudaGraphicsUnmapResources) X(cudaGraphicsUnregisterResource) X(cudaGreenCtxCreate) X(cudaHostUnregister) \
-    X(cudaInitDevice) X(cudaIpcCloseMemHandle) X(cudaIpcOpenMemHandle) X(cudaLaunchCooperativeKernelMultiDevice) \
-    X(cudaLaunchHostFunc) X(cudaLaunchHostFunc_ptsz) X(cudaLaunchHostFunc_v2) X(cudaLaunchHostFunc_v2_ptsz) \
-    X(cudaLibraryUnload) X(cudaMemAdvise) X(cudaMemAdvise_v2) X(cudaMemDiscardAndPrefetchBatchAsync) \
-    X(cudaMemDiscardAndPrefetchBatchAsync_ptsz) X(cudaMemDiscardBatchAsync) X(cudaMemDiscardBatchAsync_ptsz) \
-    X(cudaMemPoolDestroy) X(cudaMemPoolImportPointer) X(cudaMemPoolTrimTo) X(cudaMemPrefetchAsync) \
-    X(cudaMemPrefetchAsync_ptsz) X(cudaMemPrefetchAsync_v2) X(cudaMemPrefetchAsync_v2_ptsz) \
-    X(cudaMemPrefetchBatchAsync) X(cudaMemPrefetchBatchAsync_ptsz) X(cudaMemcpy) X(cudaMemcpy2D) \
-    X(cudaMemcpy2DArrayToArray) X(cudaMemcpy2DArrayToArray_ptds) X(cudaMemcpy2DAsync) X(cudaMemcpy2DAsync_ptsz) \
-    X(cudaMemcpy2DFromArray) X(cudaMemcpy2DFromArrayAsync) X(cudaMemcpy2DFromArrayAsync_ptsz) \
-    X(cudaMemcpy2DFromArray_ptds) X(cudaMemcpy2DToArray) X(cudaMemcpy2DToArrayAsync) X(cudaMemcpy2DToArrayAsync_ptsz) \
-    X(cudaMemcpy2DToArray_ptds) X(cudaMemcpy2D_ptds) X(cudaMemcpy3D) X(cudaMemcpy3DAsync) X(cudaMemcpy3DAsync_ptsz) \
-    X(cudaMemcpy3DBatchAsync) X(cudaMemcpy3DBatchAsync_ptsz) X(cudaMemcpy3DPeer) X(cudaMemcpy3DPeerAsync) \
-    X(cudaMemcpy3DPeerAsync_ptsz) X(cudaMemcpy3DPeer_ptds) X(cudaMemcpy3DWithAttributesAsync) \
-    X(cudaMemcpy3DWithAttributesAsync_ptsz) X(cudaMemcpy3D_ptds) X(cudaMemcpyArrayToArray) \
-    X(cudaMemcpyArrayToArray_ptds) X(cudaMemcpyAsync) X(cudaMemcpyAsync_ptsz) X(cudaMemcpyBatchAsync) \
-    X(cudaMemcpyBatchAsync_ptsz) X(cudaMemcpyFromArray) X(cudaMemcpyFromArrayAsync) X(cudaMemcpyFromArrayAsync_ptsz) \
-    X(cudaMemcpyFromArray_ptds) X(cudaMemcpyFromSymbol) X(cudaMemcpyFromSymbolAsync) \
-    X(cudaMemcpyFromSymbolAsync_ptsz) X(cudaMemcpyFromSymbol_ptds) X(cudaMemcpyPeer) X(cudaMemcpyPeerAsync) \
-    X(cudaMemcpyToArray) X(cudaMemcpyToArrayAsync) X(cudaMemcpyToArrayAsync_ptsz) X(cudaMemcpyToArray_ptds) \
-    X(cudaMemcpyToSymbol) X(cudaMemcpyToSymbolAsync) X(cudaMemcpyToSymbolAsync_ptsz) X(cudaMemcpyToSymbol_ptds) \
-    X(cudaMemcpyWithAttributesAsync) X(cudaMemcpyWithAttributesAsync_ptsz) X(cudaMemcpy_ptds) X(cudaMemset) \
-    X(cudaMemset2D) X(cudaMemset2DAsync) X(cudaMemset2DAsync_ptsz) X(cudaMemset2D_ptds) X(cudaMemset3D) \
-    X(cudaMemset3DAsync) X(cudaMemset3DAsync_ptsz) X(cudaMemset3D_ptds) X(cudaMemsetAsync) X(cudaMemsetAsync_ptsz) \
-    X(cudaMemset_ptds) X(cudaSetDevice) X(cudaSignalExternalSemaphoresAsync) \
-    X(cudaSignalExternalSemaphoresAsync_ptsz) X(cudaSignalExternalSemaphoresAsync_v2) \
-    X(cudaSignalExternalSemaphoresAsync_v2_ptsz) X(cudaStreamAddCallback) X(cudaStreamAddCallback_ptsz) \
-    X(cudaStreamAttachMemAsync) X(cudaStreamAttachMemAsync_ptsz) X(cudaStreamBeginCapture) \
-    X(cudaStreamBeginCaptureToGraph) X(cudaStreamBeginCaptureToGraph_ptsz) X(cudaStreamBeginCapture_ptsz) \
-    X(cudaStreamBeginRecaptureToGraph) X(cudaStreamBeginRecaptureToGraph_ptsz) X(cudaStreamCopyAttributes) \
-    X(cudaStreamCopyAttributes_ptsz) X(cudaStreamCreate) X(cudaStreamCreateWithFlags) X(cudaStreamCreateWithPriority) \
-    X(cudaStreamDestroy) X(cudaStreamEndCapture) X(cudaStreamEndCapture_ptsz) X(cudaStreamQuery) \
-    X(cudaStreamQuery_ptsz) X(cudaStreamSetAttribute) X(cudaStreamSetAttribute_ptsz) X(cudaStreamSynchronize) \
-    X(cudaStreamSynchronize_ptsz) X(cudaStreamUpdateCaptureDependencies) X(cudaStreamUpdateCaptureDependencies_ptsz) \
-    X(cudaStreamUpdateCaptureDependencies_v2) X(cudaStreamUpdateCaptureDependencies_v2_ptsz) X(cudaStreamWaitEvent) \
-    X(cudaStreamWaitEvent_ptsz) X(cudaThreadExit) X(cudaThreadSynchronize) X(cudaWaitExternalSemaphoresAsync) \
-    X(cudaWaitExternalSemaphoresAsync_ptsz) X(cudaWaitExternalSemaphoresAsync_v2) \
-    X(cudaWaitExternalSemaphoresAsync_v2_ptsz)
+    X(cudaDestroyExternalMemory, ALL) X(cudaDeviceDisablePeerAccess, ALL) X(cudaDeviceFlushGPUDirectRDMAWrites, ALL) \
+    X(cudaDeviceGraphMemTrim, ALL) X(cudaDeviceReset, ALL) X(cudaDeviceSynchronize, DEVICE) \
+    X(cudaEGLStreamConsumerAcquireFrame, ALL) X(cudaEGLStreamConsumerConnect, ALL) \
+    X(cudaEGLStreamConsumerConnectWithFlags, ALL) X(cudaEGLStreamConsumerDisconnect, ALL) \
+    X(cudaEGLStreamConsumerReleaseFrame, ALL) X(cudaEGLStreamProducerConnect, ALL) \
+    X(cudaEGLStreamProducerDisconnect, ALL) X(cudaEGLStreamProducerPresentFrame, ALL) \
+    X(cudaEGLStreamProducerReturnFrame, ALL) X(cudaEventCreate, THREAD) X(cudaEventCreateFromEGLSync, ALL) \
+    X(cudaEventCreateWithFlags, THREAD) X(cudaEventDestroy, THREAD) X(cudaEventElapsedTime, THREAD) \
+    X(cudaEventElapsedTime_v2, THREAD) X(cudaEventQuery, THREAD) X(cudaEventRecord, STREAM(1)) \
+    X(cudaEventRecordWithFlags, STREAM(1)) X(cudaEventRecordWithFlags_ptsz, STREAM(1)) \
+    X(cudaEventRecord_ptsz, STREAM(1)) X(cudaEventSynchronize, THREAD) X(cudaExecutionCtxDestroy, ALL) \
+    X(cudaExecutionCtxRecordEvent, ALL) X(cudaExecutionCtxStreamCreate, ALL) X(cudaExecutionCtxSynchronize, ALL) \
+    X(cudaExecutionCtxWaitEvent, ALL) X(cudaExternalMemoryGetMappedBuffer, ALL) \
+    X(cudaExternalMemoryGetMappedMipmappedArray, ALL) X(cudaFree, ALL) X(cudaFreeArray, ALL) X(cudaFreeAsync, COPY(1)) \
+    X(cudaFreeAsync_ptsz, COPY(1)) X(cudaFreeHost, ALL) X(cudaFreeMipmappedArray, ALL) X(cudaGLMapBufferObject, ALL) \
+    X(cudaGLMapBufferObjectAsync, ALL) X(cudaGLUnmapBufferObject, ALL) X(cudaGLUnmapBufferObjectAsync, ALL) \
+    X(cudaGraphDestroy, ALL) X(cudaGraphExecDestroy, ALL) X(cudaGraphExecUpdate, ALL) X(cudaGraphInstantiate, ALL) \
+    X(cudaGraphInstantiateWithFlags, ALL) X(cudaGraphInstantiateWithParams, ALL) \
+    X(cudaGraphInstantiateWithParams_ptsz, ALL) X(cudaGraphLaunch, COPY(1)) X(cudaGraphLaunch_ptsz, COPY(1)) \
+    X(cudaGraphUpload, COPY(1)) X(cudaGraphUpload_ptsz, COPY(1)) X(cudaGraphicsMapResources, ALL) \
+    X(cudaGraphicsUnmapResources, ALL) X(cudaGraphicsUnregisterResource, ALL) X(cudaGreenCtxCreate, ALL) \
+    X(cudaHostUnregister, ALL) X(cudaInitDevice, ALL) X(cudaIpcCloseMemHandle, ALL) X(cudaIpcOpenMemHandle, ALL) \
+    X(cudaLaunchCooperativeKernelMultiDevice, ALL) X(cudaLaunchHostFunc, STREAM(0)) \
+    X(cudaLaunchHostFunc_ptsz, STREAM(0)) X(cudaLaunchHostFunc_v2, STREAM(0)) X(cudaLaunchHostFunc_v2_ptsz, STREAM(0)) \
+    X(cudaLibraryUnload, ALL) X(cudaMemAdvise, ALL) X(cudaMemAdvise_v2, ALL) \
+    X(cudaMemDiscardAndPrefetchBatchAsync, ALL) X(cudaMemDiscardAndPrefetchBatchAsync_ptsz, ALL) \
+    X(cudaMemDiscardBatchAsync, ALL) X(cudaMemDiscardBatchAsync_ptsz, ALL) X(cudaMemPoolDestroy, ALL) \
+    X(cudaMemPoolImportPointer, ALL) X(cudaMemPoolTrimTo, ALL) X(cudaMemPrefetchAsync, ALL) \
+    X(cudaMemPrefetchAsync_ptsz, ALL) X(cudaMemPrefetchAsync_v2, ALL) X(cudaMemPrefetchAsync_v2_ptsz, ALL) \
+    X(cudaMemPrefetchBatchAsync, ALL) X(cudaMemPrefetchBatchAsync_ptsz, ALL) X(cudaMemcpy, ALL) X(cudaMemcpy2D, ALL) \
+    X(cudaMemcpy2DArrayToArray, ALL) X(cudaMemcpy2DArrayToArray_ptds, ALL) X(cudaMemcpy2DAsync, ALL) \
+    X(cudaMemcpy2DAsync_ptsz, ALL) X(cudaMemcpy2DFromArray, ALL) X(cudaMemcpy2DFromArrayAsync, ALL) \
+    X(cudaMemcpy2DFromArrayAsync_ptsz, ALL) X(cudaMemcpy2DFromArray_ptds, ALL) X(cudaMemcpy2DToArray, ALL) \
+    X(cudaMemcpy2DToArrayAsync, ALL) X(cudaMemcpy2DToArrayAsync_ptsz, ALL) X(cudaMemcpy2DToArray_ptds, ALL) \
+    X(cudaMemcpy2D_ptds, ALL) X(cudaMemcpy3D, ALL) X(cudaMemcpy3DAsync, COPY(1)) X(cudaMemcpy3DAsync_ptsz, COPY(1)) \
+    X(cudaMemcpy3DBatchAsync, ALL) X(cudaMemcpy3DBatchAsync_ptsz, ALL) X(cudaMemcpy3DPeer, ALL) \
+    X(cudaMemcpy3DPeerAsync, COPY(1)) X(cudaMemcpy3DPeerAsync_ptsz, COPY(1)) X(cudaMemcpy3DPeer_ptds, ALL) \
+    X(cudaMemcpy3DWithAttributesAsync, COPY(2)) X(cudaMemcpy3DWithAttributesAsync_ptsz, COPY(2)) \
+    X(cudaMemcpy3D_ptds, ALL) X(cudaMemcpyArrayToArray, ALL) X(cudaMemcpyArrayToArray_ptds, ALL) \
+    X(cudaMemcpyAsync, COPY(4)) X(cudaMemcpyAsync_ptsz, COPY(4)) X(cudaMemcpyBatchAsync, ALL) \
+    X(cudaMemcpyBatchAsync_ptsz, ALL) X(cudaMemcpyFromArray, ALL) X(cudaMemcpyFromArrayAsync, ALL) \
+    X(cudaMemcpyFromArrayAsync_ptsz, ALL) X(cudaMemcpyFromArray_ptds, ALL) X(cudaMemcpyFromSymbol, ALL) \
+    X(cudaMemcpyFromSymbolAsync, COPY(5)) X(cudaMemcpyFromSymbolAsync_ptsz, COPY(5)) X(cudaMemcpyFromSymbol_ptds, ALL) \
+    X(cudaMemcpyPeer, ALL) X(cudaMemcpyPeerAsync, COPY(5)) X(cudaMemcpyToArray, ALL) X(cudaMemcpyToArrayAsync, ALL) \
+    X(cudaMemcpyToArrayAsync_ptsz, ALL) X(cudaMemcpyToArray_ptds, ALL) X(cudaMemcpyToSymbol, ALL) \
+    X(cudaMemcpyToSymbolAsync, COPY(5)) X(cudaMemcpyToSymbolAsync_ptsz, COPY(5)) X(cudaMemcpyToSymbol_ptds, ALL) \
+    X(cudaMemcpyWithAttributesAsync, COPY(4)) X(cudaMemcpyWithAttributesAsync_ptsz, COPY(4)) X(cudaMemcpy_ptds, ALL) \
+    X(cudaMemset, ALL) X(cudaMemset2D, ALL) X(cudaMemset2DAsync, COPY(5)) X(cudaMemset2DAsync_ptsz, COPY(5)) \
+    X(cudaMemset2D_ptds, ALL) X(cudaMemset3D, ALL) X(cudaMemset3DAsync, ALL) X(cudaMemset3DAsync_ptsz, ALL) \
+    X(cudaMemset3D_ptds, ALL) X(cudaMemsetAsync, COPY(3)) X(cudaMemsetAsync_ptsz, COPY(3)) X(cudaMemset_ptds, ALL) \
+    X(cudaSetDevice, THREAD) X(cudaSignalExternalSemaphoresAsync, STREAM(3)) \
+    X(cudaSignalExternalSemaphoresAsync_ptsz, STREAM(3)) X(cudaSignalExternalSemaphoresAsync_v2, STREAM(3)) \
+    X(cudaSignalExternalSemaphoresAsync_v2_ptsz, STREAM(3)) X(cudaStreamAddCallback, STREAM(0)) \
+    X(cudaStreamAddCallback_ptsz, STREAM(0)) X(cudaStreamAttachMemAsync, ALL) X(cudaStreamAttachMemAsync_ptsz, ALL) \
+    X(cudaStreamBeginCapture, ALL) X(cudaStreamBeginCaptureToGraph, ALL) X(cudaStreamBeginCaptureToGraph_ptsz, ALL) \
+    X(cudaStreamBeginCapture_ptsz, ALL) X(cudaStreamBeginRecaptureToGraph, ALL) \
+    X(cudaStreamBeginRecaptureToGraph_ptsz, ALL) X(cudaStreamCopyAttributes, ALL) \
+    X(cudaStreamCopyAttributes_ptsz, ALL) X(cudaStreamCreate, THREAD) X(cudaStreamCreateWithFlags, THREAD) \
+    X(cudaStreamCreateWithPriority, THREAD) X(cudaStreamDestroy, ALL) X(cudaStreamEndCapture, ALL) \
+    X(cudaStreamEndCapture_ptsz, ALL) X(cudaStreamQuery, STREAM(0)) X(cudaStreamQuery_ptsz, STREAM(0)) \
+    X(cudaStreamSetAttribute, ALL) X(cudaStreamSetAttribute_ptsz, ALL) X(cudaStreamSynchronize, STREAM(0)) \
+    X(cudaStreamSynchronize_ptsz, STREAM(0)) X(cudaStreamUpdateCaptureDependencies, ALL) \
+    X(cudaStreamUpdateCaptureDependencies_ptsz, ALL) X(cudaStreamUpdateCaptureDependencies_v2, ALL) \
+    X(cudaStreamUpdateCaptureDependencies_v2_ptsz, ALL) X(cudaStreamWaitEvent, STREAM(0)) \
+    X(cudaStreamWaitEvent_ptsz, STREAM(0)) X(cudaThreadExit, ALL) X(cudaThreadSynchronize, DEVICE) \
+    X(cudaWaitExternalSemaphoresAsync, STREAM(3)) X(cudaWaitExternalSemaphoresAsync_ptsz, STREAM(3)) \
+    X(cudaWaitExternalSemaphoresAsync_v2, STREAM(3)) X(cudaWaitExternalSemaphoresAsync_v2_ptsz, STREAM(3))
 
 /* Of the driver, as libcuda exports them. */
 #define FUSELN_DRIVER_NOTICED(X) \
-    X(cuArrayDestroy) X(cuCheckpointOperationComplete) X(cuCheckpointProcessCheckpoint) \
-    X(cuCheckpointProcessGetRestoreThreadId) X(cuCheckpointProcessGetState) X(cuCheckpointProcessLock) \
-    X(cuCheckpointProcessRestore) X(cuCheckpointProcessUnlock) X(cuCtxAttach) X(cuCtxCreate) X(cuCtxCreate_v2) \
-    X(cuCtxCreate_v3) X(cuCtxCreate_v4) X(cuCtxDestroy) X(cuCtxDestroy_v2) X(cuCtxDetach) X(cuCtxDisablePeerAccess) \
-    X(cuCtxFromGreenCtx) X(cuCtxPopCurrent) X(cuCtxPopCurrent_v2) X(cuCtxPushCurrent) X(cuCtxPushCurrent_v2) \
-    X(cuCtxRecordEvent) X(cuCtxSetCurrent) X(cuCtxSynchronize) X(cuCtxSynchronize_v2) X(cuCtxWaitEvent) \
-    X(cuDestroyExternalMemory) X(cuDeviceGraphMemTrim) X(cuDevicePrimaryCtxRelease) X(cuDevicePrimaryCtxRelease_v2) \
-    X(cuDevicePrimaryCtxReset) X(cuDevicePrimaryCtxReset_v2) X(cuDevicePrimaryCtxRetain) \
-    X(cuDevicePrimaryCtxSetFlags) X(cuDevicePrimaryCtxSetFlags_v2) X(cuEventCreate) X(cuEventDestroy) \
-    X(cuEventDestroy_v2) X(cuEventElapsedTime) X(cuEventElapsedTime_v2) X(cuEventQuery) X(cuEventRecord) \
-    X(cuEventRecordWithFlags) X(cuEventRecordWithFlags_ptsz) X(cuEventRecord_ptsz) X(cuEventSynchronize) \
-    X(cuExternalMemoryGetMappedBuffer) X(cuExternalMemoryGetMappedMipmappedArray) X(cuFabricCpyBatchAsync) \
-    X(cuFabricCpyBatchAsync_ptsz) X(cuFlushGPUDirectRDMAWrites) X(cuGraphDestroy) X(cuGraphExecDestroy) \
-    X(cuGraphExecUpdate) X(cuGraphExecUpdate_v2) X(cuGraphInstantiate) X(cuGraphInstantiateWithFlags) \
-    X(cuGraphInstantiateWithParams) X(cuGraphInstantiateWithParams_ptsz) X(cuGraphInstantiate_v2) X(cuGraphLaunch) \
-    X(cuGraphLaunch_ptsz) X(cuGraphUpload) X(cuGraphUpload_ptsz) X(cuGraphicsMapResources) \
-    X(cuGraphicsMapResources_ptsz) X(cuGraphicsUnmapResources) X(cuGraphicsUnmapResources_ptsz) \
-    X(cuGraphicsUnregisterResource) X(cuGreenCtxCreate) X(cuGreenCtxDestroy) X(cuGreenCtxRecordEvent) \
-    X(cuGreenCtxStreamCreate) X(cuGreenCtxWaitEvent) X(cuIpcCloseMemHandle) X(cuIpcOpenMemHandle) \
-    X(cuIpcOpenMemHandle_v2) X(cuLaunch) X(cuLaunchCooperativeKernelMultiDevice) X(cuLaunchGrid) X(cuLaunchGridAsync) \
-    X(cuLaunchHostFunc) X(cuLaunchHostFunc_ptsz) X(cuLaunchHostFunc_v2) X(cuLaunchHostFunc_v2_ptsz) \
-    X(cuLogicalEndpointBindAddr) X(cuLogicalEndpointBindMem) X(cuLogicalEndpointDestroy) X(cuLogicalEndpointUnbind) \
-    X(cuMemAddressFree) X(cuMemAdvise) X(cuMemAdvise_v2) X(cuMemBatchDecompressAsync) \
-    X(cuMemBatchDecompressAsync_ptsz) X(cuMemDiscardAndPrefetchBatchAsync) X(cuMemDiscardAndPrefetchBatchAsync_ptsz) \
-    X(cuMemDiscardBatchAsync) X(cuMemDiscardBatchAsync_ptsz) X(cuMemFree) X(cuMemFreeAsync) X(cuMemFreeAsync_ptsz) \
-    X(cuMemFreeHost) X(cuMemFree_v2) X(cuMemHostUnregister) X(cuMemMap) X(cuMemMapArrayAsync) \
-    X(cuMemMapArrayAsync_ptsz) X(cuMemPoolDestroy) X(cuMemPoolImportPointer) X(cuMemPoolTrimTo) X(cuMemPrefetchAsync) \
-    X(cuMemPrefetchAsync_ptsz) X(cuMemPrefetchAsync_v2) X(cuMemPrefetchAsync_v2_ptsz) X(cuMemPrefetchBatchAsync) \
-    X(cuMemPrefetchBatchAsync_ptsz) X(cuMemRelease) X(cuMemSetAccess) X(cuMemUnmap) X(cuMemcpy) X(cuMemcpy2D) \
-    X(cuMemcpy2DAsync) X(cuMemcpy2DAsync_v2) X(cuMemcpy2DAsync_v2_ptsz) X(cuMemcpy2DUnaligned) \
-    X(cuMemcpy2DUnaligned_v2) X(cuMemcpy2DUnaligned_v2_ptds) X(cuMemcpy2D_v2) X(cuMemcpy2D_v2_ptds) X(cuMemcpy3D) \
-    X(cuMemcpy3DAsync) X(cuMemcpy3DAsync_v2) X(cuMemcpy3DAsync_v2_ptsz) X(cuMemcpy3DBatchAsync) \
-    X(cuMemcpy3DBatchAsync_ptsz) X(cuMemcpy3DBatchAsync_v2) X(cuMemcpy3DBatchAsync_v2_ptsz) X(cuMemcpy3DPeer) \
-    X(cuMemcpy3DPeerAsync) X(cuMemcpy3DPeerAsync_ptsz) X(cuMemcpy3DPeer_ptds) X(cuMemcpy3DWithAttributesAsync) \
-    X(cuMemcpy3DWithAttributesAsync_ptsz) X(cuMemcpy3D_v2) X(cuMemcpy3D_v2_ptds) X(cuMemcpyAsync) \
-    X(cuMemcpyAsync_ptsz) X(cuMemcpyAtoA) X(cuMemcpyAtoA_v2) X(cuMemcpyAtoA_v2_ptds) X(cuMemcpyAtoD) \
-    X(cuMemcpyAtoD_v2) X(cuMemcpyAtoD_v2_ptds) X(cuMemcpyAtoH) X(cuMemcpyAtoHAsync) X(cuMemcpyAtoHAsync_v2) \
-    X(cuMemcpyAtoHAsync_v2_ptsz) X(cuMemcpyAtoH_v2) X(cuMemcpyAtoH_v2_ptds) X(cuMemcpyBatchAsync) \
-    X(cuMemcpyBatchAsync_ptsz) X(cuMemcpyBatchAsync_v2) X(cuMemcpyBatchAsync_v2_ptsz) X(cuMemcpyDtoA) \
-    X(cuMemcpyDtoA_v2) X(cuMemcpyDtoA_v2_ptds) X(cuMemcpyDtoD) X(cuMemcpyDtoDAsync) X(cuMemcpyDtoDAsync_v2) \
-    X(cuMemcpyDtoDAsync_v2_ptsz) X(cuMemcpyDtoD_v2) X(cuMemcpyDtoD_v2_ptds) X(cuMemcpyDtoH) X(cuMemcpyDtoHAsync) \
-    X(cuMemcpyDtoHAsync_v2) X(cuMemcpyDtoHAsync_v2_ptsz) X(cuMemcpyDtoH_v2) X(cuMemcpyDtoH_v2_ptds) X(cuMemcpyHtoA) \
-    X(cuMemcpyHtoAAsync) X(cuMemcpyHtoAAsync_v2) X(cuMemcpyHtoAAsync_v2_ptsz) X(cuMemcpyHtoA_v2) \
-    X(cuMemcpyHtoA_v2_ptds) X(cuMemcpyHtoD) X(cuMemcpyHtoDAsync) X(cuMemcpyHtoDAsync_v2) X(cuMemcpyHtoDAsync_v2_ptsz) \
-    X(cuMemcpyHtoD_v2) X(cuMemcpyHtoD_v2_ptds) X(cuMemcpyPeer) X(cuMemcpyPeerAsync) X(cuMemcpyPeerAsync_ptsz) \
-    X(cuMemcpyPeer_ptds) X(cuMemcpyWithAttributesAsync) X(cuMemcpyWithAttributesAsync_ptsz) X(cuMemcpy_ptds) \
-    X(cuMemsetD16) X(cuMemsetD16Async) X(cuMemsetD16Async_ptsz) X(cuMemsetD16_v2) X(cuMemsetD16_v2_ptds) \
-    X(cuMemsetD2D16) X(cuMemsetD2D16Async) X(cuMemsetD2D16Async_ptsz) X(cuMemsetD2D16_v2) X(cuMemsetD2D16_v2_ptds) \
-    X(cuMemsetD2D32) X(cuMemsetD2D32Async) X(cuMemsetD2D32Async_ptsz) X(cuMemsetD2D32_v2) X(cuMemsetD2D32_v2_ptds) \
-    X(cuMemsetD2D8) X(cuMemsetD2D8Async) X(cuMemsetD2D8Async_ptsz) X(cuMemsetD2D8_v2) X(cuMemsetD2D8_v2_ptds) \
-    X(cuMemsetD32) X(cuMemsetD32Async) X(cuMemsetD32Async_ptsz) X(cuMemsetD32_v2) X(cuMemsetD32_v2_ptds) \
-    X(cuMemsetD8) X(cuMemsetD8Async) X(cuMemsetD8Async_ptsz) X(cuMemsetD8_v2) X(cuMemsetD8_v2_ptds) \
-    X(cuMipmappedArrayDestroy) X(cuMulticastAddDevice) X(cuMulticastBindAddr) X(cuMulticastBindAddr_v2) \
-    X(cuMulticastBindMem) X(cuMulticastBindMem_v2) X(cuMulticastUnbind) X(cuSignalExternalSemaphoresAsync) \
-    X(cuSignalExternalSemaphoresAsync_ptsz) X(cuStreamAddCallback) X(cuStreamAddCallback_ptsz) \
-    X(cuStreamAttachMemAsync) X(cuStreamAttachMemAsync_ptsz) X(cuStreamBatchMemOp) X(cuStreamBatchMemOp_ptsz) \
-    X(cuStreamBatchMemOp_v2) X(cuStreamBatchMemOp_v2_ptsz) X(cuStreamBeginCapture) X(cuStreamBeginCaptureToCig) \
-    X(cuStreamBeginCaptureToCig_ptsz) X(cuStreamBeginCaptureToGraph) X(cuStreamBeginCaptureToGraph_ptsz) \
-    X(cuStreamBeginCapture_ptsz) X(cuStreamBeginCapture_v2) X(cuStreamBeginCapture_v2_ptsz) \
-    X(cuStreamBeginRecaptureToGraph) X(cuStreamBeginRecaptureToGraph_ptsz) X(cuStreamCopyAttributes) \
-    X(cuStreamCopyAttributes_ptsz) X(cuStreamCreate) X(cuStreamCreateWithPriority) X(cuStreamDestroy) \
-    X(cuStreamDestroy_v2) X(cuStreamEndCapture) X(cuStreamEndCaptureToCig) X(cuStreamEndCaptureToCig_ptsz) \
-    X(cuStreamEndCapture_ptsz) X(cuStreamQuery) X(cuStreamQuery_ptsz) X(cuStreamSetAttribute) \
-    X(cuStreamSetAttribute_ptsz) X(cuStreamSynchronize) X(cuStreamSynchronize_ptsz) \
-    X(cuStreamUpdateCaptureDependencies) X(cuStreamUpdateCaptureDependencies_ptsz) \
-    X(cuStreamUpdateCaptureDependencies_v2) X(cuStreamUpdateCaptureDependencies_v2_ptsz) X(cuStreamWaitEvent) \
-    X(cuStreamWaitEvent_ptsz) X(cuStreamWaitValue32) X(cuStreamWaitValue32_ptsz) X(cuStreamWaitValue32_v2) \
-    X(cuStreamWaitValue32_v2_ptsz) X(cuStreamWaitValue64) X(cuStreamWaitValue64_ptsz) X(cuStreamWaitValue64_v2) \
-    X(cuStreamWaitValue64_v2_ptsz) X(cuStreamWriteValue32) X(cuStreamWriteValue32_ptsz) X(cuStreamWriteValue32_v2) \
-    X(cuStreamWriteValue32_v2_ptsz) X(cuStreamWriteValue64) X(cuStreamWriteValue64_ptsz) X(cuStreamWriteValue64_v2) \
-    X(cuStreamWriteValue64_v2_ptsz) X(cuWaitExternalSemaphoresAsync) X(cuWaitExternalSemaphoresAsync_ptsz)
+    X(cuArrayDestroy, ALL) X(cuCheckpointOperationComplete, ALL) X(cuCheckpointProcessCheckpoint, ALL) \
+    X(cuCheckpointProcessGetRestoreThreadId, ALL) X(cuCheckpointProcessGetState, ALL) X(cuCheckpointProcessLock, ALL) \
+    X(cuCheckpointProcessRestore, ALL) X(cuCheckpointProcessUnlock, ALL) X(cuCtxAttach, ALL) X(cuCtxCreate, ALL) \
+    X(cuCtxCreate_v2, ALL) X(cuCtxCreate_v3, ALL) X(cuCtxCreate_v4, ALL) X(cuCtxDestroy, ALL) X(cuCtxDestroy_v2, ALL) \
+    X(cuCtxDetach, ALL) X(cuCtxDisablePeerAccess, ALL) X(cuCtxFromGreenCtx, ALL) X(cuCtxPopCurrent, THREAD) \
+    X(cuCtxPopCurrent_v2, THREAD) X(cuCtxPushCurrent, THREAD) X(cuCtxPushCurrent_v2, THREAD) X(cuCtxRecordEvent, ALL) \
+    X(cuCtxSetCurrent, THREAD) X(cuCtxSynchronize, DEVICE) X(cuCtxSynchronize_v2, ALL) X(cuCtxWaitEvent, ALL) \
+    X(cuDestroyExternalMemory, ALL) X(cuDeviceGraphMemTrim, ALL) X(cuDevicePrimaryCtxRelease, ALL) \
+    X(cuDevicePrimaryCtxRelease_v2, ALL) X(cuDevicePrimaryCtxReset, ALL) X(cuDevicePrimaryCtxReset_v2, ALL) \
+    X(cuDevicePrimaryCtxRetain, ALL) X(cuDevicePrimaryCtxSetFlags, ALL) X(cuDevicePrimaryCtxSetFlags_v2, ALL) \
+    X(cuEventCreate, THREAD) X(cuEventDestroy, THREAD) X(cuEventDestroy_v2, THREAD) X(cuEventElapsedTime, THREAD) \
+    X(cuEventElapsedTime_v2, THREAD) X(cuEventQuery, THREAD) X(cuEventRecord, STREAM(1)) \
+    X(cuEventRecordWithFlags, STREAM(1)) X(cuEventRecordWithFlags_ptsz, STREAM(1)) X(cuEventRecord_ptsz, STREAM(1)) \
+    X(cuEventSynchronize, THREAD) X(cuExternalMemoryGetMappedBuffer, ALL) \
+    X(cuExternalMemoryGetMappedMipmappedArray, ALL) X(cuFabricCpyBatchAsync, ALL) X(cuFabricCpyBatchAsync_ptsz, ALL) \
+    X(cuFlushGPUDirectRDMAWrites, ALL) X(cuGraphDestroy, ALL) X(cuGraphExecDestroy, ALL) X(cuGraphExecUpdate, ALL) \
+    X(cuGraphExecUpdate_v2, ALL) X(cuGraphInstantiate, ALL) X(cuGraphInstantiateWithFlags, ALL) \
+    X(cuGraphInstantiateWithParams, ALL) X(cuGraphInstantiateWithParams_ptsz, ALL) X(cuGraphInstantiate_v2, ALL) \
+    X(cuGraphLaunch, COPY(1)) X(cuGraphLaunch_ptsz, COPY(1)) X(cuGraphUpload, COPY(1)) X(cuGraphUpload_ptsz, COPY(1)) \
+    X(cuGraphicsMapResources, ALL) X(cuGraphicsMapResources_ptsz, ALL) X(cuGraphicsUnmapResources, ALL) \
+    X(cuGraphicsUnmapResources_ptsz, ALL) X(cuGraphicsUnregisterResource, ALL) X(cuGreenCtxCreate, ALL) \
+    X(cuGreenCtxDestroy, ALL) X(cuGreenCtxRecordEvent, ALL) X(cuGreenCtxStreamCreate, ALL) X(cuGreenCtxWaitEvent, ALL) \
+    X(cuIpcCloseMemHandle, ALL) X(cuIpcOpenMemHandle, ALL) X(cuIpcOpenMemHandle_v2, ALL) X(cuLaunch, ALL) \
+    X(cuLaunchCooperativeKernelMultiDevice, ALL) X(cuLaunchGrid, ALL) X(cuLaunchGridAsync, ALL) \
+    X(cuLaunchHostFunc, STREAM(0)) X(cuLaunchHostFunc_ptsz, STREAM(0)) X(cuLaunchHostFunc_v2, STREAM(0)) \
+    X(cuLaunchHostFunc_v2_ptsz, STREAM(0)) X(cuLogicalEndpointBindAddr, ALL) X(cuLogicalEndpointBindMem, ALL) \
+    X(cuLogicalEndpointDestroy, ALL) X(cuLogicalEndpointUnbind, ALL) X(cuMemAddressFree, ALL) X(cuMemAdvise, ALL) \
+    X(cuMemAdvise_v2, ALL) X(cuMemBatchDecompressAsync, ALL) X(cuMemBatchDecompressAsync_ptsz, ALL) \
+    X(cuMemDiscardAndPrefetchBatchAsync, ALL) X(cuMemDiscardAndPrefetchBatchAsync_ptsz, ALL) \
+    X(cuMemDiscardBatchAsync, ALL) X(cuMemDiscardBatchAsync_ptsz, ALL) X(cuMemFree, ALL) X(cuMemFreeAsync, COPY(1)) \
+    X(cuMemFreeAsync_ptsz, COPY(1)) X(cuMemFreeHost, ALL) X(cuMemFree_v2, ALL) X(cuMemHostUnregister, ALL) \
+    X(cuMemMap, ALL) X(cuMemMapArrayAsync, ALL) X(cuMemMapArrayAsync_ptsz, ALL) X(cuMemPoolDestroy, ALL) \
+    X(cuMemPoolImportPointer, ALL) X(cuMemPoolTrimTo, ALL) X(cuMemPrefetchAsync, COPY(3)) \
+    X(cuMemPrefetchAsync_ptsz, COPY(3)) X(cuMemPrefetchAsync_v2, ALL) X(cuMemPrefetchAsync_v2_ptsz, ALL) \
+    X(cuMemPrefetchBatchAsync, ALL) X(cuMemPrefetchBatchAsync_ptsz, ALL) X(cuMemRelease, ALL) X(cuMemSetAccess, ALL) \
+    X(cuMemUnmap, ALL) X(cuMemcpy, ALL) X(cuMemcpy2D, ALL) X(cuMemcpy2DAsync, COPY(1)) X(cuMemcpy2DAsync_v2, COPY(1)) \
+    X(cuMemcpy2DAsync_v2_ptsz, COPY(1)) X(cuMemcpy2DUnaligned, ALL) X(cuMemcpy2DUnaligned_v2, ALL) \
+    X(cuMemcpy2DUnaligned_v2_ptds, ALL) X(cuMemcpy2D_v2, ALL) X(cuMemcpy2D_v2_ptds, ALL) X(cuMemcpy3D, ALL) \
+    X(cuMemcpy3DAsync, COPY(1)) X(cuMemcpy3DAsync_v2, COPY(1)) X(cuMemcpy3DAsync_v2_ptsz, COPY(1)) \
+    X(cuMemcpy3DBatchAsync, ALL) X(cuMemcpy3DBatchAsync_ptsz, ALL) X(cuMemcpy3DBatchAsync_v2, ALL) \
+    X(cuMemcpy3DBatchAsync_v2_ptsz, ALL) X(cuMemcpy3DPeer, ALL) X(cuMemcpy3DPeerAsync, COPY(1)) \
+    X(cuMemcpy3DPeerAsync_ptsz, COPY(1)) X(cuMemcpy3DPeer_ptds, ALL) X(cuMemcpy3DWithAttributesAsync, COPY(2)) \
+    X(cuMemcpy3DWithAttributesAsync_ptsz, COPY(2)) X(cuMemcpy3D_v2, ALL) X(cuMemcpy3D_v2_ptds, ALL) \
+    X(cuMemcpyAsync, COPY(3)) X(cuMemcpyAsync_ptsz, COPY(3)) X(cuMemcpyAtoA, ALL) X(cuMemcpyAtoA_v2, ALL) \
+    X(cuMemcpyAtoA_v2_ptds, ALL) X(cuMemcpyAtoD, ALL) X(cuMemcpyAtoD_v2, ALL) X(cuMemcpyAtoD_v2_ptds, ALL) \
+    X(cuMemcpyAtoH, ALL) X(cuMemcpyAtoHAsync, COPY(4)) X(cuMemcpyAtoHAsync_v2, COPY(4)) \
+    X(cuMemcpyAtoHAsync_v2_ptsz, COPY(4)) X(cuMemcpyAtoH_v2, ALL) X(cuMemcpyAtoH_v2_ptds, ALL) \
+    X(cuMemcpyBatchAsync, ALL) X(cuMemcpyBatchAsync_ptsz, ALL) X(cuMemcpyBatchAsync_v2, ALL) \
+    X(cuMemcpyBatchAsync_v2_ptsz, ALL) X(cuMemcpyDtoA, ALL) X(cuMemcpyDtoA_v2, ALL) X(cuMemcpyDtoA_v2_ptds, ALL) \
+    X(cuMemcpyDtoD, ALL) X(cuMemcpyDtoDAsync, COPY(3)) X(cuMemcpyDtoDAsync_v2, COPY(3)) \
+    X(cuMemcpyDtoDAsync_v2_ptsz, COPY(3)) X(cuMemcpyDtoD_v2, ALL) X(cuMemcpyDtoD_v2_ptds, ALL) X(cuMemcpyDtoH, ALL) \
+    X(cuMemcpyDtoHAsync, COPY(3)) X(cuMemcpyDtoHAsync_v2, COPY(3)) X(cuMemcpyDtoHAsync_v2_ptsz, COPY(3)) \
+    X(cuMemcpyDtoH_v2, ALL) X(cuMemcpyDtoH_v2_ptds, ALL) X(cuMemcpyHtoA, ALL) X(cuMemcpyHtoAAsync, COPY(4)) \
+    X(cuMemcpyHtoAAsync_v2, COPY(4)) X(cuMemcpyHtoAAsync_v2_ptsz, COPY(4)) X(cuMemcpyHtoA_v2, ALL) \
+    X(cuMemcpyHtoA_v2_ptds, ALL) X(cuMemcpyHtoD, ALL) X(cuMemcpyHtoDAsync, COPY(3)) X(cuMemcpyHtoDAsync_v2, COPY(3)) \
+    X(cuMemcpyHtoDAsync_v2_ptsz, COPY(3)) X(cuMemcpyHtoD_v2, ALL) X(cuMemcpyHtoD_v2_ptds, ALL) X(cuMemcpyPeer, ALL) \
+    X(cuMemcpyPeerAsync, COPY(5)) X(cuMemcpyPeerAsync_ptsz, COPY(5)) X(cuMemcpyPeer_ptds, ALL) \
+    X(cuMemcpyWithAttributesAsync, COPY(4)) X(cuMemcpyWithAttributesAsync_ptsz, COPY(4)) X(cuMemcpy_ptds, ALL) \
+    X(cuMemsetD16, ALL) X(cuMemsetD16Async, COPY(3)) X(cuMemsetD16Async_ptsz, COPY(3)) X(cuMemsetD16_v2, ALL) \
+    X(cuMemsetD16_v2_ptds, ALL) X(cuMemsetD2D16, ALL) X(cuMemsetD2D16Async, COPY(5)) \
+    X(cuMemsetD2D16Async_ptsz, COPY(5)) X(cuMemsetD2D16_v2, ALL) X(cuMemsetD2D16_v2_ptds, ALL) X(cuMemsetD2D32, ALL) \
+    X(cuMemsetD2D32Async, COPY(5)) X(cuMemsetD2D32Async_ptsz, COPY(5)) X(cuMemsetD2D32_v2, ALL) \
+    X(cuMemsetD2D32_v2_ptds, ALL) X(cuMemsetD2D8, ALL) X(cuMemsetD2D8Async, COPY(5)) \
+    X(cuMemsetD2D8Async_ptsz, COPY(5)) X(cuMemsetD2D8_v2, ALL) X(cuMemsetD2D8_v2_ptds, ALL) X(cuMemsetD32, ALL) \
+    X(cuMemsetD32Async, COPY(3)) X(cuMemsetD32Async_ptsz, COPY(3)) X(cuMemsetD32_v2, ALL) X(cuMemsetD32_v2_ptds, ALL) \
+    X(cuMemsetD8, ALL) X(cuMemsetD8Async, COPY(3)) X(cuMemsetD8Async_ptsz, COPY(3)) X(cuMemsetD8_v2, ALL) \
+    X(cuMemsetD8_v2_ptds, ALL) X(cuMipmappedArrayDestroy, ALL) X(cuMulticastAddDevice, ALL) \
+    X(cuMulticastBindAddr, ALL) X(cuMulticastBindAddr_v2, ALL) X(cuMulticastBindMem, ALL) \
+    X(cuMulticastBindMem_v2, ALL) X(cuMulticastUnbind, ALL) X(cuSignalExternalSemaphoresAsync, STREAM(3)) \
+    X(cuSignalExternalSemaphoresAsync_ptsz, STREAM(3)) X(cuStreamAddCallback, STREAM(0)) \
+    X(cuStreamAddCallback_ptsz, STREAM(0)) X(cuStreamAttachMemAsync, ALL) X(cuStreamAttachMemAsync_ptsz, ALL) \
+    X(cuStreamBatchMemOp, STREAM(0)) X(cuStreamBatchMemOp_ptsz, STREAM(0)) X(cuStreamBatchMemOp_v2, STREAM(0)) \
+    X(cuStreamBatchMemOp_v2_ptsz, STREAM(0)) X(cuStreamBeginCapture, ALL) X(cuStreamBeginCaptureToCig, ALL) \
+    X(cuStreamBeginCaptureToCig_ptsz, ALL) X(cuStreamBeginCaptureToGraph, ALL) \
+    X(cuStreamBeginCaptureToGraph_ptsz, ALL) X(cuStreamBeginCapture_ptsz, ALL) X(cuStreamBeginCapture_v2, ALL) \
+    X(cuStreamBeginCapture_v2_ptsz, ALL) X(cuStreamBeginRecaptureToGraph, ALL) \
+    X(cuStreamBeginRecaptureToGraph_ptsz, ALL) X(cuStreamCopyAttributes, ALL) X(cuStreamCopyAttributes_ptsz, ALL) \
+    X(cuStreamCreate, THREAD) X(cuStreamCreateWithPriority, THREAD) X(cuStreamDestroy, ALL) X(cuStreamDestroy_v2, ALL) \
+    X(cuStreamEndCapture, ALL) X(cuStreamEndCaptureToCig, ALL) X(cuStreamEndCaptureToCig_ptsz, ALL) \
+    X(cuStreamEndCapture_ptsz, ALL) X(cuStreamQuery, STREAM(0)) X(cuStreamQuery_ptsz, STREAM(0)) \
+    X(cuStreamSetAttribute, ALL) X(cuStreamSetAttribute_ptsz, ALL) X(cuStreamSynchronize, STREAM(0)) \
+    X(cuStreamSynchronize_ptsz, STREAM(0)) X(cuStreamUpdateCaptureDependencies, ALL) \
+    X(cuStreamUpdateCaptureDependencies_ptsz, ALL) X(cuStreamUpdateCaptureDependencies_v2, ALL) \
+    X(cuStreamUpdateCaptureDependencies_v2_ptsz, ALL) X(cuStreamWaitEvent, STREAM(0)) \
+    X(cuStreamWaitEvent_ptsz, STREAM(0)) X(cuStreamWaitValue32, STREAM(0)) X(cuStreamWaitValue32_ptsz, STREAM(0)) \
+    X(cuStreamWaitValue32_v2, STREAM(0)) X(cuStreamWaitValue32_v2_ptsz, STREAM(0)) X(cuStreamWaitValue64, STREAM(0)) \
+    X(cuStreamWaitValue64_ptsz, STREAM(0)) X(cuStreamWaitValue64_v2, STREAM(0)) \
+    X(cuStreamWaitValue64_v2_ptsz, STREAM(0)) X(cuStreamWriteValue32, STREAM(0)) \
+    X(cuStreamWriteValue32_ptsz, STREAM(0)) X(cuStreamWriteValue32_v2, STREAM(0)) \
+    X(cuStreamWriteValue32_v2_ptsz, STREAM(0)) X(cuStreamWriteValue64, STREAM(0)) \
+    X(cuStreamWriteValue64_ptsz, STREAM(0)) X(cuStreamWriteValue64_v2, STREAM(0)) \
+    X(cuStreamWriteValue64_v2_ptsz, STREAM(0)) X(cuWaitExternalSemaphoresAsync, STREAM(3)) \
+    X(cuWaitExternalSemaphoresAsync_ptsz, STREAM(3))
 
 /* Of the driver, as cuGetProcAddress is asked for them: without version and per-thread form. */
 #define FUSELN_DRIVER_HARMLESS(X) \
@@ -383,7 +436,7 @@ enum fuseln_node {
 };
 
 enum {
-#define X(name) +1
+#define X(name, reach) +1
     FUSELN_NOTICE_RUNTIME = 0 FUSELN_CUDART_NOTICED(X), /* how many functions stand in this file */
     FUSELN_NOTICE_DRIVER = 0 FUSELN_DRIVER_NOTICED(X)
 #undef X

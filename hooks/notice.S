@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A stub for each noticed function (names.h): pending partial sums are forgotten, then the real function is jumped to,
- * with whatever arguments there are. A stub knows its slot in fuseln_notice_next alone. All have 16 bytes and stand in
+ * with whatever arguments there are. A stub knows its slot in fuseln_notice_next alone; what
+ * its call reaches is looked up only while something is pending (notice.c). All have 16 bytes and stand in
  * the order of names.h: those of each node of the runtime, the driver's exported ones, the driver's given ones.
  */
 #ifdef __x86_64__
@@ -28,11 +29,11 @@
         .size   \name, 16
 .endm
 
-#define NODE_11(name) export fuseln_11_##name; .symver fuseln_11_##name, name@libcudart.so.11.0, remove;
-#define NODE_12(name) export fuseln_12_##name; .symver fuseln_12_##name, name@libcudart.so.12, remove;
-#define NODE_13(name) export fuseln_13_##name; .symver fuseln_13_##name, name@libcudart.so.13, remove;
-#define EXPORTED(name) export name;
-#define GIVEN(name) stub;
+#define NODE_11(name, reach) export fuseln_11_##name; .symver fuseln_11_##name, name@libcudart.so.11.0, remove;
+#define NODE_12(name, reach) export fuseln_12_##name; .symver fuseln_12_##name, name@libcudart.so.12, remove;
+#define NODE_13(name, reach) export fuseln_13_##name; .symver fuseln_13_##name, name@libcudart.so.13, remove;
+#define EXPORTED(name, reach) export name;
+#define GIVEN(name, reach) stub;
 
         FUSELN_CUDART_NOTICED(NODE_11)
         FUSELN_CUDART_NOTICED(NODE_12)
@@ -67,7 +68,7 @@ notice: /* slot in eax; r11 is free in every call */
         movaps  %xmm\n, 16*\n(%rsp)
         .endr
         movl    %eax, %edi
-        movq    184(%rsp), %rsi /* the return address */
+        leaq    136(%rsp), %rsi /* the registers, then the return address */
         call    fuseln_notice_call
         movq    %rax, %r11
         .irp    n, 0, 1, 2, 3, 4, 5, 6, 7

@@ -22,7 +22,12 @@ enum {
 
 extern void fuseln_notice_given(void); /* notice.S: the first of them */
 extern _Atomic(void *) fuseln_notice_next[SLOTS] __attribute__((visibility("hidden")));
-void *fuseln_notice_call(unsigned slot, const void *caller);
+/* What the stub of notice.S saved of its call. */
+struct saved {
+    uintptr_t last_argument_first[6]; /* those that are in registers */
+    const void *caller;
+};
+void *fuseln_notice_call(unsigned slot, const struct saved *saved);
 
 /* What each stub jumps to, where one answer holds for all callers; else NULL. */
 _Atomic(void *) fuseln_notice_next[SLOTS];
@@ -33,21 +38,44 @@ static const enum fuseln_node nodes[] = {
 #undef X
 };
 
+/* The column of names.h; by_default: of a call on a default stream, which is the current context's. */
+static const struct {
+    unsigned char reach, by_default, argument;
+} reaches[] = {
+#define ALL            {FUSELN_REACH_ALL, FUSELN_REACH_ALL, 0},
+#define DEVICE         {FUSELN_REACH_DEVICE, FUSELN_REACH_DEVICE, 0},
+#define THREAD         {FUSELN_REACH_THREAD, FUSELN_REACH_THREAD, 0},
+#define STREAM(n)      {FUSELN_REACH_STREAM, FUSELN_REACH_DEVICE, n},
+#define COPY(n)        {FUSELN_REACH_STREAM, FUSELN_REACH_ALL, n},
+#define X(name, reach) reach
+    FUSELN_CUDART_NOTICED(X) FUSELN_DRIVER_NOTICED(X)
+#undef X
+};
+
+static void forget(size_t name, const struct saved *saved)
+{
+    enum { PER_THREAD = 2 }; /* 0 to 2 are the default streams */
+    const uintptr_t stream = saved->last_argument_first[5 - reaches[name].argument];
+    const unsigned reach = stream > PER_THREAD ? reaches[name].reach : reaches[name].by_default;
+    fuseln_pairing_forget((enum fuseln_reach)reach, (void *)stream);
+}
+
 /* What a stub does whose function is not known yet, or while sums are pending. NULL: the caller's
  * scope holds no such function. */
-void *fuseln_notice_call(unsigned slot, const void *caller)
+void *fuseln_notice_call(unsigned slot, const struct saved *saved)
 {
     void *function = atomic_load_explicit(&fuseln_notice_next[slot], memory_order_acquire);
-
-    fuseln_pairing_notice();
-    if (function)
-        return function;
     const bool runtime = slot < EXPORTED;
     const enum fuseln_node node = runtime ? nodes[slot / FUSELN_NOTICE_RUNTIME] : FUSELN_NODE_DRIVER;
-    const unsigned index = runtime ? slot % FUSELN_NOTICE_RUNTIME : slot - EXPORTED;
+    const unsigned index = runtime ? slot % FUSELN_NOTICE_RUNTIME : (slot - EXPORTED) % FUSELN_NOTICE_DRIVER;
     const enum fuseln_real which =
         (enum fuseln_real)((runtime ? FUSELN_REAL_CUDART_NOTICED : FUSELN_REAL_DRIVER_NOTICED) + index);
-    function = fuseln_real(node, which, caller);
+
+    if (fuseln_pairing_any())
+        forget(runtime ? index : FUSELN_NOTICE_RUNTIME + index, saved);
+    if (function)
+        return function;
+    function = fuseln_real(node, which, saved->caller);
     if (atomic_load_explicit(&fuseln_real_next[node][which], memory_order_acquire))
         atomic_store_explicit(&fuseln_notice_next[slot], function, memory_order_release);
     return function || runtime ? function : fuseln_behind_get(FUSELN_DRIVER_HOOKS + index);

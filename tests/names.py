@@ -16,7 +16,7 @@ def rows(which):
 
 def listed(which):
     """The functions of an EXPORTS, NOTICED or HARMLESS list."""
-    return [row[-1] for row in rows(which)]
+    return [row[1 if which.endswith("EXPORTS") else 0] for row in rows(which)]
 
 
 def base(name):

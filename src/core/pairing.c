@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * See pairing.h. An entry goes EMPTY > CLAIMED > RESERVED (its members are set, DX is being launched) > READY (DX is
- * launched) > CLAIMED by who consumes or invalidates it > EMPTY. Whoever changes a state by compare-and-swap does what
- * follows from it; a generation in the state tells an entry from a later one in the same slot. Until DX is launched its
- * thread alone releases the slab: else another launch could get it before DX has written there.
+ * launched) > CLAIMED by who consumes or invalidates it > EMPTY, or READY again without its sums. Whoever changes a
+ * state by compare-and-swap does what follows from it; a generation in the state tells an entry from a later one in the
+ * same slot. Until DX is launched its thread alone releases the slab: else another launch could get it before DX has
+ * written there.
  */
 #include "core/pairing.h"
 
@@ -60,32 +61,52 @@ static void count(struct fuseln_site *site, enum fuseln_pairing what)
     atomic_fetch_add_explicit(&site->sums[what], 1, memory_order_relaxed);
 }
 
-/* The members are read before the state is changed, and are right if it could be changed. */
-static void invalidate(struct fuseln_pending *entry, uint64_t state, enum fuseln_pairing why)
+static bool is_own(const struct fuseln_pending *entry)
 {
+    return GET(entry, thread) == &fuseln_thread_counter;
+}
+
+/* Of an entry that this thread has claimed: its sums are gone, but whether its partner comes is still to be learned. */
+static void follow(struct fuseln_pending *entry)
+{
+    const uint64_t state = GET(entry, state);
+    SET(entry, slab, NULL);
+    atomic_store_explicit(&entry->state, state - state % PHASES + PHASES + READY, memory_order_release);
+}
+
+static void learn_alone(struct fuseln_site *site)
+{
+    if (atomic_load_explicit(&site->alone, memory_order_relaxed) < FUSELN_PAIRING_TRIES)
+        atomic_fetch_add_explicit(&site->alone, 1, memory_order_relaxed);
+}
+
+/* The members are read before the state is changed, and are right if it could be changed. */
+static void invalidate(struct fuseln_pending *entry, uint64_t state, enum fuseln_pairing why, bool on_its_stream)
+{
+    const bool alone = on_its_stream || is_own(entry); /* its thread or stream went on without its partner */
+
     while (phase_of(state) >= RESERVED) {
         struct fuseln_slab *slab = GET(entry, slab);
         struct fuseln_site *site = GET(entry, site);
         const bool reserved = phase_of(state) == RESERVED;
+        if (!slab && !alone)
+            return;
         if (!change(entry, &state, CLAIMED))
             continue; /* with the state that it has now */
-        if (slab) {
-            atomic_fetch_add_explicit(&site->alone, 1, memory_order_relaxed);
+        if (alone)
+            learn_alone(site);
+        if (slab)
             count(site, why);
-        }
         if (reserved)
             return; /* its thread does the rest */
         if (slab)
             fuseln_slab_release(slab);
-        release(entry);
+        if (alone)
+            release(entry);
+        else
+            follow(entry);
         return;
     }
-}
-
-void fuseln_pairing_invalidate_all(void)
-{
-    for (size_t i = 0; i < PENDING_MAX; i++)
-        invalidate(&table[i], atomic_load_explicit(&table[i].state, memory_order_acquire), FUSELN_PAIRING_CALL);
 }
 
 /*
@@ -114,7 +135,7 @@ struct launcher {
 
 static bool is_ordered_against(const struct fuseln_pending *entry, const struct launcher *by)
 {
-    if (GET(entry, thread) == &fuseln_thread_counter || by->stream == UNKNOWN || !by->context)
+    if (is_own(entry) || by->stream == UNKNOWN || !by->context)
         return true;
     if (GET(entry, context) == by->context && (GET(entry, stream) == LEGACY || by->stream == LEGACY))
         return true;
@@ -126,7 +147,7 @@ static void invalidate_by(const struct launcher *by)
     for (size_t i = 0; i < PENDING_MAX; i++) {
         const uint64_t state = atomic_load_explicit(&table[i].state, memory_order_acquire);
         if (phase_of(state) >= RESERVED && is_ordered_against(&table[i], by))
-            invalidate(&table[i], state, FUSELN_PAIRING_LAUNCH);
+            invalidate(&table[i], state, FUSELN_PAIRING_LAUNCH, GET(&table[i], stream) == by->stream);
     }
 }
 
@@ -134,6 +155,36 @@ void fuseln_pairing_foreign_launch(void *stream)
 {
     const int saved_errno = errno; /* the driver is asked in a launch that is not ours */
     invalidate_by(&(struct launcher){fuseln_context_current(), key_of(stream)});
+    errno = saved_errno;
+}
+
+static bool is_reached(const struct fuseln_pending *entry, enum fuseln_reach reach, uint64_t stream,
+                       const struct fuseln_context *context)
+{
+    if (is_own(entry))
+        return true;
+    switch (reach) {
+    case FUSELN_REACH_THREAD:
+        return false;
+    case FUSELN_REACH_STREAM: /* of whichever context: a copy may name a stream of another than the current one */
+        return GET(entry, stream) == stream || GET(entry, stream) == LEGACY;
+    case FUSELN_REACH_DEVICE:
+        return !context || fuseln_context_device(GET(entry, context)) == fuseln_context_device(context);
+    default:
+        return true;
+    }
+}
+
+void fuseln_pairing_forget(enum fuseln_reach reach, void *stream)
+{
+    const int saved_errno = errno;
+    const struct fuseln_context *context = reach == FUSELN_REACH_DEVICE ? fuseln_context_current() : NULL;
+
+    for (size_t i = 0; i < PENDING_MAX; i++) {
+        const uint64_t state = atomic_load_explicit(&table[i].state, memory_order_acquire);
+        if (phase_of(state) >= RESERVED && is_reached(&table[i], reach, (uintptr_t)stream, context))
+            invalidate(&table[i], state, FUSELN_PAIRING_CALL, false);
+    }
     errno = saved_errno;
 }
 
@@ -182,7 +233,7 @@ void fuseln_pairing_consume(const struct fuseln_sums *sums, bool launched)
     if (launched)
         atomic_store_explicit(&sums->site->alone, 0, memory_order_relaxed);
     else
-        atomic_fetch_add_explicit(&sums->site->alone, 1, memory_order_relaxed);
+        learn_alone(sums->site);
     if (!sums->slab)
         return;
     count(sums->site, launched ? FUSELN_PAIRING_PAIRED : FUSELN_PAIRING_FAILED);
@@ -234,12 +285,19 @@ static enum fuseln_pairing reserve_slab(struct fuseln_pass *pass)
     }
 }
 
+/* A free entry, or one that has no sums: its thread may have ended. */
 static struct fuseln_pending *reserve_entry(uint64_t *ret_state)
 {
-    for (size_t i = 0; i < PENDING_MAX; i++) {
-        *ret_state = atomic_load_explicit(&table[i].state, memory_order_relaxed);
-        if (phase_of(*ret_state) == EMPTY && change(&table[i], ret_state, CLAIMED))
-            return &table[i];
+    for (size_t i = 0; i < 2 * PENDING_MAX; i++) {
+        struct fuseln_pending *entry = &table[i % PENDING_MAX];
+        *ret_state = atomic_load_explicit(&entry->state, memory_order_acquire);
+        if (i >= PENDING_MAX && phase_of(*ret_state) == READY && !GET(entry, slab) &&
+            change(entry, ret_state, CLAIMED)) {
+            release(entry);
+            *ret_state = GET(entry, state);
+        }
+        if (phase_of(*ret_state) == EMPTY && change(entry, ret_state, CLAIMED))
+            return entry;
     }
     return NULL;
 }
@@ -296,7 +354,10 @@ void fuseln_pairing_commit(struct fuseln_pending *pending, bool launched)
         count(GET(pending, site), FUSELN_PAIRING_FAILED);
     if (slab) /* else it was invalidated meanwhile, and counted */
         fuseln_slab_release(slab);
-    release(pending);
+    if (launched)
+        follow(pending);
+    else
+        release(pending);
 }
 
 void fuseln_pairing_unseen(const char *what)

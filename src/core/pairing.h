@@ -5,16 +5,20 @@
  * mean and rstd are what they were, so they are invalidated by
  *   - any launch by the thread that made them, or on their stream by any thread, or, in their context, on its legacy
  *     stream, or on any of its streams if theirs is the legacy one (it waits for the others, and they for it);
- *   - any noticed call (hooks/names.h) by anyone.
+ *   - any noticed call (hooks/names.h) by that thread, and those of others that reach them (enum fuseln_reach).
+ * Why others may do the rest: whoever changes a tensor of DX has to wait for DX first, else DX itself may read what it
+ * must not. The first step of every such wait is a call that goes to the stream of DX (an event is recorded there, the
+ * host waits for it, it is copied from) or to more than one stream at once, and each of these reaches the sums.
  * Streams can be told apart by their handles, and DGAMMA need not ask whether a capture has begun: a stream is made and
  * destroyed, and a capture begun, by noticed calls.
  * Invalidating costs a second read of dY and X and never a result. A call that fuseln cannot see switches pairing off.
  * A call of another thread that was still under way when DX was launched is not ordered against it by the program
  * either.
  *
- * A site whose DGAMMA did not come FUSELN_PAIRING_TRIES times stops making partial sums. Its launches are still
- * followed, without sums, and when a DGAMMA comes again they are made again. Static storage, valid when zeroed;
- * thread-safe, no locks. Nothing is held back: each launch is made when it comes.
+ * A site whose DGAMMA did not come FUSELN_PAIRING_TRIES times, as its thread or stream went on without it, stops making
+ * partial sums. What other threads do tells nothing about that: a DX is followed without its sums after they
+ * invalidated them, and so is each of a site that makes none. When a DGAMMA comes again, sums are made again. Static
+ * storage, valid when zeroed; thread-safe, no locks. Nothing is held back: each launch is made when it comes.
  */
 #ifndef FUSELN_PAIRING_H
 #define FUSELN_PAIRING_H
@@ -31,12 +35,20 @@ static inline bool fuseln_pairing_any(void)
     return __builtin_expect(atomic_load_explicit(&fuseln_pairing_count, memory_order_acquire) != 0, 0);
 }
 
-/* A noticed call is about to be made: all are invalidated. */
-void fuseln_pairing_invalidate_all(void);
+/* What a noticed call can wait for, and so whose sums it may make stale. Always those that its own thread made; and: */
+enum fuseln_reach {
+    FUSELN_REACH_ALL,    /* every context: the call can name memory of any, or is not known well enough */
+    FUSELN_REACH_DEVICE, /* what is current: all of its device, as a context also waits for its green contexts */
+    FUSELN_REACH_STREAM, /* one stream that is no default stream; and legacy streams, which may order it */
+    FUSELN_REACH_THREAD, /* none: it waits for nothing, or for an event, whose recording reached them before */
+};
+
+/* A noticed call is about to be made; stream (CUstream) is read for FUSELN_REACH_STREAM alone. errno is kept. */
+void fuseln_pairing_forget(enum fuseln_reach reach, void *stream);
 static inline void fuseln_pairing_notice(void)
 {
     if (fuseln_pairing_any())
-        fuseln_pairing_invalidate_all();
+        fuseln_pairing_forget(FUSELN_REACH_ALL, NULL);
 }
 
 /* A kernel that is not ours is about to be launched on this stream (CUstream) of the current context. */

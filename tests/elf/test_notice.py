@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """hooks/names.h against the public headers and libraries of CUDA that are installed here: each function of the runtime
 and of the driver is hooked, noticed or harmless, and stands in one list alone; the lists are sorted, as their readers
-need them."""
+need them; and a stream is the argument that they say."""
 import glob
 import os
 import pathlib
@@ -18,6 +18,7 @@ from names import base  # noqa: E402
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "fuseln"
 # The runtime's headers include crt/, which is in another wheel than they; as tests/softgpu has it.
 CRT = [f"-idirafter{folder}" for folder in CACHE.glob("torch-*/lib/python3*/site-packages/triton/backends/nvidia/include")]
+IN_A_REGISTER = r"\*|^(const )?(size_t|int|unsigned|CU(device(ptr)?|context|array|event|graphExec)|cuda(Event|GraphExec)_t|enum) ?"
 LISTS = ("CUDART_EXPORTS", "DRIVER_EXPORTS", "CUDART_NOTICED", "DRIVER_NOTICED", "DRIVER_HARMLESS", "CUDART_HARMLESS")
 
 
@@ -27,11 +28,16 @@ def header_folders():
     return [folder for folder in found if (folder / "cuda.h").exists() and (folder / "cuda_runtime_api.h").exists()]
 
 
-def declared(folder, header, pattern):
-    found, inline = set(), set()
+def texts(folder, header):
+    """The header, as programs see it that are compiled in different ways."""
     for options in ((), ("-DCUDA_API_PER_THREAD_DEFAULT_STREAM",), ("-D__CUDA_API_VERSION_INTERNAL",)):
         command = ["gcc", "-E", "-P", "-xc", f"-I{folder}", *CRT, *options, "-"]
-        text = subprocess.run(command, input=f"#include <{header}>", check=True, capture_output=True, text=True).stdout
+        yield subprocess.run(command, input=f"#include <{header}>", check=True, capture_output=True, text=True).stdout
+
+
+def declared(folder, header, pattern):
+    found, inline = set(), set()
+    for text in texts(folder, header):
         found |= set(re.findall(rf"\b({pattern})\s*\(", text))
         inline |= set(re.findall(rf"\bstatic inline \w+ ({pattern})\s*\(", text))
     return found - inline - {"cudaError_t"} # CUDA 11 makes cuGetProcAddress_ptsz in the program itself
@@ -68,6 +74,27 @@ class Notice(unittest.TestCase):
             for name in re.findall(r" T (?:__)?(cu\w+)", lines.stdout):
                 listed = {name, f"__{name}"} & {*exports, *noticed} or {base(name), f"__{base(name)}"} & set(harmless)
                 self.assertTrue(listed, f"{name} of {library}")
+
+    def check_streams(self, header, which):
+        """In every declaration, the stream is that argument, and what comes before it are numbers and pointers, which
+        take a register each."""
+        stream_of = {row[0]: int(row[2]) for row in names.rows(f"{which}_NOTICED") if row[1] in ("STREAM", "COPY")}
+        seen = set()
+        for text in (text for folder in self.folders for text in texts(folder, header)):
+            for name, parameters in re.findall(r"\b(cu[A-Z]\w+|cuda[A-Z]\w+)\s*\(([^()]*)\)\s*;", text):
+                if name not in stream_of:
+                    continue
+                seen.add(name)
+                *before, stream = (text.strip() for text in parameters.split(",")[:stream_of[name] + 1])
+                self.assertRegex(stream, r"^(CUstream|cudaStream_t)( \w+)?$", name)
+                for parameter in before:
+                    self.assertRegex(parameter, IN_A_REGISTER, name)
+        # Those that no header here declares, as libcuda exports them, are versions of declared ones.
+        self.assertFalse({base(name) for name in stream_of} - {base(name) for name in seen})
+
+    def test_a_stream_is_the_argument_that_the_lists_say(self):
+        self.check_streams("cuda_runtime_api.h", "CUDART")
+        self.check_streams("cuda.h", "DRIVER")
 
     def test_sorted_and_short_enough(self):
         for which in LISTS[2:]:

@@ -24,7 +24,8 @@ PARTNER = "GET(entry, {0}) == call->{0} &&"
 
 def name_gone(name):
     """The changes after which a name is no longer noticed nor exported; a driver's is then listed as harmless."""
-    changes = [("hooks/names.h", f" X({name})", "")]
+    text = re.search(rf" X\({name}, .+?\)(?= X| \\|\n)", (SOURCE / "hooks/names.h").read_text())[0]
+    changes = [("hooks/names.h", text, "")]
     if not name.startswith("cuda"):
         base = re.sub(r"_v\d+$", "", name)
         harmless = (SOURCE / "hooks/names.h").read_text().split("FUSELN_DRIVER_HARMLESS(X)")[1].split("#define")[0]
@@ -34,7 +35,7 @@ def name_gone(name):
 
 
 RULES = {  # name: (changes of (file, text, other text), what must fail: cases of pairs.py or the unit test)
-    "launches of the thread": ([(PAIRING, "GET(entry, thread) == &fuseln_thread_counter || ", "")], UNIT),
+    "launches of the thread": ([(PAIRING, "is_own(entry) || by->stream == UNKNOWN", "by->stream == UNKNOWN")], UNIT),
     "launches on the stream": ([(PAIRING, "return GET(entry, stream) == by->stream && by->stream != LEGACY;", "return false;")], BOTH),
     "launches on an unknown stream": ([(PAIRING, "by->stream == UNKNOWN || ", "")], UNIT),
     "launches in an unknown context": ([(PAIRING, "== UNKNOWN || !by->context)", "== UNKNOWN)")], UNIT),
@@ -59,8 +60,15 @@ RULES = {  # name: (changes of (file, text, other text), what must fail: cases o
     "nothing unseen": ([(PAIRING, "if (atomic_load_explicit(&unseen, memory_order_acquire))", "if (0)")], UNIT),
     "a site learns": ([(PAIRING, ">= FUSELN_PAIRING_TRIES", ">= 1000000")], UNIT),
     "a site resumes": ([(PAIRING, "        atomic_store_explicit(&sums->site->alone, 0, memory_order_relaxed);", "        ;")], UNIT),
-    "noticed calls": ([("src/core/pairing.h", "    if (fuseln_pairing_any())\n        fuseln_pairing_invalidate_all();", "")], UNIT),
-    "stubs forget": ([("hooks/notice.c", "    fuseln_pairing_notice();\n", "")],
+    "noticed calls": ([("src/core/pairing.h", "        fuseln_pairing_forget(FUSELN_REACH_ALL, NULL);", "        ;")], UNIT),
+    "calls of the thread": ([(PAIRING, "    if (is_own(entry))\n        return true;\n    switch", "    switch")], UNIT),
+    "calls on the stream": ([(PAIRING, "GET(entry, stream) == stream || GET", "GET")],
+                            ["unit", "another_thread_records_an_event", "another_thread_waits"]),
+    "calls on streams that the legacy stream orders": ([(PAIRING, "GET(entry, stream) == stream || GET(entry, stream) == LEGACY", "GET(entry, stream) == stream")], UNIT),
+    "calls of an unknown context": ([(PAIRING, "return !context || fuseln_context_device", "return context && fuseln_context_device")], UNIT),
+    "others teach nothing": ([(PAIRING, "alone = on_its_stream || is_own(entry);", "alone = true;")], UNIT),
+    "followed without sums": ([(PAIRING, "        if (alone)\n            release(entry);\n        else\n            follow(entry);\n", "        release(entry);\n")], UNIT),
+    "stubs forget": ([("hooks/notice.c", "        forget(runtime ? index : FUSELN_NOTICE_RUNTIME + index, saved);\n", "        ;\n")],
                      ["copy", "driver_copy"]),
     "launches of others": ([("hooks/launch.c", "fuseln_pairing_foreign_launch(hooked->launch.stream);", ";")], ["fill", "random"]),
     "recognised launches": ([("src/core/pairing.c", "    if (fuseln_pairing_any())\n        invalidate_by(&launcher);\n", "")], UNIT),

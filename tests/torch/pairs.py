@@ -153,9 +153,9 @@ class HalvesHere(Norm):
         return self.half(False, True, True)
 
 
-def made_stream():
+def made(function, flags):
     handle = ctypes.c_void_p()
-    driver("cuStreamCreate", ctypes.byref(handle), 1)
+    driver(function, ctypes.byref(handle), flags)
     return handle
 
 
@@ -164,12 +164,12 @@ def a_stream_of_the_same_handle(norm):
     """dX on a stream that is then destroyed; the other half on a new stream with the same handle. Only the memory of dY
     changes, by a third stream, which waits for neither since the device is idle."""
     torch.cuda.synchronize()
-    old = made_stream()
+    old = made("cuStreamCreate", 1)
     with torch.cuda.stream(torch.cuda.ExternalStream(old.value)):
         norm.dx()
     torch.cuda.synchronize()
     driver("cuStreamDestroy_v2", old)
-    new = made_stream()
+    new = made("cuStreamCreate", 1)
     assert new.value == old.value
     with torch.cuda.stream(torch.cuda.Stream()):
         norm.dy.fill_(2)
@@ -180,12 +180,54 @@ def a_stream_of_the_same_handle(norm):
     norm.sums = lambda: sums
 
 
+def on_a_stream(change):
+    """dX on a stream of this thread's; another thread changes dY on a stream of its own, then the other half."""
+    stream, other = torch.cuda.Stream(), torch.cuda.Stream()
+
+    def body(norm):
+        torch.cuda.synchronize()
+        with torch.cuda.stream(stream):
+            norm.dx()
+            thread = threading.Thread(target=change, args=(norm, stream, other))
+            thread.start()
+            thread.join()
+            sums = norm.sums()
+        torch.cuda.synchronize()
+        norm.sums = lambda: sums
+
+    body.__name__ = change.__name__
+    return body
+
+
+def change_dy(norm, stream):
+    driver("cuMemsetD32Async", norm.dy.data_ptr(), 0x3F800000, BYTES // 8, ctypes.c_void_p(stream.cuda_stream))
+
+
+@case
+@on_a_stream
+def another_thread_records_an_event(norm, stream, other):
+    other.wait_event(stream.record_event())
+    change_dy(norm, other)
+    other.synchronize()
+
+
+@case
+@on_a_stream
+def another_thread_waits(norm, stream, other):
+    stream.synchronize()
+    change_dy(norm, other)
+    other.synchronize()
+
+
+HALVES_HERE = "a_stream_of_the_same_handle", "another_thread_records_an_event", "another_thread_waits"
+
+
 def run(name):
     control = Norm()
     for _ in range(2):
         control.dx()
         stale = digest(*control.sums())
-    norm = HalvesHere() if name == "a_stream_of_the_same_handle" else Norm()
+    norm = HalvesHere() if name in HALVES_HERE else Norm()
     if name == "a_graph":
         shared.copy_(first_dy)
         norm.dy = shared

@@ -11,17 +11,19 @@ from conftest import check_sums
 
 HERE = pathlib.Path(__file__).resolve().parent
 ON_THE_CPU = ["add", "matmul"]  # operators that the software device computes there
+ON_A_STREAM = ["a_stream_of_the_same_handle", "another_thread_records_an_event", "another_thread_waits"]
 CASES = """copy zero fill from_the_host change_x driver_memset driver_copy driver_copy_async host_function another_thread
-another_stream_and_an_event another_layer_norm the_same_layer_norm_twice freed_and_taken_again an_exception
+another_thread_records_an_event another_thread_waits another_stream_and_an_event another_layer_norm the_same_layer_norm_twice freed_and_taken_again an_exception
 a_graph a_stream_of_the_same_handle""".split()
 
 
 def both_ways(run, command, **options):
     """Checks that it prints the same bits with and without pairs; what it prints, and the report of the paired run."""
-    apart = run(command, env={"FUSELN_SKIP": "pairs"}, **options).stdout
+    env = options.pop("env", {})
+    apart = run(command, env={**env, "FUSELN_SKIP": "pairs"}, **options).stdout
     totals = run.report()["totals"]
     assert totals["pairs"] == 0 and set(totals["unpaired"]) <= {"skip"}
-    paired = run(command, **options).stdout
+    paired = run(command, env=env, **options).stdout
     assert paired == apart
     report = run.report()
     check_sums(report)
@@ -35,7 +37,7 @@ def test_sums_that_may_be_stale_are_not_used(run, cases, cpu_ops):
     assert [line.split()[0] for line in said.splitlines()] == cases
     totals = report["totals"]
     assert totals["pairs"] == 2 * len(cases)  # the two before each case
-    two = {"another_layer_norm", "the_same_layer_norm_twice", "an_exception", "a_stream_of_the_same_handle"} & set(cases)
+    two = {"another_layer_norm", "the_same_layer_norm_twice", "an_exception", *ON_A_STREAM} & set(cases)
     assert sum(totals["unpaired"].values()) == len(cases) + len(two)  # sums were made each time, twice in those
     assert set(totals["unpaired"]) <= {"launch", "call"}
 
@@ -134,27 +136,57 @@ for _ in range(5):
     assert sum(totals["unpaired"].values()) == 3  # three tries; the one still pending is consumed or invalidated
 
 
-def test_another_stream_and_threads_with_one_each(run):
+def test_threads_with_a_stream_each_lose_no_pair(run):
     code = f"""{PRELUDE}
 import threading
 def work(number, out):
     stream = torch.cuda.Stream()
     with torch.cuda.stream(stream):
         x, weight, bias, dy = parts[number]
-        for _ in range(20):
+        for _ in range(8):
             out[number] = grad(F.layer_norm(x, (64,), weight, bias), [x, weight, bias], dy)
-        stream.synchronize()
-parts = [(leaf(2200, 64), leaf(64), leaf(64), torch.randn(2200, 64).cuda()) for _ in range(4)]
+            stream.record_event().synchronize()
+            out[number][0].to("cpu", non_blocking=True)
+            stream.synchronize()
+parts = [(leaf(2200, 64), leaf(64), leaf(64), torch.randn(2200, 64).cuda()) for _ in range(8)]
 torch.cuda.synchronize()
-out = [None] * 4
-threads = [threading.Thread(target=work, args=(n, out)) for n in range(4)]
+out = [None] * 8
+threads = [threading.Thread(target=work, args=(n, out)) for n in range(8)]
 [t.start() for t in threads], [t.join() for t in threads]
 for tensors in out:
     show(*tensors)
 """
     _, report = both_ways(run, code)
     totals = report["totals"]
-    assert totals["pairs"] + sum(totals["unpaired"].values()) == 80 and totals["pairs"] > 0
+    assert (totals["pairs"], totals["unpaired"]) == (64, {})
+
+
+def test_another_device_is_left_alone_but_not_by_a_copy_between_both(run):
+    code = f"""{PRELUDE}
+import ctypes, threading
+cuda = ctypes.CDLL("libcuda.so.1")
+mean_and_rstd = torch.ops.aten.native_layer_norm(x, [64], weight, bias, 1e-5)[1:]
+def half(*mask):
+    return torch.ops.aten.native_layer_norm_backward(dy, x.detach(), [64], *mean_and_rstd, weight, bias, mask)
+def elsewhere(work):
+    def there():
+        with torch.cuda.device(1):
+            work()
+    half(True, False, False)
+    thread = threading.Thread(target=there)
+    thread.start(), thread.join()
+    show(*half(False, True, True)[1:])
+there = torch.zeros(2200, 64, device="cuda:1")
+elsewhere(lambda: torch.cuda.synchronize(1))
+elsewhere(lambda: torch.cuda.current_stream(1).record_event())
+def copy():
+    global copied
+    copied = cuda.cuMemcpyDtoD_v2(*map(ctypes.c_uint64, (there.data_ptr(), dy.data_ptr(), 2200 * 64 * 4))) == 0
+elsewhere(copy)
+assert copied
+"""
+    _, report = both_ways(run, code, env={"SOFTGPU_DEVICES": "2"})
+    assert (report["totals"]["pairs"], report["totals"]["unpaired"]) == (2, {"call": 1})
 
 
 @pytest.mark.parametrize("env", [{"FUSELN_HOOKS": "runtime"}, {"FUSELN_SCRATCH": "4K"}, {"SOFTGPU_MEMORY": "4300000"}])

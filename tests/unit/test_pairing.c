@@ -23,12 +23,12 @@ struct fuseln_slab {
     atomic_uint state; /* how often it is owned */
 };
 struct fuseln_context {
-    int number;
+    int device;
 };
-enum { SLABS = 64 };
+enum { SLABS = 64, TABLE = 16 };
 static struct fuseln_slab slabs[SLABS];
 static atomic_bool no_memory, in_capture, no_id;
-static struct fuseln_context contexts[2];
+static struct fuseln_context contexts[3] = {{0}, {1}, {0}};
 static _Thread_local struct fuseln_context *current = &contexts[0];
 
 enum fuseln_verdict fuseln_kernel_stream(void *stream, unsigned long long *ret_id)
@@ -42,6 +42,12 @@ struct fuseln_context *fuseln_context_current(void)
 {
     errno = EIO; /* as a driver may */
     return current;
+}
+
+const struct fuseln_device *fuseln_context_device(const struct fuseln_context *context)
+{
+    static const struct fuseln_device devices[2];
+    return &devices[context->device];
 }
 
 enum fuseln_verdict fuseln_slab_acquire(const struct fuseln_job *job, struct fuseln_slab **ret_slab)
@@ -178,11 +184,11 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    fuseln_pairing_invalidate_all();
+    fuseln_pairing_forget(FUSELN_REACH_ALL, NULL);
     for (size_t i = 0; i < SLABS; i++)
         assert_int_equal(slabs[i].state, 0);
     assert_int_equal(released_wrongly, 0);
-    assert_int_equal(fuseln_pairing_count, 0);
+    assert_in_range(fuseln_pairing_count, 0, TABLE); /* those of other threads are still followed */
     return 0;
 }
 
@@ -244,11 +250,12 @@ TEST(a_noticed_call_invalidates)
     assert_int_equal(site.sums[FUSELN_PAIRING_CALL], 1);
 }
 
-/* Launches in another thread; after it, does DGAMMA still find its sums? */
+/* A launch or a noticed call in another thread; after it, does DGAMMA still find its sums? */
 struct elsewhere {
     uintptr_t stream;
     struct fuseln_context *context;
-    bool use;
+    bool use, call;
+    enum fuseln_reach reach;
     struct fuseln_slab *found;
 };
 
@@ -258,7 +265,11 @@ static void *launch_elsewhere(void *argument)
     current = elsewhere->context;
     if (elsewhere->use)
         elsewhere->found = use_dgamma(elsewhere->stream);
-    else
+    else if (elsewhere->call) {
+        errno = 0;
+        fuseln_pairing_forget(elsewhere->reach, stream_of(elsewhere->stream));
+        assert_int_equal(errno, 0);
+    } else
         foreign_launch(stream_of(elsewhere->stream));
     return NULL;
 }
@@ -296,6 +307,40 @@ TEST(other_launches_invalidate_what_they_could_change)
     foreign_launch(stream_of(6));
     current = here;
     assert_null(use_dgamma(5));
+}
+
+TEST(noticed_calls_of_others_invalidate_what_they_can_wait_for)
+{
+    struct fuseln_context *const here = &contexts[0], *const there = &contexts[1], *const beside = &contexts[2];
+    const struct {
+        enum fuseln_reach reach;
+        uintptr_t dx_stream, stream;
+        struct fuseln_context *context;
+        bool survives;
+    } cases[] = {
+        {FUSELN_REACH_ALL, 5, 6, there, false},
+        {FUSELN_REACH_DEVICE, 5, 6, here, false},
+        {FUSELN_REACH_DEVICE, 5, 6, beside, false}, /* of the same device */
+        {FUSELN_REACH_DEVICE, 5, 6, NULL, false},   /* not known */
+        {FUSELN_REACH_DEVICE, 5, 6, there, true},
+        {FUSELN_REACH_STREAM, 5, 5, here, false},
+        {FUSELN_REACH_STREAM, 5, 5, there, false}, /* a stream of another context than the current one */
+        {FUSELN_REACH_STREAM, 5, 6, here, true},
+        {FUSELN_REACH_STREAM, 0, 6, here, false}, /* the legacy stream orders it */
+        {FUSELN_REACH_STREAM, 0, 6, there, false},
+        {FUSELN_REACH_STREAM, 2, 6, here, true},
+        {FUSELN_REACH_THREAD, 5, 5, here, true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct elsewhere elsewhere = {
+            .stream = cases[i].stream, .context = cases[i].context, .call = true, .reach = cases[i].reach};
+        assert_int_equal(survives(cases[i].dx_stream, elsewhere), cases[i].survives);
+        make_anew(5); /* by its own thread, wherever it is */
+        current = there;
+        fuseln_pairing_forget(cases[i].reach, stream_of(6));
+        current = here;
+        assert_null(use_dgamma(5));
+    }
 }
 
 TEST(the_partner_may_come_from_another_thread)
@@ -389,6 +434,27 @@ TEST(a_site_learns_and_resumes)
     assert_non_null(use_dgamma(5));
 }
 
+TEST(a_site_learns_nothing_from_other_threads)
+{
+    struct elsewhere call = {.context = current, .call = true}, legacy = {.context = current},
+                     same = {.context = current, .stream = 5};
+    for (int i = 0; i < 10; i++) {
+        assert_non_null(make(&gradient, 5));
+        run_thread(launch_elsewhere, i % 2 ? &call : &legacy);
+        assert_null(use_dgamma(5)); /* it came */
+    }
+    for (int i = 0; i < 10; i++) { /* it did not: this thread went on */
+        assert_true((make(&gradient, 5) != NULL) == (i < FUSELN_PAIRING_TRIES));
+        run_thread(launch_elsewhere, &call);
+    }
+    make_anew(5);
+    use_dgamma(5);
+    for (int i = 0; i < 10; i++) { /* its stream went on */
+        assert_true((make(&gradient, 5) != NULL) == (i < FUSELN_PAIRING_TRIES));
+        run_thread(launch_elsewhere, &same);
+    }
+}
+
 TEST(what_must_not_pair_does_not)
 {
     struct fuseln_call call = gradient;
@@ -423,7 +489,7 @@ TEST(what_must_not_pair_does_not)
     assert_false(fuseln_pairing_any());
 }
 
-enum { MANY = 40, TABLE = 16 };
+enum { MANY = 40 };
 static pthread_barrier_t all_made;
 
 static void *make_elsewhere(void *stream)
@@ -449,6 +515,9 @@ TEST(more_than_the_table_holds_run_alone)
     pthread_barrier_destroy(&all_made);
     assert_int_equal(made, TABLE);
     assert_int_equal(site.sums[FUSELN_PAIRING_FULL], MANY - TABLE);
+    fuseln_pairing_notice();
+    assert_int_equal(fuseln_pairing_count, TABLE);
+    assert_non_null(make(&gradient, 100)); /* what is followed without sums gives way */
 }
 
 enum { THREADS = 8, ROUNDS = 20000 };

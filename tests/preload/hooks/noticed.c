@@ -2,10 +2,13 @@
 /*
  * Every noticed function (hooks/names.h), called between the two halves of a backward. Built as the rest of a
  * runtime (-DRUNTIME=its version) and of a driver (-DDRIVER), and as the program: -DCLIENT of a runtime, with -DLINKED
- * or -DASKED of the driver. The program prints the name of each function after which the sums were still consumed, or
- * that did not get its arguments; last, how many there were, and "ok" if nothing else invalidates the sums.
+ * or -DASKED of the driver. The program prints the name of each function after which the sums were still consumed, with
+ * who called it (another thread with "another" stream, the "same" one or the "default" stream in all its arguments;
+ * none: the thread itself), or that did not get its arguments; last, how many there were, and "ok" if nothing else
+ * invalidates the sums.
  */
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,7 +21,7 @@ enum { WANTED = 1 + 4 + 9 + 16 + 25 + 36 + 49 + 64 + 81 };
 
 #if defined RUNTIME || defined DRIVER
 
-#define X(name)           \
+#define X(name, reach)    \
     long name(PARAMETERS) \
     {                     \
         return WEIGHTED;  \
@@ -58,7 +61,7 @@ int cudaGetDriverEntryPoint(const char *name, void **ret_function, unsigned long
 #define LINKED_OR_NULL(name) NULL
 #else
 #define LINKED_OR_NULL(name) name
-#define X(name)              any name;
+#define X(name, reach)       any name;
 FUNCTIONS(X)
 #undef X
 #endif
@@ -67,20 +70,35 @@ static const struct {
     const char *name;
     any *function;
 } functions[] = {
-#define X(name) {#name, LINKED_OR_NULL(name)},
+#define X(name, reach) {#name, LINKED_OR_NULL(name)},
     FUNCTIONS(X)
 #undef X
 };
 
 static const struct kernel *halves[2]; /* a backward's dx and dgamma; their host functions too */
 static unsigned long *launches;
+enum { DEFAULT = 0, SAME = 0x1000, ANOTHER = 0x2000 }; /* streams; the halves' is SAME */
 
 /* Launches one half and returns how many launches it became. */
 static unsigned long launch(int half)
 {
     const unsigned long before = *launches;
-    cudaLaunchKernel(halves[half], halves[half]->grid, halves[half]->block, (void **)halves[half]->args, 0, NULL);
+    cudaLaunchKernel(halves[half], halves[half]->grid, halves[half]->block, (void **)halves[half]->args, 0,
+                     (void *)SAME);
     return *launches - before;
+}
+
+struct call {
+    any *function;
+    long stream, result;
+};
+
+static void *call_elsewhere(void *argument)
+{
+    struct call *call = argument;
+    const long stream = call->stream;
+    call->result = call->function(stream, stream, stream, stream, stream, stream, stream, stream, stream);
+    return NULL;
 }
 
 /* DX, something, DGAMMA: is that a pair? Two pairs before it, so that sums are made. */
@@ -93,6 +111,16 @@ static int is_pair(any *between, long *ret_result)
     const unsigned long first = launch(0);
     *ret_result = between ? between(ARGUMENTS) : 0;
     return first == 1 && launch(1) == 1;
+}
+
+static int is_pair_elsewhere(any *between, long stream)
+{
+    struct call call = {between, stream, 0};
+    pthread_t thread;
+    const unsigned long first = launch(0);
+    pthread_create(&thread, NULL, call_elsewhere, &call);
+    pthread_join(thread, NULL);
+    return (first == 1 && launch(1) == 1) || call.result != (1 + 9) * 9 / 2 * stream;
 }
 
 int main(void)
@@ -114,6 +142,14 @@ int main(void)
             *(void **)&function = dlsym(libcuda, functions[i].name);
         if (is_pair(function, &result) || result != WANTED)
             printf("%s\n", functions[i].name);
+        static const struct {
+            const char *name;
+            long stream;
+        } streams[] = {{"another", ANOTHER}, {"same", SAME}, {"default", DEFAULT}};
+        launch(0), launch(1);
+        for (size_t j = 0; j < 3; j++)
+            if (is_pair_elsewhere(function, streams[j].stream))
+                printf("%s %s\n", functions[i].name, streams[j].name);
     }
     cudaGetDriverEntryPoint("cuMemsetD8Async", &entry, 0);
     const int asked = is_pair((any *)entry, &result);
