@@ -17,14 +17,16 @@ SHARES = {"forward": 92, "backward": 88, "wider": 80}
 
 
 def read(path):
-    """Returns the rows, with numbers, gain and share, and the best copy bandwidth in bytes per us."""
+    """Returns the rows, with numbers, gain and share, and the best copy bandwidth in bytes per us. Those that answer a
+    question of their own are left out: beside other people's kernels, with another library, without parameters."""
     with open(path, newline="") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
         for key in ("rows", "cols", "original_us", "original_iqr_us", "fuseln_us", "fuseln_iqr_us", "bytes"):
             row[key] = float(row[key] or 0)
     copy = max((row["bytes"] / row["original_us"] for row in rows if row["op"] == "copy"), default=math.nan)
-    rows = [row for row in rows if row["op"] != "copy"]
+    own = ("peers", "library")
+    rows = [row for row in rows if row["op"] != "copy" and row["norm"] != "bare" and not any(map(row.get, own))]
     for row in rows:
         row["gain"] = row["original_us"] / row["fuseln_us"]
         row["share"] = 100 * row["bytes"] / row["fuseln_us"] / copy
@@ -91,6 +93,26 @@ def shares(rows):
             line("    ours, geometric mean", "", mean([row["share"] for row in chosen]), None)
 
 
+def others(path):
+    """Prints each flushed time of the rows that read() leaves out, and where other people's kernels stand."""
+    with open(path, newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["how"] == "flushed" and row["op"] != "copy"]
+    for key in ("rows", "cols"):
+        for row in rows:
+            row[key] = float(row[key])
+    for peer in ("compile", "liger", "quack"):
+        chosen = [row for row in rows if row.get(f"{peer}_us")]
+        for op in ("forward", "backward", "both"):
+            gains = [float(row[f"{peer}_us"]) / float(row["fuseln_us"]) for row in chosen if row["op"] == op]
+            if gains:
+                print(f"{peer + ' / fuseln, ' + op + ', flushed':52} {len(gains):4} {mean(gains):8.3f}")
+    for row in rows:
+        if row.get("peers") or row.get("library") or row["norm"] == "bare":
+            times = {way: row.get(f"{way}_us") for way in ("original", "fuseln", "compile", "liger", "quack")}
+            text = ", ".join(f"{way} {float(time):.1f}" for way, time in times.items() if time)
+            print(f"{name(row):48} {row.get('library', ''):9} {text} us {row.get('peers', '')}")
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit("usage: chart.py bench.csv")
@@ -101,6 +123,7 @@ def main():
     print(f"{'geometric means of PyTorch / fuseln':52} {'n':>4} {'measured':>8} {'budget':>7}")
     gains(rows)
     shares(rows)
+    others(sys.argv[1])
 
 
 if __name__ == "__main__":

@@ -326,15 +326,53 @@ def part_huge():
     found.extend(f"huge: {text}" for text in texts if text)
 
 
+def part_pairs():
+    """Prints the bits of backwards of many rows, each of which is a pair (f64 has none)."""
+    shapes = [(100, 64), (100, 261)] if small else [(2200, 64), (2200, 261), (2500, 1001), (4096, 768), (8192, 1024),
+              (2500, 4096), (2500, 8192), (65_536, 768), (200_704, 128)]  # fmt: skip
+    made["pairs"] = 0
+    for (name, (rows, cols)), rms in itertools.product(itertools.product(("f32", "bf16", "f16"), shapes), (False, True)):
+        if rms and not HAS_RMS:
+            continue
+        draw = generator(rows + cols)
+        x, dy = (cases.random(draw, rows, cols, NAMES[name]) for _ in range(2))
+        gamma, beta = cases.random(draw, 2, cols, NAMES[name])
+        for turn in range(2):
+            _, mean, rstd = forward(x, gamma, beta, 1e-5, rms)
+            print_bits(f"{name} {rows}x{cols} rms={rms}", *backward(dy, x, mean, rstd, gamma, beta, [True] * 3, rms))
+            made["pairs"] += 1
+
+
+def part_steps():
+    """Enough steps of a few shapes for the modes that check or measure the first launches of each."""
+    for name, (rows, cols) in itertools.product(("f32", "bf16"), ((40, 768), (100 if small else 2200, 64))):
+        draw = generator(cols)
+        x, dy = (cases.random(draw, rows, cols, NAMES[name]) for _ in range(2))
+        gamma, beta = cases.random(draw, 2, cols, NAMES[name])
+        for _ in range(48):  # measure mode takes 21 of each kernel
+            got = forward(x, gamma, beta, 1e-5, False)
+            back = backward(dy, x, *got[1:], gamma, beta, [True] * 3, False)
+            torch.cuda.synchronize()
+        found.extend(cases.check_forward(x, gamma, beta, 1e-5, False, got))
+        found.extend(cases.check_backward(dy, x, *got[1:], gamma, False, back))
+
+
+def print_bits(name, *tensors):
+    for tensor in tensors:
+        if tensor is not None:
+            print(name, hashlib.sha256(bits(tensor).cpu().numpy().tobytes()).hexdigest()[:16])
+
+
 def part_bits():
     for name, dtype in NAMES.items():
-        for rows, cols in ((64, 64), (33, 261), (7, 4096), (3, 20001), (2200, 64), (2200, 261)):  # the last in pairs
+        many = 100 if small else 2200  # rows of a pair
+        for rows, cols in ((64, 64), (33, 261), (7, 4096), (3, 20001), (many, 64), (many, 261)):
             draw = generator(rows)
             x, dy = (cases.random(draw, rows, cols, dtype) for _ in range(2))
             gamma, beta = cases.random(draw, 2, cols, dtype)
             y, mean, rstd = forward(x, gamma, beta, 1e-5, False)
-            for tensor in (y, mean, rstd, *backward(dy, x, mean, rstd, gamma, beta, [True] * 3, False)):
-                print(name, rows, cols, hashlib.sha256(bits(tensor).cpu().numpy().tobytes()).hexdigest()[:16])
+            back = backward(dy, x, mean, rstd, gamma, beta, [True] * 3, False)
+            print_bits(f"{name} {rows}x{cols}", y, mean, rstd, *back)
 
 
 def main():

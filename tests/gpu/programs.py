@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs at the boundary of a real driver: closed binaries, a static CUDA runtime, and other people's programs, each
 alone and with fuseln, which must change nothing but which kernel computes the layer norm. Run by tools/gpu_check.sh;
-usage: programs.py [--small] FOLDER. Exits 1 if anything was wrong. Names and leaves out a program that is not installed
-and, with --small, what the software device cannot do: green contexts, packed originals, a static runtime.
+usage: programs.py [--small] KIND FOLDER, with the KIND closed, clients or training. Exits 1 if anything was wrong.
+Names and leaves out a program that is not installed and, with --small, what the software device cannot do: green
+contexts, packed originals, a static runtime.
 """
 
 import importlib.util
@@ -124,8 +125,7 @@ def static_runtime():
     return next((str(p / "libcudart_static.a") for p in folders if (p / "libcudart_static.a").exists()), None)
 
 
-def main():
-    folder.mkdir(parents=True, exist_ok=True)
+def closed_programs():
     kernel = image()
     closed = build("closed")
     for way in ("module", "library", "function", "ex", "per-thread", *([] if small_device else ["packed"])):
@@ -140,15 +140,27 @@ def main():
         check("static runtime", [library, *kernel], small, "driver", 2, {}, "static")
     else:
         print("     static runtime: left out")
+
+
+def clients():
+    kernel = image()
     client("cuda.bindings", "cuda-bindings", "bindings.py", *kernel, agree=small, boundary="driver", replaced=1, passed={})
     client("cupy", "CuPy", "cupy_raw.py", *kernel, agree=small, boundary="driver", replaced=1, passed={})
     client("numba", "numba", "numba_add.py", agree=same, replaced=0, passed={})
     client("jax", "JAX", "jax_norm.py", agree=same, replaced=0, passed={})
     client("triton", "Triton", "triton_add.py", agree=same, boundary="runtime", replaced=1, passed={}, runtime="shared")
     client("torch", "torch.compile", "compiled.py", agree=same, boundary="runtime", replaced=1, passed={})
+
+
+def training():
     for hooks, boundary in (("runtime,driver", "runtime"), ("runtime", "runtime"), ("driver", "driver")):
         check(f"training {hooks}", [sys.executable, ROOT / "tools" / "train.py"], near, boundary, None, None, "shared",
               FUSELN_HOOKS=hooks)  # fmt: skip
+
+
+def main():
+    folder.mkdir(parents=True, exist_ok=True)
+    {"closed": closed_programs, "clients": clients, "training": training}[sys.argv[-2]]()
     print(f"{failures} programs failed")
     sys.exit(1 if failures else 0)
 

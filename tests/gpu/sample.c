@@ -3,8 +3,9 @@
  * Launches each of our kernels a few times on the device, without a framework, for compute-sanitizer, which is slow.
  * Tensors are allocations of their exact size, so that one byte too many is seen; each output must be completely
  * written and within the bounds to which originals are held (check.cu). Kernels are chosen and launched by the
- * library's own code (kernels/host/device.h), whose archive sample.sh links. Exit 0; 1 if something was
- * refused, wrong or left unwritten; 77 without a device.
+ * library's own code (kernels/host/device.h), whose archive sample.sh links. Usage: sample [all | ROW-BYTES | list]:
+ * `all` also checks the longest rows, ROW-BYTES runs rows of that size alone, and list names the sizes. Exit 0; 1 if
+ * something was refused, wrong or left unwritten; 77 without a device.
  */
 #include "kernels/host/variant.h"
 
@@ -203,24 +204,42 @@ static int find_cuda(void)
     return 0;
 }
 
+/* Bytes in a row, one for each schedule of the table of variants; each also with an odd number of elements. */
+static const int64_t row_bytes[] = {48, 128, 240, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072, 262144};
+enum { ROW_SIZES = sizeof row_bytes / sizeof row_bytes[0] };
+
+static void run_rows(size_t i)
+{
+    for (int dtype = 0; dtype < FUSELN_DTYPE_COUNT; dtype++)
+        for (int op = 0; op < FUSELN_OP_COUNT; op++)
+            for (int odd = 0; odd < 2; odd++) {
+                const int64_t cols = row_bytes[i] / (int64_t)fuseln_dtype_bytes((enum fuseln_dtype)dtype) - odd;
+                for (direct = op == FUSELN_OP_DGAMMA; direct >= 0; direct--)
+                    run_case((enum fuseln_op)op, (enum fuseln_dtype)dtype, i < 5 ? 37 : 3, cols, (size_t)odd, i % 2);
+            }
+}
+
 int main(int argc, char **argv)
 {
-    check_all = argc == 2 && strcmp(argv[1], "all") == 0;
-    /* Bytes in a row, one for each schedule of the table of variants; each also with an odd number of elements. */
-    static const int64_t row_bytes[] = {48, 128, 240, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072, 262144};
+    const char *word = argc == 2 ? argv[1] : "";
+    const long only = strtol(word, NULL, 10);
+    check_all = strcmp(word, "all") == 0;
+    if (strcmp(word, "list") == 0) {
+        for (size_t i = 0; i < ROW_SIZES; i++)
+            printf("%lld\n", (long long)row_bytes[i]);
+        return 0;
+    }
     setenv("FUSELN_SCRATCH", "1G", 1);
     const int status = find_cuda();
     if (status)
         return status;
-    for (int dtype = 0; dtype < FUSELN_DTYPE_COUNT; dtype++)
-        for (size_t i = 0; i < sizeof row_bytes / sizeof row_bytes[0]; i++)
-            for (int op = 0; op < FUSELN_OP_COUNT; op++)
-                for (int odd = 0; odd < 2; odd++) {
-                    const int64_t cols = row_bytes[i] / (int64_t)fuseln_dtype_bytes((enum fuseln_dtype)dtype) - odd;
-                    for (direct = op == FUSELN_OP_DGAMMA; direct >= 0; direct--)
-                        run_case((enum fuseln_op)op, (enum fuseln_dtype)dtype, i < 5 ? 37 : 3, cols, (size_t)odd,
-                                 i % 2);
-                }
+    for (size_t i = 0; i < ROW_SIZES; i++)
+        if (!only || only == row_bytes[i])
+            run_rows(i);
+    if (only) {
+        printf("%u launches, %u failures\n", launches, failures);
+        return failures ? 1 : 0;
+    }
     unsigned missing = 0;
     for (size_t i = 0; i < FUSELN_VARIANT_COUNT; i++)
         if (!launched[i])

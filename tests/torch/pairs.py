@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What may happen between the two halves of a backward; run on the software device by test_pairs.py.
 
-    pairs.py CASE...    (none: every case)
+    pairs.py CASE...     only these
+    pairs.py -CASE...    all but these; none: every case
 
 Prints a line for each case: its name and the hashes of dX, dgamma and dbeta. Each case launches dX, does something, and
 launches the gamma and beta gradients of the same tensors. Before that, both halves are launched one after the other, so
@@ -240,7 +241,8 @@ def run(name):
     print(name, *hashes, flush=True)
 
 
-for name in sys.argv[1:] or CASES:
+wanted = [word for word in sys.argv[1:] if word[0] != "-"] or [name for name in CASES if f"-{name}" not in sys.argv]
+for name in wanted:
     if name == "a_graph":
         shared, graph = first_dy.clone(), torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
