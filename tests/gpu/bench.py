@@ -117,12 +117,13 @@ def plan(options):
     return found
 
 
-def done_before(path, with_peers):
-    """Returns the cases that bench.csv holds."""
-    if not path.exists():
-        return set()
-    with open(path, newline="") as file:
-        return {tuple(row[key] for key in ID) for row in csv.DictReader(file) if bool(row["peers"]) == with_peers}
+def left_of(cases, path, with_peers):
+    """Returns the cases that bench.csv does not hold yet."""
+    done = set()
+    if path.exists():
+        with open(path, newline="") as file:
+            done = {tuple(map(row.get, ID)) for row in csv.DictReader(file) if bool(row["peers"]) == with_peers}
+    return [case for case in cases if tuple(str(getattr(case, key)) for key in ID) not in done]
 
 
 def quartiles(values):
@@ -376,8 +377,7 @@ def child(options):
     bench, path = Bench(options.small, options.seconds), options.folder / "bench.csv"
     with_peers = options.word == "peers"
     cases = plan(options)
-    before = done_before(path, with_peers)
-    left = [case for case in cases if tuple(str(getattr(case, key)) for key in ID) not in before]
+    left = left_of(cases, path, with_peers)
     print(f"{len(cases)} cases, {len(cases) - len(left)} measured before", flush=True)
     peers = {}
     if with_peers and left:
