@@ -5,75 +5,89 @@
 #include "tools/fuseln/merge.h"
 
 #include "base/fuseln.h"
-#include "report/wording.h"
 #include "tools/fuseln/command.h"
+#include "tools/fuseln/table.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-enum { CELL_MAX = 24 };
 
 static const char *count_of(char ret_text[FUSELN_COUNT_MAX], const json_t *object, const char *key)
 {
     return fuseln_word_count(ret_text, (uint64_t)fuseln_count_at(object, key));
 }
 
+const char *fuseln_files_mode(const json_t *files)
+{
+    const char *mode = fuseln_text_at(json_array_get(files, 0), "mode");
+    size_t i;
+    json_t *file;
+    json_array_foreach(files, i, file) if (strcmp(mode, fuseln_text_at(file, "mode")) != 0) return "mixed";
+    return mode;
+}
+
+char *fuseln_files_running(const json_t *files)
+{
+    size_t i, running = 0;
+    json_t *file;
+    json_array_foreach(files, i, file) running += json_is_false(json_object_get(file, "final"));
+    return running ? fuseln_text("%zu of them from a process that was still running, or was killed", running) : NULL;
+}
+
+/* Prints a line and frees it; nothing for NULL. */
+static void print_text(FILE *out, char *line)
+{
+    if (line)
+        fuseln_say(out, "%s", line);
+    free(line);
+}
+
 static void print_head(const json_t *report, FILE *out)
 {
     const json_t *files = json_object_get(report, "files"), *totals = json_object_get(report, "totals");
-    const char *mode = fuseln_text_at(json_array_get(files, 0), "mode");
     char cells[4][FUSELN_COUNT_MAX];
     const size_t count = json_array_size(files);
-    size_t i, running = 0;
+    size_t i;
     json_t *item;
-    json_array_foreach(files, i, item)
-    {
-        if (strcmp(mode, fuseln_text_at(item, "mode")) != 0)
-            mode = "mixed";
-        running += json_is_false(json_object_get(item, "final"));
-    }
-    fuseln_say(out, "%zu report%s, mode %.12s: " FUSELN_WORD_TOTALS, count, count == 1 ? "" : "s", mode,
-               count_of(cells[0], totals, "launches"), count_of(cells[1], totals, "recognised"),
-               count_of(cells[2], totals, "substituted"), count_of(cells[3], totals, "passed_through"));
-    if (running)
-        fuseln_say(out, "%zu of them from a process that was still running, or was killed", running);
+    fuseln_say(out, "%zu report%s, mode %.12s: " FUSELN_WORD_TOTALS, count, count == 1 ? "" : "s",
+               fuseln_files_mode(files), count_of(cells[0], totals, "launches"),
+               count_of(cells[1], totals, "recognised"), count_of(cells[2], totals, "substituted"),
+               count_of(cells[3], totals, "passed_through"));
+    print_text(out, fuseln_files_running(files));
     json_array_foreach(json_object_get(report, "devices"), i, item) fuseln_say(
         out, "device: %.40s (%lld), compute %.6s, driver %.8s, image %.24s", fuseln_text_at(item, "name"),
         fuseln_count_at(item, "count"), fuseln_text_at(item, "compute_capability"), fuseln_text_at(item, "driver"),
         *fuseln_text_at(item, "image") ? fuseln_text_at(item, "image") : "none");
 }
 
-/* In at most 6 characters: 123456, 12M, 3G, 4T. */
-static const char *short_count(char ret_text[CELL_MAX], long long count)
+const char *fuseln_cell_count(char ret_text[FUSELN_CELL_MAX], long long count)
 {
     static const char units[] = {' ', 'k', 'M', 'G', 'T', 'P'};
     size_t unit = 0;
     for (; (unit == 0 ? count >= 1000000 : count >= 10000) && unit + 1 < sizeof units; unit++)
         count /= 1000;
-    snprintf(ret_text, CELL_MAX, unit ? "%lld%c" : "%lld", count, units[unit]);
+    snprintf(ret_text, FUSELN_CELL_MAX, unit ? "%lld%c" : "%lld", count, units[unit]);
     return ret_text;
 }
 
-static const char *time_of(char ret_text[CELL_MAX], double us)
+const char *fuseln_cell_time(char ret_text[FUSELN_CELL_MAX], double us)
 {
     if (us < 1e3)
-        snprintf(ret_text, CELL_MAX, "%.0f us", us);
+        snprintf(ret_text, FUSELN_CELL_MAX, "%.0f us", us);
     else if (us < 1e6)
-        snprintf(ret_text, CELL_MAX, "%.3g ms", us / 1e3);
+        snprintf(ret_text, FUSELN_CELL_MAX, "%.3g ms", us / 1e3);
     else
-        snprintf(ret_text, CELL_MAX, "%.4g s", us / 1e6);
+        snprintf(ret_text, FUSELN_CELL_MAX, "%.4g s", us / 1e6);
     return ret_text;
 }
 
-/* How many launches were verified and right, or what the checks found instead. */
-static const char *verified(char ret_text[CELL_MAX], const json_t *verify)
+const char *fuseln_cell_verified(char ret_text[FUSELN_CELL_MAX], const json_t *verify)
 {
     const long long launches = fuseln_count_at(verify, "launches");
     const bool failed = json_is_true(json_object_get(verify, "failed"));
     if (!verify)
         return "-";
     return launches && !failed
-               ? short_count(ret_text, launches)
+               ? fuseln_cell_count(ret_text, launches)
                : fuseln_word_checked(failed, (uint64_t)launches, (uint64_t)fuseln_count_at(verify, "inconclusive"));
 }
 
@@ -88,20 +102,20 @@ static const char *why_of(const json_t *counts)
 
 static void print_site(const json_t *site, FILE *out)
 {
-    char name[40], rows[2 * CELL_MAX], cols[CELL_MAX] = "", cells[4][CELL_MAX];
+    char name[40], rows[2 * FUSELN_CELL_MAX], cols[FUSELN_CELL_MAX] = "", cells[4][FUSELN_CELL_MAX];
     const long long least = fuseln_count_at(site, "rows_min"), most = fuseln_count_at(site, "rows_max");
     const json_t *measure = json_object_get(site, "measure");
     const bool unverified = strcmp(fuseln_text_at(site, "build"), "unverified") == 0;
 
-    snprintf(rows, sizeof rows, least == most ? "%s" : "%s-%s", short_count(cells[0], least),
-             short_count(cells[1], most));
+    snprintf(rows, sizeof rows, least == most ? "%s" : "%s-%s", fuseln_cell_count(cells[0], least),
+             fuseln_cell_count(cells[1], most));
     if (json_is_integer(json_object_get(site, "cols")))
         snprintf(cols, sizeof cols, "%lld", fuseln_count_at(site, "cols"));
     snprintf(name, sizeof name, "%.34s%s", fuseln_text_at(site, "target"), unverified ? "*" : "");
-    fuseln_say(out, SITE_ROW, name, cols, rows, short_count(cells[0], fuseln_count_at(site, "launches")),
-               short_count(cells[1], fuseln_count_at(site, "substituted")),
-               verified(cells[2], json_object_get(site, "verify")),
-               measure ? time_of(cells[3], json_number_value(json_object_get(measure, "saved_us"))) : "-",
+    fuseln_say(out, SITE_ROW, name, cols, rows, fuseln_cell_count(cells[0], fuseln_count_at(site, "launches")),
+               fuseln_cell_count(cells[1], fuseln_count_at(site, "substituted")),
+               fuseln_cell_verified(cells[2], json_object_get(site, "verify")),
+               measure ? fuseln_cell_time(cells[3], json_number_value(json_object_get(measure, "saved_us"))) : "-",
                why_of(json_object_get(site, "passed_through")));
 }
 
@@ -130,19 +144,21 @@ static void print_heading(FILE *out, const char *heading)
     fprintf(out, "\n%s\n", heading);
 }
 
+const char *fuseln_reason_text(const struct fuseln_reason *reasons, size_t size, const char *key)
+{
+    for (size_t i = 0; i < size; i++)
+        if (strcmp(reasons[i].key, key) == 0)
+            return reasons[i].text;
+    return "a reason that is newer than this fuseln";
+}
+
 static void print_reasons(FILE *out, const json_t *counts, const struct fuseln_reason *reasons, size_t size)
 {
     char cell[FUSELN_COUNT_MAX];
     const char *key;
     json_t *count;
     json_object_foreach((json_t *)counts, key, count)
-    {
-        size_t i = 0;
-        while (i < size && strcmp(reasons[i].key, key) != 0)
-            i++;
-        fuseln_say(out, FUSELN_WORD_REASON, count_of(cell, counts, key), key,
-                   i < size ? reasons[i].text : "a reason that is newer than this fuseln");
-    }
+        fuseln_say(out, FUSELN_WORD_REASON, count_of(cell, counts, key), key, fuseln_reason_text(reasons, size, key));
 }
 
 static void print_totals(const json_t *totals, FILE *out)
@@ -171,16 +187,16 @@ static void print_norms(const json_t *norms, FILE *out)
                                                   fuseln_text_at(norm, "maker"), fuseln_text_at(norm, "symbol"));
 }
 
-static void print_saved(const json_t *saved, FILE *out)
+char *fuseln_saved_text(const json_t *saved)
 {
-    char all[CELL_MAX], step[CELL_MAX];
+    char all[FUSELN_CELL_MAX], step[FUSELN_CELL_MAX];
     if (!saved)
-        return;
-    fprintf(out, "\nsaved since it was measured: %s", time_of(all, fuseln_real_at(saved, "us")));
-    if (json_object_get(saved, "steps"))
-        fprintf(out, ", %s in each of %lld steps", time_of(step, fuseln_real_at(saved, "us_per_step")),
-                fuseln_count_at(saved, "steps"));
-    fputc('\n', out);
+        return NULL;
+    fuseln_cell_time(all, fuseln_real_at(saved, "us"));
+    if (!json_object_get(saved, "steps"))
+        return fuseln_text("saved since it was measured: %s", all);
+    return fuseln_text("saved since it was measured: %s, %s in each of %lld steps", all,
+                       fuseln_cell_time(step, fuseln_real_at(saved, "us_per_step")), fuseln_count_at(saved, "steps"));
 }
 
 static void print_wrapped(FILE *out, const char *line)
@@ -192,6 +208,20 @@ static void print_wrapped(FILE *out, const char *line)
     }
 }
 
+char *fuseln_failed_text(const json_t *site)
+{
+    const json_t *verify = json_object_get(site, "verify"), *first = json_object_get(verify, "first");
+    if (!json_is_true(json_object_get(verify, "failed")))
+        return NULL;
+    return fuseln_text(
+        "%s cols=%lld in %s: beyond the bound are %lld of our values and %lld of the original's, NaN in one alone "
+        "%lld; up to %.4g ulp apart; first at row %lld, column %lld",
+        fuseln_text_at(site, "target"), fuseln_count_at(site, "cols"), fuseln_text_at(site, "library"),
+        fuseln_count_at(verify, "outside"), fuseln_count_at(verify, "outside_original"), fuseln_count_at(verify, "nan"),
+        fuseln_real_at(json_object_get(verify, "apart"), "max_ulp"), fuseln_count_at(first, "row"),
+        fuseln_count_at(first, "col"));
+}
+
 /* The sites that a check found wrong, with the numbers. */
 static void print_failed(const json_t *sites, FILE *out)
 {
@@ -200,20 +230,11 @@ static void print_failed(const json_t *sites, FILE *out)
     json_t *site;
     json_array_foreach(sites, i, site)
     {
-        const json_t *verify = json_object_get(site, "verify"), *first = json_object_get(verify, "first");
-        if (!json_is_true(json_object_get(verify, "failed")))
-            continue;
-        if (!any)
-            print_heading(out, "verified against the original and found wrong, so not replaced:");
-        any = true;
-        char *line = fuseln_text(
-            "%s cols=%lld in %s: beyond the bound are %lld of our values and %lld of the original's, NaN in one alone "
-            "%lld; up to %.4g ulp apart; first at row %lld, column %lld",
-            fuseln_text_at(site, "target"), fuseln_count_at(site, "cols"), fuseln_text_at(site, "library"),
-            fuseln_count_at(verify, "outside"), fuseln_count_at(verify, "outside_original"),
-            fuseln_count_at(verify, "nan"), fuseln_real_at(json_object_get(verify, "apart"), "max_ulp"),
-            fuseln_count_at(first, "row"), fuseln_count_at(first, "col"));
-        print_wrapped(out, line);
+        char *line = fuseln_failed_text(site);
+        if (line && !any)
+            print_heading(out, FUSELN_WORD_FAILED);
+        any |= line != NULL;
+        print_wrapped(out, line ? line : "");
         free(line);
     }
 }
@@ -221,6 +242,7 @@ static void print_failed(const json_t *sites, FILE *out)
 void fuseln_merge_print(const json_t *report, FILE *out)
 {
     const json_t *sites = json_object_get(report, "sites"), *differences = json_object_get(report, "differences");
+    char *saved = fuseln_saved_text(json_object_get(report, "saved"));
     size_t i;
     json_t *difference;
 
@@ -228,7 +250,9 @@ void fuseln_merge_print(const json_t *report, FILE *out)
     print_sites(sites, out);
     print_totals(json_object_get(report, "totals"), out);
     print_norms(json_object_get(report, "foreign_norms"), out);
-    print_saved(json_object_get(report, "saved"), out);
+    if (saved)
+        fputc('\n', out);
+    print_text(out, saved);
     print_failed(sites, out);
     if (json_array_size(differences) > 0)
         print_heading(out, "ranks differ:");
