@@ -110,6 +110,19 @@ fuseln_need_runtimes() {
     fuseln_make "$fuseln_cache/cuda-runtime-12.4.127" fuseln_unpack_wheels nvidia-cuda-runtime-cu12==12.4.127
 }
 
+# Debian's Chromium, and what drives it (tests/cli/browser.py).
+fuseln_browser=1.65.2
+fuseln_need_browser() {
+    local venv=$fuseln_cache/playwright-$fuseln_browser
+    fuseln_need_packages chromium
+    [ -e "$venv/fuseln-complete" ] && return 0
+    fuseln_say "installing playwright $fuseln_browser"
+    rm -rf "$venv"
+    python3 -m venv "$venv" && "$venv/bin/python" -m pip install -q --disable-pip-version-check \
+        "playwright==$fuseln_browser" axe-playwright-python==0.1.8 || fuseln_die "could not install playwright"
+    touch "$venv/fuseln-complete"
+}
+
 # Other people's models, built from their configurations; no weights are downloaded.
 fuseln_need_models() {
     local venv=$fuseln_cache/torch-$fuseln_torch

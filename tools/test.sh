@@ -116,6 +116,7 @@ fuseln_need_packages binutils valgrind libjemalloc2 libmimalloc-dev libzstd1 lib
 fuseln_need_packages clang libclang-rt-dev # the fuzz targets
 fuseln_need_packages zsh groff-base # read the completions and the man pages
 fuseln_need_packages lintian dpkg-dev file xz-utils # packages
+fuseln_need_browser
 fuseln_need_debian11
 fuseln_need_models
 fuseln_need_neighbours

@@ -9,7 +9,7 @@ import unittest
 
 SOURCE = pathlib.Path(os.environ["TEST_SOURCE"])
 LAYERS = ["kernels", "base", "kernels/host", "core", "report", "hooks/targets", "hooks", "tools/fuseln", "tools"]
-GENERATED = {"version.h", "images.inc"}
+GENERATED = {"version.h", "images.inc", "page.inc"}
 
 
 def includes(root):

@@ -13,6 +13,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/types.h>
 
 enum { EXIT_USAGE = 2, EXIT_FAILED_CHECK = 3 };
@@ -57,6 +58,12 @@ char *fuseln_text(const char *format, ...) __attribute__((format(printf, 1, 2)))
 char *fuseln_vtext(const char *format, va_list arguments) __attribute__((format(printf, 1, 0)));
 /* Any bytes as a JSON string. */
 json_t *fuseln_text_json(const char *text);
+/* By its name, as reports are. */
+static inline bool fuseln_is_json(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    return dot && strcmp(dot, ".json") == 0;
+}
 /* Prints a document on stdout and releases it. */
 void fuseln_say_json(json_t *document);
 

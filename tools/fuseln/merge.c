@@ -23,7 +23,7 @@ static json_t *object_at(json_t *object, const char *key)
 }
 
 /* Neither overflows, as both are at most FUSELN_COUNT_LIMIT. */
-static void add_count(json_t *into, const char *key, json_int_t more)
+void fuseln_merge_count(json_t *into, const char *key, json_int_t more)
 {
     const json_int_t sum = fuseln_count_at(into, key) + more;
     json_object_set_new(into, key, json_integer(sum < FUSELN_COUNT_LIMIT ? sum : FUSELN_COUNT_LIMIT));
@@ -35,7 +35,7 @@ static void add_value(json_t *into, const char *key, const struct fuseln_field *
 {
     json_t *old = json_object_get(into, key);
     if (field->kind == COUNT)
-        add_count(into, key, json_integer_value(more));
+        fuseln_merge_count(into, key, json_integer_value(more));
     else if (field->kind == REAL)
         json_object_set_new(into, key, json_real(json_number_value(old) + json_number_value(more)));
     else if (field->kind == FLAG)
@@ -96,7 +96,7 @@ static void add_members(json_t *into, const json_t *more, const struct fuseln_fi
             json_object_set(into, *key, value);
     }
     if (!members)
-        json_object_foreach((json_t *)more, name, value) add_count(into, name, json_integer_value(value));
+        json_object_foreach((json_t *)more, name, value) fuseln_merge_count(into, name, json_integer_value(value));
 }
 
 /* Adds an item to the one of the same identity in the list, or appends it. Returns the sum. */
@@ -133,12 +133,17 @@ static json_t *rank_of(const json_t *process_json)
 
 static void add_file(json_t *files, const json_t *json, const char *path, json_t *rank)
 {
-    const json_t *from = json_object_get(json, "process");
-    json_array_append_new(files,
-                          json_pack("{s:o, s:O, s:O, s:O, s:O, s:O*, s:O*}", "file", fuseln_text_json(path), "rank",
-                                    rank, "pid", json_object_get(from, "pid"), "host", json_object_get(from, "host"),
-                                    "mode", json_object_get(json_object_get(json, "fuseln"), "mode"), "seconds",
-                                    json_object_get(from, "seconds"), "final", json_object_get(json, "final")));
+    static const struct {
+        const char *from, *keys[6];
+    } taken[] = {{"process", {"pid", "host", "command", "seconds"}},
+                 {"fuseln", {"version", "commit", "mode"}},
+                 {"totals", {"launches", "recognised", "substituted"}}};
+    json_t *file = json_pack("{s:o, s:O, s:O*}", "file", fuseln_text_json(path), "rank", rank, "final",
+                             json_object_get(json, "final"));
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+        for (const char *const *key = taken[i].keys; *key; key++)
+            json_object_set(file, *key, json_object_get(json_object_get(json, taken[i].from), *key));
+    json_array_append_new(files, file);
 }
 
 static void add_report(struct fuseln_merged *merged, const json_t *json, const char *path)
@@ -147,10 +152,10 @@ static void add_report(struct fuseln_merged *merged, const json_t *json, const c
     size_t i;
     add_file(json_object_get(sum, "files"), json, path, rank);
     json_array_foreach(json_object_get(json, "devices"), i, item)
-        add_count(add_item(merged, "devices", item, fuseln_schema_device), "count", 1);
+        fuseln_merge_count(add_item(merged, "devices", item, fuseln_schema_device), "count", 1);
     json_array_foreach(json_object_get(json, "sites"), i, item)
-        add_count(object_at(add_item(merged, "sites", item, fuseln_schema_site), "by_rank"), json_string_value(rank),
-                  fuseln_count_at(item, "launches"));
+        fuseln_merge_count(object_at(add_item(merged, "sites", item, fuseln_schema_site), "by_rank"),
+                           json_string_value(rank), fuseln_count_at(item, "launches"));
     json_array_foreach(json_object_get(json, "foreign_norms"), i, item)
         add_item(merged, "foreign_norms", item, fuseln_schema_norm);
     add_members(json_object_get(sum, "totals"), json_object_get(json, "totals"), fuseln_schema_totals);
@@ -189,8 +194,7 @@ bool fuseln_merge_add(struct fuseln_merged *merged, const char *path)
 
 static int is_report(const struct dirent *entry)
 {
-    const char *dot = strrchr(entry->d_name, '.');
-    return dot && strcmp(dot, ".json") == 0;
+    return fuseln_is_json(entry->d_name);
 }
 
 size_t fuseln_merge_folder(struct fuseln_merged *merged, const char *folder)
@@ -231,8 +235,7 @@ static json_t *sorted(const json_t *sites)
     return result;
 }
 
-/* The ranks of all files, as keys. */
-static json_t *ranks_of(const json_t *files)
+json_t *fuseln_merge_ranks(const json_t *files)
 {
     json_t *ranks = json_object(), *file;
     size_t i;
@@ -268,7 +271,7 @@ static json_t *difference(const json_t *sum, json_t *ranks)
 static void note_differences(json_t *report_json)
 {
     json_t *differences = json_object_get(report_json, "differences"), *sum;
-    json_t *ranks = ranks_of(json_object_get(report_json, "files"));
+    json_t *ranks = fuseln_merge_ranks(json_object_get(report_json, "files"));
     size_t i;
     json_array_foreach(json_object_get(report_json, "sites"), i, sum)
     {

@@ -13,7 +13,8 @@
 struct fuseln_merged {
     /*
      * What `fuseln report --json` prints. "totals" as in a report; and
-     * "files": one object for each file that was taken: file, rank, pid, host, seconds, mode, final;
+     * "files": one object for each file that was taken: file, rank, final, and of its process pid, host, command,
+     * seconds, version, commit, mode, launches, recognised, substituted;
      * "devices": one for each kind: name, compute_capability, driver, image, compiler, count, scratch_bytes (largest);
      * "sites": added up over devices and processes, with "by_rank": {rank: launches};
      * "foreign_norms": added up over processes;
@@ -36,6 +37,11 @@ size_t fuseln_merge_folder(struct fuseln_merged *merged, const char *folder);
 /* After the last one: sorts the sites, most launches first, and finds where ranks differ and what was saved. steps:
  * made by all processes together; 0 if unknown. */
 void fuseln_merge_finish(struct fuseln_merged *merged, long long steps);
+
+/* Adds to the count under key, which stays one. */
+void fuseln_merge_count(json_t *into, const char *key, json_int_t more);
+/* The ranks of all files, as the keys of an object that the caller releases. */
+json_t *fuseln_merge_ranks(const json_t *files);
 
 /* Prints it as a table of at most 100 columns (table.c). */
 void fuseln_merge_print(const json_t *report, FILE *out);

@@ -5,6 +5,7 @@
  * program and its children, or names them where they were asked for.
  */
 #include "tools/fuseln/command.h"
+#include "tools/fuseln/html.h"
 #include "tools/fuseln/merge.h"
 
 #include <errno.h>
@@ -96,8 +97,8 @@ static bool is_new(const glob_t *files, size_t i, const struct timespec *begin)
             (status.st_mtim.tv_sec == begin->tv_sec && status.st_mtim.tv_nsec >= begin->tv_nsec));
 }
 
-/* Names the reports that were written since begin. Returns how many. */
-static size_t print_names(const char *template, const struct timespec *begin)
+/* Names the reports that were written since begin, and adds them up if wanted. Returns how many there are. */
+static size_t name_reports(const char *template, const struct timespec *begin, struct fuseln_merged *merged)
 {
     char *pattern = pattern_of(template);
     glob_t files = {0};
@@ -107,22 +108,10 @@ static size_t print_names(const char *template, const struct timespec *begin)
     for (size_t i = 0; i < files.gl_pathc; i++)
         if (is_new(&files, i, begin)) {
             fuseln_say(stderr, "%s: report: %s", program_invocation_name, files.gl_pathv[i]);
-            count++;
+            count += !merged || fuseln_merge_add(merged, files.gl_pathv[i]);
         }
     globfree(&files);
     free(pattern);
-    return count;
-}
-
-/* Prints one table of all reports in our folder. Returns how many there are. */
-static size_t print_table(const char *folder)
-{
-    struct fuseln_merged merged = fuseln_merge_new();
-    const size_t count = fuseln_merge_folder(&merged, folder);
-    fuseln_merge_finish(&merged, 0);
-    if (count > 0)
-        fuseln_merge_print(merged.report, stderr);
-    fuseln_merge_free(&merged);
     return count;
 }
 
@@ -135,20 +124,39 @@ static void set_report(const char *asked, char ret_folder[PATH_MAX])
         setenv("FUSELN_REPORT", set, 1);
     } else if (!fuseln_start_folder(ret_folder)) {
         *ret_folder = '\0';
-        fuseln_say(stderr, "%s: no table at the end: no folder for reports in TMPDIR or /tmp: %s",
-                   program_invocation_name, strerror(errno));
+        fuseln_say(stderr, "%s: no report at the end: no folder for it in TMPDIR or /tmp: %s", program_invocation_name,
+                   strerror(errno));
     }
 }
 
-static void print_reports(const char *folder, const struct timespec *begin)
+#define NO_REPORT "no report: no kernel was launched, or LD_PRELOAD did not arrive (fuseln doctor -- PROGRAM)"
+
+/* The page is written in any case: one of an earlier run must not be taken for this one's. */
+static void write_page(const char *page, const struct fuseln_merged *merged, bool any)
+{
+    if (!any)
+        json_object_set_new(merged->report, "why", json_string(NO_REPORT));
+    if (fuseln_html_write(merged->report, page) == 0)
+        fuseln_say(stderr, "%s: page: %s", program_invocation_name, page);
+}
+
+/* One table of all reports in our folder, or else their names; and the page. */
+static void print_reports(const char *folder, const char *page, const struct timespec *begin)
 {
     const char *report = getenv("FUSELN_REPORT");
     if (!report || !*report || strcmp(report, "stderr") == 0 || strcmp(report, "stdout") == 0)
         return;
-    if ((*folder ? print_table(folder) : print_names(report, begin)) == 0)
-        fuseln_say(stderr,
-                   "%s: no report: no kernel was launched, or LD_PRELOAD did not arrive (fuseln doctor -- PROGRAM)",
-                   program_invocation_name);
+    struct fuseln_merged merged = fuseln_merge_new();
+    const size_t count =
+        *folder ? fuseln_merge_folder(&merged, folder) : name_reports(report, begin, page ? &merged : NULL);
+    fuseln_merge_finish(&merged, 0);
+    if (*folder && count > 0)
+        fuseln_merge_print(merged.report, stderr);
+    if (count == 0)
+        fuseln_say(stderr, "%s: " NO_REPORT, program_invocation_name);
+    if (page)
+        write_page(page, &merged, count > 0);
+    fuseln_merge_free(&merged);
 }
 
 /* Returns the exit code; or 0, and *ret_status is the program's. */
@@ -165,7 +173,7 @@ static int run_and_report(const struct fuseln_given *given, int *ret_status)
     const int error = fuseln_start(given->words, false, &program);
     if (!error) {
         *ret_status = wait_for(program, &all);
-        print_reports(folder, &begin);
+        print_reports(folder, given->option['H'], &begin);
     }
     if (*folder)
         fuseln_start_remove(folder);
@@ -187,10 +195,25 @@ static bool set_mode(const struct fuseln_given *given)
     return count <= 1;
 }
 
+/* Before the program runs, as that may take days. Returns the exit code. */
+static int check_page(const struct fuseln_given *given)
+{
+    const char *page = given->option['H'], *set = getenv("FUSELN_REPORT");
+    const char *report = given->option['r'] ? given->option['r'] : set ? set : "";
+    if (page && strcmp(page, "-") == 0)
+        return fuseln_fail(EXIT_USAGE, "--html=- is for fuseln report; here stdout is the program's");
+    if (page && *report && !fuseln_is_json(report))
+        return fuseln_fail(EXIT_USAGE, "--html needs reports in JSON, and FUSELN_REPORT or --report is %s", report);
+    return page ? fuseln_html_check(page) : 0;
+}
+
 static int run(const struct fuseln_given *given)
 {
     char library[PATH_MAX];
     int status = 0;
+    const int wrong = check_page(given);
+    if (wrong)
+        return wrong;
     if (!set_mode(given))
         return fuseln_fail(EXIT_USAGE, "only one of --observe, --verify and --measure at a time");
     if (!fuseln_start_library(library))
@@ -206,6 +229,7 @@ static int run(const struct fuseln_given *given)
 
 static const struct argp_option options[] = {
     {"report", 'r', "FILE", 0, "Leave the report there (as FUSELN_REPORT: %p pid, %r rank, ...; JSON if .json)", 0},
+    {"html", 'H', "FILE", 0, "Also write a page there, to look at in a browser", 0},
     {"observe", 'o', NULL, 0, "Replace nothing, only count (FUSELN_MODE=observe)", 0},
     {"verify", 'v', NULL, 0, "Replace nothing, verify ours against the originals (FUSELN_MODE=verify)", 0},
     {"measure", 'm', NULL, 0, "Time ours and the originals, launch the faster ones (FUSELN_MODE=measure)", 0},

@@ -22,9 +22,14 @@ static const struct fuseln_field verify[] = {
     {OBJECT, MUST, ADD,      NULL,     {"unchecked"}},
     {OBJECT, MAY,  FIRST,    NULL,     {"first"}},
     {0}};
+static const struct fuseln_field rows[] = {
+    {COUNT,  MAY,  SKIP,     NULL,     {"rows_from", "rows_to", "pairs", "launches"}},
+    {TEXT,   MAY,  SKIP,     NULL,     {"kept"}},
+    {REAL,   MAY,  SKIP,     NULL,     {"ours_us", "original_us", "ours_gb_s", "original_gb_s", "saved_us"}},
+    {0}};
 static const struct fuseln_field measure[] = {
     {REAL,   MUST, ADD,      NULL,     {"saved_us"}},
-    {LIST,   MUST, ADD,      NULL,     {"rows"}},
+    {LIST,   MUST, ADD,      rows,     {"rows"}},
     {0}};
 const struct fuseln_field fuseln_schema_site[] = {
     {TEXT,   MUST, SAME,     NULL,     {"target"}},
