@@ -67,23 +67,26 @@
     X(12, "libcudart.so.12", 12090)   \
     X(13, "libcudart.so.13", 13050)
 
+// clang-format off
 /*
  * What is noticed: X(name, reach). Reach says whose partial sums the call may make stale besides those of its own
- * thread (src/core/pairing.h says why no others), where another thread calls it: THREAD     nobody's. It makes,
- * destroys or waits for an event, which is behind DX only if it was recorded behind DX: that call was noticed. Or it
- * makes a stream, whose handle is free only once its last owner's was destroyed, or says what is current to its own
- * thread. STREAM(n)  those of one stream, argument n from 0: it waits for what is there, or puts something behind it,
- * even where that stream's context is not the current one. A default stream is the current context's: those of its
- * device. COPY(n)    the same, but names memory too, or a graph. On a default stream, a copy between two devices waits
- * for both, whichever is current: everybody's. DEVICE     those of the current context's device. Only what waits for
- * the current context by definition. ALL        everybody's. A pointer or handle may belong to any context, current or
- * not: unified addresses say which, not the call. So without a stream no copy, memset or free is certain. Nor is what
- * begins, ends or destroys a stream's or a context's life, or a capture, which other streams can have joined; nor the
+ * thread (src/core/pairing.h says why no others):
+ *   THREAD     nobody's. It makes, destroys or waits for an event, which is behind DX only if it was recorded behind DX:
+ *              that call was noticed. Or it makes a stream, whose handle is free only once its last owner's was
+ *              destroyed, or says what is current to its own thread.
+ *   STREAM(n)  those of one stream, argument n from 0: it waits for what is there, or puts something behind it, even
+ *              where that stream's context is not the current one. A default stream is the current context's: those of
+ *              its device.
+ *   COPY(n)    the same, but it names memory too, or a graph. On a default stream, a copy between two devices waits for
+ *              both, whichever is current: everybody's.
+ *   DEVICE     those of the current context's device. Only what waits for the current context by definition.
+ *   ALL        everybody's. A pointer or handle may belong to any context, current or not: unified addresses say which,
+ *              not the call. So without a stream no copy, memset or free is certain. Nor is what begins, ends or
+ *              destroys a stream's or a context's life, or a capture, which other streams can have joined; nor the
  *              rest, of which too little is known.
  * n counts registers: where the stream is not among the first six arguments, or follows a structure, it is ALL.
  * tests/elf/test_notice.py compares n with the headers.
  */
-// clang-format off
 /* Of the runtime, exported once for each of those nodes. */
 #define FUSELN_CUDART_NOTICED(X) \
     X(cudaDestroyExternalMemory, ALL) X(cudaDeviceDisablePeerAccess, ALL) X(cudaDeviceFlushGPUDirectRDMAWrites, ALL) \
