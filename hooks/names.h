@@ -84,6 +84,8 @@
  *              not the call. So without a stream no copy, memset or free is certain. Nor is what begins, ends or
  *              destroys a stream's or a context's life, or a capture, which other streams can have joined; nor the
  *              rest, of which too little is known.
+ *   ORDER, INTO_GRAPH  the same as ALL, and a word to kernels/host about captures (device.h): the program sets the order
+ *              of a capture by hand; it captures into a graph that was there before.
  * n counts registers: where the stream is not among the first six arguments, or follows a structure, it is ALL.
  * tests/elf/test_notice.py compares n with the headers.
  */
@@ -143,16 +145,16 @@
     X(cudaSignalExternalSemaphoresAsync_ptsz, STREAM(3)) X(cudaSignalExternalSemaphoresAsync_v2, STREAM(3)) \
     X(cudaSignalExternalSemaphoresAsync_v2_ptsz, STREAM(3)) X(cudaStreamAddCallback, STREAM(0)) \
     X(cudaStreamAddCallback_ptsz, STREAM(0)) X(cudaStreamAttachMemAsync, ALL) X(cudaStreamAttachMemAsync_ptsz, ALL) \
-    X(cudaStreamBeginCapture, ALL) X(cudaStreamBeginCaptureToGraph, ALL) X(cudaStreamBeginCaptureToGraph_ptsz, ALL) \
-    X(cudaStreamBeginCapture_ptsz, ALL) X(cudaStreamBeginRecaptureToGraph, ALL) \
-    X(cudaStreamBeginRecaptureToGraph_ptsz, ALL) X(cudaStreamCopyAttributes, ALL) \
+    X(cudaStreamBeginCapture, ALL) X(cudaStreamBeginCaptureToGraph, INTO_GRAPH) X(cudaStreamBeginCaptureToGraph_ptsz, INTO_GRAPH) \
+    X(cudaStreamBeginCapture_ptsz, ALL) X(cudaStreamBeginRecaptureToGraph, INTO_GRAPH) \
+    X(cudaStreamBeginRecaptureToGraph_ptsz, INTO_GRAPH) X(cudaStreamCopyAttributes, ALL) \
     X(cudaStreamCopyAttributes_ptsz, ALL) X(cudaStreamCreate, THREAD) X(cudaStreamCreateWithFlags, THREAD) \
     X(cudaStreamCreateWithPriority, THREAD) X(cudaStreamDestroy, ALL) X(cudaStreamEndCapture, ALL) \
     X(cudaStreamEndCapture_ptsz, ALL) X(cudaStreamQuery, STREAM(0)) X(cudaStreamQuery_ptsz, STREAM(0)) \
     X(cudaStreamSetAttribute, ALL) X(cudaStreamSetAttribute_ptsz, ALL) X(cudaStreamSynchronize, STREAM(0)) \
-    X(cudaStreamSynchronize_ptsz, STREAM(0)) X(cudaStreamUpdateCaptureDependencies, ALL) \
-    X(cudaStreamUpdateCaptureDependencies_ptsz, ALL) X(cudaStreamUpdateCaptureDependencies_v2, ALL) \
-    X(cudaStreamUpdateCaptureDependencies_v2_ptsz, ALL) X(cudaStreamWaitEvent, STREAM(0)) \
+    X(cudaStreamSynchronize_ptsz, STREAM(0)) X(cudaStreamUpdateCaptureDependencies, ORDER) \
+    X(cudaStreamUpdateCaptureDependencies_ptsz, ORDER) X(cudaStreamUpdateCaptureDependencies_v2, ORDER) \
+    X(cudaStreamUpdateCaptureDependencies_v2_ptsz, ORDER) X(cudaStreamWaitEvent, STREAM(0)) \
     X(cudaStreamWaitEvent_ptsz, STREAM(0)) X(cudaThreadExit, ALL) X(cudaThreadSynchronize, DEVICE) \
     X(cudaWaitExternalSemaphoresAsync, STREAM(3)) X(cudaWaitExternalSemaphoresAsync_ptsz, STREAM(3)) \
     X(cudaWaitExternalSemaphoresAsync_v2, STREAM(3)) X(cudaWaitExternalSemaphoresAsync_v2_ptsz, STREAM(3))
@@ -231,18 +233,18 @@
     X(cuSignalExternalSemaphoresAsync_ptsz, STREAM(3)) X(cuStreamAddCallback, STREAM(0)) \
     X(cuStreamAddCallback_ptsz, STREAM(0)) X(cuStreamAttachMemAsync, ALL) X(cuStreamAttachMemAsync_ptsz, ALL) \
     X(cuStreamBatchMemOp, STREAM(0)) X(cuStreamBatchMemOp_ptsz, STREAM(0)) X(cuStreamBatchMemOp_v2, STREAM(0)) \
-    X(cuStreamBatchMemOp_v2_ptsz, STREAM(0)) X(cuStreamBeginCapture, ALL) X(cuStreamBeginCaptureToCig, ALL) \
-    X(cuStreamBeginCaptureToCig_ptsz, ALL) X(cuStreamBeginCaptureToGraph, ALL) \
-    X(cuStreamBeginCaptureToGraph_ptsz, ALL) X(cuStreamBeginCapture_ptsz, ALL) X(cuStreamBeginCapture_v2, ALL) \
-    X(cuStreamBeginCapture_v2_ptsz, ALL) X(cuStreamBeginRecaptureToGraph, ALL) \
-    X(cuStreamBeginRecaptureToGraph_ptsz, ALL) X(cuStreamCopyAttributes, ALL) X(cuStreamCopyAttributes_ptsz, ALL) \
+    X(cuStreamBatchMemOp_v2_ptsz, STREAM(0)) X(cuStreamBeginCapture, ALL) X(cuStreamBeginCaptureToCig, INTO_GRAPH) \
+    X(cuStreamBeginCaptureToCig_ptsz, INTO_GRAPH) X(cuStreamBeginCaptureToGraph, INTO_GRAPH) \
+    X(cuStreamBeginCaptureToGraph_ptsz, INTO_GRAPH) X(cuStreamBeginCapture_ptsz, ALL) X(cuStreamBeginCapture_v2, ALL) \
+    X(cuStreamBeginCapture_v2_ptsz, ALL) X(cuStreamBeginRecaptureToGraph, INTO_GRAPH) \
+    X(cuStreamBeginRecaptureToGraph_ptsz, INTO_GRAPH) X(cuStreamCopyAttributes, ALL) X(cuStreamCopyAttributes_ptsz, ALL) \
     X(cuStreamCreate, THREAD) X(cuStreamCreateWithPriority, THREAD) X(cuStreamDestroy, ALL) X(cuStreamDestroy_v2, ALL) \
-    X(cuStreamEndCapture, ALL) X(cuStreamEndCaptureToCig, ALL) X(cuStreamEndCaptureToCig_ptsz, ALL) \
+    X(cuStreamEndCapture, ALL) X(cuStreamEndCaptureToCig, INTO_GRAPH) X(cuStreamEndCaptureToCig_ptsz, INTO_GRAPH) \
     X(cuStreamEndCapture_ptsz, ALL) X(cuStreamQuery, STREAM(0)) X(cuStreamQuery_ptsz, STREAM(0)) \
     X(cuStreamSetAttribute, ALL) X(cuStreamSetAttribute_ptsz, ALL) X(cuStreamSynchronize, STREAM(0)) \
-    X(cuStreamSynchronize_ptsz, STREAM(0)) X(cuStreamUpdateCaptureDependencies, ALL) \
-    X(cuStreamUpdateCaptureDependencies_ptsz, ALL) X(cuStreamUpdateCaptureDependencies_v2, ALL) \
-    X(cuStreamUpdateCaptureDependencies_v2_ptsz, ALL) X(cuStreamWaitEvent, STREAM(0)) \
+    X(cuStreamSynchronize_ptsz, STREAM(0)) X(cuStreamUpdateCaptureDependencies, ORDER) \
+    X(cuStreamUpdateCaptureDependencies_ptsz, ORDER) X(cuStreamUpdateCaptureDependencies_v2, ORDER) \
+    X(cuStreamUpdateCaptureDependencies_v2_ptsz, ORDER) X(cuStreamWaitEvent, STREAM(0)) \
     X(cuStreamWaitEvent_ptsz, STREAM(0)) X(cuStreamWaitValue32, STREAM(0)) X(cuStreamWaitValue32_ptsz, STREAM(0)) \
     X(cuStreamWaitValue32_v2, STREAM(0)) X(cuStreamWaitValue32_v2_ptsz, STREAM(0)) X(cuStreamWaitValue64, STREAM(0)) \
     X(cuStreamWaitValue64_ptsz, STREAM(0)) X(cuStreamWaitValue64_v2, STREAM(0)) \

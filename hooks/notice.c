@@ -7,6 +7,7 @@
 #include "core/pairing.h"
 #include "hooks/behind.h"
 #include "hooks/real.h"
+#include "kernels/host/device.h"
 
 #ifdef __x86_64__
 
@@ -29,8 +30,10 @@ struct saved {
 };
 void *fuseln_notice_call(unsigned slot, const struct saved *saved);
 
-/* What each stub jumps to, where one answer holds for all callers; else NULL. */
+/* What each stub jumps to, where one answer holds for all callers; else NULL. Those that shape captures have their own
+ * table, which notice.S does not know: each call of theirs comes to fuseln_notice_call. */
 _Atomic(void *) fuseln_notice_next[SLOTS];
+static _Atomic(void *) shaping_next[SLOTS];
 
 static const enum fuseln_node nodes[] = {
 #define X(suffix, node, version) FUSELN_NODE_##suffix,
@@ -38,15 +41,19 @@ static const enum fuseln_node nodes[] = {
 #undef X
 };
 
-/* The column of names.h; by_default: of a call on a default stream, which is the current context's. */
+/* The column of names.h; by_default: of a call on a default stream, which is the current context's; shapes: of
+ * captures, so each call of it is told to kernels/host. */
+enum shape { PLAIN, ORDERS, ENTERS_GRAPH };
 static const struct {
-    unsigned char reach, by_default, argument;
+    unsigned char reach, by_default, argument, shape;
 } reaches[] = {
-#define ALL            {FUSELN_REACH_ALL, FUSELN_REACH_ALL, 0},
-#define DEVICE         {FUSELN_REACH_DEVICE, FUSELN_REACH_DEVICE, 0},
-#define THREAD         {FUSELN_REACH_THREAD, FUSELN_REACH_THREAD, 0},
-#define STREAM(n)      {FUSELN_REACH_STREAM, FUSELN_REACH_DEVICE, n},
-#define COPY(n)        {FUSELN_REACH_STREAM, FUSELN_REACH_ALL, n},
+#define ALL            {FUSELN_REACH_ALL, FUSELN_REACH_ALL, 0, PLAIN},
+#define ORDER          {FUSELN_REACH_ALL, FUSELN_REACH_ALL, 0, ORDERS},
+#define INTO_GRAPH     {FUSELN_REACH_ALL, FUSELN_REACH_ALL, 0, ENTERS_GRAPH},
+#define DEVICE         {FUSELN_REACH_DEVICE, FUSELN_REACH_DEVICE, 0, PLAIN},
+#define THREAD         {FUSELN_REACH_THREAD, FUSELN_REACH_THREAD, 0, PLAIN},
+#define STREAM(n)      {FUSELN_REACH_STREAM, FUSELN_REACH_DEVICE, n, PLAIN},
+#define COPY(n)        {FUSELN_REACH_STREAM, FUSELN_REACH_ALL, n, PLAIN},
 #define X(name, reach) reach
     FUSELN_CUDART_NOTICED(X) FUSELN_DRIVER_NOTICED(X)
 #undef X
@@ -60,30 +67,46 @@ static void forget(size_t name, const struct saved *saved)
     fuseln_pairing_forget((enum fuseln_reach)reach, (void *)stream);
 }
 
+static void note_shape(unsigned shape)
+{
+    if (shape == ORDERS)
+        fuseln_scratch_unordered();
+    else if (shape == ENTERS_GRAPH)
+        fuseln_scratch_into_graph();
+}
+
+static _Atomic(void *) *next_of(size_t slot, size_t name)
+{
+    return &(reaches[name].shape == PLAIN ? fuseln_notice_next : shaping_next)[slot];
+}
+
 /* What a stub does whose function is not known yet, or while sums are pending. NULL: the caller's
  * scope holds no such function. */
 void *fuseln_notice_call(unsigned slot, const struct saved *saved)
 {
-    void *function = atomic_load_explicit(&fuseln_notice_next[slot], memory_order_acquire);
     const bool runtime = slot < EXPORTED;
     const enum fuseln_node node = runtime ? nodes[slot / FUSELN_NOTICE_RUNTIME] : FUSELN_NODE_DRIVER;
     const unsigned index = runtime ? slot % FUSELN_NOTICE_RUNTIME : (slot - EXPORTED) % FUSELN_NOTICE_DRIVER;
+    const size_t name = runtime ? index : FUSELN_NOTICE_RUNTIME + index;
     const enum fuseln_real which =
         (enum fuseln_real)((runtime ? FUSELN_REAL_CUDART_NOTICED : FUSELN_REAL_DRIVER_NOTICED) + index);
+    _Atomic(void *) *next = next_of(slot, name);
+    void *function = atomic_load_explicit(next, memory_order_acquire);
 
     if (fuseln_pairing_any())
-        forget(runtime ? index : FUSELN_NOTICE_RUNTIME + index, saved);
+        forget(name, saved);
+    note_shape(reaches[name].shape);
     if (function)
         return function;
     function = fuseln_real(node, which, saved->caller);
     if (atomic_load_explicit(&fuseln_real_next[node][which], memory_order_acquire))
-        atomic_store_explicit(&fuseln_notice_next[slot], function, memory_order_release);
+        atomic_store_explicit(next, function, memory_order_release);
     return function || runtime ? function : fuseln_behind_get(FUSELN_DRIVER_HOOKS + index);
 }
 
 void *fuseln_notice_stub(size_t index, void *function)
 {
-    atomic_store_explicit(&fuseln_notice_next[GIVEN + index], function, memory_order_release);
+    atomic_store_explicit(next_of(GIVEN + index, FUSELN_NOTICE_RUNTIME + index), function, memory_order_release);
     return (char *)fuseln_notice_given + index * STUB_BYTES;
 }
 

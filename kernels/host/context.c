@@ -121,7 +121,8 @@ size_t fuseln_device_reports(struct fuseln_device_report *ret_reports, size_t ca
                                                 .driver_version = record->driver_version,
                                                 .image = image ? image->name : "",
                                                 .compiler = image ? image->compiler : "",
-                                                .scratch_bytes = atomic_load(&record->scratch_bytes)};
+                                                .scratch_bytes = atomic_load(&record->scratch_bytes),
+                                                .scratch_wanted = atomic_load(&record->scratch_wanted)};
         memcpy(report->name, record->name, sizeof report->name);
         snprintf(report->compute_capability, sizeof report->compute_capability, "%d.%d", record->device.cc_major,
                  record->device.cc_minor);

@@ -20,7 +20,9 @@ struct fuseln_device_record {
     char name[96];
     int driver_version;
     _Atomic(const struct fuseln_image *) image; /* what modules were last loaded from; NULL while none was */
-    _Atomic size_t scratch_bytes;
+    _Atomic size_t scratch_bytes;               /* held */
+    _Atomic size_t scratch_refused;             /* not held, as FUSELN_SCRATCH is too small */
+    _Atomic size_t scratch_wanted;              /* the largest sum of both while something was refused */
 };
 
 /* A slot of a cache: 0 not known yet; two ways not to be tried again; else the CUmodule or CUfunction. */
@@ -34,12 +36,16 @@ struct fuseln_context {
     atomic_int scratch_pause;                          /* launches that shall not ask for a new slab */
 };
 
-/* Device memory for partial sums: device.h. */
+/* Device memory for partial sums: device.h. What is not atomic is its owner's. */
 struct fuseln_slab {
     _Atomic unsigned state; /* enum slab_state of scratch.c */
-    uint64_t context_id, stream_id;
+    atomic_bool orphaned;   /* the graph that it belonged to is gone, and so are its copies and launches */
+    /* Whose it is. Capture 0: the stream's; else the captured graph's, for what the stream does in that capture while
+     * nobody changes the order there. */
+    _Atomic uint64_t context_id, stream_id, capture_id, order;
+    _Atomic size_t bytes;
     CUdeviceptr address;
-    size_t bytes;
+    struct fuseln_device_record *record;
 };
 
 /* The variant's function in this context: one of enum above, or a CUfunction. */

@@ -41,6 +41,7 @@ struct fuseln_plan {
     size_t rstd_bytes;    /* of rstd; mean is as large */
     size_t scratch_bytes; /* of all partial rows. DGAMMA needs them; a DX that has them, not 0, can
                              make the sums of its DGAMMA in the same pass */
+    const struct fuseln_variant *reduction; /* of such a DX: the kernel that its DGAMMA will need */
 };
 
 /*
@@ -84,12 +85,18 @@ struct fuseln_job {
 
 /*
  * Device memory for the partial sums of a job, of its stream: plan->scratch_bytes, owned until it is released once the
- * last launch that uses it is issued (what comes later on the stream comes after it). A new slab where all are owned;
- * OK, CAPTURE (the stream is in capture, or may be), CONTEXT (it
- * has no id) or SCRATCH. Two driver queries. Thread-safe, lock-free.
+ * last launch that uses it is issued (what comes later on the stream comes after it). A new slab where all are owned.
+ * In stream capture only for DX, of the captured stream and graph. OK, CAPTURE (the stream is in capture, or may be,
+ * and has none for this job), CONTEXT (it has no id) or SCRATCH. Two driver queries, in capture more. Thread-safe,
+ * lock-free.
  */
 enum fuseln_verdict fuseln_slab_acquire(const struct fuseln_job *job, struct fuseln_slab **ret_slab);
 void fuseln_slab_release(struct fuseln_slab *slab);
+/* The program changes what comes after what in a capture: two pairs of a stream may not be in order there. */
+void fuseln_scratch_unordered(void);
+/* It captures into graphs that are there already. They may be bodies of conditional nodes, of which nobody says how
+ * long they hold a user object: no slabs in captures from now on. */
+void fuseln_scratch_into_graph(void);
 
 /* The name of the kernel that the job launches, of two the first. Static string. */
 const char *fuseln_job_kernel(const struct fuseln_job *job);
@@ -140,7 +147,8 @@ struct fuseln_device_report {
     int driver_version;         /* as cuDriverGetVersion, 12020 */
     /* Static strings: "sm_90", "compute_90" (PTX), or "" while none was loaded; its compiler, e.g. "NVRTC 12.0.140". */
     const char *image, *compiler;
-    size_t scratch_bytes; /* device memory held for partial sums */
+    size_t scratch_bytes;  /* device memory held for partial sums */
+    size_t scratch_wanted; /* FUSELN_SCRATCH that would have held all; 0: it did */
 };
 size_t fuseln_device_reports(struct fuseln_device_report *ret_reports, size_t capacity); /* returns how many */
 

@@ -23,10 +23,11 @@ static bool resolve(struct fuseln_driver *ret_driver)
     if (!look_up || !libcuda)
         return false;
     bool complete = true;
-#define X(member, name, params)                                      \
-    ret_driver->member = (CUresult(*) params)look_up(libcuda, name); \
-    complete = complete && ret_driver->member;
+#define X(member, name, params) ret_driver->member = (CUresult(*) params)look_up(libcuda, name);
     FUSELN_DRIVER_FUNCTIONS(X)
+#undef X
+#define X(member, name, params) complete = complete && ret_driver->member;
+    FUSELN_DRIVER_NEEDED(X)
 #undef X
     return complete; /* never dlclose: the table points into the library */
 }
@@ -36,15 +37,15 @@ const struct fuseln_driver *fuseln_driver_find(void)
     const int saved = errno;
     struct fuseln_driver found;
     struct fuseln_shield before;
-    if (resolve(&found)) {
+    const bool complete = resolve(&found);
+    dlerror(); /* clears a failure of ours, which the program must not see */
+    if (complete) {
         fuseln_shield_lock(&before, &fuseln_host_mutex);
         if (!fuseln_driver_known()) {
             table = found;
             atomic_store_explicit(&fuseln_driver_published, &table, memory_order_release);
         }
         fuseln_shield_unlock(&before, &fuseln_host_mutex);
-    } else {
-        dlerror(); /* clears our failure, which the program must not see */
     }
     errno = saved;
     return fuseln_driver_known();

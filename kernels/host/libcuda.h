@@ -20,6 +20,8 @@ typedef struct CUmod_st *CUmodule;
 typedef struct CUfunc_st *CUfunction;
 typedef struct CUstream_st *CUstream;
 typedef struct CUevent_st *CUevent;
+typedef struct CUgraph_st *CUgraph;
+typedef struct CUuserObject_st *CUuserObject;
 typedef uint64_t CUdeviceptr;
 
 /* Those of enum cudaError_enum that say why a kernel is refused. */
@@ -40,13 +42,14 @@ enum { /* CUdevice_attribute */
        CU_ATTR_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN = 97,
 };
 
+enum { CU_STREAM_CAPTURE_STATUS_ACTIVE = 1, CU_USER_OBJECT_NO_DESTRUCTOR_SYNC = 1, CU_GRAPH_USER_OBJECT_MOVE = 1 };
 enum { CU_STREAM_CAPTURE_MODE_RELAXED = 2, CU_FUNC_ATTR_MAX_DYNAMIC_SHARED_SIZE_BYTES = 8 };
 enum { CU_HOST_REGISTER_PORTABLE = 1, CU_HOST_REGISTER_DEVICEMAP = 2 };
 #define CU_STREAM_PER_THREAD ((CUstream)0x2)
 
-/* X(member, exported name, parameters) */
+/* X(member, exported name, parameters): without these there is no launch of ours. */
 // clang-format off
-#define FUSELN_DRIVER_FUNCTIONS(X) \
+#define FUSELN_DRIVER_NEEDED(X) \
     X(ctx_get_id,         "cuCtxGetId",              (CUcontext ctx, unsigned long long *id))                    \
     X(ctx_get_device,     "cuCtxGetDevice",          (CUdevice *device))                                        \
     X(device_get_name,    "cuDeviceGetName",         (char *name, int len, CUdevice device))                    \
@@ -71,6 +74,16 @@ enum { CU_HOST_REGISTER_PORTABLE = 1, CU_HOST_REGISTER_DEVICEMAP = 2 };
     X(launch_kernel,      "cuLaunchKernel",          (CUfunction function, unsigned grid_x, unsigned grid_y,     \
         unsigned grid_z, unsigned block_x, unsigned block_y, unsigned block_z, unsigned smem_bytes,             \
         CUstream stream, void **params, void **extra))
+/* Without one of these, which is NULL then, there are no pairs in stream capture. */
+#define FUSELN_DRIVER_OF_CAPTURE(X) \
+    X(capture_info,       "cuStreamGetCaptureInfo_v2", (CUstream stream, int *status, uint64_t *id, CUgraph *graph, \
+        const void **nodes, size_t *count))                                                                     \
+    X(object_create,      "cuUserObjectCreate",      (CUuserObject *object, void *data, void (*destroy)(void *), \
+        unsigned count, unsigned flags))                                                                        \
+    X(object_release,     "cuUserObjectRelease",     (CUuserObject object, unsigned count))                     \
+    X(graph_retain,       "cuGraphRetainUserObject", (CUgraph graph, CUuserObject object, unsigned count,       \
+        unsigned flags))
+#define FUSELN_DRIVER_FUNCTIONS(X) FUSELN_DRIVER_NEEDED(X) FUSELN_DRIVER_OF_CAPTURE(X)
 // clang-format on
 
 struct fuseln_driver {
@@ -85,7 +98,8 @@ extern pthread_mutex_t fuseln_host_mutex;
 
 extern _Atomic(const struct fuseln_driver *)
     fuseln_driver_published; /* NULL until fuseln_driver_find() has found them */
-/* The driver functions of this process; NULL while libcuda is not loaded or lacks one of them (drivers below 525).
+/* The driver functions of this process; NULL while libcuda is not loaded or lacks one that is needed (drivers below
+ * 525).
  * Thread-safe. */
 const struct fuseln_driver *fuseln_driver_find(void);
 

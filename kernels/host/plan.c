@@ -269,6 +269,8 @@ static enum fuseln_verdict plan_dx(const struct fuseln_call *call, const struct 
     if (plan_backward(call, device, plan)) {
         if (call->rows <= device->direct_rows)
             plan->scratch_bytes = 0; /* its DGAMMA is one launch, without partial sums */
+        else
+            plan->reduction = variant_of(REDUCE, 0, call->dtype);
         return FUSELN_VERDICT_OK;
     }
     return plan_long_row(call, device, plan);

@@ -35,8 +35,11 @@ extern unsigned long stand_in_driver_launches;
 
 /* The current context, and that of every stream but the default ones; 1 each. */
 extern unsigned long long stand_in_context, stand_in_stream_context;
-extern int stand_in_capturing;  /* is every stream being captured? */
+extern int stand_in_capturing;  /* every stream is in this capture; 0: in none */
 extern int stand_in_smem_limit; /* how much shared memory a function was allowed last */
+
+/* User objects that a graph retained: the destructors that are still to be called. */
+void stand_in_destroy_graphs(void);
 
 struct stand_in_launch {
     const char *kernel;

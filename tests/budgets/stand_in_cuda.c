@@ -96,6 +96,34 @@ static CUresult registered(size_t bytes, unsigned flags)
     return is ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
+enum { OBJECTS_MAX = 1024 };
+static struct object {
+    void (*destroy)(void *);
+    void *data;
+    bool retained;
+} objects[OBJECTS_MAX];
+static unsigned object_count;
+
+static CUuserObject object_make(void *data, void (*destroy)(void *))
+{
+    objects[object_count % OBJECTS_MAX] = (struct object){destroy, data, false};
+    return (CUuserObject)&objects[object_count++ % OBJECTS_MAX];
+}
+
+static void object_destroy(struct object *object)
+{
+    if (object->destroy)
+        object->destroy(object->data);
+    *object = (struct object){0};
+}
+
+void stand_in_destroy_graphs(void)
+{
+    for (unsigned i = 0; i < OBJECTS_MAX; i++)
+        if (objects[i].retained)
+            object_destroy(&objects[i]);
+}
+
 #define THERE            ((CUcontext)16)
 #define ADDRESS(pointer) ((CUdeviceptr)(uintptr_t)(pointer))
 
@@ -124,7 +152,17 @@ STUB(device_get_attr, cuDeviceGetAttribute, (int *value, int attribute, CUdevice
 STUB(driver_get_version, cuDriverGetVersion, (int *version), *version = 13000)
 STUB(stream_get_id, cuStreamGetId, (CUstream stream, unsigned long long *id), *id = ADDRESS(stream) + 1)
 STUB(stream_get_ctx, cuStreamGetCtx, (CUstream stream, CUcontext *ctx), *ctx = THERE)
-STUB(stream_capturing, cuStreamIsCapturing, (CUstream stream, int *status), *status = stand_in_capturing)
+STUB(stream_capturing, cuStreamIsCapturing, (CUstream stream, int *status), *status = stand_in_capturing != 0)
+STUB(capture_info, cuStreamGetCaptureInfo_v2,
+     (CUstream stream, int *status, uint64_t *id, CUgraph *graph, const void **nodes, size_t *count),
+     *status = stand_in_capturing != 0; *id = (uint64_t)stand_in_capturing; *graph = (CUgraph)THERE)
+STUB(object_create, cuUserObjectCreate,
+     (CUuserObject *object, void *data, void (*destroy)(void *), unsigned count, unsigned flags),
+     *object = object_make(data, destroy))
+STUB(object_release, cuUserObjectRelease, (CUuserObject object, unsigned count),
+     object_destroy((struct object *)object))
+STUB(graph_retain, cuGraphRetainUserObject, (CUgraph graph, CUuserObject object, unsigned count, unsigned flags),
+     ((struct object *)object)->retained = true)
 STUB(exchange_capture, cuThreadExchangeStreamCaptureMode, (int *mode), exchange(mode))
 RELAXED_STUB(module_load_data, cuModuleLoadData, (CUmodule *module, const void *image),
              *module = (CUmodule)ADDRESS(image))

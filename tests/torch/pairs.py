@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What may happen between the two halves of a backward; run on the software device by test_pairs.py.
 
-    pairs.py CASE...     only these
-    pairs.py -CASE...    all but these; none: every case
+    pairs.py [--captured] CASE...     only these
+    pairs.py [--captured] -CASE...    all but these; none: every case
 
 Prints a line for each case: its name and the hashes of dX, dgamma and dbeta. Each case launches dX, does something, and
 launches the gamma and beta gradients of the same tensors. Before that, both halves are launched one after the other, so
-that partial sums are made from then on; the values must differ from those that stale sums would give."""
+that partial sums are made from then on; the values must differ from those that stale sums would give. --captured: the
+case is captured, and its values are those of a replay."""
 
+import contextlib
 import ctypes
 import gc
 import hashlib
@@ -35,22 +37,27 @@ class Norm:
     def __init__(self, source=x):
         self.x = source.clone().requires_grad_()
         self.dy = first_dy.clone()
-        self.y = F.layer_norm(self.x, (COLS,), weight, bias)
+        self.parameters = [t.detach().requires_grad_() for t in (weight, bias)]  # nothing else of autograd's knows them
+        self.y = F.layer_norm(self.x, (COLS,), *self.parameters)
 
     def dx(self):
         return torch.autograd.grad(self.y, self.x, self.dy, retain_graph=True)[0]
 
     def sums(self):
-        return torch.autograd.grad(self.y, [weight, bias], self.dy, retain_graph=True)
+        return torch.autograd.grad(self.y, self.parameters, self.dy, retain_graph=True)
 
     def both(self):
-        return torch.autograd.grad(self.y, [self.x, weight, bias], self.dy, retain_graph=True)
+        return torch.autograd.grad(self.y, [self.x, *self.parameters], self.dy, retain_graph=True)
 
 
 def driver(function, *arguments):
     """Calls the driver: integers are addresses and sizes."""
     values = [ctypes.c_uint64(value) if isinstance(value, int) else value for value in arguments]
     assert getattr(cuda, function)(*values) == 0
+
+
+def here():
+    return ctypes.c_void_p(torch.cuda.current_stream().cuda_stream)
 
 
 # What happens between the halves. What it returns, if anything, stays alive until the values have been read.
@@ -64,7 +71,7 @@ CASES = {
     "change_x": lambda norm: norm.x.data.copy_(x2),
     "driver_memset": lambda norm: driver("cuMemsetD32_v2", norm.dy.data_ptr(), 0x3F800000, BYTES // 8),
     "driver_copy": lambda norm: driver("cuMemcpyDtoD_v2", norm.dy.data_ptr(), other_dy.data_ptr(), BYTES),
-    "driver_copy_async": lambda norm: driver("cuMemcpyDtoDAsync_v2", norm.dy.data_ptr(), other_dy.data_ptr(), BYTES, None),
+    "driver_copy_async": lambda norm: driver("cuMemcpyDtoDAsync_v2", norm.dy.data_ptr(), other_dy.data_ptr(), BYTES, here()),
     "a_graph": lambda norm: graph.replay(),
 }
 
@@ -77,13 +84,19 @@ def case(function):
 def host_function(norm):
     kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
     function = kind(lambda unused: ctypes.memmove(norm.dy.data_ptr(), other_dy.data_ptr(), BYTES) and None)
-    driver("cuLaunchHostFunc", None, function, None)
+    driver("cuLaunchHostFunc", here(), function, None)
     return function
 
 
 @case
 def another_thread(norm):
-    thread = threading.Thread(target=lambda: norm.dy.copy_(other_dy))
+    stream = torch.cuda.current_stream()
+
+    def work():
+        with torch.cuda.stream(stream):
+            norm.dy.copy_(other_dy)
+
+    thread = threading.Thread(target=work)
     thread.start()
     thread.join()
 
@@ -228,21 +241,27 @@ def run(name):
     for _ in range(2):
         control.dx()
         stale = digest(*control.sums())
-    norm = HalvesHere() if name in HALVES_HERE else Norm()
-    if name == "a_graph":
-        shared.copy_(first_dy)
-        norm.dy = shared
-    gradient = norm.dx()
-    alive = CASES[name](norm)
-    hashes = digest(gradient, *norm.sums())
+    replayed = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(replayed, capture_error_mode="relaxed") if CAPTURED else contextlib.nullcontext():
+        norm = HalvesHere() if name in HALVES_HERE else Norm()
+        if name == "a_graph":
+            shared.copy_(first_dy)
+            norm.dy = shared
+        gradient = norm.dx()
+        alive = CASES[name](norm)
+        sums = norm.sums()
+    if CAPTURED:
+        replayed.replay()
+    hashes = digest(gradient, *sums)
     del alive
     if name != "another_layer_norm":
         assert hashes[1] != stale[0], f"{name}: stale sums would give the same values"
     print(name, *hashes, flush=True)
 
 
-wanted = [word for word in sys.argv[1:] if word[0] != "-"] or [name for name in CASES if f"-{name}" not in sys.argv]
-for name in wanted:
+CAPTURED = "--captured" in sys.argv
+words = [word for word in sys.argv[1:] if word != "--captured"]
+for name in [word for word in words if word[0] != "-"] or [name for name in CASES if f"-{name}" not in words]:
     if name == "a_graph":
         shared, graph = first_dy.clone(), torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):

@@ -25,8 +25,8 @@ static const char *const passed_remedies[FUSELN_VERDICT_COUNT] = {
     [FUSELN_VERDICT_IMAGE] = "see what is said of driver and device above",
     [FUSELN_VERDICT_DRIVER] = "see what is said of driver and device above",
     [FUSELN_VERDICT_REFUSED] = "run once more with FUSELN_LOG=debug, and report it",
-    [FUSELN_VERDICT_CAPTURE] = "run a step before the capture; gradients of gamma and beta of many rows stay with the "
-                               "original there",
+    [FUSELN_VERDICT_CAPTURE] = "run a step before the capture; gradients of gamma and beta of many rows that are not "
+                               "paired stay with the original there",
     [FUSELN_VERDICT_FAILED] = "report it, with the line that tells what was found",
 };
 
@@ -155,8 +155,8 @@ static void say_pairs(const json_t *totals, long long dx)
         doctor_say(OK, CHECK, NULL, "%lld pairs: backwards that read dY and X once", pairs);
     else if (dx)
         doctor_say(OK, CHECK, NULL,
-                   "no pairs: dX of few rows (16 for each multiprocessor), above 8192 columns, in double, in stream "
-                   "capture or without gradients of gamma and beta comes alone");
+                   "no pairs: dX of few rows (16 for each multiprocessor), above 8192 columns, in double "
+                   "or without gradients of gamma and beta comes alone");
 }
 
 static void say_all(const json_t *report, size_t processes)
