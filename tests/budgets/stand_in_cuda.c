@@ -100,13 +100,13 @@ enum { OBJECTS_MAX = 1024 };
 static struct object {
     void (*destroy)(void *);
     void *data;
-    bool retained;
+    atomic_bool retained;
 } objects[OBJECTS_MAX];
 static unsigned object_count;
 
 static CUuserObject object_make(void *data, void (*destroy)(void *))
 {
-    objects[object_count % OBJECTS_MAX] = (struct object){destroy, data, false};
+    objects[object_count % OBJECTS_MAX] = (struct object){.destroy = destroy, .data = data};
     return (CUuserObject)&objects[object_count++ % OBJECTS_MAX];
 }
 
@@ -114,7 +114,8 @@ static void object_destroy(struct object *object)
 {
     if (object->destroy)
         object->destroy(object->data);
-    *object = (struct object){0};
+    object->destroy = NULL;
+    atomic_store(&object->retained, false);
 }
 
 void stand_in_destroy_graphs(void)
