@@ -315,8 +315,14 @@ def mufu(walk, i):
 
 def real_arithmetic(function):
     def apply(walk, i):
-        values = [walk.real(o) for o in i.sources if o.kind != "p"]
-        walk.store(i, single(function(*values)) if known(*values) else None)
+        values = []
+        for operand in i.sources:
+            if operand.kind != "p":
+                value = walk.real(operand)
+                if value is None:
+                    return walk.store(i, None)
+                values.append(value)
+        return walk.store(i, single(function(*values)))
     return apply
 
 

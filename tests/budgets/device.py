@@ -1,176 +1,154 @@
 # SPDX-License-Identifier: Apache-2.0
 """The budgets of the machine code in the images that were built, for budgets.py; on the command line, what they measure
-of one kernel:
+of one kernel, or the recorded figures made anew:
 
     device.py ARCH OP DTYPE COLS [ROWS]     with TEST_BUILD set, as in: device.py 90 forward bf16 4096
+    device.py --record
 
-Each function yields (name, measured, budget, unit, PyTorch's own figure or None, True if the budget is a minimum).
-build/tools/plan says which kernel runs and with which geometry, for a call with every pointer set. Instructions per
-element, i/e: issued by all threads of a launch / (rows x cols), so they include all that a row costs, idle lanes too.
-PyTorch's kernels are measured in the same way."""
-import functools
-import glob
+Each function yields (name, measured, budget, unit, PyTorch's own figure or None, True if the budget is a minimum), a
+line for each architecture, type and kind of row, which is the worst width's; above it stands the figure of every width.
+Instructions per element, i/e: issued by all threads of a launch / (rows x cols), so they include all that a row costs,
+idle lanes too; what recorded.json has for some kinds may not grow. PyTorch's kernels are measured in the same way."""
 import itertools
 import json
-import os
+import pathlib
 import re
-import subprocess
 import sys
 
-import listing
-import sass
-import wheel
+from images import DEVICES, TYPES, aten, facts, ours, plan, rows_of
 
-BUILD = os.environ["TEST_BUILD"]
-TYPES = {"bf16": 2, "f16": 2, "f32": 4}
-# Multiprocessors and shared memory a block may have (V100, T4, A100, H100, B200, RTX PRO 6000).
-DEVICES = {70: (80, 98304), 75: (40, 65536), 80: (108, 166912), 90: (132, 232448), 100: (148, 232448),
-           120: (188, 101376)}
-BUDGETED = (80, 90, 100) # whose instructions have a budget
-FORWARD_COLS = (1024, 2048, 4096, 8192, 16384)
-BACKWARD_COLS = (256, 512, 1024, 4096, 8192)
-REAL_COLS = (768, 1280, 2560, 5120, 12288) # not powers of two; printed without a budget
+RECORDED = pathlib.Path(__file__).with_name("recorded.json")
+ROUNDING = 0.05  # recorded figures have one decimal
+BUDGETED = (80, 90, 100) # whose bytes in flight have a budget
+FORWARD_COLS = (64, 128, 256, 261, 512, 640, 768, 1001, 1024, 1152, 1280, 1600, 2048, 2560, 3072, 4096, 5120, 7168,
+                8192, 12288, 14336, 14848, 16384, 20480)
+BACKWARD_COLS = tuple(cols for cols in FORWARD_COLS if cols <= 8192)
 FLIGHT = {80: 16, 90: 25, 100: 60} # KB of x a multiprocessor
 DGAMMA_FLIGHT = 25
+ROUNDS, WARPS, REGISTERS = 4, 16, 128
+EACH = tuple(itertools.product(DEVICES, TYPES))
 
 
-def rows_of(arch, cols=4096):
-    """Enough rows to give every persistent block the same number, and PyTorch's gamma/beta kernel its best shape; more
-    of short rows."""
-    return min(DEVICES[arch][0] * 64 * max(1, 4096 // cols), 65536)
+def is_full(dtype, cols):
+    """Do all lanes have as many chunks as their schedule has? Schedules hold powers of two."""
+    return (cols * TYPES[dtype]).bit_count() == 1
 
 
-@functools.lru_cache(None)
-def plan(arch, dtype, cols, rows):
-    multiprocessors, shared = DEVICES[arch]
-    return json.loads(subprocess.run(
-        [f"{BUILD}/tools/plan", "--json", "--sms", str(multiprocessors), "--smem", str(shared), "--cc",
-         f"{arch // 10}.{arch % 10}", dtype, str(cols), str(rows)], check=True, capture_output=True, text=True).stdout)
+def is_odd(dtype, cols):
+    return cols * TYPES[dtype] % 16 != 0
 
 
-@functools.lru_cache(None)
-def facts(arch):
-    """{kernel: (its file, facts)} of all images of an architecture."""
-    found = {name: (path, kernel) for path in sorted(glob.glob(f"{BUILD}/images/*.sm_{arch}.cubin"))
-            for name, kernel in listing.cubin_facts(path)[1].items()}
-    return found or sys.exit(f"no images of sm_{arch} in {BUILD}/images: run tools/build.sh")
+def kind(arch, op, dtype, cols):
+    """Of a row, and its budget of i/e; None: what is recorded."""
+    narrow = dtype == "f32" or dtype == "bf16" and arch < 80  # which has no instructions for bf16
+    if op == "forward" and not narrow and cols >= 1024 and not is_odd(dtype, cols) and cols * TYPES[dtype] <= 32768:
+        return ("full rows", 12 if arch == 100 else 13) if is_full(dtype, cols) else ("other held rows", 14)
+    if op == "backward" and not narrow and is_full(dtype, cols) and cols >= 256:
+        if cols <= 1024:
+            return "full rows, short", 25
+        if cols >= 4096:
+            return "full rows, long", 18 if arch == 100 else 20
+    return "all other rows", None
 
 
-@functools.lru_cache(None)
-def text(path):
-    return listing.disassemble(path, listing.cubin_facts(path)[0])
+def forward_ie(arch, dtype, cols):
+    return ours(arch, "forward", dtype, cols)["ie"]
 
 
-@functools.lru_cache(None)
-def code(path, name):
-    return listing.parse(text(path), lambda other: other == name)[name]
+def paired_ie(arch, dtype, cols):
+    """Of dX with gamma and beta: one kernel where the plans agree on it, else two."""
+    kernels = {plan(arch, dtype, cols, rows_of(arch, cols))[op]["kernels"][0]["name"]: op for op in ("dgamma", "dx")}
+    return sum(ours(arch, op, dtype, cols)["ie"] for op in kernels.values())
 
 
-@functools.lru_cache(None)
-def ours(arch, op, dtype, cols, rows=0, null=""):
-    """The plan's first kernel, measured, with its name and i/e. null: names of pointers that are NULL."""
-    rows = rows or rows_of(arch, cols)
-    chosen = plan(arch, dtype, cols, rows)[op]
-    kernel = chosen["kernels"][0]
-    path, known = facts(arch)[kernel["name"]]
-    values = sass.fuseln_values(rows, cols, **{key: value for key, value in chosen.items() if key != "kernels"})
-    values |= dict.fromkeys(null.split(), 0)
-    parameters, tensors = sass.pack(sass.fuseln_words(), values)
-    found = sass.measure(arch, known, code(path, kernel["name"]),
-                         {"grid": kernel["grid"], "block": (kernel["block"], 1), "smem": kernel["smem"],
-                          "parameters": parameters, "tensors": tensors})
-    return found | {"name": kernel["name"], "ie": per_element(found, kernel["grid"], rows * cols)}
+FIGURES = {"forward": (forward_ie, FORWARD_COLS), "backward": (paired_ie, BACKWARD_COLS)}
 
 
-def per_element(found, grid, elements):
-    return found["instructions"] * found["warps"] * 32 * grid / elements
+def line(what, arch, dtype, figures, budget, unit="", least=False, own=None):
+    """One line for all widths, {cols: figure}: the worst of them."""
+    worst = (min if least else max)(figures, key=figures.get)
+    name = f"{what:<38} sm_{arch:<4}{dtype:<5}{len(figures):>3} widths, worst {worst}"
+    return name, figures[worst], budget, unit, own and own(worst), least
 
 
-def aten_image(arch):
-    venv = os.environ["TEST_VENV"]
-    (library,) = glob.glob(f"{venv}/lib/python3*/site-packages/torch/lib/libtorch_cuda.so")
-    return str(wheel.layer_norm_image(library, arch, f"{venv}-images"))
+def show(what, arch, dtype, figures):
+    print(f"    {what}, sm_{arch} {dtype}:", " ".join(f"{cols}: {figure:.1f}" for cols, figure in figures.items()))
 
 
-@functools.lru_cache(None)
-def aten_facts(arch):
-    return listing.cubin_facts(aten_image(arch))[1]
+def instructions(op, own):
+    """The lines of i/e of an operation: one for each kind of row. own: PyTorch's figure of (arch, dtype, cols)."""
+    figure, widths = FIGURES[op]
+    recorded = json.loads(RECORDED.read_text())
+    for arch, dtype in EACH:
+        kinds = {}
+        for cols in widths:
+            kinds.setdefault(kind(arch, op, dtype, cols), {})[cols] = figure(arch, dtype, cols)
+        kept = recorded.get(f"{op} sm_{arch} {dtype}", {})
+        for (what, budget), figures in kinds.items():
+            show(f"{op} i/e, {what}", arch, dtype, figures)
+            if budget:
+                yield line(f"{op} i/e, {what}", arch, dtype, figures, budget, own=lambda cols: own(arch, dtype, cols))
+            else:
+                ratios = {cols: figure / (kept.get(str(cols), 0) + ROUNDING) for cols, figure in figures.items()}
+                yield line(f"{op} i/e over recorded, {what}", arch, dtype, ratios, 1)
 
 
-@functools.lru_cache(None)
-def aten(arch, kernel, dtype, cols, rows):
-    """PyTorch's kernel for that shape, measured, with its i/e."""
-    pattern = wheel.pattern(kernel, dtype, rows, cols)
-    (name,) = [name for name in aten_facts(arch) if re.search(pattern, name)]
-    words, block, smem, grid = wheel.launch(kernel, rows, cols)
-    parameters, tensors = sass.pack(words, {"rows": rows, "cols": cols, "eps": 1e-5})
-    found = sass.measure(arch, aten_facts(arch)[name], code(aten_image(arch), name),
-                         {"grid": grid, "block": block, "smem": smem, "parameters": parameters, "tensors": tensors})
-    return found | {"ie": per_element(found, grid, rows * cols)}
-
-
-def label(what, arch, dtype, cols, *names):
-    names = [re.sub("^fuseln_ln_|_b?f(16|32)(?=$|_)", "", name) for name in names]
-    return f"{what:<22} sm_{arch:<4}{dtype:<5}{cols:>6} {' + '.join(names)}"
+def record():
+    """Makes recorded.json: what instructions() has no other budget for."""
+    lines = {}
+    for op, (figure, widths) in FIGURES.items():
+        for arch, dtype in EACH:
+            lines[f"{op} sm_{arch} {dtype}"] = {cols: round(figure(arch, dtype, cols), 1) for cols in widths
+                                                if not kind(arch, op, dtype, cols)[1]}
+    RECORDED.write_text("{\n" + ",\n".join(f'"{key}": {json.dumps(value)}' for key, value in lines.items()) + "\n}\n")
 
 
 def forward():
-    for dtype in ("bf16", "f16"):
-        for arch in BUDGETED:
-            for cols in FORWARD_COLS:
-                found = ours(arch, "forward", dtype, cols)
-                yield (label("forward i/e", arch, dtype, cols, found["name"]), found["ie"], 12 if arch == 100 else 13,
-                       "", aten(arch, "forward", dtype, cols, 1)["ie"], False)
-    show("forward", lambda *shape: ours(shape[0], "forward", *shape[1:])["ie"], FORWARD_COLS)
+    yield from instructions("forward", lambda arch, dtype, cols: aten(arch, "forward", dtype, cols, 1)["ie"])
+
+
+def held():
+    """What hides latency in rows held in registers: few load rounds, one after the other, and enough warps."""
+    for arch, dtype in EACH:
+        found = {cols: ours(arch, "forward", dtype, cols) for cols in FORWARD_COLS
+                 if cols * TYPES[dtype] <= 32768 and not is_odd(dtype, cols)}
+        for what, key, scale, *budget in (("rounds of loads", "rounds", 1, ROUNDS, ""),
+                                          ("warps", "resident", 32, WARPS, "an SM", True)):
+            figures = {cols: one[key] / scale for cols, one in found.items()}
+            show(f"forward {what}", arch, dtype, figures)
+            yield line(f"forward {what}, held rows", arch, dtype, figures, *budget)
 
 
 def flight():
-    for dtype in TYPES:
-        for arch in BUDGETED:
-            for cols in FORWARD_COLS:
-                found, own = ours(arch, "forward", dtype, cols), aten(arch, "forward", dtype, cols, 1)
-                yield (label("forward x in flight", arch, dtype, cols, found["name"]), found["row_kb"], FLIGHT[arch],
-                       "KB/SM", own["row_kb"], True)
-    for dtype in TYPES:
-        for arch in BUDGETED:
-            for cols in BACKWARD_COLS:
-                found = ours(arch, "dgamma", dtype, cols, null="dx")
-                own = aten(arch, "dgamma", dtype, cols, rows_of(arch, cols))
-                yield (label("gamma/beta in flight", arch, dtype, cols, found["name"]), found["row_kb"], DGAMMA_FLIGHT,
-                       "KB/SM", own["row_kb"], True)
-
-
-def paired(arch, dtype, cols):
-    """(i/e, kernels) of dX with gamma and beta: one kernel where the plans agree on it, else two."""
-    kernels = {plan(arch, dtype, cols, rows_of(arch, cols))[op]["kernels"][0]["name"]: op for op in ("dgamma", "dx")}
-    return sum(ours(arch, op, dtype, cols)["ie"] for op in kernels.values()), kernels
+    for arch, dtype in itertools.product(BUDGETED, TYPES):
+        found = {cols: ours(arch, "forward", dtype, cols)["row_kb"] for cols in FORWARD_COLS
+                 if is_full(dtype, cols) and cols >= 1024}
+        yield line("forward x in flight, full rows", arch, dtype, found, FLIGHT[arch], "KB/SM", True,
+                   lambda cols: aten(arch, "forward", dtype, cols, 1)["row_kb"])
+        found = {cols: ours(arch, "dgamma", dtype, cols, null="dx")["row_kb"] for cols in BACKWARD_COLS
+                 if not is_odd(dtype, cols)}
+        yield line("gamma/beta in flight", arch, dtype, found, DGAMMA_FLIGHT, "KB/SM", True,
+                   lambda cols: aten(arch, "dgamma", dtype, cols, rows_of(arch, cols))["row_kb"])
 
 
 def backward():
-    for dtype in ("bf16", "f16"):
-        for arch in BUDGETED:
-            for cols in BACKWARD_COLS:
-                found, names = paired(arch, dtype, cols)
-                budget = 25 if cols <= 1024 else 18 if arch == 100 else 20
-                own = sum(aten(arch, kernel, dtype, cols, rows_of(arch, cols))["ie"] for kernel in ("dx", "dgamma"))
-                yield label("paired backward i/e", arch, dtype, cols, *names), found, budget, "", own, False
-    show("paired backward", lambda *shape: paired(*shape)[0], BACKWARD_COLS)
+    yield from instructions("backward", lambda arch, dtype, cols: sum(
+        aten(arch, kernel, dtype, cols, rows_of(arch, cols))["ie"] for kernel in ("dx", "dgamma")))
     for arch in DEVICES:
         used = {name: kernel["registers"] for name, (_, kernel) in facts(arch).items()
                 if re.search("_(backward|dx|dgamma)_", name)}
         worst = max(used, key=used.get)
-        yield label("backward registers", arch, "all", "", worst), used[worst], 128, "", None, False
+        yield f"backward registers sm_{arch} {worst}", used[worst], REGISTERS, "", None, False
 
 
 def unaligned():
     """At most half the instructions of PyTorch's two kernels, whose loops take 28 and 33 an element."""
-    for dtype in ("bf16", "f16", "f32"):
-        for arch in BUDGETED:
-            for cols in (1023, 4095):
-                two = [ours(arch, op, dtype, cols, null=null) for op, null in (("moments", "y"), ("apply", ""))]
-                own = sum(aten(arch, kernel, dtype, cols, 1)["ie"] for kernel in ("moments", "apply"))
-                yield (label("moments and apply i/e", arch, dtype, cols, *(one["name"] for one in two)),
-                       sum(one["ie"] for one in two), own / 2, "", own, False)
+    for arch, dtype in itertools.product(BUDGETED, TYPES):
+        found = {cols: ours(arch, "moments", dtype, cols, null="y")["ie"] + ours(arch, "apply", dtype, cols)["ie"]
+                 for cols in (261, 1001, 4095)}
+        own = {cols: sum(aten(arch, kernel, dtype, cols, 1)["ie"] for kernel in ("moments", "apply")) for cols in found}
+        yield line("moments and apply i/e over PyTorch's", arch, dtype, {n: found[n] / own[n] for n in found}, 0.5,
+                   own=own.get)
 
 
 def short_accesses(arch, op, dtype, cols, rows):
@@ -207,23 +185,11 @@ def stack():
             print(f"    {name}: {size} bytes")
 
 
-def show(what, figure, cols):
-    """Prints lines without a budget: other architectures and types, and row lengths that leave lanes idle."""
-    def line(arch, dtype, shapes):
-        print(f"    {what} i/e, sm_{arch} {dtype}, no budget:",
-              " ".join(f"{n}: {figure(arch, dtype, n):.1f}" for n in shapes))
-
-    for arch in DEVICES:
-        if arch not in BUDGETED:
-            line(arch, "bf16", cols)
-        line(arch, "f32", cols)
-    for arch in BUDGETED:
-        line(arch, "bf16", [n for n in REAL_COLS if n < max(cols)])
-
-
-MEASURES = (stack, accesses, forward, flight, backward, unaligned)
+MEASURES = (stack, accesses, forward, held, flight, backward, unaligned)
 
 if __name__ == "__main__":
+    if sys.argv[1] == "--record":
+        sys.exit(record())
     arch, op, dtype, *shape = sys.argv[1:]
     for key, value in ours(int(arch), op, dtype, *map(int, shape)).items():
         print(f"{key:<12} {value}")

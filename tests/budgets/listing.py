@@ -27,7 +27,9 @@ ZERO, TRUE = -1, -2
 # kind: r register, p predicate, c constant, m address, i integer, f float, x other. absolute, of a register in an
 # address: it has 32 bits only.
 Operand = collections.namedtuple("Operand", "kind value negated absolute wide offset")
-Instruction = collections.namedtuple("Instruction", "address op full guard results sources target reads writes bytes")
+# out: the register, or the first of two, that the result goes to.
+Instruction = collections.namedtuple("Instruction",
+                                     "address op full guard results sources target reads writes bytes out")
 
 
 def parse_operand(text):
@@ -131,8 +133,9 @@ def parse_instruction(address, text):
     writes = [n for operand in results for n in registers_of(operand, words)]
     reads = [n for i, operand in enumerate(sources) for n in registers_of(operand, source_words(op, full, i))]
     parsed = parse_operand(guard[1:]) if guard else None
+    out = next((o.value for o in results if o.kind == "r" and o.value != ZERO), None)
     return Instruction(address, op, full, parsed, results, sources, target and target[1], tuple(reads), tuple(writes),
-                       access_bytes(full) if op in LOADS | STORES else 0)
+                       access_bytes(full) if op in LOADS | STORES else 0, out)
 
 
 def cubin_facts(path):
@@ -163,6 +166,12 @@ def cubin_facts(path):
     return arch, {name: kernel for name, kernel in kernels.items() if kernel["registers"]}
 
 
+def machine_code(path, name):
+    elf = pathlib.Path(path).read_bytes()
+    at, size = fatbin.sections(elf)[".text." + name]
+    return elf[at:at + size]
+
+
 def disassemble(path, arch):
     disassembler = glob.glob(f"{CACHE}/nvdisasm-*/nvidia/*/bin/nvdisasm")
     if not disassembler:
@@ -180,29 +189,28 @@ def disassemble(path, arch):
     return done.stdout
 
 
-def parse(text, wanted=lambda name: True):
-    """{kernel: (instructions, {label: address})}"""
-    kernels = {}
-    for part in text.split("\t.section\t.text.")[1:]:
-        name = re.match(r'"?([^",]+)', part)[1]
-        if not wanted(name):
-            continue
-        instructions, labels, waiting = [], {}, []
-        for line in part.splitlines():
-            match = re.match(r"\s+/\*([0-9a-f]{4,})\*/\s+(.*?)\s*;", line)
-            if match:
-                address = int(match[1], 16)
-                labels.update((label, address) for label in waiting)
-                waiting = []
-                instructions.append(parse_instruction(address, match[2]))
-            elif re.match(r"[.$\w]+:", line):
-                waiting.append(line.split(":")[0])
-        kernels[name] = instructions, labels
-    return kernels
+def split(text):
+    """{kernel: its part of nvdisasm's text}"""
+    return {re.match(r'"?([^",]+)', part)[1]: part for part in text.split("\t.section\t.text.")[1:]}
 
 
-def read(path, wanted=lambda name: True):
+def parse(part):
+    """(instructions, {label: address}) of a kernel."""
+    instructions, labels, waiting = [], {}, []
+    for line in part.splitlines():
+        match = re.match(r"\s+/\*([0-9a-f]{4,})\*/\s+(.*?)\s*;", line)
+        if match:
+            address = int(match[1], 16)
+            labels.update((label, address) for label in waiting)
+            waiting = []
+            instructions.append(parse_instruction(address, match[2]))
+        elif re.match(r"[.$\w]+:", line):
+            waiting.append(line.split(":")[0])
+    return instructions, labels
+
+
+def read(path):
     """{kernel: (facts, code)} of a cubin."""
     arch, kernels = cubin_facts(path)
-    code = parse(disassemble(path, arch), lambda name: name in kernels and wanted(name))
-    return {name: (kernels[name], code[name]) for name in sorted(code)}
+    return {name: (kernels[name], parse(part)) for name, part in split(disassemble(path, arch)).items()
+            if name in kernels}

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Tests the reader of machine code on kernels whose counts are known by construction (known.cu), compiled here for
-every architecture that is shipped, by the release that compiles its images. tools/budgets.sh runs it first."""
+every architecture that is shipped, by the release that compiles its images, and on some of the images that were built.
+tools/budgets.sh runs it first."""
 import subprocess
 import sys
 import tempfile
 import unittest
 
+import images
 import listing
 import sass
 
@@ -104,6 +106,16 @@ class Known(unittest.TestCase):
     def test_local_memory_is_found(self, arch):
         self.assertGreaterEqual(KERNELS[arch]["local"][0]["stack"], 256)
         self.assertEqual(KERNELS[arch]["batch4"][0]["stack"], 0)
+
+
+class Turns(unittest.TestCase):
+    def test_the_short_walks_tell_what_a_long_one_does(self):
+        for shape in ((90, "forward", "f32", 16384), (80, "dgamma", "bf16", 1024), (100, "dx", "f32", 96)):
+            launch = images.Launch(*shape, 1 << 20, "", 0)
+            told, walked = launch.after(8), launch.walk(8 * launch.turn)
+            for key in ("instructions", "busiest", "rounds", "access", "row_kb"):
+                self.assertEqual(told[key], walked[key], (shape, key))
+            self.assertGreater(walked["instructions"], launch.walk(7 * launch.turn)["instructions"])
 
 
 class Occupancy(unittest.TestCase):

@@ -150,11 +150,11 @@ class Walk:
     # Effects.
     def store(self, instruction, value, words=1):
         """Write `value` (of 32 bits, or 64 where the instruction has a pair) to the first register result."""
-        result = next(o for o in instruction.results if o.kind == "r")
-        if result.value == ZERO:
+        if instruction.out is None:
             return
-        for i in range(words):
-            self.r[result.value + i] = None if value is None else value >> 32 * i & MASK
+        self.r[instruction.out] = None if value is None else value & MASK
+        if words == 2:
+            self.r[instruction.out + 1] = None if value is None else value >> 32 & MASK
 
     def in_flight(self, which):
         return sum(load[which] for load in self.loads) + sum(g[which - 1] for g in self.groups) + self.group[which - 1]
@@ -236,7 +236,7 @@ class Walk:
             self.store_shared(instruction, op)
         if not instruction.writes:
             return
-        before = [(n, self.r.get(n)) for n in instruction.writes]
+        before = [(n, self.r.get(n)) for n in instruction.writes] if guard is None else ()
         function = arithmetic.get(op)
         if op == "LDS":
             self.load_shared(instruction)
@@ -244,8 +244,7 @@ class Walk:
             function(self, instruction)
         else:
             self.r.update((n, None) for n in instruction.writes)
-        if guard is None:  # it may or may not have happened
-            self.r.update((n, None) for n, value in before if self.r.get(n) != value)
+        self.r.update((n, None) for n, value in before if self.r.get(n) != value)  # it may not have happened
 
     def branch(self, i, instruction):
         """The index after a branch."""
