@@ -20,14 +20,15 @@ gpu_options() {
 # that results of two devices or two commits never mix. On the software device, few and small cases run and nothing is
 # kept.
 gpu_begin() {
-    gpu_name=$1 gpu_until=${GPU_SECONDS:-540} gpu_failed=() gpu_table='' gpu_small=() gpu_temporary=
+    gpu_name=$1 gpu_until=${GPU_SECONDS:-540} gpu_patience=1 gpu_failed=() gpu_table='' gpu_small=() gpu_temporary=
     gpu_device='' gpu_python=python3 gpu_folder=
     local folder=${2:-$fuseln_root/build-gpu/results}
     export TEST_BUILD=${TEST_BUILD:+$(realpath "$TEST_BUILD")}
     SECONDS=0
     [ -z "$gpu_dry" ] || return 0
     if [ -n "${gpu_arch:-}" ]; then # no device is needed to build for one
-        gpu_device="$gpu_arch none" gpu_temporary=$(mktemp -d) gpu_folder=$gpu_temporary
+        gpu_device="$gpu_arch none" gpu_until=${GPU_SECONDS:-3600} gpu_patience=10 gpu_temporary=$(mktemp -d)
+        gpu_folder=$gpu_temporary
         return
     elif ! gpu_device=$(timeout 60 python3 "$fuseln_root/tests/gpu/device.py"); then
         fuseln_say "no CUDA device here"
@@ -35,7 +36,7 @@ gpu_begin() {
     fi
     case $gpu_device in *'Software device'*)
         fuseln_say "the software device: a rehearsal with small cases; its times mean nothing, and nothing is kept"
-        gpu_small=(--small) folder=$(mktemp -d) gpu_until=${GPU_SECONDS:-3600}
+        gpu_small=(--small) folder=$(mktemp -d) gpu_until=${GPU_SECONDS:-3600} gpu_patience=10
         gpu_temporary=$folder
         export SOFTGPU_SMS=4 # so that few rows make a pair
         ;;
@@ -109,7 +110,7 @@ gpu_step() {
         return 0
     fi
     printf '\n== %s (at %d s)\n' "$name" "$start"
-    [ ${#gpu_small[@]} -eq 0 ] || limit=$((5 * limit))
+    limit=$((gpu_patience * limit))
     [ "$left" -ge "$limit" ] || limit=$left
     if [ "$limit" -lt 3 ]; then
         result='NOT DONE, no time left'
