@@ -126,7 +126,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t size, size_t max_size, uns
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
-    char paths[FILES_MAX][FUZZ_PATH], name[] = "fuseln report", json[] = "--json", steps[] = "--steps=3";
+    char paths[FILES_MAX][FUZZ_PATH], name[] = "fuseln report", json[] = "--json", steps[] = "--steps=3", page[] = "--html=-";
     char *words[FIRST + FILES_MAX + 1] = {name, json};
     int fds[FILES_MAX], count = 0;
 
@@ -139,6 +139,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     }
     fuseln_command_call(&fuseln_command_report, FIRST + count, words);
     words[1] = steps;
+    fuseln_command_call(&fuseln_command_report, FIRST + count, words);
+    words[1] = page;
     fuseln_command_call(&fuseln_command_report, FIRST + count, words);
     for (int i = 0; i < count; i++)
         close(fds[i]);
