@@ -133,8 +133,8 @@ class Told(Page):
 
     def test_what_was_checked_and_timed(self):
         shown = Parsed(self.page(full(), code=3)).shown()
-        for words in ("Checked against the original and found wrong: 1", "first at row 1, column 2", "WRONG", "1200", "600.2",
-                      "10 us", "20 us"):  # fmt: skip
+        for words in ("Checked against the original and found wrong: 1", "first at row 1, column 2", "WRONG", "ours, GB/s", "1200",
+                      "600.2", "128 to 127"):  # fmt: skip
             self.assertIn(words, shown)
 
     def test_a_process_that_was_killed_and_one_without_layer_norms(self):
