@@ -2,9 +2,10 @@
 /*
  * The backward of rows of up to FUSELN_BACKWARD_COLS columns in one pass: dX and, from the same read of dY and X, the
  * partial sums of dgamma and dbeta. Either may be left out (NULL dx, NULL partials); the other's bits do not change.
- * Persistent blocks: block b of P (partial_rows) takes the rows (t P + b) G + g for t = 0, 1, ..., where each of its G
- * groups of lanes g handles one row at a time. While a thread works, cp.async brings the chunks of its next rows into
- * its own slots of shared memory; gamma and the sums over rows stay in its registers. At the end the block adds up its
+ * Persistent blocks: block b of P (partial_rows) takes the rows (t G + g) P + b for t = 0, 1, ..., where each of its G
+ * groups of lanes g handles one row at a time; so even few rows are spread over all blocks. While a thread works,
+ * cp.async brings the chunks of its next rows into its own slots of shared memory; gamma and the sums over rows stay in
+ * its registers. At the end the block adds up its
  * groups in order and writes partial row b. No atomics; one barrier a row where a row takes more than a warp.
  */
 #include "kernels/gradient.cuh"
@@ -54,56 +55,46 @@ struct backward {
     {
         return reinterpret_cast<uint4 *>(reinterpret_cast<char *>(shared()) + at);
     }
-    /*
-     * The same value, read back from this thread's own slot of shared memory: the compiler cannot see through that, so
-     * it holds the value in a register instead of computing it again for every row.
-     */
+    /* The same value in a register: the compiler cannot see through the empty instruction, so it does not compute the
+     * value again for every row. */
     template <class V>
-    static __device__ __forceinline__ V opaque(V value)
+    static __device__ __forceinline__ V keep(V value)
     {
+        unsigned word;
+        static_assert(sizeof word == sizeof value, "one register");
         if (UNALIGNED) /* which has no register to spare */
             return value;
-        volatile V *slot = reinterpret_cast<V *>(shared() + threadIdx.x);
-        *slot = value;
-        return *slot;
+        memcpy(&word, &value, sizeof word);
+        asm volatile("" : "+r"(word));
+        memcpy(&value, &word, sizeof word);
+        return value;
     }
 
+    /* Reads gamma, while the first rows are on their way. */
     __device__ __forceinline__ void begin()
     {
-        chunk<T> c[K];
-        if (UNALIGNED) {
-            __syncthreads(); /* opaque() wrote there */
-            tile.read_parameter(c, slot_at(stage_slot(0)), p.gamma, 0, 1);
-            __syncthreads();
-        } else {
-#pragma unroll
-            for (int k = 0; k < K; k++) {
-                c[k] = splat<T>(1);
-                if (p.gamma && tile.has(k))
-                    c[k] = parameter<T>(static_cast<const char *>(p.gamma) + tile.own() + tile.step(k));
-            }
-        }
 #pragma unroll
         for (int k = 0; k < K; k++) {
-            widen(c[k], gamma[k]);
+            chunk<T> c = splat<T>(1);
+            const char *from = static_cast<const char *>(p.gamma) + tile.own() + tile.step(k);
+            if (p.gamma && UNALIGNED)
+                tile.read_elements(c, from, k);
+            else if (p.gamma && tile.has(k))
+                c = parameter<T>(from);
+            widen(c, gamma[k]);
 #pragma unroll
             for (int i = 0; i < P; i++) {
-                gamma[k][i] = {opaque(gamma[k][i].lo), opaque(gamma[k][i].hi)};
+                gamma[k][i] = {keep(gamma[k][i].lo), keep(gamma[k][i].hi)};
                 dgamma[k][i] = dbeta[k][i] = both(A(0));
             }
         }
-        __syncthreads();
-        /* Slots beyond the end of the row are never written again: they stay zero. */
-        for (int slot = threadIdx.x; slot < 2 * p.stages * groups * row_slots(); slot += threads)
-            shared()[slot] = make_uint4(0, 0, 0, 0);
-        __syncthreads();
     }
 
     /* Where a thread's chunks lie in the tensors and in the ring. */
     struct ring_position {
-        unsigned long long own; /* bytes from the start of a row; 0 for unaligned rows */
-        int slot, other;        /* of its first chunk of x, or of the unaligned row, in this stage and the other one */
-        int rest;               /* bytes of the row from the thread's first chunk on */
+        unsigned own;    /* bytes from the start of a row; 0 for unaligned rows */
+        int slot, other; /* of its first chunk of x, or of the unaligned row, in this stage and the other one */
+        int rest;        /* bytes of the row from the thread's first chunk on */
     };
     __device__ __forceinline__ bool has(const ring_position &at, int k) const
     {
@@ -113,6 +104,10 @@ struct backward {
     {
         __pipeline_memcpy_async(x_slot, x, FUSELN_CHUNK_BYTES);
         __pipeline_memcpy_async(dy_slot, dy, FUSELN_CHUNK_BYTES);
+    }
+    __device__ __forceinline__ void clear(uint4 *slots, int k) const
+    {
+        slots[k * tile.lanes()] = slots[groups * row_slots() + k * tile.lanes()] = make_uint4(0, 0, 0, 0);
     }
     /* Fetches a row of x and dy into the current stage; zeros for a row beyond the last. */
     __device__ __forceinline__ void fetch(const ring_position &at, unsigned row) const
@@ -124,7 +119,7 @@ struct backward {
         if (row >= rows) { /* matters only beside another group's row: else the block ends before it */
 #pragma unroll
             for (int k = 0; !UNALIGNED && groups > 1 && k < K; k++)
-                slots[k * tile.lanes()] = slots[dys + k * tile.lanes()] = make_uint4(0, 0, 0, 0);
+                clear(slots, k);
         } else if (UNALIGNED) {
             tile.fetch_unaligned(slots, x);
             tile.fetch_unaligned(slots + dys, dy);
@@ -140,6 +135,18 @@ struct backward {
                     copy(slots + k * tile.lanes(), x + tile.step(k), slots + dys + k * tile.lanes(), dy + tile.step(k));
         }
         __pipeline_commit();
+    }
+    /* Fetches the first rows. Chunks that a row does not have become zero: no later fetch writes their slots. */
+    __device__ __forceinline__ void fetch_first(ring_position &at, unsigned row, unsigned stride) const
+    {
+        for (int stage = 0; stage < p.stages; stage++, row += stride) {
+            fetch(at, row);
+#pragma unroll
+            for (int k = 0; !UNALIGNED && k < K; k++)
+                if (!has(at, k))
+                    clear(slot_at(at.slot), k);
+            swap_stages(at);
+        }
     }
     /* This thread's chunks of x, or of dy, which lies `further` slots on. */
     __device__ __forceinline__ void read(chunk<T> (&c)[K], const void *base, const ring_position &at, unsigned row,
@@ -246,23 +253,18 @@ struct backward {
     {
         const bool rms = !p.mean;
         const void *means = rms ? p.rstd : p.mean; /* anything that can be read */
-        const unsigned stride = static_cast<unsigned>(p.partial_rows) * groups;
-        ring_position at = {opaque(static_cast<unsigned long long>(UNALIGNED ? 0 : tile.own())),
-                            opaque(stage_slot(0) + (UNALIGNED ? 0 : tile.own())),
-                            opaque(stage_slot(p.stages - 1) + (UNALIGNED ? 0 : tile.own())),
-                            opaque(tile.left - tile.own())};
-        const int to = opaque(threadIdx.x % 16 ? -1 : part(threadIdx.x / 32));
-        const int from = opaque(part(threadIdx.x % FUSELN_BACKWARD_WARPS));
-        unsigned row = blockIdx.x * groups + group, ahead = row;
+        const unsigned parts = static_cast<unsigned>(p.partial_rows), stride = parts * groups;
+        const int own = UNALIGNED ? 0 : tile.own();
+        ring_position at = {keep(static_cast<unsigned>(own)), keep(stage_slot(0) + own),
+                            keep(stage_slot(p.stages - 1) + own), keep(tile.left - tile.own())};
+        const int to = keep(threadIdx.x % 16 ? -1 : part(threadIdx.x / 32));
+        const int from = keep(part(threadIdx.x % FUSELN_BACKWARD_WARPS));
+        unsigned row = group * parts + blockIdx.x, ahead = row + p.stages * stride;
         A mean = statistic(means, row), rstd = statistic(p.rstd, row);
+        fetch_first(at, row, stride);
         begin();
-        for (int stage = 0; stage < 2; stage++, ahead += stage <= p.stages ? stride : 0) {
-            if (stage < p.stages)
-                fetch(at, ahead);
-            swap_stages(at);
-        }
         /* The same number of iterations for every group of the block: the barriers need all threads. */
-        for (int buffer = 0; row - group < rows; row += stride, ahead += stride) {
+        for (int buffer = 0; row - group * parts < rows; row += stride, ahead += stride) {
             chunk<T> c[K];
             pair<A> xhat[K][P], d[K][P], g[K][P], s1 = both(A(0)), s2 = s1;
             const A next_mean = statistic(means, row + stride), next_rstd = statistic(p.rstd, row + stride);

@@ -132,9 +132,14 @@ enum {
     FUSELN_REDUCE_COLS = 32,       /* of a block of the reduction, and of DGAMMA in one launch */
     FUSELN_REDUCE_THREADS = 512,
     FUSELN_CHECK_THREADS = 256, /* of a block of check.cu */
-    FUSELN_DIRECT_ROWS = 16,    /* for each SM: up to so many, DGAMMA is one launch */
     FUSELN_STATIC_BYTES = 2048, /* at most, of a kernel's static shared memory */
 };
+
+/* Up to so many rows of a half type for each SM with two partial rows, DGAMMA is one launch (plan.c); a -D may measure
+ * another number. */
+#ifndef FUSELN_DIRECT_ROWS
+#define FUSELN_DIRECT_ROWS 8
+#endif
 
 /* Slots of shared memory for an unaligned tile: the row may begin inside a slot, and zeros follow it. */
 #define FUSELN_TILE_SLOTS(chunks) ((chunks) + 3)

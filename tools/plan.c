@@ -135,7 +135,7 @@ int main(int argc, char **argv)
               stderr);
         return 2;
     }
-    question.device.direct_rows = FUSELN_DIRECT_ROWS * question.device.sm_count;
+    question.device.direct_rows = FUSELN_DIRECT_ROWS;
     bool first = true;
     for (int op = 0; op < FUSELN_OP_COUNT; op++) {
         const struct fuseln_call call = call_of((enum fuseln_op)op, &question);

@@ -28,7 +28,7 @@ static bool read_facts(const struct fuseln_driver *driver, CUdevice ordinal, str
     for (size_t i = 0; i < sizeof facts / sizeof facts[0]; i++)
         if (driver->device_get_attr(facts[i].value, facts[i].attribute, ordinal) != CUDA_SUCCESS)
             return false;
-    record->device.direct_rows = FUSELN_DIRECT_ROWS * record->device.sm_count;
+    record->device.direct_rows = FUSELN_DIRECT_ROWS;
     return driver->device_get_name(record->name, (int)sizeof record->name, ordinal) == CUDA_SUCCESS &&
            driver->driver_get_version(&record->driver_version) == CUDA_SUCCESS;
 }

@@ -15,7 +15,7 @@ struct fuseln_device {
     int cc_major, cc_minor;
     int sm_count;
     int smem_optin_bytes; /* largest dynamic shared memory a block may ask for */
-    int direct_rows;      /* up to so many rows DGAMMA is one launch, without partial sums */
+    int direct_rows;      /* FUSELN_DIRECT_ROWS; tests choose others */
 };
 
 /* One compiled kernel: a row of kernels/schedules.h. */

@@ -257,23 +257,35 @@ static bool plan_backward(const struct fuseln_call *call, const struct fuseln_de
     plan->stages = 2 * stage <= shared_bytes(device, schedules[at].blocks) ? 2 : 1;
     plan->smem_bytes[0] = (unsigned)(stage * plan->stages);
     set_partials(call, plan, (int64_t)schedules[at].blocks * device->sm_count, device->sm_count);
-    plan->parts = smaller(divide_up(call->rows, groups), plan->partial_rows);
+    plan->parts = smaller(call->rows, plan->partial_rows);
     plan->grid[0] = (unsigned)plan->parts;
     plan->block[0] = (unsigned)threads;
     return true;
 }
 
+/*
+ * Is DGAMMA one launch, as the rows are few? In a pair, writing and reading the partial rows must move fewer bytes than
+ * reading x and dy again would; FUSELN_DIRECT_ROWS of 8 says just that. DGAMMA alone plans alike, as it may be half of
+ * a pair. Where nothing is paired, partial sums save no bytes, and only spread the rows over more blocks.
+ */
+static bool is_direct(const struct fuseln_call *call, const struct fuseln_device *device,
+                      const struct fuseln_plan *backward)
+{
+    if (!backward->scratch_bytes)
+        return call->rows <= 2 * (int64_t)device->direct_rows * device->sm_count;
+    return 8 * (int64_t)backward->x_bytes <= device->direct_rows * (int64_t)backward->scratch_bytes;
+}
+
 static enum fuseln_verdict plan_dx(const struct fuseln_call *call, const struct fuseln_device *device,
                                    struct fuseln_plan *plan)
 {
-    if (plan_backward(call, device, plan)) {
-        if (call->rows <= device->direct_rows)
-            plan->scratch_bytes = 0; /* its DGAMMA is one launch, without partial sums */
-        else
-            plan->reduction = variant_of(REDUCE, 0, call->dtype);
-        return FUSELN_VERDICT_OK;
-    }
-    return plan_long_row(call, device, plan);
+    if (!plan_backward(call, device, plan))
+        return plan_long_row(call, device, plan);
+    if (is_direct(call, device, plan))
+        plan->scratch_bytes = 0;
+    else
+        plan->reduction = variant_of(REDUCE, 0, call->dtype);
+    return FUSELN_VERDICT_OK;
 }
 
 static enum fuseln_verdict plan_dgamma(const struct fuseln_call *call, const struct fuseln_device *device,
@@ -281,11 +293,14 @@ static enum fuseln_verdict plan_dgamma(const struct fuseln_call *call, const str
 {
     const int64_t column_blocks = divide_up(call->cols, FUSELN_REDUCE_COLS);
     enum fuseln_verdict verdict = FUSELN_VERDICT_OK;
-    if (call->rows <= device->direct_rows) {
+    struct fuseln_plan backward = *plan;
+    const bool one_pass = plan_backward(call, device, &backward);
+    if (is_direct(call, device, &backward)) {
         plan->kernel[0] = variant_of(DIRECT, 0, call->dtype);
         return set_grid(plan, 0, column_blocks, FUSELN_REDUCE_THREADS);
     }
-    if (!plan_backward(call, device, plan)) {
+    *plan = backward;
+    if (!one_pass) {
         const int64_t tiles = divide_up(divide_up(row_bytes(call), FUSELN_CHUNK_BYTES), FUSELN_COLUMN_THREADS);
         plan->kernel[0] = variant_of(PARTIAL, is_unaligned(call, plan), call->dtype);
         set_partials(call, plan, divide_up(4 * device->sm_count, tiles), divide_up(device->sm_count, tiles));

@@ -141,6 +141,14 @@ def backward():
         yield f"backward registers sm_{arch} {worst}", used[worst], REGISTERS, "", None, False
 
 
+def prologue():
+    """What a block of the backward does before its first row is on its way, at the worst of all schedules."""
+    for arch, dtype in itertools.product(BUDGETED, ("bf16", "f32")):
+        found = {cols: ours(arch, "dx", dtype, cols)["before_fetch"] for cols in (1 << n for n in range(6, 14))}
+        yield line("instructions before the first fetch", arch, dtype, {n: one[0] for n, one in found.items()}, 100)
+        yield line("rounds and barriers before it", arch, dtype, {n: sum(one[1:]) for n, one in found.items()}, 0)
+
+
 def unaligned():
     """At most half the instructions of PyTorch's two kernels, whose loops take 28 and 33 an element."""
     for arch, dtype in itertools.product(BUDGETED, TYPES):
@@ -185,7 +193,7 @@ def stack():
             print(f"    {name}: {size} bytes")
 
 
-MEASURES = (stack, accesses, forward, held, flight, backward, unaligned)
+MEASURES = (stack, accesses, forward, held, flight, backward, prologue, unaligned)
 
 if __name__ == "__main__":
     if sys.argv[1] == "--record":

@@ -63,6 +63,7 @@ def measure(arch, kernel, code, launch):
     return {"registers": kernel["registers"], "stack": kernel["stack"], "resident": resident, "warps": count,
             "instructions": mean(lambda one: one.issued, warps), "busiest": max(warp.issued for warp, _ in warps),
             "rounds": max(warp.rounds for warp, _ in warps), "flight": flight, "row_flight": rows,
+            "before_fetch": max((one.before_fetch for one, _ in lanes if one.before_fetch), default=None),
             "kb": flight * resident / 1024, "row_kb": rows * resident / 1024,
             "access": {key: mean(lambda one, key=key: one.access[key], lanes) for key in keys}, "ops": warps[0][0].ops}
 

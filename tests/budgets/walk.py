@@ -84,6 +84,7 @@ class Walk:
         self.launch, self.special = launch, {**SPECIAL, **special}
         self.r = {}
         self.issued, self.rounds = 0, 0
+        self.before_fetch = None  # (instructions, rounds, barriers) before the first cp.async
         self.ops, self.access = collections.Counter(), collections.Counter()
         self.flight = self.row_flight = 0
         self.pending, self.loads = {}, []  # register -> load; loads in flight as (number, bytes, bytes of rows)
@@ -212,6 +213,8 @@ class Walk:
 
     def step(self, instruction, arithmetic):
         op, guard = instruction.op, self.truth(instruction.guard) if instruction.guard else True
+        if op == "LDGSTS" and self.before_fetch is None:
+            self.before_fetch = self.issued - 1, self.rounds, self.ops["BAR"]
         self.ops[op] += 1
         if self.pending:
             self.touch(instruction.reads)

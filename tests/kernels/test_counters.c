@@ -9,6 +9,7 @@
  */
 #include "../unit/test.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -266,7 +267,7 @@ static void job_check(const struct job *job)
 static void job_do(const struct shape *shape)
 {
     struct job job;
-    device.direct_rows = shape->job == DIRECT ? (int)shape->rows : 0;
+    device.direct_rows = shape->job == DIRECT ? INT_MAX : 0;
     if (job_make(&job, shape)) {
         job_run(&job);
         job_print(&job);
