@@ -3,10 +3,11 @@
  * DGAMMA of the rows that kernels/backward.cu does not handle (above 8192 columns, and all of double), and the
  * reduction of partial sums for all:
  *   partial: partial row b of P sums the rows b, b + P, b + 2P, ... in that order; a thread owns one chunk of columns;
- *   reduce:  sums the partial rows in a fixed order and rounds once. The rows 1 ... out_rows - 1 of the output become
- *            zero: the program takes them for partial sums and adds them up itself;
+ *   reduce:  sums the partial rows in a fixed order and rounds once, FUSELN_REDUCE_COLS columns of one output a block;
  *   direct:  both in one launch, for too few rows for partial sums to pay; FUSELN_REDUCE_COLS columns a block.
- * No atomics, so the bits are the same in every run. A NULL dgamma or dbeta is not computed.
+ * The last two write row 0 of the output. Rows 1 ... out_rows - 1 become zero, by blocks of their own behind the
+ * others: the program takes them for partial sums and adds them up itself; there may be 16,384. No atomics, so the bits
+ * are the same in every run. A NULL dgamma or dbeta is not computed.
  */
 #include "kernels/gradient.cuh"
 
@@ -112,17 +113,33 @@ static __device__ __forceinline__ void partial_sums(const fuseln_ln_params &p)
     write_sums(to + p.partial_rows * pitch, dbeta, count);
 }
 
-/* Writes one column of the output: the sum to row 0, zeros to the others, of which there may be hundreds. `step`
- * threads share them; `row` is this thread's first. */
-template <int UNROLL, class T, class A>
-static __device__ __forceinline__ void write_column(const fuseln_ln_params &p, T *out, long long col, A sum, int row,
-                                                    int step)
+/* Zeros for FUSELN_ZERO_BYTES of the rows from 1 on, counted from the 16-byte boundary before them: blocks 0, 2, ...
+ * for dgamma, 1, 3, ... for dbeta. */
+template <class T>
+static __device__ __forceinline__ void zero_rows(const fuseln_ln_params &p, unsigned block)
 {
-    if (row == 0)
-        out[col] = splat<T>(sum).at[0];
-#pragma unroll UNROLL
-    for (long long r = row ? row : step; r < p.out_rows; r += step)
-        out[r * p.cols + col] = splat<T>(0).at[0];
+    constexpr int E = chunk<T>::size;
+    T *out = static_cast<T *>(block % 2 ? p.dbeta : p.dgamma);
+    if (!out)
+        return;
+    out += p.cols;
+    const int before = static_cast<int>(reinterpret_cast<unsigned long long>(out) % FUSELN_CHUNK_BYTES / sizeof(T));
+    const long long count = (p.out_rows - 1) * p.cols, first = block / 2 * (FUSELN_ZERO_BYTES / sizeof(T)) - before;
+#pragma unroll
+    for (int i = 0; i < FUSELN_ZERO_BYTES / FUSELN_CHUNK_BYTES; i += FUSELN_REDUCE_THREADS) {
+        const long long at = first + (i + static_cast<int>(threadIdx.x)) * E;
+        if (at >= 0 && at + E <= count)
+            *reinterpret_cast<uint4 *>(out + at) = make_uint4(0, 0, 0, 0);
+        else
+            for (int e = 0; e < E; e++)
+                if (at + e >= 0 && at + e < count)
+                    out[at + e] = splat<T>(0).at[0];
+    }
+}
+
+static __device__ __forceinline__ unsigned column_blocks(const fuseln_ln_params &p)
+{
+    return static_cast<unsigned>((p.cols + FUSELN_REDUCE_COLS - 1) / FUSELN_REDUCE_COLS);
 }
 
 /* FUSELN_REDUCE_COLS columns a block: ACROSS threads side by side read a partial row, each 16 bytes of it. */
@@ -135,6 +152,11 @@ static __device__ __forceinline__ void reduce_sums(const fuseln_ln_params &p)
     constexpr int ROWS = FUSELN_REDUCE_THREADS / FUSELN_REDUCE_COLS;
     __shared__ A sums[LANES][FUSELN_REDUCE_COLS];
     const int lane = threadIdx.x / ACROSS, own = threadIdx.x % ACROSS * E;
+    const unsigned blocks = 2 * column_blocks(p);
+    if (blockIdx.x >= blocks) {
+        zero_rows<T>(p, blockIdx.x - blocks);
+        return;
+    }
     const long long first = static_cast<long long>(blockIdx.x / 2) * FUSELN_REDUCE_COLS, pitch = partial_pitch(p.cols);
     T *out = static_cast<T *>(blockIdx.x % 2 ? p.dbeta : p.dgamma);
     if (!out)
@@ -168,9 +190,8 @@ static __device__ __forceinline__ void reduce_sums(const fuseln_ln_params &p)
     }
     __syncthreads();
     const long long col = first + column;
-    if (col >= p.cols)
-        return;
-    write_column<4>(p, out, col, sums[0][column], row, ROWS);
+    if (row == 0 && col < p.cols)
+        out[col] = splat<T>(sums[0][column]).at[0];
 }
 
 /* FUSELN_REDUCE_COLS columns a block: a thread sums one chunk of columns over every LANES-th row. Shuffles add up the
@@ -182,6 +203,10 @@ static __device__ __forceinline__ void direct_sums(const fuseln_ln_params &p)
     constexpr int E = chunk<T>::size, ACROSS = FUSELN_REDUCE_COLS / E, LANES = FUSELN_REDUCE_THREADS / ACROSS,
                   WARPS = FUSELN_REDUCE_THREADS / 32;
     __shared__ A sums[2][WARPS][FUSELN_REDUCE_COLS];
+    if (blockIdx.x >= column_blocks(p)) {
+        zero_rows<T>(p, blockIdx.x - column_blocks(p));
+        return;
+    }
     const int own = threadIdx.x % ACROSS, warp = threadIdx.x / 32;
     const long long index = static_cast<long long>(blockIdx.x) * ACROSS + own;
     pair<A> both_sums[2][E / 2] = {};
@@ -207,16 +232,16 @@ static __device__ __forceinline__ void direct_sums(const fuseln_ln_params &p)
             sums[i / (E / 2)][warp][own * E + i % (E / 2) * 2 + 1] = sum.hi;
         }
     __syncthreads();
-    const int column = threadIdx.x % FUSELN_REDUCE_COLS, which = warp % 2, row = warp / 2;
+    const int column = threadIdx.x % FUSELN_REDUCE_COLS;
     const long long col = static_cast<long long>(blockIdx.x) * FUSELN_REDUCE_COLS + column;
-    T *out = static_cast<T *>(which ? p.dbeta : p.dgamma);
-    if (!out || col >= p.cols)
+    T *out = static_cast<T *>(warp ? p.dbeta : p.dgamma);
+    if (warp > 1 || !out || col >= p.cols)
         return;
     A sum = 0;
 #pragma unroll 4
-    for (int w = 0; w < WARPS && row == 0; w++)
-        sum += sums[which][w][column];
-    write_column<1>(p, out, col, sum, row, WARPS / 2);
+    for (int w = 0; w < WARPS; w++)
+        sum += sums[warp][w][column];
+    out[col] = splat<T>(sum).at[0];
 }
 
 #define KERNEL(name, module, id, type, lanes, chunks, rows, storage, unaligned, blocks)                               \

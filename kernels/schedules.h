@@ -131,6 +131,7 @@ enum {
     FUSELN_PARTIAL_ALIGN = 4,      /* the length of a partial row is a multiple of this */
     FUSELN_REDUCE_COLS = 32,       /* of a block of the reduction, and of DGAMMA in one launch */
     FUSELN_REDUCE_THREADS = 512,
+    FUSELN_ZERO_BYTES = 32768,  /* of a block that writes zeros to an output: four times 16 bytes a thread */
     FUSELN_CHECK_THREADS = 256, /* of a block of check.cu */
     FUSELN_STATIC_BYTES = 2048, /* at most, of a kernel's static shared memory */
 };

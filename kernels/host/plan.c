@@ -288,16 +288,23 @@ static enum fuseln_verdict plan_dx(const struct fuseln_call *call, const struct 
     return FUSELN_VERDICT_OK;
 }
 
+/* Blocks that write zeros to the rows of one output from 1 on, which may begin up to 15 bytes behind a boundary. */
+static int64_t blocks_of_zeros(const struct fuseln_call *call)
+{
+    const int64_t bytes = (call->out_rows - 1) * row_bytes(call);
+    return bytes ? divide_up(bytes + FUSELN_CHUNK_BYTES - 1, FUSELN_ZERO_BYTES) : 0;
+}
+
 static enum fuseln_verdict plan_dgamma(const struct fuseln_call *call, const struct fuseln_device *device,
                                        struct fuseln_plan *plan)
 {
-    const int64_t column_blocks = divide_up(call->cols, FUSELN_REDUCE_COLS);
+    const int64_t column_blocks = divide_up(call->cols, FUSELN_REDUCE_COLS), zero_blocks = 2 * blocks_of_zeros(call);
     enum fuseln_verdict verdict = FUSELN_VERDICT_OK;
     struct fuseln_plan backward = *plan;
     const bool one_pass = plan_backward(call, device, &backward);
     if (is_direct(call, device, &backward)) {
         plan->kernel[0] = variant_of(DIRECT, 0, call->dtype);
-        return set_grid(plan, 0, column_blocks, FUSELN_REDUCE_THREADS);
+        return set_grid(plan, 0, column_blocks + zero_blocks, FUSELN_REDUCE_THREADS);
     }
     *plan = backward;
     if (!one_pass) {
@@ -309,7 +316,7 @@ static enum fuseln_verdict plan_dgamma(const struct fuseln_call *call, const str
     }
     plan->kernel[1] = variant_of(REDUCE, 0, call->dtype);
     if (verdict == FUSELN_VERDICT_OK)
-        verdict = set_grid(plan, 1, 2 * column_blocks, FUSELN_REDUCE_THREADS);
+        verdict = set_grid(plan, 1, 2 * column_blocks + zero_blocks, FUSELN_REDUCE_THREADS);
     return verdict;
 }
 

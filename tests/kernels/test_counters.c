@@ -46,13 +46,13 @@ static const struct {
     [PAIRED] = {BIT(x) | BIT(dy) | BIT(gamma) | BIT(mean) | BIT(rstd), BIT(dx) | BIT(dgamma) | BIT(dbeta)},
 };
 
-enum { OUT_ROWS = 3, HELD_COLS = 8192 }; /* HELD_COLS: a longer unaligned row may be read twice */
+enum { HELD_COLS = 8192 }; /* HELD_COLS: a longer unaligned row may be read twice */
 static struct fuseln_device device = {.cc_major = 9, .sm_count = 2, .smem_optin_bytes = SOFTGPU_SMEM_BYTES_MAX};
 
 struct shape {
     unsigned job; /* an operation, PAIRED or DIRECT */
     enum fuseln_dtype dtype;
-    int64_t rows, cols;
+    int64_t rows, cols, out_rows;
     size_t off; /* elements past a 16-byte boundary */
     bool rms, affine;
 };
@@ -115,7 +115,8 @@ static size_t tensor_bytes(const struct shape *s, enum tensor_id id)
         return rows * cols * size;
     if ((int)id < PARAMETERS)
         return cols * size;
-    return id == TENSOR_mean || id == TENSOR_rstd ? rows * fuseln_acc_bytes(s->dtype) : OUT_ROWS * cols * size;
+    return id == TENSOR_mean || id == TENSOR_rstd ? rows * fuseln_acc_bytes(s->dtype)
+                                                  : (size_t)s->out_rows * cols * size;
 }
 
 static void tensors_make(struct job *job)
@@ -154,7 +155,7 @@ static bool job_make(struct job *job, const struct shape *shape)
                                      .rows = shape->rows,
                                      .cols = shape->cols,
                                      .eps = 1e-5,
-                                     .out_rows = OUT_ROWS,
+                                     .out_rows = shape->out_rows,
 #define X(name) .name = job->tensors[TENSOR_##name].at,
                                      CALL_TENSORS(X)
 #undef X
@@ -264,6 +265,19 @@ static void job_check(const struct job *job)
         fail_msg("%s: requests %.3f times the compulsory bytes", kernel, matrix_ratio(job));
 }
 
+/* Rows of zeros: 16 bytes at a time, but for fewer than that before the first and after the last boundary. */
+static void check_zeros(const struct job *job)
+{
+    const uint64_t size = fuseln_dtype_bytes(job->shape.dtype), row = (uint64_t)job->shape.cols * size;
+    for (int id = TENSOR_dgamma; id <= TENSOR_dbeta; id++) {
+        const struct softgpu_traffic *written = &job->counts[id].written;
+        const uint64_t wide = written->accesses[SOFTGPU_WIDTHS - 1] * 16;
+        if (written->bytes - wide > row + 2 * (16 - size))
+            fail_msg("%s: %lu bytes of %lu in stores under 16", tensor_names[id],
+                     (unsigned long)(written->bytes - wide), (unsigned long)written->bytes);
+    }
+}
+
 static void job_do(const struct shape *shape)
 {
     struct job job;
@@ -272,6 +286,8 @@ static void job_do(const struct shape *shape)
         job_run(&job);
         job_print(&job);
         job_check(&job);
+        if (shape->job == FUSELN_OP_DGAMMA || shape->job == DIRECT)
+            check_zeros(&job);
     }
     for (int id = 0; id < TENSOR_COUNT; id++)
         tensor_free(&job.tensors[id]);
@@ -286,7 +302,7 @@ TEST(every_plan_touches_what_it_must)
     static const int64_t cols[] = {64, 128, 257, 512, 1000, 1024, 2048, 4096, 4100, 8192, 16384, 20000};
     static const size_t offs[] = {0, 1, 4};
     assert_true(softgpu_counters_run());
-    struct shape s = {0};
+    struct shape s = {.out_rows = 3};
     for (s.job = 0; s.job < JOBS; s.job++)
         for (s.dtype = only_job && strcmp(only_job, job_name(s.job)) ? FUSELN_DTYPE_COUNT : 0;
              s.dtype < FUSELN_DTYPE_COUNT; s.dtype++)
@@ -299,6 +315,22 @@ TEST(every_plan_touches_what_it_must)
                     s.rms = (c + o) % 4 == 3;
                     job_do(&s);
                 }
+}
+
+TEST(rows_of_zeros_of_any_number_are_written_once)
+{
+    static const int64_t out_rows[] = {1, 2, 16384};
+    for (unsigned job = FUSELN_OP_DGAMMA; job < JOBS; job += DIRECT - FUSELN_OP_DGAMMA)
+        for (size_t i = 0; i < sizeof out_rows / sizeof out_rows[0]; i++)
+            for (size_t off = 0; off < 4; off++) {
+                const struct shape s = {.job = job,
+                                        .dtype = FUSELN_DTYPE_BF16,
+                                        .rows = 9,
+                                        .cols = 40 - (int64_t)off,
+                                        .out_rows = out_rows[i],
+                                        .off = off};
+                job_do(&s);
+            }
 }
 
 int main(int argc, char *argv[])
