@@ -32,26 +32,26 @@ struct want {
 #define GET(slab, member)        atomic_load_explicit(&(slab)->member, memory_order_relaxed)
 #define SET(slab, member, value) atomic_store_explicit(&(slab)->member, value, memory_order_relaxed)
 
-static bool is_of(const struct fuseln_slab *slab, const struct want *want)
+static inline bool is_of(const struct fuseln_slab *slab, const struct want *want)
 {
     return GET(slab, stream_id) == want->stream_id && GET(slab, context_id) == want->context_id &&
            GET(slab, capture_id) == want->capture_id && GET(slab, order) == want->order;
 }
 
-static bool is_orphan(const struct fuseln_slab *slab, const struct want *want)
+static inline bool is_orphan(const struct fuseln_slab *slab, const struct want *want)
 {
     return atomic_load_explicit(&slab->orphaned, memory_order_acquire) && GET(slab, context_id) == want->context_id;
 }
 
-static bool change(struct fuseln_slab *slab, unsigned from, unsigned to)
+static inline bool change(struct fuseln_slab *slab, unsigned from, unsigned to)
 {
     return atomic_load_explicit(&slab->state, memory_order_relaxed) == from &&
            atomic_compare_exchange_strong_explicit(&slab->state, &from, to, memory_order_acq_rel, memory_order_relaxed);
 }
 
 /* A slab of this kind, now owned. It may have become another's before it was owned, so it is looked at again. */
-static struct fuseln_slab *slab_find(const struct want *want,
-                                     bool (*is)(const struct fuseln_slab *, const struct want *))
+static inline struct fuseln_slab *slab_find(const struct want *want,
+                                            bool (*is)(const struct fuseln_slab *, const struct want *))
 {
     const unsigned used = atomic_load_explicit(&slabs_used, memory_order_acquire);
     for (struct fuseln_slab *slab = slabs, *const end = slab + used; slab != end; slab++) {
@@ -206,7 +206,7 @@ static bool is_known(const struct fuseln_job *job, const struct fuseln_variant *
 }
 
 /* In capture: which one, and into which graph. Only DX has a slab there, if a pair can be launched at all. */
-static enum fuseln_verdict find_capture(const struct fuseln_job *job, struct want *want)
+static __attribute__((noinline)) enum fuseln_verdict find_capture(const struct fuseln_job *job, struct want *want)
 {
     const struct fuseln_driver *driver = fuseln_driver_known();
     const struct fuseln_plan *plan = job->plan;
@@ -221,6 +221,23 @@ static enum fuseln_verdict find_capture(const struct fuseln_job *job, struct wan
             CUDA_SUCCESS ||
         status != CU_STREAM_CAPTURE_STATUS_ACTIVE)
         return FUSELN_VERDICT_CAPTURE;
+    return FUSELN_VERDICT_OK;
+}
+
+/* One that the stream or capture does not have yet. */
+static __attribute__((noinline)) enum fuseln_verdict slab_get(const struct want *want, bool for_kernel,
+                                                              struct fuseln_slab **ret_slab)
+{
+    struct fuseln_slab *slab = slab_find(want, is_orphan);
+    if (!slab)
+        slab = slab_add(want, for_kernel);
+    if (!slab)
+        return FUSELN_VERDICT_SCRATCH;
+    if (!slab_give(slab, want)) {
+        fuseln_slab_release(slab);
+        return FUSELN_VERDICT_CAPTURE;
+    }
+    *ret_slab = slab;
     return FUSELN_VERDICT_OK;
 }
 
@@ -239,17 +256,8 @@ enum fuseln_verdict fuseln_slab_acquire(const struct fuseln_job *job, struct fus
         return FUSELN_VERDICT_CONTEXT;
     want.stream_id = id;
     struct fuseln_slab *slab = slab_find(&want, is_of);
-    if (!slab) {
-        slab = slab_find(&want, is_orphan);
-        if (!slab)
-            slab = slab_add(&want, job->plan->kernel[0]);
-        if (!slab)
-            return FUSELN_VERDICT_SCRATCH;
-        if (!slab_give(slab, &want)) {
-            fuseln_slab_release(slab);
-            return FUSELN_VERDICT_CAPTURE;
-        }
-    }
+    if (!slab)
+        return slab_get(&want, job->plan->kernel[0], ret_slab);
     *ret_slab = slab;
     return FUSELN_VERDICT_OK;
 }

@@ -220,7 +220,7 @@ static void *destroy(void *count)
 
 TEST(a_destructor_may_run_during_a_launch)
 {
-    enum { COUNT = 5000, AT_ONCE = 4 };
+    enum { COUNT = 1000, AT_ONCE = 4 };
     pthread_t thread;
     pthread_create(&thread, NULL, destroy, (void *)(uintptr_t)COUNT);
     for (int i = 0; i < COUNT; i++) {
