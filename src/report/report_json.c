@@ -76,6 +76,7 @@ static void write_device(struct fuseln_json *json, const struct fuseln_device_re
     fuseln_json_string(json, "image", or_null(device->image));
     fuseln_json_string(json, "compiler", or_null(device->compiler));
     fuseln_json_integer(json, "scratch_bytes", (int64_t)device->scratch_bytes);
+    fuseln_json_integer(json, "scratch_wanted_bytes", (int64_t)device->scratch_wanted);
     fuseln_json_close(json, '}');
 }
 

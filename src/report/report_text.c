@@ -71,6 +71,9 @@ static void write_devices(struct fuseln_out *out, const struct fuseln_snapshot *
              image ? device->image : "none", image ? " by " : "", image ? device->compiler : "");
         if (device->scratch_bytes)
             line(out, "          %s bytes of scratch", fuseln_word_count(count, device->scratch_bytes));
+        if (device->scratch_wanted)
+            line(out, "          FUSELN_SCRATCH is too small: %zuK would have been enough",
+                 device->scratch_wanted >> 10);
     }
 }
 

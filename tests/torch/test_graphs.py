@@ -124,3 +124,67 @@ def test_what_may_become_of_a_captured_pair(run, seed):
     if seed is None:  # else some destructors have not run yet
         assert report["devices"][0]["scratch_bytes"] == HELD
     assert report["totals"]["unpaired"] == report["totals"]["reasons"] == {"capture": 1}
+
+
+MANY = """
+import torch
+torch.manual_seed(0)
+x, dy = torch.randn(ROWS, 64).cuda().requires_grad_(), torch.randn(ROWS, 64).cuda()
+norms = [torch.nn.LayerNorm(64).cuda() for _ in range(24)]
+def chain(x):
+    for norm in norms:
+        x = norm(x)
+    return x
+def gradients(y, *parameters):
+    return torch.autograd.grad(y, [x, *parameters], dy)
+def check(replayed, outside):
+    for one, other in zip(replayed, outside, strict=True):
+        if ALL:
+            assert torch.equal(one.cpu(), other.cpu())
+        else: # some sums are the original's, with as many roundings
+            assert (one.cpu() - other.cpu()).abs().max() <= 2.0**-23 * 64 * one.cpu().abs().max()
+"""
+ONE_GRAPH = """
+parameters = [p for norm in norms for p in norm.parameters()]
+outside = gradients(chain(x), *parameters)
+graph = torch.cuda.CUDAGraph()
+with torch.cuda.graph(graph):
+    captured = gradients(chain(x), *parameters)
+for _ in range(2):
+    graph.replay()
+    check(captured, outside)
+"""
+GRAPHS = """
+graphed = torch.cuda.make_graphed_callables(tuple(norms), ((x,),) * 24, num_warmup_iters=1)
+results = [ours(x) for ours in graphed]
+for ours, result in reversed(list(zip(graphed, results))):  # in the order of their captures
+    norm = torch.nn.LayerNorm(64).cuda()
+    check(gradients(result, *ours.parameters()), gradients(norm(x), *norm.parameters()))
+"""
+
+
+def pairs_of(run, code, rows, all=True, **env):
+    """Pairs, those refused for want of FUSELN_SCRATCH, bytes held, and what FUSELN_SCRATCH must be by the report."""
+    run(MANY.replace("ROWS", str(rows)).replace("ALL", str(all)) + code, env=env, timeout=600)
+    report = run.report()
+    check_sums(report)
+    totals, (device,) = report["totals"], report["devices"]
+    assert set(totals["unpaired"]) <= {"scratch"}
+    refused = totals["unpaired"].get("scratch", 0)
+    return totals["pairs"], refused, device["scratch_bytes"], device["scratch_wanted_bytes"]
+
+
+def test_a_captured_backward_of_24_norms_holds_one_slab(run):
+    """256 KiB for 264 partial rows of 2 x 64 floats: one slab of the stream, one of the graph."""
+    assert pairs_of(run, ONE_GRAPH, 2200) == (24 + 24, 0, 2 * (256 << 10), 0)
+
+
+def test_the_report_names_the_scratch_that_pairs_all_of_24_graphs(run):
+    """Each graph is a capture of its own: 24 pairs of the warm-up's stream, 24 captured, 24 of the checks' stream. With
+    one multiprocessor a slab has 64 KiB: one for each of these streams, one for each graph."""
+    slab = 64 << 10
+    assert pairs_of(run, GRAPHS, 20, SOFTGPU_SMS="1") == (24 + 24 + 24, 0, 26 * slab, 0)
+    few = pairs_of(run, GRAPHS, 20, all=False, SOFTGPU_SMS="1", FUSELN_SCRATCH="640K")
+    assert few == (24 + 9, 15 + 24, 10 * slab, 26 * slab)
+    enough = f"{few[3] >> 10}K"
+    assert pairs_of(run, GRAPHS, 20, SOFTGPU_SMS="1", FUSELN_SCRATCH=enough) == (24 + 24 + 24, 0, 26 * slab, 0)

@@ -32,7 +32,8 @@ __attribute__((weak)) size_t fuseln_device_reports(struct fuseln_device_report *
                                                    .driver_version = 12020,
                                                    .image = "sm_90",
                                                    .compiler = "NVRTC 12.0.140",
-                                                   .scratch_bytes = 1234567};
+                                                   .scratch_bytes = 1234567,
+                                                   .scratch_wanted = 48 << 20};
     return capacity ? 1 : 0;
 }
 __attribute__((weak)) void fuseln_context_after_fork(void) {}

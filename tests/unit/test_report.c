@@ -46,6 +46,7 @@ TEST(the_json_report_says_what_happened)
     assert_string_equal(text(site, "driver"), "12.2");
     assert_string_equal(text(site, "image"), "sm_90");
     assert_int_equal(number(site, "scratch_bytes"), 1234567);
+    assert_int_equal(number(site, "scratch_wanted_bytes"), 48 << 20);
     json_decref(report);
 }
 

@@ -15,7 +15,8 @@ struct fuseln_merged {
      * What `fuseln report --json` prints. "totals" as in a report; and
      * "files": one object for each file that was taken: file, rank, final, and of its process pid, host, command,
      * seconds, version, commit, mode, launches, recognised, substituted;
-     * "devices": one for each kind: name, compute_capability, driver, image, compiler, count, scratch_bytes (largest);
+     * "devices": one for each kind: name, compute_capability, driver, image, compiler, count, and the largest
+     * scratch_bytes and scratch_wanted_bytes;
      * "sites": added up over devices and processes, with "by_rank": {rank: launches};
      * "foreign_norms": added up over processes;
      * "differences": sites whose launches differ between ranks, as texts;

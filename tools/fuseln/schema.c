@@ -51,6 +51,7 @@ const struct fuseln_field fuseln_schema_device[] = {
     {TEXT,   MUST, SAME,     NULL,     {"name", "compute_capability", "driver"}},
     {TEXT,   MAY,  SAME,     NULL,     {"image", "compiler"}},
     {COUNT,  MUST, MOST,     NULL,     {"scratch_bytes"}},
+    {COUNT,  MAY,  MOST,     NULL,     {"scratch_wanted_bytes"}},
     {0}};
 const struct fuseln_field fuseln_schema_totals[] = {
     {COUNT,  MUST, ADD,      NULL,     {"launches", "recognised", "substituted", "passed_through", "pairs"}},
