@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The model of time against what was measured on an H100, by kept figures of the machine code that ran there."""
+"""The model of time against what was measured on an H100, by kept figures of the machine code. The run was of b1b64a4,
+the figures are of 885631d, whose forward and one-pass backward do the same."""
 import csv
 import unittest
 
