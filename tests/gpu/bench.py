@@ -103,7 +103,7 @@ def everything():
 
 
 def plan(options):
-    """Returns the cases of the word, each once; a dozen tiny ones for a rehearsal."""
+    """Returns the cases of the word, each once; a tiny one of each kind for a rehearsal."""
     found = {
         "telling": telling,
         "rows": lambda: (Case(*shape, "bf16", "layer", "backward", options.library[0]) for shape in ROWS),
@@ -112,8 +112,8 @@ def plan(options):
     }[options.word]()
     found = list(dict.fromkeys(found))
     if options.small:
-        found = [case._replace(rows=min(case.rows, 12)) for case in found if case.cols <= 1024]
-        found = found[:: max(1, len(found) // 12)]
+        kinds = {(case.dtype, case.norm, case.op): case for case in reversed(found)}
+        found = [case._replace(rows=min(case.rows, 12), cols=min(case.cols, 300)) for case in kinds.values()]
     return found
 
 
@@ -446,7 +446,7 @@ def main():
     parser.add_argument("word", choices=["telling", "rows", "peers", "all"])
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--seconds", type=float, default=math.inf)
-    parser.add_argument("--small", action="store_true", help="a dozen tiny cases")
+    parser.add_argument("--small", action="store_true", help="a tiny case of each kind")
     parser.add_argument("--library", default="=", type=lambda text: text.split("=", 1), metavar="LABEL=FILE")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
