@@ -8,13 +8,14 @@ set -euo pipefail
 root=$fuseln_root
 "$root/tools/build.sh"
 
-python=$fuseln_cache/torch-$fuseln_torch/bin/python
+cd "$root" # the report has the command as it is given
+export PATH=$fuseln_cache/torch-$fuseln_torch/bin:$PATH
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-train=("$python" "$root/tools/train.py" --steps "${STEPS:-30}")
+train=(python tools/train.py --steps "${STEPS:-30}")
 
-if "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
-    echo "== device: $("$python" -c 'import torch; print(torch.cuda.get_device_name())')"
+if python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
+    echo "== device: $(python -c 'import torch; print(torch.cuda.get_device_name())')"
     "${train[@]}" >"$out/alone"
     LD_PRELOAD="$root/build/libfuseln.so" FUSELN_REPORT="$out/report.json" "${train[@]}" >"$out/fuseln"
 else

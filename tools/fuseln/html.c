@@ -350,7 +350,7 @@ static bool close_target(struct target *target, bool wanted)
 {
     if (target->page == stdout) /* as all output there: fuseln_say_begin */
         return true;
-    int error = fflush(target->page) || ferror(target->page) ? errno : 0;
+    int error = ferror(target->page) ? errno : 0; /* a part may be lost although there is room again */
     if (fclose(target->page) != 0 && !error)
         error = errno;
     if (*target->temporary && (error || !wanted || rename(target->temporary, target->path) != 0)) {

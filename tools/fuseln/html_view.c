@@ -110,7 +110,7 @@ static void append_site(json_t *view, const json_t *site)
         append(view, "ranks", row_of(json_object_get(site, "by_rank"), row));
     if (json_object_get(row, "verify"))
         append_checks(view, row);
-    if (json_object_get(row, "pairs"))
+    if (fuseln_count_at(row, "pairs") > 0 || json_object_size(json_object_get(row, "unpaired")) > 0)
         append(view, "pairs", json_incref(row));
     append_times(view, row);
 }
