@@ -21,7 +21,7 @@ from test_report import DX, MEASURE, REPORT, SITE, VERIFY
 BROWSER = pathlib.Path(os.environ.get("TEST_BROWSER", "/nonexistent"), "bin", "python")
 BUCKET = MEASURE["rows"][0] | {"ours_gb_s": 1200.5, "original_gb_s": 600.25}
 TEXTS = ("<script>alert(1)</script>", "</title><h1>x</h1>", "\"><img src=x onerror=alert(1)>", "' onclick='alert(1)",
-         "&lt;&amp;&#60;", "<!--", "-->", "]]>", "</svg></table></main>", "<!--main-->", "<style>*{display:none}</style>",
+         "&lt;&amp;&#60;", "<!--", "-->", "]]>", "</svg></table></main>", "<!--summary-->", "<style>*{display:none}</style>",
          "%s%n%d", "\x1b[31m\n", "\u202e\u2066\u200f", "\x85\x9b", "`${x}`", "javascript:alert(1)", "漢😀é", "<wbr>", "\\")
 
 

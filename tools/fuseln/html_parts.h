@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Private to the page (html.h): html_view.c turns a merged report into flat rows, html_table.c shows rows as a table
- * and as bars, html.c lists the sections and writes the file.
+ * Private to the page (html.h): html_view.c turns a merged report into flat rows, html_sections.c says
+ * which columns of them the page has, html_table.c shows them as a table and as bars, and html.c writes the file.
  */
 #ifndef FUSELN_HTML_PARTS_H
 #define FUSELN_HTML_PARTS_H
@@ -50,5 +50,10 @@ struct html_section {
 
 void html_put_chart(FILE *page, const json_t *rows, const struct html_section *section);
 void html_put_table(FILE *page, const json_t *rows, const struct html_section *section);
+
+/* ---- html_sections.c: those that the view has rows for ---- */
+
+void html_put_links(FILE *page, const json_t *report, const json_t *view);
+void html_put_sections(FILE *page, const json_t *report, const json_t *view);
 
 #endif

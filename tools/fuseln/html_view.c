@@ -102,8 +102,10 @@ static void append_build(json_t *view, json_t *index, const json_t *site)
 static void append_site(json_t *view, const json_t *site)
 {
     json_t *row = json_copy((json_t *)site);
-    set_text(row, "name",
-             fuseln_text("%s, %lld columns", fuseln_text_at(site, "target"), fuseln_count_at(site, "cols")));
+    char cols[40] = ""; /* a launch that cannot be read has none */
+    if (json_is_integer(json_object_get(site, "cols")))
+        snprintf(cols, sizeof cols, ", %lld columns", fuseln_count_at(site, "cols"));
+    set_text(row, "name", fuseln_text("%s%s", fuseln_text_at(site, "target"), cols));
     json_object_set(row, "saved_us", json_object_get(json_object_get(site, "measure"), "saved_us"));
     append(view, "sites", row);
     if (json_object_size(json_object_get(view, "all_ranks")) > 1)

@@ -57,7 +57,8 @@ const struct fuseln_command fuseln_command_report = {
            "not.\v"
            "Where the reports are of several ranks (RANK, OMPI_COMM_WORLD_RANK or SLURM_PROCID was set), sites whose "
            "launches differ between ranks are named. A file that is not a report is named, and the others are still "
-           "added up. Exit code: 0; 2 if a file was not a report; 3 if a layer norm was checked and found wrong.",
+           "added up. Exit code: 0; 1 if the page cannot be written; 2 if a file was not a report; 3 if a layer norm "
+           "was checked and found wrong.",
     .options = options,
     .missing = "no report is named",
     .run = report,
