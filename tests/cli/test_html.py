@@ -238,7 +238,9 @@ class Written(Page):
         self.assert_unwritten("folder", "Is a directory")
         self.assert_unwritten("none/page.html", "No such file")
         self.assert_unwritten("page.html/page.html", "Not a directory")
-        self.assert_unwritten("x" * 5000, "name too long")
+        self.assert_unwritten("x" * 300, "name too long")
+        self.assert_unwritten("none/" * 2000)
+        self.assert_unwritten("")
         self.assert_unwritten("/proc/page.html")
         whole = len(self.fuseln("report", "--html=-", "a.json").stdout.encode())
         for room in 0, 4096, whole - 1:
@@ -315,6 +317,7 @@ class Run(Page):
     def test_what_cannot_be_is_said_before_the_program_runs(self):
         (self.dir / "folder").mkdir()
         for words, code, said in ((["--html=folder"], 1, "folder: Is a directory"), (["--html=none/x.html"], 1, "No such file"),
+                                  (["--html="], 1, "No such file"), (["--html=" + "x" * 300], 1, "too long"),
                                   (["--html=-"], 2, "stdout"), (["--html=a.json"], 2, "a.json"),
                                   (["--html=x.html", "--report=r.txt"], 2, "r.txt")):  # fmt: skip
             done = self.fuseln("run", *words, "touch", "ran")

@@ -140,12 +140,11 @@ static bool open_temporary(const char *path, struct target *target)
 {
     const mode_t mask = umask(0);
     umask(mask);
-    if (strlen(path) >= sizeof target->path) {
-        errno = ENAMETOOLONG;
-        return false;
-    }
-    if (!realpath(path, target->path)) /* a link stays one */
+    if (!realpath(path, target->path)) { /* a link stays one */
+        if (errno != ENOENT || !*path || strlen(path) >= sizeof target->path)
+            return false;
         strcpy(target->path, path);
+    }
     const char *slash = strrchr(target->path, '/');
     snprintf(target->temporary, sizeof target->temporary, "%.*s.fuseln-XXXXXX",
              (int)(slash ? slash + 1 - target->path : 0), target->path);
