@@ -11,9 +11,9 @@
 #include "kernels/row.cuh"
 
 template <class A>
-static __device__ __forceinline__ A rstd_of(const fuseln_ln_params &p, A m2, A inverse)
+static __device__ __forceinline__ A rstd_of(const fuseln_ln_params &p, A m2)
 {
-    return rsqrt(mul_add(m2, inverse, sizeof(A) == 8 ? A(p.eps) : A(p.eps_f)));
+    return rsqrt(mul_add(m2, inverse_cols<A>(p), sizeof(A) == 8 ? A(p.eps) : A(p.eps_f)));
 }
 template <class A>
 static __device__ __forceinline__ void write_statistics(const fuseln_ln_params &p, long long row, A mean, A rstd)
@@ -30,27 +30,34 @@ static __device__ __forceinline__ void write_moments(const fuseln_ln_params &p, 
     write_statistics(p, row, mean, p.mean ? rstd : mul_add(mean, A(0), rstd));
 }
 
-/* v becomes x - mean; in RMS norm it does not change. */
-template <int LANES, int K, class A, int P, class Tile>
-static __device__ __forceinline__ moments<A> row_moments(const fuseln_ln_params &p, pair<A> (&v)[K][P],
-                                                         const Tile &tile, A inverse)
+/* v becomes x - mean; in RMS norm it becomes x. */
+template <int LANES, int K, class T, class A, int P, class Tile>
+static __device__ __forceinline__ moments<A> row_moments(const fuseln_ln_params &p, const chunk<T> (&x)[K],
+                                                         pair<A> (&v)[K][P], const Tile &tile)
 {
-    const A cols = A(p.cols);
-    return tile.lanes() > 32 ? block_held_moments<(LANES > 32 ? LANES / 32 : 0)>(v, tile, cols, inverse, !p.mean)
-                             : held_moments(v, tile, cols, inverse, !p.mean);
+    const A inverse = inverse_cols<A>(p);
+    return tile.lanes() > 32 ? block_held_moments<(LANES > 32 ? LANES / 32 : 0)>(x, v, tile, inverse, !p.mean)
+                             : held_moments(x, v, tile, inverse, !p.mean);
 }
 
-/* Each group of lanes holds ROWS aligned rows in registers, and reads and widens gamma and beta once for all of them.
- * For a row beyond the last, a group loads the last one and writes nothing. */
-template <class T, int LANES, int K, int ROWS, row_fill FILL>
+/*
+ * Each group of lanes holds ROWS aligned rows in registers, and reads and widens gamma and beta once for all of them.
+ * For a row beyond the last, a group loads the last one and writes nothing, or ends if it is all of a warp.
+ * The loads of FEW chunks of gamma and beta wait for memory together; with those of the rows, where registers hold all
+ * of it. They are plain loads: the compiler would take those of the read-only path apart again.
+ */
+template <class T, int LANES, int K, int ROWS>
 struct forward_held {
-    using tile_type = row_tile<T, LANES, K, FILL>;
+    using tile_type = row_tile<T, LANES, K, SKIPPED>;
     using A = acc_of<T>;
     enum : int { P = chunk<T>::size / 2, threads = LANES > 32 ? LANES : FUSELN_ROW_THREADS, groups = threads / LANES };
+    enum : int { FEW = K < 4 || sizeof(T) == 4 ? K : 4 };
+    enum : bool { TOGETHER = K == FEW && (K > 2 || sizeof(T) == 4) };
 
     const fuseln_ln_params &p;
     const tile_type tile;
     const unsigned pitch, rows, first; /* rows < 2^31 */
+    chunk<T> x[ROWS][K], gamma[FEW], beta[FEW];
     pair<A> v[ROWS][K][P];
     A mean[ROWS], rstd[ROWS];
 
@@ -66,7 +73,7 @@ struct forward_held {
     }
     __device__ __forceinline__ bool exists(int r) const
     {
-        return LANES > 32 || row(r) < rows;
+        return ROWS == 1 || row(r) < rows;
     }
     __device__ __forceinline__ unsigned long long offset(unsigned row_number) const
     {
@@ -75,50 +82,58 @@ struct forward_held {
 
     __device__ __forceinline__ void load()
     {
-        chunk<T> x[ROWS][K];
 #pragma unroll
         for (int r = 0; r < ROWS; r++)
             tile.load(x[r], static_cast<const char *>(p.x) + offset(exists(r) ? row(r) : rows - 1));
+        if (TOGETHER && p.y) {
+            if (p.gamma)
+                load_parameters<true, false>(0);
+            if (p.beta)
+                load_parameters<false, true>(0);
+        }
+    }
+    template <bool GAMMA, bool BETA>
+    __device__ __forceinline__ void load_parameters(int from)
+    {
+        const char *gammas = static_cast<const char *>(p.gamma) + tile.own();
+        const char *betas = static_cast<const char *>(p.beta) + tile.own();
 #pragma unroll
-        for (int r = 0; r < ROWS; r++)
-#pragma unroll
-            for (int k = 0; k < K; k++)
-                widen(x[r][k], v[r][k]);
+        for (int k = 0; k < FEW && tile.reaches(from + k); k++) {
+            if (GAMMA)
+                tile.load(gamma[k], gammas, from + k);
+            if (BETA)
+                tile.load(beta[k], betas, from + k);
+        }
     }
 
     __device__ __forceinline__ void statistics()
     {
-        const A inverse = FILL == FULL ? A(1) / (LANES * K * 2 * P) : inverse_cols<A>(p);
 #pragma unroll
         for (int r = 0; r < ROWS; r++) {
-            const moments<A> m = row_moments<LANES>(p, v[r], tile, inverse);
+            const moments<A> m = row_moments<LANES>(p, x[r], v[r], tile);
             mean[r] = m.mean;
-            rstd[r] = rstd_of(p, m.m2, inverse);
+            rstd[r] = rstd_of(p, m.m2);
         }
     }
 
-    /* GAMMA, BETA: 1 present, 0 absent, -1 known at run time. */
-    template <int GAMMA, int BETA>
-    __device__ __forceinline__ void write() const
+    template <bool GAMMA, bool BETA>
+    __device__ __forceinline__ void write()
     {
-        const char *gammas = static_cast<const char *>(p.gamma) + tile.own();
-        const char *betas = static_cast<const char *>(p.beta) + tile.own();
         char *to[ROWS];
 #pragma unroll
         for (int r = 0; r < ROWS; r++)
             to[r] = static_cast<char *>(p.y) + offset(row(r)) + tile.own();
 #pragma unroll
-        for (int k = 0; k < K; k++) {
-            pair<A> gamma[P], beta[P];
-            const bool has = tile.has(k);
-            const bool has_gamma = GAMMA < 0 ? p.gamma && has : GAMMA && has,
-                       has_beta = BETA < 0 ? p.beta && has : BETA && has;
-            widen(has_gamma ? parameter<T>(gammas + tile.step(k)) : splat<T>(1), gamma);
-            widen(has_beta ? parameter<T>(betas + tile.step(k)) : splat<T>(0), beta);
+        for (int k = 0; k < K && tile.reaches(k); k++) {
+            if (!TOGETHER && k % FEW == 0)
+                load_parameters<GAMMA, BETA>(k);
+            pair<A> g[P], b[P];
+            widen(GAMMA ? gamma[k % FEW] : splat<T>(1), g);
+            widen(BETA ? beta[k % FEW] : splat<T>(0), b);
 #pragma unroll
             for (int r = 0; r < ROWS; r++) {
-                const chunk<T> y = affine<T>(v[r][k], rstd[r], gamma, beta);
-                if (has && (ROWS == 1 || exists(r)))
+                const chunk<T> y = affine<T>(v[r][k], rstd[r], g, b);
+                if (tile.has(k) && exists(r))
                     *reinterpret_cast<uint4 *>(to[r] + tile.step(k)) = y.raw;
             }
         }
@@ -126,6 +141,8 @@ struct forward_held {
 
     __device__ __forceinline__ void run()
     {
+        if (ROWS == 1 && groups > 1 && row(0) >= rows) /* the whole warp: nobody waits for it */
+            return;
         load();
         statistics();
         if (!p.y) {
@@ -139,14 +156,14 @@ struct forward_held {
         for (int r = 0; r < ROWS; r++)
             if (tile.lane == 0 && exists(r))
                 write_statistics(p, row(r), mean[r], rstd[r]);
-        if (ROWS == 1 && !exists(0))
-            return;
-        if (FILL != FULL)
-            write<-1, -1>();
+        if (p.gamma && p.beta)
+            write<true, true>();
+        else if (p.gamma)
+            write<true, false>();
         else if (p.beta)
-            write<1, 1>();
+            write<false, true>();
         else
-            write<1, 0>();
+            write<false, false>();
     }
 };
 
@@ -173,12 +190,8 @@ struct forward_unaligned {
         tile.fetch_unaligned(slots, from);
         tile.wait_unaligned();
         tile.read_unaligned(x, slots, from);
-#pragma unroll
-        for (int k = 0; k < K; k++)
-            widen(x[k], v[k]);
-        const A inverse = inverse_cols<A>(p);
-        const moments<A> m = row_moments<0>(p, v, tile, inverse);
-        const A rstd = rstd_of(p, m.m2, inverse);
+        const moments<A> m = row_moments<0>(p, x, v, tile);
+        const A rstd = rstd_of(p, m.m2);
         if (!p.y) {
             if (tile.lane == 0 && exists)
                 write_moments(p, row, m.mean, rstd);
@@ -242,10 +255,9 @@ struct forward_wide {
             tile_type(pitch, at).fetch(slots(stage, at), source(row) + at);
         __pipeline_commit();
     }
-    __device__ __forceinline__ void load(pair<A> (&v)[K][P], const tile_type &tile, long long row, long long at,
+    __device__ __forceinline__ void load(chunk<T> (&x)[K], const tile_type &tile, long long row, long long at,
                                          int stage) const
     {
-        chunk<T> x[K];
         if (UNALIGNED) {
             __syncthreads(); /* the previous tile has been read */
             tile.fetch_unaligned(slots(stage, at), source(row) + at);
@@ -256,9 +268,6 @@ struct forward_wide {
         } else {
             tile.load(x, source(row) + at);
         }
-#pragma unroll
-        for (int k = 0; k < K; k++)
-            widen(x[k], v[k]);
     }
 
     __device__ __forceinline__ moments<A> statistics(long long row, int stage) const
@@ -267,10 +276,12 @@ struct forward_wide {
         moments<A> m = {0, 0, 0};
         for (long long at = 0; at < pitch; at += LANES * K * FUSELN_CHUNK_BYTES) {
             const tile_type tile(pitch, at);
+            chunk<T> x[K];
             pair<A> v[K][P];
-            load(v, tile, row, at, stage);
-            const A n = tile.held();
-            moments<A> part = held_moments(v, tile, n, reciprocal(n > 0 ? n : A(1)), !p.mean);
+            load(x, tile, row, at, stage);
+            const A n = tile.held(threadIdx.x / 32);
+            moments<A> part = held_moments(x, v, tile, reciprocal(n > 0 ? n : A(1)), !p.mean);
+            part.n = n;
             if (!p.mean) {
                 part.m2 = p.y ? part.m2 : mul_add(part.mean, A(0), part.m2); /* as write_moments() */
                 part.mean = 0;
@@ -285,9 +296,8 @@ struct forward_wide {
         char *to = static_cast<char *>(p.y) + row * pitch;
         for (long long at = 0; at < pitch; at += LANES * K * FUSELN_CHUNK_BYTES) {
             const tile_type tile(pitch, at);
-            pair<A> v[K][P];
-            chunk<T> gamma[K], beta[K];
-            load(v, tile, row, at, stage);
+            chunk<T> x[K], gamma[K], beta[K];
+            load(x, tile, row, at, stage);
             if (UNALIGNED) {
                 __syncthreads(); /* x has been read */
                 tile.read_parameter(gamma, slots(stage, at), p.gamma, at, 1);
@@ -305,8 +315,11 @@ struct forward_wide {
                 }
             }
 #pragma unroll
-            for (int k = 0; k < K; k++)
-                gamma[k] = normalise<T>(v[k], mean, rstd, gamma[k], beta[k]);
+            for (int k = 0; k < K; k++) {
+                pair<A> v[P];
+                widen(x[k], v);
+                gamma[k] = normalise<T>(v, mean, rstd, gamma[k], beta[k]);
+            }
             if (UNALIGNED) {
                 tile.store_unaligned(to + at, true, slots(stage, at), gamma);
             } else {
@@ -326,7 +339,7 @@ struct forward_wide {
                 __pipeline_wait_prior(1);
             }
             const moments<A> m = statistics(row, stage);
-            const A rstd = rstd_of(p, m.m2, inverse_cols<A>(p));
+            const A rstd = rstd_of(p, m.m2);
             if (threadIdx.x == 0)
                 write_statistics(p, row, m.mean, rstd);
             if (p.y)
@@ -342,10 +355,8 @@ static __device__ __forceinline__ void forward(const fuseln_ln_params &p)
         forward_wide<T, LANES, K, STORAGE == FUSELN_RING, UNALIGNED>(p).run();
     else if constexpr (UNALIGNED)
         forward_unaligned<T, K>::run(p);
-    else if (sizeof(T) == 2 && K >= 4 && static_cast<int>(p.cols) == LANES * K * chunk<T>::size && p.gamma)
-        forward_held<T, LANES, K, ROWS, FULL>(p).run(); /* half types take twice the instructions a byte */
     else
-        forward_held<T, LANES, K, ROWS, WHOLE>(p).run();
+        forward_held<T, LANES, K, ROWS>(p).run();
 }
 
 #define THREADS(lanes) ((lanes) == 0 ? 32 * FUSELN_ROW_WARPS : (lanes) > 32 ? (lanes) : FUSELN_ROW_THREADS)

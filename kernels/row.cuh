@@ -34,25 +34,34 @@ static __device__ __forceinline__ uint4 read_shifted(const uint4 *slots, unsigne
                       __funnelshift_r(word[2], word[3], bits), __funnelshift_r(word[3], word[4], bits));
 }
 
-/* What is known of the row's chunks in a tile: all exist; each is whole or missing, as in aligned rows; or the row may
- * end inside a chunk. */
-enum row_fill { FULL, WHOLE, RAGGED };
+/* Of a power of two. */
+static __device__ __forceinline__ constexpr int logarithm(int n)
+{
+    return n > 1 ? 1 + logarithm(n / 2) : 0;
+}
+
+/* What is known of the row's chunks in a tile. WHOLE: each is whole or missing, as in aligned rows. SKIPPED: also, a
+ * thread does nothing for chunks that it lacks, and lacks none of the first half: shorter rows have another schedule,
+ * except from the one with the fewest lanes. RAGGED: the row may end inside a chunk. */
+enum row_fill { SKIPPED, WHOLE, RAGGED };
 
 template <class T, int LANES, int K, row_fill FILL>
 struct row_tile {
     using A = acc_of<T>;
     enum : int {
         GROUP = LANES < 32 ? LANES : 32, /* the row's lanes in one warp; 0: known at run time */
+        LOG_LANES = logarithm(LANES),
+        SURE = FILL == SKIPPED && LANES > 8 ? K / 2 : 0, /* so many chunks no thread lacks */
         E = chunk<T>::size
     };
-    enum : bool { MAY_BE_RAGGED = FILL == RAGGED, ALL_FULL = FILL == FULL };
+    enum : bool { MAY_BE_RAGGED = FILL == RAGGED };
 
     const int log_lanes, lane; /* lanes is a power of two */
     int left;                  /* bytes of the row in this tile */
 
     __device__ __forceinline__ explicit row_tile(long long row_bytes, long long first = 0, int run_log_lanes = 0)
         : log_lanes(run_log_lanes), lane(threadIdx.x & (lanes() - 1)),
-          left(FILL != FULL && row_bytes - first < bytes() ? static_cast<int>(row_bytes - first) : bytes())
+          left(FILL == SKIPPED || row_bytes - first < bytes() ? static_cast<int>(row_bytes - first) : bytes())
     {
     }
     __device__ __forceinline__ int lanes() const
@@ -97,12 +106,17 @@ struct row_tile {
     /* Does the row have any of this chunk? */
     __device__ __forceinline__ bool has(int k) const
     {
-        return FILL == FULL || left - own() > step(k);
+        return k < SURE || left - own() > step(k);
+    }
+    /* Must this thread go on to its k-th chunk? The first is for all, since they exchange the pivot there. */
+    __device__ __forceinline__ bool reaches(int k) const
+    {
+        return FILL != SKIPPED || k == 0 || has(k);
     }
     /* Does it have all of it? */
     __device__ __forceinline__ bool full(int k) const
     {
-        return FILL == FULL || left - own() >= step(k) + FUSELN_CHUNK_BYTES;
+        return left - own() >= step(k) + FUSELN_CHUNK_BYTES;
     }
     /* How many of its elements? */
     __device__ __forceinline__ int count(int k) const
@@ -110,31 +124,28 @@ struct row_tile {
         const int rest = (left - own() - step(k)) / static_cast<int>(sizeof(T));
         return rest < 0 ? 0 : rest < E ? rest : E;
     }
-    /* Elements that this thread's warp holds of the row. */
-    __device__ __forceinline__ A held() const
+    /* Elements that warp `warp` of the row's holds: so many in each full turn of the lanes, and its part of the last.
+     */
+    __device__ __forceinline__ A held(int warp) const
     {
-        if (FILL == FULL)
-            return A(group() * K * E);
-        const int share = group() * FUSELN_CHUNK_BYTES, rest = left - (lane & -group()) * FUSELN_CHUNK_BYTES;
-        int bytes_held = 0;
-#pragma unroll
-        for (int k = 0; k < K; k++) {
-            const int here = rest - step(k);
-            bytes_held += here <= 0 ? 0 : here < share ? here : share;
-        }
-        return A(static_cast<unsigned>(bytes_held) / static_cast<unsigned>(sizeof(T)));
+        const int share = group() * FUSELN_CHUNK_BYTES;
+        const int turns = static_cast<unsigned>(left) / FUSELN_CHUNK_BYTES >> (LANES ? LOG_LANES : log_lanes);
+        const int rest = left - step(turns) - warp * share, last = rest < 0 ? 0 : rest < share ? rest : share;
+        return A(static_cast<unsigned>(turns * share + last) / static_cast<unsigned>(sizeof(T)));
     }
 
-    /* Aligned rows, between memory and registers. Missing chunks are zero. */
+    /* Aligned rows, between memory and registers. Missing chunks are zero, unless they are skipped. */
+    __device__ __forceinline__ void load(chunk<T> &c, const char *own_part, int k) const
+    {
+        c.raw = make_uint4(0, 0, 0, 0);
+        if (has(k))
+            c.raw = *reinterpret_cast<const uint4 *>(own_part + step(k));
+    }
     __device__ __forceinline__ void load(chunk<T> (&c)[K], const char *from) const
     {
-        from += own();
 #pragma unroll
-        for (int k = 0; k < K; k++) {
-            c[k].raw = make_uint4(0, 0, 0, 0);
-            if (has(k))
-                c[k].raw = *reinterpret_cast<const uint4 *>(from + step(k));
-        }
+        for (int k = 0; k < K && reaches(k); k++)
+            load(c[k], from + own(), k);
     }
     __device__ __forceinline__ void store(char *to, const chunk<T> (&c)[K], bool exists = true) const
     {

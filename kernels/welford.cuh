@@ -87,42 +87,50 @@ static __device__ __forceinline__ constexpr float sum_scale()
     return 1.0f / (1024 * K * E);
 }
 
-/* The sum of what the lanes of one warp that share the row hold in v, P pairs a chunk; `tile` says which elements
- * exist, and missing ones are zero. */
-template <int K, class A, int P, class Tile>
-static __device__ __forceinline__ pivoted<A> held_sum(const pair<A> (&v)[K][P], const Tile &tile)
+template <class A, int P>
+static __device__ __forceinline__ A chunk_sum(const pair<A> (&v)[P])
 {
-    constexpr int E = 2 * P;
-    A part[K];
+    pair<A> copy[P];
 #pragma unroll
-    for (int k = 0; k < K; k++) {
-        pair<A> copy[P];
-#pragma unroll
-        for (int i = 0; i < P; i++)
-            copy[i] = v[k][i];
-        const pair<A> sum = sum_pairs(copy);
-        part[k] = sum.lo + sum.hi;
-    }
-    A counts[K], scaled[K / 2];
-#pragma unroll
-    for (int k = 0; k < K; k++) {
-        counts[k] = tile.has(k) ? A(E) : A(0);
-        if (Tile::MAY_BE_RAGGED)
-            counts[k] = tile.full(k) ? A(E) : A(tile.count(k));
-    }
-    A pivot = part[0] * (A(1) / E);
-    if (Tile::MAY_BE_RAGGED && !tile.full(0)) {
-        const A first = counts[0] > 0 ? counts[0] : A(1);
-        pivot = first < E ? part[0] * reciprocal(first) : pivot;
-    }
+    for (int i = 0; i < P; i++)
+        copy[i] = v[i];
+    const pair<A> sum = sum_pairs(copy);
+    return sum.lo + sum.hi;
+}
+
+/* The pivot of the row, from its first lane: `first` are two of the `count` elements of its first chunk, with that sum.
+ */
+template <class A, class Tile>
+static __device__ __forceinline__ A pivot_of(const pair<A> &first, A sum, A count, const Tile &tile)
+{
+    constexpr int E = Tile::E;
+    A pivot = sum * (A(1) / E);
+    if (Tile::MAY_BE_RAGGED && count < E)
+        pivot = count > 0 ? sum * reciprocal(count) : sum;
     /* Of rows around zero, one in thousands passes by chance. */
     const A distance_max = fabs(pivot) * A(0.03125f);
-    const bool close = (fabs(v[0][0].lo - pivot) <= distance_max) & (fabs(v[0][0].hi - pivot) <= distance_max);
-    pivot = close ? pivot : A(0);
-    pivot = __shfl_sync(0xffffffffu, pivot, 0, tile.group());
+    const bool close = (fabs(first.lo - pivot) <= distance_max) & (fabs(first.hi - pivot) <= distance_max);
+    return __shfl_sync(0xffffffffu, close ? pivot : A(0), 0, tile.group());
+}
+
+/* Widens x into v, P pairs a chunk. Returns the sum of what the lanes of one warp that share the row hold; `tile` says
+ * which elements exist, and missing ones are zero. */
+template <int K, class T, class A, int P, class Tile>
+static __device__ __forceinline__ pivoted<A> held_sum(const chunk<T> (&x)[K], pair<A> (&v)[K][P], const Tile &tile)
+{
+    constexpr int E = 2 * P;
+    A part[K] = {}, pivot = 0, scaled[K / 2];
 #pragma unroll
-    for (int k = 0; k < K; k++)
-        part[k] = mul_add(-counts[k], pivot, part[k]);
+    for (int k = 0; k < K && tile.reaches(k); k++) {
+        A count = tile.has(k) ? A(E) : A(0);
+        if (Tile::MAY_BE_RAGGED)
+            count = tile.full(k) ? A(E) : A(tile.count(k));
+        widen(x[k], v[k]);
+        part[k] = chunk_sum(v[k]);
+        if (k == 0)
+            pivot = pivot_of(v[0][0], part[0], count, tile);
+        part[k] = mul_add(-count, pivot, part[k]);
+    }
 #pragma unroll
     for (int k = 0; k < K / 2; k++)
         scaled[k] = (part[2 * k] + part[2 * k + 1]) * A(sum_scale<K, E>());
@@ -133,8 +141,9 @@ static __device__ __forceinline__ pivoted<A> held_sum(const pair<A> (&v)[K][P], 
 template <int K, class A, int P, class Tile>
 static __device__ __forceinline__ A held_squares(pair<A> (&v)[K][P], const Tile &tile, A mean)
 {
+    A part[K] = {};
 #pragma unroll
-    for (int k = 0; k < K; k++) {
+    for (int k = 0; k < K && tile.reaches(k); k++) {
         const pair<A> subtract = both(Tile::MAY_BE_RAGGED || tile.has(k) ? -mean : A(0));
 #pragma unroll
         for (int i = 0; i < P; i++)
@@ -147,10 +156,6 @@ static __device__ __forceinline__ A held_squares(pair<A> (&v)[K][P], const Tile 
                 v[k][i].hi = 2 * i + 1 < count ? v[k][i].hi : A(0);
             }
         }
-    }
-    A part[K];
-#pragma unroll
-    for (int k = 0; k < K; k++) {
         pair<A> sum = mul(v[k][0], v[k][0]);
 #pragma unroll
         for (int i = 1; i < P; i++)
@@ -160,45 +165,39 @@ static __device__ __forceinline__ A held_squares(pair<A> (&v)[K][P], const Tile 
     return sum_lanes<Tile::GROUP>(sum_pairs(part), tile.group());
 }
 
-/* Mean and M2 of the n elements that a group of lanes holds; v becomes v - mean. For RMS norm v does not change and M2
- * is the sum of its squares, but the mean returned is still the row's. */
-template <int K, class A, int P, class Tile>
-static __device__ __forceinline__ moments<A> held_moments(pair<A> (&v)[K][P], const Tile &tile, A n, A inverse_n,
-                                                          bool rms)
+/* Mean and M2, but not n, of the elements that a group of lanes holds in x; v becomes x - mean. For RMS norm v becomes
+ * x and M2 the sum of its squares, but the mean returned is still the row's. */
+template <int K, class T, class A, int P, class Tile>
+static __device__ __forceinline__ moments<A> held_moments(const chunk<T> (&x)[K], pair<A> (&v)[K][P], const Tile &tile,
+                                                          A inverse_n, bool rms)
 {
-    const pivoted<A> sum = held_sum(v, tile); /* also for RMS norm: to branch around it costs more */
+    const pivoted<A> sum = held_sum(x, v, tile); /* also for RMS norm: to branch around it costs more */
     const A mean = mul_add(sum.rest, inverse_n * A(1 / sum_scale<K, 2 * P>()), sum.pivot);
-    return {n, mean, held_squares(v, tile, rms ? A(0) : mean)};
+    return {0, mean, held_squares(v, tile, rms ? A(0) : mean)};
 }
 
 /* The same for a row that all warps of a block hold; WARPS as LANES of sum_lanes(). Two barriers. */
-template <int WARPS, int K, class A, int P, class Tile>
-static __device__ __forceinline__ moments<A> block_held_moments(pair<A> (&v)[K][P], const Tile &tile, A cols,
-                                                                A inverse_cols, bool rms)
+template <int WARPS, int K, class T, class A, int P, class Tile>
+static __device__ __forceinline__ moments<A> block_held_moments(const chunk<T> (&x)[K], pair<A> (&v)[K][P],
+                                                                const Tile &tile, A inverse_cols, bool rms)
 {
     constexpr A scale = sum_scale<K, 2 * P>();
     __shared__ pivoted<A> sums[FUSELN_ROW_WARPS];
-    __shared__ A counts[FUSELN_ROW_WARPS], squares[FUSELN_ROW_WARPS];
+    __shared__ A squares[FUSELN_ROW_WARPS];
     const int warps = tile.lanes() / 32, w = threadIdx.x % warps, own = threadIdx.x / 32;
     const bool leads = threadIdx.x % 32 == 0;
-    const pivoted<A> sum = held_sum(v, tile);
-    A count = tile.held() * scale;
-    if (leads) {
+    const pivoted<A> sum = held_sum(x, v, tile);
+    if (leads)
         sums[own] = sum;
-        if (!Tile::ALL_FULL)
-            counts[own] = count;
-    }
     __syncthreads();
-    if (!Tile::ALL_FULL)
-        count = counts[w];
     const pivoted<A> part = sums[w];
-    const A pivot = sums[0].pivot, rest = mul_add(count, part.pivot - pivot, part.rest);
+    const A pivot = sums[0].pivot, rest = mul_add(tile.held(w) * scale, part.pivot - pivot, part.rest);
     const A mean = mul_add(sum_lanes<WARPS>(rest, warps), inverse_cols * (1 / scale), pivot);
     const A m2 = held_squares(v, tile, rms ? A(0) : mean);
     if (leads)
         squares[own] = m2;
     __syncthreads();
-    return {cols, mean, sum_lanes<WARPS>(squares[w], warps)};
+    return {0, mean, sum_lanes<WARPS>(squares[w], warps)};
 }
 
 /* The moments of a row from those that the block's warps have of its parts. `slots`: shared, one a warp. One barrier.
