@@ -42,8 +42,9 @@ enum {
     REDUCE = DIRECT FUSELN_DIRECT_VARIANTS(COUNT),
     FORWARD_SCHEDULES = 0 FUSELN_FORWARD_SCHEDULES(COUNT, ),
     FORWARD_HELD = FORWARD_SCHEDULES - 2, /* in registers; the ring and twice follow */
-    BACKWARD_SCHEDULES = 0 FUSELN_BACKWARD_SCHEDULES(COUNT, , ),
-    DX_SCHEDULES = 0 FUSELN_DX_SCHEDULES(COUNT, ),
+    BACKWARD_SCHEDULES = 0 FUSELN_BACKWARD_SCHEDULES(COUNT, , , ),
+    DX_RING = 1, /* after the one pass */
+    DX_SCHEDULES = DX_RING FUSELN_DX_SCHEDULES(COUNT, ),
 #undef COUNT
 };
 
@@ -160,23 +161,30 @@ static unsigned tile_bytes(int chunks)
     return (unsigned)FUSELN_TILE_SLOTS(chunks) * FUSELN_CHUNK_BYTES;
 }
 
-/* A block to a row, for FORWARD and DX: the ring if shared memory holds two rows (the next one, or x and dy), else read
- * twice. Unaligned rows have one variant for both. */
+/* Shared memory of two rows: the row and the next one, or for DX x and dy, each of whole warps. */
+static int64_t ring_bytes(const struct fuseln_call *call)
+{
+    const int64_t unit = call->op == FUSELN_OP_DX ? 32 * FUSELN_CHUNK_BYTES : FUSELN_CHUNK_BYTES;
+    return 2 * divide_up(row_bytes(call), unit) * unit;
+}
+
+/* A block to a row, for FORWARD and DX: the ring if shared memory holds two rows, else read twice. Unaligned rows have
+ * one variant for both. */
 static enum fuseln_verdict plan_long_row(const struct fuseln_call *call, const struct fuseln_device *device,
                                          struct fuseln_plan *plan)
 {
     const bool dx = call->op == FUSELN_OP_DX;
-    const size_t part = dx ? DX : FORWARD, aligned = dx ? 0 : FORWARD_HELD;
+    const size_t part = dx ? DX : FORWARD, aligned = dx ? DX_RING : FORWARD_HELD;
     const size_t unaligned = dx ? DX_SCHEDULES : FORWARD_SCHEDULES + 3;
-    const int64_t ring = 2 * divide_up(row_bytes(call), FUSELN_CHUNK_BYTES) * FUSELN_CHUNK_BYTES;
+    const int64_t ring = ring_bytes(call), blocks = dx && ring <= shared_bytes(device, 2) ? 2 : 1;
     const bool fits = ring <= shared_bytes(device, 1);
     const struct fuseln_variant *variant =
         variant_of(part, is_unaligned(call, plan) ? unaligned : aligned + !fits, call->dtype);
     plan->kernel[0] = variant;
     if (variant->storage == FUSELN_RING) {
-        plan->stages = dx && 2 * ring <= shared_bytes(device, 1) ? 2 : 1;
+        plan->stages = dx && 2 * ring <= shared_bytes(device, blocks) ? 2 : 1;
         plan->smem_bytes[0] = (unsigned)(ring * plan->stages);
-        return set_grid(plan, 0, smaller(call->rows, device->sm_count), variant->lanes);
+        return set_grid(plan, 0, smaller(call->rows, blocks * device->sm_count), variant->lanes);
     }
     plan->smem_bytes[0] = variant->unaligned ? tile_bytes(variant->lanes * variant->chunks) * (dx ? 2 : 1) : 0;
     return set_grid(plan, 0, call->rows, variant->lanes);
@@ -234,8 +242,8 @@ static bool plan_backward(const struct fuseln_call *call, const struct fuseln_de
         int64_t lanes, cols;
         int blocks;
     } schedules[] = {
-#define X(unused1, unused2, name, lanes, cols, blocks) {lanes, cols, blocks},
-        FUSELN_BACKWARD_SCHEDULES(X, , )
+#define X(unused1, unused2, unused3, name, lanes, cols, blocks) {lanes, cols, blocks},
+        FUSELN_BACKWARD_SCHEDULES(X, , , )
 #undef X
     };
     size_t at = 0;
@@ -263,23 +271,55 @@ static bool plan_backward(const struct fuseln_call *call, const struct fuseln_de
     return true;
 }
 
+/* Is there a kernel that makes DX and the partial sums of such rows in one pass? */
+static bool has_pass(const struct fuseln_call *call)
+{
+    return call->dtype != FUSELN_DTYPE_F64 && call->cols <= FUSELN_PASS_COLS;
+}
+
+/* The partial sums of DGAMMA of long rows; those of one pass with DX are the same. */
+static void set_long_partials(const struct fuseln_call *call, const struct fuseln_device *device,
+                              struct fuseln_plan *plan, int64_t tiles)
+{
+    if (has_pass(call))
+        set_partials(call, plan, device->sm_count, device->sm_count);
+    else
+        set_partials(call, plan, divide_up(4 * device->sm_count, tiles), divide_up(device->sm_count, tiles));
+    plan->parts = smaller(call->rows, plan->partial_rows);
+}
+
+/* DX and DGAMMA of long rows in one pass; false if it does not handle such rows. */
+static bool plan_long_pass(const struct fuseln_call *call, const struct fuseln_device *device, struct fuseln_plan *plan)
+{
+    const int64_t ring = ring_bytes(call);
+    if (is_unaligned(call, plan) || !has_pass(call) || ring > shared_bytes(device, 1))
+        return false;
+    plan->kernel[0] = variant_of(DX, 0, call->dtype);
+    plan->stages = 2 * ring <= shared_bytes(device, 1) ? 2 : 1;
+    plan->smem_bytes[0] = (unsigned)(ring * plan->stages);
+    set_long_partials(call, device, plan, 1);
+    plan->grid[0] = (unsigned)plan->parts;
+    plan->block[0] = plan->kernel[0]->lanes;
+    return true;
+}
+
 /*
  * Is DGAMMA one launch, as the rows are few? In a pair, writing and reading the partial rows must move fewer bytes than
  * reading x and dy again would; FUSELN_DIRECT_ROWS of 8 says just that. DGAMMA alone plans alike, as it may be half of
  * a pair. Where nothing is paired, partial sums save no bytes, and only spread the rows over more blocks.
  */
 static bool is_direct(const struct fuseln_call *call, const struct fuseln_device *device,
-                      const struct fuseln_plan *backward)
+                      const struct fuseln_plan *plan)
 {
-    if (!backward->scratch_bytes)
+    if (!has_pass(call))
         return call->rows <= 2 * (int64_t)device->direct_rows * device->sm_count;
-    return 8 * (int64_t)backward->x_bytes <= device->direct_rows * (int64_t)backward->scratch_bytes;
+    return 8 * (int64_t)plan->x_bytes <= device->direct_rows * (int64_t)plan->scratch_bytes;
 }
 
 static enum fuseln_verdict plan_dx(const struct fuseln_call *call, const struct fuseln_device *device,
                                    struct fuseln_plan *plan)
 {
-    if (!plan_backward(call, device, plan))
+    if (!plan_backward(call, device, plan) && !plan_long_pass(call, device, plan))
         return plan_long_row(call, device, plan);
     if (is_direct(call, device, plan))
         plan->scratch_bytes = 0;
@@ -299,19 +339,19 @@ static enum fuseln_verdict plan_dgamma(const struct fuseln_call *call, const str
                                        struct fuseln_plan *plan)
 {
     const int64_t column_blocks = divide_up(call->cols, FUSELN_REDUCE_COLS), zero_blocks = 2 * blocks_of_zeros(call);
+    const int64_t tiles = divide_up(divide_up(row_bytes(call), FUSELN_CHUNK_BYTES), FUSELN_COLUMN_THREADS);
     enum fuseln_verdict verdict = FUSELN_VERDICT_OK;
-    struct fuseln_plan backward = *plan;
-    const bool one_pass = plan_backward(call, device, &backward);
-    if (is_direct(call, device, &backward)) {
+    struct fuseln_plan sums = *plan;
+    const bool one_pass = plan_backward(call, device, &sums);
+    if (!one_pass)
+        set_long_partials(call, device, &sums, tiles);
+    if (is_direct(call, device, &sums)) {
         plan->kernel[0] = variant_of(DIRECT, 0, call->dtype);
         return set_grid(plan, 0, column_blocks + zero_blocks, FUSELN_REDUCE_THREADS);
     }
-    *plan = backward;
+    *plan = sums;
     if (!one_pass) {
-        const int64_t tiles = divide_up(divide_up(row_bytes(call), FUSELN_CHUNK_BYTES), FUSELN_COLUMN_THREADS);
         plan->kernel[0] = variant_of(PARTIAL, is_unaligned(call, plan), call->dtype);
-        set_partials(call, plan, divide_up(4 * device->sm_count, tiles), divide_up(device->sm_count, tiles));
-        plan->parts = smaller(call->rows, plan->partial_rows);
         verdict = set_grid(plan, 0, plan->parts * tiles, FUSELN_COLUMN_THREADS);
     }
     plan->kernel[1] = variant_of(REDUCE, 0, call->dtype);

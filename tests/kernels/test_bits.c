@@ -141,8 +141,8 @@ static void run_paired(struct layer *l)
 TEST(paired_or_alone_the_bits_are_the_same)
 {
     for (int dtype = 0; dtype < FUSELN_DTYPE_F64; dtype++)
-        for (int i = 0; i < WIDE && wide_cols[i] <= FUSELN_BACKWARD_COLS; i++)
-            for (size_t off = 0; off <= 1; off++) {
+        for (int i = 0; i < WIDE && wide_cols[i] <= FUSELN_PASS_COLS; i++)
+            for (size_t off = 0; off <= (wide_cols[i] <= FUSELN_BACKWARD_COLS); off++) {
                 const int64_t rows = wide_cols[i] < 300 ? 300 : 13;
                 struct layer alone = layer_make((enum fuseln_dtype)dtype, rows, wide_cols[i], off, i % 4 == 1, i % 3);
                 forward_and_dx(&alone);
