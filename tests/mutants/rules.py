@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does a test fail without each rule of pairing? Each mutant removes one rule from src/core/pairing.c or hooks/, and
-its test must then fail: the unit test of pairing, a program of tests/torch/pairs.py, whose values then come from stale
-sums, or one of 200 random programs (tests/torch/random_programs.py). Where several are named, each must fail.
+"""Does a test fail without each rule of pairing? Each mutant removes one rule from src/core/pairing.c, from hooks/ or
+from kernels/host/scratch.c, and its test must then fail: the unit test of pairing, a program of tests/torch/pairs.py,
+whose values then come from stale sums, one of 200 random programs (tests/torch/random_programs.py), or captured pairs
+whose sums lie in one place (tests/torch/graphs.py). Where several are named, each must fail.
 
     rules.py BUILD [NAME...]
 
@@ -17,8 +18,8 @@ import sys
 import tempfile
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
-UNIT, RANDOM, BOTH = ["unit"], ["random"], ["unit", "random"]
-PAIRING = "src/core/pairing.c"
+UNIT, RANDOM, BOTH, GRAPHS = ["unit"], ["random"], ["unit", "random"], ["graphs"]
+PAIRING, SCRATCH = "src/core/pairing.c", "kernels/host/scratch.c"
 PARTNER = "GET(entry, {0}) == call->{0} &&"
 
 
@@ -79,6 +80,11 @@ RULES = {  # name: (changes of (file, text, other text), what must fail: cases o
     "cuMemcpyDtoD_v2": (name_gone("cuMemcpyDtoD_v2"), ["driver_copy"]),
     "cuMemcpyDtoDAsync_v2": (name_gone("cuMemcpyDtoDAsync_v2"), ["driver_copy_async", "random"]),
     "cuLaunchHostFunc": (name_gone("cuLaunchHostFunc"), ["host_function", "random"]),
+    "a slab for each stream": ([(SCRATCH, "GET(slab, stream_id) == want->stream_id && GET", "GET")], GRAPHS),
+    "a slab for each capture": ([(SCRATCH, "GET(slab, capture_id) == want->capture_id && GET", "GET")], GRAPHS),
+    "a slab as long as its graph": ([(SCRATCH, "return atomic_load_explicit(&slab->orphaned, memory_order_acquire) &&", "return")], GRAPHS),
+    "an order that the program sets": ([(SCRATCH, "atomic_fetch_add(&capture_order, 1);", ";")], GRAPHS),
+    "calls that set it are seen": ([("hooks/notice.c", "return strstr(name, \"CaptureDependencies\") ? ORDER :", "return")], GRAPHS),
 }  # fmt: skip
 
 
@@ -121,7 +127,7 @@ def library(build, files, work):
     headers = any(file.endswith(".h") for file in files)
     *compiles, link = call(["ninja", "-C", str(build), "-t", "commands", "libfuseln.so"]).splitlines()
     for command in compiles:
-        found = re.search(rf" -o (CMakeFiles/\S+\.o) -c {SOURCE}/((?:src|hooks)/\S+)$", command)
+        found = re.search(rf" -o (CMakeFiles/\S+\.o) -c {SOURCE}/((?:src|hooks|kernels/host)/\S+)$", command)
         if found and (headers or found[2] in files):
             out = work / found[1].replace("/", "_")
             mutated = command.replace(f" -I{SOURCE} ", f" -I{work} ").replace(f"{SOURCE}/", f"{work}/")
@@ -153,6 +159,18 @@ def random_fails(folder):
     return f"random program {(folder / 'count').read_text()}" if "AssertionError" in done.stderr else None
 
 
+def graphs_fail(folder):
+    """Returns under which seed captured pairs are wrong, or None."""
+    names = ("two_streams_of_one_capture", "two_graphs_at_once", "dependencies_set_by_the_program")
+    environment = {**os.environ, "TEST_BUILD": str(folder), "SOFTGPU_SMS": "1"}
+    for seed in map(str, range(1, 9)):
+        command = [SOURCE / "tests/softgpu/run", "--seed", seed, "--", sys.executable, SOURCE / "tests/torch/graphs.py"]
+        done = subprocess.run([*command, *names], capture_output=True, text=True, env=environment, timeout=400, check=False)
+        if "AssertionError" in done.stderr:
+            return f"seed {seed}"
+    return None
+
+
 def try_rule(build, rule, right):
     changes, tests = RULES[rule]
     with tempfile.TemporaryDirectory() as folder:
@@ -167,6 +185,8 @@ def try_rule(build, rule, right):
                 found.append(unit_fails(build, work))
             elif test == "random":
                 found.append(random_fails(work))
+            elif test == "graphs":
+                found.append(graphs_fail(work))
             else:
                 found.append(printed[test] != right[test] and test)
         return all(found) and ", ".join(found)
@@ -176,7 +196,7 @@ def main(arguments):
     if not arguments:
         sys.exit("usage: rules.py BUILD [NAME...]")
     build, names = pathlib.Path(arguments[0]).resolve(), arguments[1:] or list(RULES)
-    cases = {case for name in names for case in RULES[name][1]} - {"unit", "random"}
+    cases = {case for name in names for case in RULES[name][1]} - {"unit", "random", "graphs"}
     right = values(build, cases, None, {"FUSELN_SKIP": "pairs"})
     found = survived = errors = 0
     for name in names:
