@@ -139,10 +139,11 @@ class Told(Page):
             self.assertIn(words, shown)
 
     def test_a_process_that_was_killed_and_one_without_layer_norms(self):
-        report = REPORT | {"final": False, "why": "no CUDA runtime that fuseln knows", "sites": [], "devices": [],
+        report = REPORT | {"final": False, "process": REPORT["process"] | {"seconds": 123456.7}, "why": "no CUDA runtime that fuseln knows", "sites": [], "devices": [],
                            "totals": {key: 0 for key in ("launches", "recognised", "substituted", "passed_through", "pairs")}}
         shown = Parsed(self.page(report)).shown()
-        for words in ("0 of 0 layer norms replaced", "no CUDA runtime that fuseln knows", "still running, or was killed"):
+        for words in ("0 of 0 layer norms replaced", "no CUDA runtime that fuseln knows", "still running, or was killed",
+                      "123457"):  # fmt: skip
             self.assertIn(words, shown)
 
     def test_the_reports_that_the_library_wrote(self):

@@ -27,6 +27,7 @@ void html_put(FILE *page, const char *format, ...) __attribute__((format(printf,
 
 enum html_align { LEFT, WIDE, RIGHT }; /* RIGHT: numbers, by which a script may sort */
 typedef void html_cell(FILE *page, const json_t *row, const char *key);
+/* html_rank: a count, whose column is that of a rank. html_counts: an object of them. */
 html_cell html_text, html_code, html_count, html_rank, html_real, html_time, html_rows, html_verified, html_counts;
 
 struct html_column {

@@ -73,7 +73,8 @@ void html_rank(FILE *page, const json_t *row, const char *key)
 
 void html_real(FILE *page, const json_t *row, const char *key)
 {
-    fprintf(page, "%.4g", fuseln_real_at(row, key));
+    const double value = fuseln_real_at(row, key);
+    fprintf(page, value < 1e4 || value > 1e15 ? "%.4g" : "%.0f", value);
 }
 
 void html_time(FILE *page, const json_t *row, const char *key)

@@ -124,8 +124,11 @@ static char *command_of(const json_t *file)
     size_t size, i;
     json_t *word;
     FILE *out = open_memstream(&text, &size);
-    json_array_foreach(json_object_get(file, "command"), i, word) if (out && json_is_string(word))
-        fprintf(out, "%s%s", i ? " " : "", json_string_value(word));
+    json_array_foreach(json_object_get(file, "command"), i, word)
+    {
+        if (out && json_is_string(word))
+            fprintf(out, "%s%s", i ? " " : "", json_string_value(word));
+    }
     if (out)
         fclose(out);
     return text ? text : strdup("");
