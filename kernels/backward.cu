@@ -311,6 +311,8 @@ struct backward {
         }
         if (!p.partials)
             return;
+        if (!p.dx)
+            FUSELN_DEPENDENTS_START();
         A *sums = static_cast<A *>(p.partials) + blockIdx.x * partial_pitch(p.cols);
         finish(dgamma, sums);
         finish(dbeta, sums + p.partial_rows * partial_pitch(p.cols));

@@ -106,6 +106,7 @@ static __device__ __forceinline__ void partial_sums(const fuseln_ln_params &p)
 
     pair<A> dgamma[E / 2] = {}, dbeta[E / 2] = {};
     sum_rows<T, ROWS, ROWS == UNALIGNED ? 2 : 4>(p, index, inside, part, p.partial_rows, dgamma, dbeta);
+    FUSELN_DEPENDENTS_START();
     const long long pitch = partial_pitch(p.cols);
     A *to = static_cast<A *>(p.partials) + part * pitch + index * E;
     const int count = inside / static_cast<int>(sizeof(T));
@@ -263,6 +264,7 @@ FUSELN_DIRECT_VARIANTS(KERNEL)
 #define KERNEL(name, module, id, type, lanes, chunks, rows, storage, unaligned, blocks)                       \
     extern "C" __global__ void __launch_bounds__(FUSELN_REDUCE_THREADS) name(const struct fuseln_ln_params p) \
     {                                                                                                         \
+        FUSELN_DEPENDENCY_WAIT();                                                                             \
         reduce_sums<type>(p);                                                                                 \
     }
 FUSELN_REDUCE_VARIANTS(KERNEL)

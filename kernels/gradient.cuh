@@ -60,6 +60,25 @@ static __device__ __forceinline__ void column_sums(pair<A> (&dgamma)[P], pair<A>
     }
 }
 
+/*
+ * Programmatic dependent launch, from compute capability 9.0 on: DGAMMA's second kernel, launched so, may start once
+ * every block of the first one has ended or said FUSELN_DEPENDENTS_START, and not before FUSELN_DEPENDENCY_WAIT has it
+ * what the first one wrote. Elsewhere both are nothing: the second kernel is launched as any other.
+ * Every block of the second waits, also one that has nothing to do. The kernel that the program launches next may start
+ * when the blocks of the second have ended; if one ended without waiting, that could be before the first kernel has.
+ * A pass that writes dX never says START: what comes next may be a kernel of the program's, which may rely on it that
+ * PyTorch's own kernel does not.
+ */
+#ifndef FUSELN_DEPENDENCY_WAIT /* the CPU build has its own */
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+#define FUSELN_DEPENDENTS_START() asm volatile("griddepcontrol.launch_dependents;" ::: "memory")
+#define FUSELN_DEPENDENCY_WAIT()  asm volatile("griddepcontrol.wait;" ::: "memory")
+#else
+#define FUSELN_DEPENDENTS_START() ((void)0)
+#define FUSELN_DEPENDENCY_WAIT()  ((void)0)
+#endif
+#endif
+
 /* Elements from one partial row to the next, rounded up so that 16-byte accesses stay aligned. */
 static __device__ __forceinline__ long long partial_pitch(long long cols)
 {

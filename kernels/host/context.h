@@ -34,6 +34,7 @@ struct fuseln_context {
     _Atomic uintptr_t modules[FUSELN_MODULE_COUNT];
     _Atomic uintptr_t functions[FUSELN_VARIANT_COUNT]; /* known once the variant was launched outside of capture */
     atomic_int scratch_pause;                          /* launches that shall not ask for a new slab */
+    atomic_bool serial;                                /* no launch may start before the one ahead of it has ended */
 };
 
 /* Device memory for partial sums: device.h. What is not atomic is its owner's. */

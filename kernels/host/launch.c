@@ -122,14 +122,40 @@ static __attribute__((noinline)) enum fuseln_verdict refused(const struct fuseln
     return in_current_context(job) ? FUSELN_VERDICT_REFUSED : FUSELN_VERDICT_CONTEXT;
 }
 
+/*
+ * May this kernel start before what is ahead of it on the stream has ended? Only the reduction, which waits for that
+ * itself (kernels/gradient.cuh): ahead of it is our own pass, in the same call or, for a pair, as nothing came between.
+ * Not on default streams, which other streams are in order with. In stream capture there is no reduction.
+ */
+static inline bool may_start_early(const struct fuseln_job *job, int which)
+{
+    enum { HOPPER = 9 }; /* code for what is older does not wait */
+    return which == 1 && (uintptr_t)job->stream > (uintptr_t)CU_STREAM_PER_THREAD &&
+           job->context->record->device.cc_major >= HOPPER &&
+           !atomic_load_explicit(&job->context->serial, memory_order_relaxed);
+}
+
 /* The one function that launches our kernels: kernel[which] of the job's plan, params its one argument. */
 static inline enum fuseln_verdict issue(const struct fuseln_job *job, int which, uintptr_t function, void *params)
 {
-    const struct fuseln_plan *plan = job->plan;
+    const struct fuseln_driver *driver = fuseln_driver_known();
+    const unsigned grid = job->plan->grid[which], block = job->plan->block[which], smem = job->plan->smem_bytes[which];
+    const CUstream stream = (CUstream)job->stream;
+    const bool early = may_start_early(job, which);
     void *arguments[] = {params};
-    const CUresult result =
-        fuseln_driver_known()->launch_kernel((CUfunction)function, plan->grid[which], 1, 1, plan->block[which], 1, 1,
-                                             plan->smem_bytes[which], (CUstream)job->stream, arguments, NULL);
+    CUresult result = CUDA_ERROR_NOT_SUPPORTED;
+
+    if (early) {
+        const struct CUlaunchAttribute attribute = {.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,
+                                                    .value.programmatic_serialization = 1};
+        const struct CUlaunchConfig config = {{grid, 1, 1}, {block, 1, 1}, smem, stream, &attribute, 1};
+        result = driver->launch_kernel_ex(&config, (CUfunction)function, arguments, NULL);
+    }
+    if (result != CUDA_SUCCESS) {
+        result = driver->launch_kernel((CUfunction)function, grid, 1, 1, block, 1, 1, smem, stream, arguments, NULL);
+        if (early && result == CUDA_SUCCESS) /* it was the attribute that was refused */
+            atomic_store_explicit(&job->context->serial, true, memory_order_relaxed);
+    }
     return result == CUDA_SUCCESS ? FUSELN_VERDICT_OK : refused(job, which, result);
 }
 

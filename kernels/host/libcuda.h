@@ -44,6 +44,22 @@ enum { /* CUdevice_attribute */
 
 enum { CU_STREAM_CAPTURE_STATUS_ACTIVE = 1, CU_USER_OBJECT_NO_DESTRUCTOR_SYNC = 1, CU_GRAPH_USER_OBJECT_MOVE = 1 };
 enum { CU_STREAM_CAPTURE_MODE_RELAXED = 2, CU_FUNC_ATTR_MAX_DYNAMIC_SHARED_SIZE_BYTES = 8 };
+enum { CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION = 6 };
+struct CUlaunchAttribute {
+    int id;
+    char pad[4];
+    union {
+        int programmatic_serialization; /* is it allowed? */
+        char pad[64];
+    } value;
+};
+struct CUlaunchConfig {
+    unsigned grid[3], block[3], smem_bytes;
+    CUstream stream;
+    const struct CUlaunchAttribute *attributes;
+    unsigned attribute_count;
+};
+
 enum { CU_HOST_REGISTER_PORTABLE = 1, CU_HOST_REGISTER_DEVICEMAP = 2 };
 #define CU_STREAM_PER_THREAD ((CUstream)0x2)
 
@@ -73,7 +89,9 @@ enum { CU_HOST_REGISTER_PORTABLE = 1, CU_HOST_REGISTER_DEVICEMAP = 2 };
     X(event_elapsed,      "cuEventElapsedTime",      (float *ms, CUevent start, CUevent stop))                  \
     X(launch_kernel,      "cuLaunchKernel",          (CUfunction function, unsigned grid_x, unsigned grid_y,     \
         unsigned grid_z, unsigned block_x, unsigned block_y, unsigned block_z, unsigned smem_bytes,             \
-        CUstream stream, void **params, void **extra))
+        CUstream stream, void **params, void **extra))                                                          \
+    X(launch_kernel_ex,   "cuLaunchKernelEx",        (const struct CUlaunchConfig *config, CUfunction function, \
+        void **params, void **extra))
 /* Without one of these, which is NULL then, there are no pairs in stream capture. */
 #define FUSELN_DRIVER_OF_CAPTURE(X) \
     X(capture_info,       "cuStreamGetCaptureInfo_v2", (CUstream stream, int *status, uint64_t *id, CUgraph *graph, \

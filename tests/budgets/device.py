@@ -15,7 +15,8 @@ import pathlib
 import re
 import sys
 
-from images import DEVICES, TYPES, aten, facts, ours, plan, rows_of
+import listing
+from images import DEVICES, TYPES, aten, code, facts, ours, plan, rows_of
 
 RECORDED = pathlib.Path(__file__).with_name("recorded.json")
 ROUNDING = 0.05  # recorded figures have one decimal
@@ -27,6 +28,7 @@ FLIGHT = {80: 16, 90: 25, 100: 60} # KB of x a multiprocessor
 DGAMMA_FLIGHT = 25
 ROUNDS, WARPS, REGISTERS = 4, 16, 128
 EACH = tuple(itertools.product(DEVICES, TYPES))
+FIRST = listing.LOADS | listing.STORES | {"EXIT", "BRA", "BAR", "ACQBULK"}
 
 
 def is_full(dtype, cols):
@@ -194,7 +196,28 @@ def stack():
             print(f"    {name}: {size} bytes")
 
 
-MEASURES = (stack, accesses, forward, held, flight, backward, prologue, unaligned)
+def starts_right(arch, name, ops):
+    """Programmatic dependent launch, from sm_90 on: the reduction waits before it accesses memory, branches or ends; a
+    pass that may leave out dX says once, before it writes its sums, that the reduction may start; nobody else does
+    either."""
+    said = ops.count("ACQBULK"), ops.count("PREEXIT")
+    if arch >= 90 and "_dgamma_reduce_" in name:
+        return said == (1, 0) and next(op for op in ops if op in FIRST) == "ACQBULK"
+    if arch >= 90 and re.search("_backward_(?!cols16384)|_dgamma_partial_", name):
+        return said == (0, 1) and "STG" in ops[ops.index("PREEXIT"):]
+    return said == (0, 0)
+
+
+def early():
+    for arch in DEVICES:
+        wrong = [name for name, (path, _) in facts(arch).items()
+                 if not starts_right(arch, name, [instruction.op for instruction in code(path, name)[0]])]
+        yield f"kernels that start or wait wrongly     sm_{arch}, of {len(facts(arch))}", len(wrong), 0, "", None, False
+        for name in wrong:
+            print(f"    {name}")
+
+
+MEASURES = (stack, early, accesses, forward, held, flight, backward, prologue, unaligned)
 
 if __name__ == "__main__":
     if sys.argv[1] == "--record":

@@ -191,9 +191,10 @@ CUresult cuCtxGetCurrent(CUcontext *ctx)
     return CUDA_SUCCESS;
 }
 
-static __attribute__((noinline)) CUresult launch_and_tell(struct stand_in_launch launch, unsigned smem_bytes)
+static __attribute__((noinline)) CUresult launch_and_tell(enum stand_in_call call, struct stand_in_launch launch,
+                                                          unsigned smem_bytes)
 {
-    launch.result = begin(STAND_IN_launch_kernel);
+    launch.result = begin(call);
     if (!launch.result && smem_bytes > SMEM_WITHOUT_ATTRIBUTE && !is_large(launch.kernel))
         launch.result = CUDA_ERROR_INVALID_VALUE;
     stand_in_driver_launched(&launch);
@@ -208,12 +209,17 @@ CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, u
     stand_in_driver_launches++;
     if (!stand_in_driver_launched)
         return CUDA_SUCCESS;
-    return launch_and_tell((struct stand_in_launch){(const char *)function, grid_x, params, CUDA_SUCCESS}, smem_bytes);
+    return launch_and_tell(STAND_IN_launch_kernel,
+                           (struct stand_in_launch){(const char *)function, grid_x, params, CUDA_SUCCESS}, smem_bytes);
 }
 
-CUresult cuLaunchKernelEx(const void *config, CUfunction function, void **params, void **extra)
+CUresult cuLaunchKernelEx(const struct CUlaunchConfig *config, CUfunction function, void **params, void **extra)
 {
-    (void)config, (void)function, (void)params, (void)extra;
+    (void)extra;
     stand_in_driver_launches++;
-    return CUDA_SUCCESS;
+    if (!stand_in_driver_launched)
+        return CUDA_SUCCESS;
+    return launch_and_tell(STAND_IN_launch_kernel_ex,
+                           (struct stand_in_launch){(const char *)function, config->grid[0], params, CUDA_SUCCESS},
+                           config->smem_bytes);
 }

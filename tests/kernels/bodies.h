@@ -59,7 +59,8 @@ static const char *body_run(const struct fuseln_plan *plan, int which, const str
     const struct softgpu_grid grid = {.kernel = variant->name,
                                       .grid_dim = {plan->grid[which], 1, 1},
                                       .block_dim = {plan->block[which], 1, 1},
-                                      .smem_bytes = plan->smem_bytes[which]};
+                                      .smem_bytes = plan->smem_bytes[which],
+                                      .dependent = which == 1}; /* as on a device that can */
     return softgpu_execute(&grid, bodies[fuseln_variant_index(variant)], p);
 }
 

@@ -86,6 +86,50 @@ TEST(a_planted_defect_is_found_by_name)
     free(m);
 }
 
+/* Both kernels, launched with programmatic serialisation: rows 0 right, 1 with the defect. */
+void fuseln_test_access_before_wait(struct fuseln_ln_params p);
+void fuseln_test_block_without_wait(struct fuseln_ln_params p);
+static void run_access(const void *p)
+{
+    fuseln_test_access_before_wait(*(const struct fuseln_ln_params *)p);
+}
+static void run_block(const void *p)
+{
+    fuseln_test_block_without_wait(*(const struct fuseln_ln_params *)p);
+}
+
+TEST(what_does_not_wait_for_the_launch_ahead_is_found)
+{
+    static const struct {
+        void (*body)(const void *);
+        const char *error;
+    } defects[] = {{run_access, "early-access"}, {run_block, "did not wait for the launch before"}};
+    float *y = aligned_alloc(64, 1024 * sizeof *y);
+    assert_non_null(y);
+    softgpu_counters_add("y", y, 1024 * sizeof *y);
+    for (size_t i = 0; i < sizeof defects / sizeof defects[0]; i++)
+        for (int run = 0; run < 4; run++) {
+            const bool defect = run % 2, early = run < 2;
+            const struct fuseln_ln_params p = {.y = y, .rows = defect};
+            const struct softgpu_grid grid = {.kernel = "dependent",
+                                              .grid_dim = {2, 1, 1},
+                                              .block_dim = {128, 1, 1},
+                                              .dependent = true,
+                                              .early = early};
+            y[0] = 7;
+            const char *error = softgpu_execute(&grid, defects[i].body, &p);
+            printf("%s: %s\n", defect ? "defect" : "twin", error ? error : "right");
+            if (defect)
+                assert_true(error && strstr(error, defects[i].error));
+            else
+                assert_null(error);
+            if (!defect)
+                assert_true(y[0] == (early ? 7 : 1)); /* nothing of it before the wait */
+        }
+    softgpu_counters_remove(y);
+    free(y);
+}
+
 int main(void)
 {
     return run_registered_tests();

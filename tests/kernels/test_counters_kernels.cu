@@ -219,3 +219,23 @@ KERNEL(fuseln_test_async_at_end)
     else
         y_of(p)[threadIdx.x - 32] = s[threadIdx.x - 32];
 }
+
+/* Launched with programmatic serialisation, two blocks: the launch ahead may still write what is read. */
+KERNEL(fuseln_test_access_before_wait)
+{
+    float *y = y_of(p) + blockIdx.x * 128;
+    if (p.rows)
+        y[threadIdx.x] = 1;
+    FUSELN_DEPENDENCY_WAIT();
+    y[threadIdx.x] = 1;
+}
+
+/* The second block has nothing to do, and ends at once. */
+KERNEL(fuseln_test_block_without_wait)
+{
+    if (p.rows && blockIdx.x == 1)
+        return;
+    FUSELN_DEPENDENCY_WAIT();
+    if (blockIdx.x == 0)
+        y_of(p)[threadIdx.x] = 1;
+}

@@ -155,6 +155,8 @@ inline __attribute__((always_inline)) void check_access(const struct softgpu_acc
         return softgpu_shared_access(access);
     if (!a || access->at + access->bytes > a->base + a->bytes)
         softgpu_check_fail(SOFTGPU_CHECK_BOUNDS, access, "no allocation holds that");
+    if (softgpu_grid_current.dependent && !softgpu_lane_current->waited)
+        softgpu_check_fail(SOFTGPU_CHECK_EARLY, access, "before this thread waited for the launch ahead of its own");
     const size_t at = (size_t)(access->at - a->base), end = at + access->bytes;
     a->touched_low = at < a->touched_low ? at : a->touched_low;
     a->touched_high = end > a->touched_high ? end : a->touched_high;

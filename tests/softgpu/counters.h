@@ -24,6 +24,7 @@ extern "C" {
     X(BOUNDS,          "out-of-bounds",       "memory that no allocation holds")                              \
     X(MISALIGNED,      "misaligned",          "an address that its width does not divide")                    \
     X(GLOBAL_UNSET,    "unset-global-memory", "a read of global memory that nothing wrote")                   \
+    X(EARLY,           "early-access",        "global memory before the launch ahead has ended")              \
     X(GLOBAL_CONFLICT, "block-conflict",      "global memory that another block of the same launch wrote")    \
     X(SHARED_UNSET,    "unset-shared-memory", "a read of shared memory that this block did not write")        \
     X(SHARED_RACE,     "shared-memory-race",  "two threads, one writes, no barrier in between")               \

@@ -50,6 +50,10 @@
 
 #define __syncthreads() softgpu_barrier()
 
+/* As kernels/gradient.cuh names them. Dependents may start at once here, so that a block that does not wait shows. */
+#define FUSELN_DEPENDENTS_START() ((void)0)
+#define FUSELN_DEPENDENCY_WAIT()  softgpu_dependency_wait()
+
 inline void __syncwarp(unsigned mask = 0xffffffffu)
 {
     softgpu_shuffle(SOFTGPU_SYNCWARP, mask, 0, 0, 0, warpSize);

@@ -2,7 +2,8 @@
 /*
  * Launches of the stand-in driver: refuses what is beyond the limits of the image or the device, runs our kernels
  * through the executor and originals through their references, and writes SOFTGPU_LOG, one JSON line for every kernel
- * that ran: {"kind","name","grid","block","smem","stream" (cuStreamGetId),"pid"}. Where kernels are counted
+ * that ran: {"kind","name","grid","block","smem","stream" (cuStreamGetId),"pid"}, and "programmatic" if it was launched
+ * with that serialisation. Where kernels are counted
  * (run --count), ours add "read", "written", "shared_read", "shared_written", each {"bytes","compulsory","accesses" (of
  * 1, 2, 4, 8, 16 bytes)}; with SOFTGPU_COST (driver_cost.h) all add "us".
  */
@@ -69,10 +70,11 @@ static void log_write(const struct softgpu_launch *launch, unsigned long long st
         snprintf(cost, sizeof cost, ",\"us\":%.3f", us);
     int length = snprintf(line, sizeof line,
                           "{\"kind\":\"%s\",\"name\":\"%s\",\"grid\":[%u,%u,%u],\"block\":[%u,%u,%u],\"smem\":%u,"
-                          "\"stream\":%llu,\"pid\":%d%s%s}\n",
+                          "\"stream\":%llu,\"pid\":%d%s%s%s}\n",
                           ours ? "ours" : "original", launch->function->name, launch->grid[0], launch->grid[1],
                           launch->grid[2], launch->block[0], launch->block[1], launch->block[2], launch->smem_bytes,
-                          stream_id, (int)opened_by, ours ? counts_print(counts, sizeof counts) : "", cost);
+                          stream_id, (int)opened_by, launch->programmatic ? ",\"programmatic\":true" : "",
+                          ours ? counts_print(counts, sizeof counts) : "", cost);
     if (fd >= 0 && length < (int)sizeof line && write(fd, line, (size_t)length) != length)
         softgpu_error("cannot write SOFTGPU_LOG %s", path);
 }
@@ -83,15 +85,30 @@ static void ours_body(const void *argument)
     launch->function->run(launch->ours);
 }
 
-static CUresult ours_run(const struct softgpu_launch *launch, CUcontext context)
+/* early: only up to where its threads wait for the launch ahead. */
+static const char *execute(const struct softgpu_launch *launch, bool early)
 {
     const unsigned *g = launch->grid, *b = launch->block;
-    struct softgpu_grid grid = {.kernel = launch->function->name,
-                                .grid_dim = {g[0], g[1], g[2]},
-                                .block_dim = {b[0], b[1], b[2]},
-                                .smem_bytes = launch->smem_bytes};
+    const struct softgpu_grid grid = {.kernel = launch->function->name,
+                                      .grid_dim = {g[0], g[1], g[2]},
+                                      .block_dim = {b[0], b[1], b[2]},
+                                      .smem_bytes = launch->smem_bytes,
+                                      .dependent = launch->programmatic,
+                                      .early = early};
+    return softgpu_execute(&grid, ours_body, launch);
+}
+
+static void launch_run_early(const struct softgpu_operation *operation)
+{
+    const char *failure = execute(&operation->launch, true);
+    if (failure)
+        softgpu_error("%s", failure);
+}
+
+static CUresult ours_run(const struct softgpu_launch *launch, CUcontext context)
+{
     char after[512];
-    const char *failure = softgpu_execute(&grid, ours_body, launch);
+    const char *failure = execute(launch, false);
     if (!failure)
         softgpu_plant(launch);
     snprintf(after, sizeof after, "after kernel %s", launch->function->name);
@@ -245,7 +262,9 @@ static CUresult launch(struct softgpu_launch launch, CUstream stream, void **par
     if (result != CUDA_SUCCESS)
         return result;
     launch.params = params;
-    struct softgpu_operation operation = {.run = launch_run, .hold = launch_hold, .launch = launch};
+    const bool early = launch.programmatic && launch.function->run;
+    struct softgpu_operation operation = {
+        .run = launch_run, .hold = launch_hold, .run_early = early ? launch_run_early : NULL, .launch = launch};
     return softgpu_stream_submit(stream, &operation);
 }
 
@@ -270,14 +289,21 @@ CUresult cuLaunchCooperativeKernel(CUfunction function, unsigned grid_x, unsigne
 
 CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction function, void **params, void **extra)
 {
+    bool programmatic = false;
     for (unsigned i = 0; i < config->numAttrs; ++i) {
         const CUlaunchAttribute *attribute = &config->attrs[i];
+        if (attribute->id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION)
+            programmatic = attribute->value.programmaticStreamSerializationAllowed;
         if (attribute->id == CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION &&
             attribute->value.clusterDim.x * attribute->value.clusterDim.y * attribute->value.clusterDim.z > 1)
             return CUDA_ERROR_NOT_SUPPORTED;
     }
-    return cuLaunchKernel(function, config->gridDimX, config->gridDimY, config->gridDimZ, config->blockDimX,
-                          config->blockDimY, config->blockDimZ, config->sharedMemBytes, config->hStream, params, extra);
+    return launch((struct softgpu_launch){.function = function,
+                                          .grid = {config->gridDimX, config->gridDimY, config->gridDimZ},
+                                          .block = {config->blockDimX, config->blockDimY, config->blockDimZ},
+                                          .smem_bytes = config->sharedMemBytes,
+                                          .programmatic = programmatic},
+                  config->hStream, params, extra);
 }
 
 CUresult cuLaunchKernelEx_ptsz(const CUlaunchConfig *config, CUfunction function, void **params, void **extra)

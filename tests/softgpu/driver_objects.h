@@ -114,11 +114,13 @@ struct CUfunc_st { /* a CUkernel too */
 struct softgpu_operation {
     CUresult (*run)(const struct softgpu_operation *operation);
     CUresult (*hold)(struct softgpu_operation *operation); /* copies a launch's parameters; NULL: nothing to copy */
+    void (*run_early)(const struct softgpu_operation *operation); /* what may run before the entry ahead; or NULL */
     union {
         struct softgpu_launch {
             CUfunction function;
             unsigned grid[3], block[3], smem_bytes;
-            void **params; /* originals only; an allocation of our own once held */
+            bool programmatic; /* may start before what is ahead of it on the stream has ended */
+            void **params;     /* originals only; an allocation of our own once held */
             union softgpu_ours ours;
         } launch;
         struct {

@@ -3,8 +3,9 @@
  * With SOFTGPU_SEED the device delays work: what a call submits joins a list in the order of the calls and runs later,
  * drawn at random from the entries that the rules of streams allow to run next. An entry runs after every earlier entry
  * on the same stream; after earlier ones on the legacy stream if its own stream blocks with that one, and the other way
- * round; and a wait for an event after the event's record. A launch of a graph is an entry for each node, after those
- * that it depends on, between two marks on the stream. Nothing else orders work, so a program that forgets an order
+ * round; a wait for an event after the event's record; and of a launch with programmatic serialisation what does not wait
+ * for the one ahead runs before that one. A launch of a graph is an entry for each node, after those that it depends on,
+ * between two marks on the stream. Nothing else orders work, so a program that forgets an order
  * computes wrong numbers under some seed.
  *
  * One lock; entries run in whichever thread waits or submits, with the lock held.
@@ -87,9 +88,21 @@ static struct entry **draw_entry(void)
     return drawn;
 }
 
+/* A launch with programmatic serialisation may start while what is ahead of it on its stream still runs: here, just
+ * before that does. */
+static void start_dependent(const struct entry *ahead)
+{
+    const struct entry *entry = ahead->next;
+    while (entry && entry->stream_id != ahead->stream_id)
+        entry = entry->next;
+    if (entry && entry->has_operation && entry->operation.run_early)
+        entry->operation.run_early(&entry->operation);
+}
+
 static void run_entry(struct entry **at)
 {
     struct entry *entry = *at;
+    start_dependent(entry);
     *at = entry->next;
     if (last == &entry->next)
         last = at;

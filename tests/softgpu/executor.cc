@@ -113,6 +113,8 @@ boost::context::fiber lane_main(struct lane *self, boost::context::fiber &&sched
     for (;;) {
         launch_body(launch_argument);
         softgpu_async_finish();
+        if (softgpu_grid_current.dependent && !self->waited)
+            softgpu_lane_fail("thread %u did not wait for the launch before this one", self->index);
         lane_park(self, RETURNED);
     }
     return std::move(self->scheduler);
@@ -214,8 +216,12 @@ void fail_stuck(const unsigned *count)
 
 void block_run()
 {
-    for (unsigned i = 0; i < block_threads; ++i)
+    for (unsigned i = 0; i < block_threads; ++i) {
+        if (softgpu_grid_current.early)
+            lanes[i].fiber = boost::context::fiber(); /* unwinds those that wait */
         lanes[i].state = RUNNABLE;
+        lanes[i].waited = false;
+    }
     softgpu_async_reset(block_threads);
     if (softgpu_observer)
         softgpu_observer->block_begin();
@@ -269,6 +275,13 @@ void softgpu_barrier(void)
     lane_park(lane_current(), AT_BARRIER);
 }
 
+void softgpu_dependency_wait(void)
+{
+    lane_current()->waited = true;
+    while (softgpu_grid_current.early) /* it is only resumed to be unwound */
+        lane_park(lane_current(), RETURNED);
+}
+
 uint64_t softgpu_shuffle(enum softgpu_warp_op op, unsigned mask, uint64_t value, unsigned bytes, unsigned operand,
                          int width)
 {
@@ -315,9 +328,9 @@ const char *softgpu_execute(const struct softgpu_grid *grid, void (*body)(const 
     grid_run();
     if (softgpu_observer)
         softgpu_observer->launch_end();
-    if (!*error_text)
+    if (!*error_text && !grid->early)
         return nullptr;
     for (unsigned i = 0; i < threads; ++i)
         lanes[i].fiber = boost::context::fiber(); /* unwinds stuck lanes; the next launch creates new ones */
-    return error_text;
+    return *error_text ? error_text : nullptr;
 }

@@ -10,6 +10,7 @@
 #ifndef SOFTGPU_EXECUTOR_H
 #define SOFTGPU_EXECUTOR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,10 @@ struct softgpu_grid {
     struct softgpu_dim3 grid_dim, block_dim;
     struct softgpu_dim3 block_index; /* set by the executor */
     unsigned smem_bytes;             /* dynamic shared memory */
+    /* Launched with programmatic serialisation: each thread must wait for the launch before this one, until then it
+     * must access no global memory (counters.h). */
+    bool dependent;
+    bool early; /* that launch has not run: threads run only until they wait */
 };
 
 /* Returns NULL, or what went wrong (valid until the next launch); then some blocks did not run. */
@@ -40,11 +45,13 @@ struct softgpu_lane_view {
     struct softgpu_dim3 thread;
     unsigned index;        /* in the block */
     const char *stack_low; /* of its fiber */
+    bool waited;           /* for the launch before */
 };
 enum { SOFTGPU_WARP_LANES = 32, SOFTGPU_STACK_BYTES = 256 * 1024 };
 extern const struct softgpu_lane_view *softgpu_lane_current;
 extern struct softgpu_grid softgpu_grid_current;
 void softgpu_barrier(void);
+void softgpu_dependency_wait(void);
 uint64_t softgpu_shuffle(enum softgpu_warp_op op, unsigned mask, uint64_t value, unsigned bytes, unsigned operand,
                          int width);
 /* cp.async of the current lane; `groups`: how many of its newest commits may stay pending. */

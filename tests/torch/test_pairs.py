@@ -286,3 +286,33 @@ torch.cuda.synchronize()
     assert reduce["written"]["bytes"] == 2 * cols * size
     everything = sum(k[way]["compulsory"] for k in (dx, reduce) for way in ("read", "written"))
     assert everything == 3 * tensor + 2 * parts + 3 * cols * size + 2 * rows * 4
+
+
+def test_a_reduction_may_start_early_on_a_stream_of_its_own(run, tmp_path):
+    """On devices of compute capability 9.0 and later; never on the default stream, never captured; the same bits."""
+    code = f"""{PRELUDE}
+def work():
+    show(*grad(F.layer_norm(x, (64,), weight, bias), [x, weight, bias], dy))
+    show(*grad(F.layer_norm(x.detach(), (64,), weight, bias), [weight, bias], dy))
+work()
+with torch.cuda.stream(torch.cuda.Stream()):
+    work()
+    torch.cuda.synchronize()
+graph = torch.cuda.CUDAGraph()
+with torch.cuda.graph(graph):
+    captured = grad(F.layer_norm(x, (64,), weight, bias), [x, weight, bias], dy)
+graph.replay()
+torch.cuda.synchronize()
+"""
+    said = []
+    for number, (capability, early) in enumerate((("9.0", 2), ("8.0", 0), ("9.0", 2))):
+        log = tmp_path / f"log{number}"
+        options = {"seed": 1} if number == 2 else {}
+        said.append(run(code, env={"SOFTGPU_LOG": str(log), "SOFTGPU_CC": capability}, **options).stdout)
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        reductions = [line for line in lines if "_dgamma_reduce_" in line["name"]]
+        assert len(reductions) >= 4 and len({line["stream"] for line in reductions}) >= 2
+        started = [line for line in lines if line.get("programmatic")]
+        assert len(started) == early and all(line in reductions for line in started)
+    lines = said[0].splitlines()
+    assert lines[:2] == lines[2:] and said[2] == said[0]

@@ -73,6 +73,8 @@ static void set_scratch(size_t bytes)
     atomic_store(&fuseln_config_published, &config);
 }
 
+static struct fuseln_slab *sums;
+
 static enum fuseln_verdict launch_with(enum fuseln_op op, bool rms, CUstream stream, size_t limit)
 {
     static char memory[64] __attribute__((aligned(16)));
@@ -95,7 +97,7 @@ static enum fuseln_verdict launch_with(enum fuseln_op op, bool rms, CUstream str
     assert_non_null(context);
     set_scratch(limit);
     assert_int_equal(fuseln_plan_make(&call, fuseln_context_device(context), &plan), FUSELN_VERDICT_OK);
-    return fuseln_kernel_launch(&(struct fuseln_job){context, &plan, stream, NULL}, &call);
+    return fuseln_kernel_launch(&(struct fuseln_job){context, &plan, stream, sums}, &call);
 }
 
 static int capture_mode(void)
@@ -206,11 +208,50 @@ TEST(only_a_refusal_of_the_kernel_itself_is_remembered)
     assert_int_equal(calls(launch_kernel), 3);
 }
 
+static enum fuseln_verdict launch_on(CUstream stream)
+{
+    return launch_with(FUSELN_OP_DGAMMA, false, stream, 32 << 20);
+}
+
+/* Of sums that were made: a reduction alone. */
+static enum fuseln_verdict launch_reduction(CUstream stream)
+{
+    static struct fuseln_slab slab;
+    sums = &slab;
+    const enum fuseln_verdict verdict = launch_on(stream);
+    sums = NULL;
+    return verdict;
+}
+
+TEST(a_reduction_may_start_early_on_a_stream_of_its_own)
+{
+    int *const cc_major = &fuseln_context_current()->record->device.cc_major;
+    for (uintptr_t stream = 0; stream <= (uintptr_t)CU_STREAM_PER_THREAD; stream++)
+        assert_int_equal(launch_reduction((CUstream)stream), FUSELN_VERDICT_OK);
+    *cc_major = 8;
+    assert_int_equal(launch_reduction(STREAM), FUSELN_VERDICT_OK);
+    assert_int_equal(calls(launch_kernel_ex), 0);
+    *cc_major = 9;
+    assert_int_equal(launch_reduction(STREAM), FUSELN_VERDICT_OK);
+    assert_int_equal(launch(FUSELN_OP_DX), FUSELN_VERDICT_OK);
+    assert_int_equal(calls(launch_kernel_ex), 1);
+    assert_int_equal(calls(launch_kernel), 4 + 1);
+}
+
+TEST(where_that_is_refused_it_is_launched_as_any_other_from_then_on)
+{
+    fail_calls(launch_kernel_ex, 1, ULONG_MAX, CUDA_ERROR_NOT_SUPPORTED);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(launch_reduction(STREAM), FUSELN_VERDICT_OK);
+    assert_int_equal(calls(launch_kernel_ex), 1);
+    assert_int_equal(calls(launch_kernel), 3);
+}
+
 TEST(a_refused_reduction_gives_back_the_slab)
 {
     fail_calls(launch_kernel, 2, 2, 719);
-    assert_int_equal(launch(FUSELN_OP_DGAMMA), FUSELN_VERDICT_REFUSED);
-    assert_int_equal(launch(FUSELN_OP_DGAMMA), FUSELN_VERDICT_OK);
+    assert_int_equal(launch_on(CU_STREAM_PER_THREAD), FUSELN_VERDICT_REFUSED);
+    assert_int_equal(launch_on(CU_STREAM_PER_THREAD), FUSELN_VERDICT_OK);
     assert_int_equal(calls(launch_kernel), 4);
     assert_int_equal(calls(mem_alloc), 1);
 }
@@ -218,8 +259,8 @@ TEST(a_refused_reduction_gives_back_the_slab)
 TEST(a_reduction_refused_for_good_makes_no_sums)
 {
     fail_calls(launch_kernel, 2, 2, CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES);
-    assert_int_equal(launch(FUSELN_OP_DGAMMA), FUSELN_VERDICT_REFUSED);
-    assert_int_equal(launch(FUSELN_OP_DGAMMA), FUSELN_VERDICT_REFUSED);
+    assert_int_equal(launch_on(CU_STREAM_PER_THREAD), FUSELN_VERDICT_REFUSED);
+    assert_int_equal(launch_on(CU_STREAM_PER_THREAD), FUSELN_VERDICT_REFUSED);
     assert_int_equal(calls(launch_kernel), 2);
 }
 
