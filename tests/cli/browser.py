@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A page in Debian's Chromium: browser.py PAGE FOLDER LOOK... leaves a screenshot of each look in the folder, and prints
-as JSON what a person would meet there. A look is "WIDTH SCHEME [no-script]". test_html.py runs this by the Python of an
-environment that has playwright and axe-playwright-python."""
+"""A page in Debian's Chromium: browser.py PAGE FOLDER LOOK... leaves a screenshot of each look in the folder, and
+prints as JSON what a person would meet there. A look is "WIDTH SCHEME [no-script]". test_html.py runs this by the
+Python of an environment that has playwright and axe-playwright-python."""
 import json
 import pathlib
 import sys
