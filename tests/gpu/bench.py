@@ -72,7 +72,7 @@ TELLING = [
     ("GPT-2", 65536, 768, "f32", "layer", "forward backward"),
 ]  # fmt: skip
 # Few rows, for libraries that begin to pair at different numbers of rows.
-ROWS = [("few rows", rows, cols) for cols in (1024, 4096) for rows in (640, 1024, 1536, 2048)]
+ROWS = [("few rows", rows, cols) for cols in (1024, 4096) for rows in (384, 640, 1024, 1536, 2048)]
 ID = ["model", "rows", "cols", "dtype", "norm", "op", "library"]
 FIELDS = [*ID[:6], "how", "reps", "original_us", "original_iqr_us", "fuseln_us", "fuseln_iqr_us", "bytes", "library",
           "compile_us", "liger_us", "quack_us", "peers"]  # fmt: skip
