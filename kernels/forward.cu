@@ -48,7 +48,7 @@ static __device__ __forceinline__ moments<A> row_moments(const fuseln_ln_params 
  */
 template <class T, int LANES, int K, int ROWS>
 struct forward_held {
-    using tile_type = row_tile<T, LANES, K, SKIPPED>;
+    using tile_type = row_tile<T, LANES, K, HELD>;
     using A = acc_of<T>;
     enum : int { P = chunk<T>::size / 2, threads = LANES > 32 ? LANES : FUSELN_ROW_THREADS, groups = threads / LANES };
     enum : int { FEW = K < 4 || sizeof(T) == 4 ? K : 4 };
@@ -88,7 +88,7 @@ struct forward_held {
         if (TOGETHER && p.y) {
             if (p.gamma)
                 load_parameters<true, false>(0);
-            if (p.beta)
+            if (p.beta || !p.gamma)
                 load_parameters<false, true>(0);
         }
     }
@@ -101,8 +101,10 @@ struct forward_held {
         for (int k = 0; k < FEW && tile.reaches(from + k); k++) {
             if (GAMMA)
                 tile.load(gamma[k], gammas, from + k);
-            if (BETA)
+            if (BETA && p.beta)
                 tile.load(beta[k], betas, from + k);
+            else if (BETA)
+                beta[k].raw = make_uint4(0, 0, 0, 0);
         }
     }
 
@@ -160,10 +162,8 @@ struct forward_held {
             write<true, true>();
         else if (p.gamma)
             write<true, false>();
-        else if (p.beta)
-            write<false, true>();
         else
-            write<false, false>();
+            write<false, true>(); /* few layers: it also takes those with neither */
     }
 };
 
@@ -222,7 +222,7 @@ struct forward_unaligned {
  */
 template <class T, int LANES, int K, bool RING, bool UNALIGNED>
 struct forward_wide {
-    using tile_type = row_tile<T, LANES, K, UNALIGNED ? RAGGED : WHOLE>;
+    using tile_type = row_tile<T, LANES, K, UNALIGNED ? RAGGED : SKIPPED>;
     using A = acc_of<T>;
     enum : int { P = chunk<T>::size / 2, WARPS = LANES / 32 };
 
@@ -304,7 +304,7 @@ struct forward_wide {
                 tile.read_parameter(beta, slots(stage, at), p.beta, at, 0);
             } else {
 #pragma unroll
-                for (int k = 0; k < K; k++) {
+                for (int k = 0; k < K && tile.reaches(k); k++) {
                     const long long from = at + tile.own() + tile.step(k);
                     gamma[k] = splat<T>(1);
                     beta[k] = splat<T>(0);
@@ -315,7 +315,7 @@ struct forward_wide {
                 }
             }
 #pragma unroll
-            for (int k = 0; k < K; k++) {
+            for (int k = 0; k < K && tile.reaches(k); k++) {
                 pair<A> v[P];
                 widen(x[k], v);
                 gamma[k] = normalise<T>(v, mean, rstd, gamma[k], beta[k]);

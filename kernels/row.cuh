@@ -41,9 +41,10 @@ static __device__ __forceinline__ constexpr int logarithm(int n)
 }
 
 /* What is known of the row's chunks in a tile. WHOLE: each is whole or missing, as in aligned rows. SKIPPED: also, a
- * thread does nothing for chunks that it lacks, and lacks none of the first half: shorter rows have another schedule,
- * except from the one with the fewest lanes. RAGGED: the row may end inside a chunk. */
-enum row_fill { SKIPPED, WHOLE, RAGGED };
+ * thread does nothing for chunks that it lacks. HELD: also, it lacks none of the first half, as a schedule takes rows
+ * that are too long for half its chunks, except the one with the fewest lanes. RAGGED: the row may end inside a chunk.
+ */
+enum row_fill { HELD, SKIPPED, WHOLE, RAGGED };
 
 template <class T, int LANES, int K, row_fill FILL>
 struct row_tile {
@@ -51,7 +52,7 @@ struct row_tile {
     enum : int {
         GROUP = LANES < 32 ? LANES : 32, /* the row's lanes in one warp; 0: known at run time */
         LOG_LANES = logarithm(LANES),
-        SURE = FILL == SKIPPED && LANES > 8 ? K / 2 : 0, /* so many chunks no thread lacks */
+        SURE = FILL == HELD && LANES > 8 ? K / 2 : 0, /* so many chunks no thread lacks */
         E = chunk<T>::size
     };
     enum : bool { MAY_BE_RAGGED = FILL == RAGGED };
@@ -61,7 +62,7 @@ struct row_tile {
 
     __device__ __forceinline__ explicit row_tile(long long row_bytes, long long first = 0, int run_log_lanes = 0)
         : log_lanes(run_log_lanes), lane(threadIdx.x & (lanes() - 1)),
-          left(FILL == SKIPPED || row_bytes - first < bytes() ? static_cast<int>(row_bytes - first) : bytes())
+          left(FILL == HELD || row_bytes - first < bytes() ? static_cast<int>(row_bytes - first) : bytes())
     {
     }
     __device__ __forceinline__ int lanes() const
@@ -111,7 +112,7 @@ struct row_tile {
     /* Must this thread go on to its k-th chunk? The first is for all, since they exchange the pivot there. */
     __device__ __forceinline__ bool reaches(int k) const
     {
-        return FILL != SKIPPED || k == 0 || has(k);
+        return FILL >= WHOLE || k == 0 || has(k);
     }
     /* Does it have all of it? */
     __device__ __forceinline__ bool full(int k) const
@@ -170,7 +171,7 @@ struct row_tile {
     __device__ __forceinline__ void read(chunk<T> (&c)[K], const uint4 *slots) const
     {
 #pragma unroll
-        for (int k = 0; k < K; k++) {
+        for (int k = 0; k < K && reaches(k); k++) {
             c[k].raw = make_uint4(0, 0, 0, 0);
             if (has(k))
                 c[k].raw = slots[slot(k)];
