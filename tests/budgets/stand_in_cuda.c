@@ -106,8 +106,10 @@ static unsigned object_count;
 
 static CUuserObject object_make(void *data, void (*destroy)(void *))
 {
-    objects[object_count % OBJECTS_MAX] = (struct object){.destroy = destroy, .data = data};
-    return (CUuserObject)&objects[object_count++ % OBJECTS_MAX];
+    struct object *object = &objects[object_count++ % OBJECTS_MAX];
+    object->destroy = destroy;
+    object->data = data;
+    return (CUuserObject)object;
 }
 
 static void object_destroy(struct object *object)

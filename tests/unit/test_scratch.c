@@ -156,8 +156,11 @@ TEST(any_error_means_none_and_what_was_taken_is_used_later)
     pair(CAPTURE, STREAM);
     assert_int_equal(calls(mem_alloc), 1);
     fail_calls(mem_alloc, 2, 2);
-    assert_int_equal(acquire(0, OTHER_STREAM, &slab), FUSELN_VERDICT_SCRATCH);
+    for (int i = 0; i < 100; i++) /* asked once */
+        assert_int_equal(acquire(0, OTHER_STREAM, &slab), FUSELN_VERDICT_SCRATCH);
     assert_int_equal(calls(mem_alloc), 2);
+    fail_calls(stream_get_id, 1, ULONG_MAX);
+    assert_int_equal(acquire(0, STREAM, &slab), FUSELN_VERDICT_CONTEXT);
 }
 
 TEST(a_driver_without_user_objects_has_no_pairs_in_capture)
@@ -231,6 +234,20 @@ TEST(a_destructor_may_run_during_a_launch)
     }
     pthread_join(thread, NULL);
     assert_true(calls(mem_alloc) <= AT_ONCE + 2);
+}
+
+TEST(a_full_table_means_none)
+{
+    struct fuseln_slab *slab;
+    int captures = 0;
+    do
+        stand_in_capturing = CAPTURE + captures++;
+    while (acquire(0, STREAM, &slab) == FUSELN_VERDICT_OK);
+    assert_true(captures > 100);
+    config.scratch_bytes = 0; /* what is refused has no room to be counted either */
+    for (int i = 0; i < 1000; i++, stand_in_capturing++)
+        assert_int_equal(acquire(0, STREAM, &slab), FUSELN_VERDICT_SCRATCH);
+    fuseln_scratch_after_fork(); /* for the next test */
 }
 
 TEST(after_fork_all_are_forgotten)
