@@ -11,9 +11,10 @@
  * host waits for it, it is copied from) or to more than one stream at once, and each of these reaches the sums.
  * Streams can be told apart by their handles, and DGAMMA need not ask whether a capture has begun: a stream is made and
  * destroyed, and a capture begun, by noticed calls.
- * Invalidating costs a second read of dY and X and never a result. A call that fuseln cannot see switches pairing off.
- * A call of another thread that was still under way when DX was launched is not ordered against it by the program
- * either.
+ * A capture is no different: what the two halves of a pair become in its graph follows each other there, and their
+ * memory is the graph's (kernels/host/scratch.c). Invalidating costs a second read of dY and X and never a result. A
+ * call that fuseln cannot see switches pairing off. A call of another thread that was still under way when DX was
+ * launched is not ordered against it by the program either.
  *
  * A site whose DGAMMA did not come FUSELN_PAIRING_TRIES times, as its thread or stream went on without it, stops making
  * partial sums. What other threads do tells nothing about that: a DX is followed without its sums after they

@@ -126,6 +126,13 @@ def test_what_may_become_of_a_captured_pair(run, seed):
     assert report["totals"]["unpaired"] == report["totals"]["reasons"] == {"capture": 1}
 
 
+def test_without_memory_a_capture_is_valid_and_its_sums_are_the_originals(run):
+    program = str(pathlib.Path(__file__).with_name("graphs.py"))
+    run([program, "without_memory"], env={"SOFTGPU_SMS": "1", "SOFTGPU_MEMORY": str(64 << 20)})
+    totals = run.report()["totals"]
+    assert (totals["unpaired"], totals["reasons"]) == ({"scratch": 1}, {"capture": 1})
+
+
 MANY = """
 import torch
 torch.manual_seed(0)
