@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Device memory for partial sums: slabs of a power of two of bytes. A slab is owned from the launch that fills it until
+ * Device memory for partial sums: slabs of few sizes. A slab is owned from the launch that fills it until
  * the launch that reads it is issued. Outside of stream capture it is one stream's for ever: work on one stream runs in
  * order, so its next owner there cannot come too early. In capture it is one captured stream's, and all pairs of that
  * stream take it in turn. The graph and its copies replay with it, so the graph holds it by a user object; once they
@@ -182,9 +182,10 @@ static struct fuseln_slab *slab_make(const struct want *want, size_t size)
 
 static struct fuseln_slab *slab_add(const struct want *want, bool for_kernel)
 {
-    size_t size = 64 << 10;
-    while (size < want->bytes)
-        size *= 2;
+    size_t step = 64 << 10; /* few sizes, so that others can have it, and at most an eighth too large */
+    while (step * 16 < want->bytes)
+        step *= 2;
+    const size_t size = (want->bytes + step - 1) / step * step;
     if (atomic_load(&want->context->scratch_pause) > 0) {
         atomic_fetch_sub(&want->context->scratch_pause, 1);
         return NULL;

@@ -182,8 +182,8 @@ def pairs_of(run, code, rows, all=True, **env):
 
 
 def test_a_captured_backward_of_24_norms_holds_one_slab(run):
-    """256 KiB for 264 partial rows of 2 x 64 floats: one slab of the stream, one of the graph."""
-    assert pairs_of(run, ONE_GRAPH, 2200) == (24 + 24, 0, 2 * (256 << 10), 0)
+    """192 KiB for 264 partial rows of 2 x 64 floats: one slab of the stream, one of the graph."""
+    assert pairs_of(run, ONE_GRAPH, 2200) == (24 + 24, 0, 2 * (192 << 10), 0)
 
 
 def test_the_report_names_the_scratch_that_pairs_all_of_24_graphs(run):
