@@ -4,7 +4,7 @@
 those read from tests/gpu/results, and no constant was chosen to meet them.
 
     model.py                      predicted times of the bench's shapes, and the model's error against measured ones
-    model.py --table              predicted.md: kept figures, before, and the images in $TEST_BUILD, after
+    model.py --table [FILE]       predicted.md: kept figures, before, and those of $TEST_BUILD or of FILE, after
     model.py --keep FILE          what the machine code in $TEST_BUILD says of the bench's shapes, to FILE
 
 time of a launch = (DRAM^4 + lat^4)^(1/4) + 2 us
@@ -47,7 +47,7 @@ Figures = collections.namedtuple("Figures", "blocks warps resident turns rounds 
 # launch: (the plan's op, which of its kernels, pointers that are NULL, tensors and vectors of `cols` that it touches).
 LAUNCHES = {
     "forward": ("forward", 0, "", 2, 2), "moments": ("moments", 0, "y", 1, 0), "apply": ("apply", 0, "", 2, 2),
-    "dx": ("dx", 0, "partials", 3, 1), "pass": ("dgamma", 0, "", 3, 3), "sums": ("dgamma", 0, "dx", 2, 2),
+    "dx": ("dx", 0, "partials", 3, 1), "pass": ("dx", 0, "", 3, 3), "sums": ("dgamma", 0, "dx", 2, 2),
     "reduce": ("dgamma", 1, "", 0, 2)}
 BACKWARD = {"dgamma": "sums", "backward": "pass"}  # operations: the launch that touches as much
 
@@ -73,18 +73,18 @@ def figures_of(arch, dtype, rows, cols, what):
     return Figures(launch.kernel["grid"], once["warps"], once["resident"] // (once["warps"] * 32),
                    math.ceil(launch.turns), round(once["rounds"]), round(once["instructions"]),
                    round(after["rounds"] - once["rounds"]), round(after["instructions"] - once["instructions"]),
-                   chosen["scratch_bytes"] if op == "dgamma" else 0,
+                   0 if "partials" in null else chosen["scratch_bytes"],
                    1 + ("_twice_" in launch.kernel["name"]))
 
 
 def figures(arch, dtype, rows, cols):
-    """{launch: Figures} of a shape: of the forward one or, as PyTorch does where 4 does not divide the columns, two; of
-    dX and partial sums `pass` only where they are one."""
+    """{launch: Figures} of a shape: of the forward one or, as PyTorch does where 4 does not divide the columns, two;
+    `pass` only where dX's plan has room for partial sums."""
     import images
 
     chosen = images.plan(arch, dtype, cols, rows)
-    paired = chosen["dx"]["scratch_bytes"] and chosen["dx"]["kernels"][0] == chosen["dgamma"]["kernels"][0]
-    left_out = ({"forward"} if cols % 4 else {"moments", "apply"}) | (set() if paired else {"pass"})
+    left_out = {"forward"} if cols % 4 else {"moments", "apply"}
+    left_out |= set() if chosen["dx"]["scratch_bytes"] else {"pass"}
     return {what: found for what in LAUNCHES if what not in left_out and
             (found := figures_of(arch, dtype, rows, cols, what))}
 
@@ -196,7 +196,8 @@ def error_lines(folder, every):
 def all_times(every):
     """{(device, dtype, rows, cols): predicted times}"""
     return {(name, dtype, *shape): predicted(device, shape, DTYPES[dtype], every[device.arch, dtype, *shape])
-            for name, device in DEVICES.items() for dtype in ("bf16", "f32") for shape in shapes()}
+            for name, device in DEVICES.items() for dtype in ("bf16", "f32") for shape in shapes()
+            if (device.arch, dtype, *shape) in every}
 
 
 def share(us, op, name, dtype, rows, cols):
@@ -213,13 +214,14 @@ def print_all(every):
 
 def table(before, after):
     """The lines of predicted.md. before, after: all_times."""
-    yield f"| | {' | '.join(f'{name} {op}' for name in DEVICES for op in ('forward', 'backward'))} |"
-    yield "|---" * (1 + 2 * len(DEVICES)) + "|"
+    columns = [(name, op) for name in DEVICES if any(key[0] == name for key in after) for op in ("forward", "backward")]
+    yield f"| | {' | '.join(map(' '.join, columns))} |"
+    yield "|---" * (1 + len(columns)) + "|"
     for dtype in ("bf16", "f32"):
         gains = collections.defaultdict(list)
         for shape in shapes():
             cells = []
-            for name, op in ((name, op) for name in DEVICES for op in ("forward", "backward")):
+            for name, op in columns:
                 old, new = (times[name, dtype, *shape][op] for times in (before, after))
                 gains[name, op].append(old / new)
                 cells.append(f"{old:.1f} → {new:.1f}, {share(new, op, name, dtype, *shape):.0f} %")
@@ -233,8 +235,8 @@ def write_table(before, after):
 
 Predicted, not measured: microseconds by `model.py`, which says how, and how far it was off where there is a measured
 time. Before: the kernels of `figures/{BEFORE}.csv`. After: those of this checkout, and their share of the
-bandwidth of a copy. `backward` is dX with gamma and beta, in pairs where the plan has them. `model.py --table` writes
-this file.
+bandwidth of a copy. `backward` is dX with gamma and beta, in pairs where the plan has them, without the rows of zeros
+that PyTorch asks for above 65,536 rows; no launch overlaps another. `model.py --table` writes this file.
 
 """ + "\n".join(table(all_times(before), all_times(after))) + "\n")
 
@@ -242,7 +244,7 @@ this file.
 def main():
     if sys.argv[1:2] == ["--keep"]:
         return keep(sys.argv[2], built())
-    every = built()
+    every = kept(sys.argv[2]) if sys.argv[2:] else built()
     if sys.argv[1:2] == ["--table"]:
         return write_table(kept(KEPT / f"{BEFORE}.csv"), every)
     print_all(every)
