@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# tools/bench.sh [--dry-run] telling | all [FOLDER]: times PyTorch's layer-norm kernels and ours on this machine's GPU, in
-# one process (tests/gpu/bench.py), and measures the copy bandwidth in the same run.
+# tools/bench.sh [--dry-run] telling | all [FOLDER]: times PyTorch's layer-norm kernels and ours on this machine's GPU,
+# in one process (tests/gpu/bench.py), and measures the copy bandwidth in the same run.
 #
 #   telling  20 shapes whose times answer most; few rows with libraries that begin to pair at 4, 8 and 16 rows a
-#            multiprocessor (FUSELN_DIRECT_ROWS, three builds that differ in this number); and, beside PyTorch's and ours,
-#            the kernels of torch.compile, Liger-Kernel and QuACK as far as they are here (tests/gpu/peers.py)
+#            multiprocessor (FUSELN_DIRECT_ROWS, three builds that differ in this number); and, beside PyTorch's and
+#            ours, the kernels of torch.compile, Liger-Kernel and QuACK as far as they are here (tests/gpu/peers.py)
 #   all      that, and every shape, operation and element type
 #
 # Stops after $GPU_SECONDS (540) with its build; called again with the same FOLDER (build-gpu/results), goes on where it

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # tools/gpu_check.sh [--dry-run] WORD [FOLDER]: does everything work on this machine's GPU? WORD is one of
 #
-#   first       every kernel of ours once; pairs: bits, counts, sums that may be stale; the modes and the first-use check;
-#               PyTorch's calls at all widths (tests/gpu/check.py)
+#   first       every kernel of ours once; pairs: bits, counts, sums that may be stale; the modes and the first-use
+#               check; PyTorch's calls at all widths (tests/gpu/check.py)
 #   sanitizers  every kernel under compute-sanitizer (tests/gpu/sample.c), racecheck by row size since it is slow
 #   programs    other people's programs beside fuseln (tests/gpu/programs.py)
 #   all         the three
@@ -38,7 +38,8 @@ sanitizers() {
 programs() {
     local kind
     for kind in closed training clients; do
-        gpu_step "programs $kind" 150 "$gpu_python" -u "$tests/programs.py" "${gpu_small[@]}" "$kind" "$TEST_BUILD/gpu/programs"
+        gpu_step "programs $kind" 150 "$gpu_python" -u "$tests/programs.py" "${gpu_small[@]}" "$kind" \
+            "$TEST_BUILD/gpu/programs"
     done
 }
 

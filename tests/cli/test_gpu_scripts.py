@@ -135,7 +135,8 @@ class Steps(unittest.TestCase):
         path = self.dir / "bench.csv"
         self.assertEqual(bench.left_of(every, path, False), every)
         for case in every[:3]:
-            bench.write(path, [{key: getattr(case, key) for key in bench.ID} | {"how": how} for how in ("flushed", "warm")])
+            row = {key: getattr(case, key) for key in bench.ID}
+            bench.write(path, [row | {"how": how} for how in ("flushed", "warm")])
         bench.write(path, [{"op": "copy", "how": "flushed"}])
         self.assertEqual(bench.left_of(every, path, False), every[3:])
         self.assertEqual(bench.left_of(every, path, True), every)  # beside other people's kernels it is another run

@@ -6,7 +6,6 @@ Prints what is wrong, at most 20 lines, and then exits 1; writes to CALLS.json h
 import hashlib
 import itertools
 import json
-import os
 import sys
 import threading
 
@@ -330,7 +329,7 @@ def part_pairs():
     shapes = [(100, 64), (100, 261)] if small else [(2200, 64), (2200, 261), (2500, 1001), (4096, 768), (8192, 1024),
               (2500, 4096), (2500, 8192), (65_536, 768), (200_704, 128)]  # fmt: skip
     made["pairs"] = 0
-    for (name, (rows, cols)), rms in itertools.product(itertools.product(("f32", "bf16", "f16"), shapes), (False, True)):
+    for name, (rows, cols), rms in itertools.product(("f32", "bf16", "f16"), shapes, (False, True)):
         if rms and not HAS_RMS:
             continue
         draw = generator(rows + cols)
@@ -383,9 +382,8 @@ def main():
         print("WRONG", text)
     if len(found) > 20:
         print(f"WRONG and {len(found) - 20} more")
-    if calls != os.devnull:
-        with open(calls, "w") as file:
-            json.dump(made, file)
+    with open(calls, "w") as file:
+        json.dump(made, file)
     sys.exit(1 if found else 0)
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Other people's kernels for the same layer norm and RMS norm, for bench.py: each is timed beside PyTorch's and ours, in
-the same run, on the same tensors, and with its own best launch settings. One that is not installed, or cannot do a case,
-is a line and no failure. $PEERS (build-gpu/peers) may hold wheels of pure Python, such as Liger-Kernel's, for a machine
-that cannot download: pip download --no-deps -d build-gpu/peers liger-kernel
+"""Other people's kernels for the same layer norm and RMS norm, for bench.py: each is timed beside PyTorch's and ours,
+in the same run, on the same tensors, and with its own best launch settings. One that is not installed, or cannot do a
+case, is a line and no failure. $PEERS (build-gpu/peers) may hold wheels of pure Python, such as Liger-Kernel's, for a
+machine that cannot download: pip download --no-deps -d build-gpu/peers liger-kernel
 """
 
 import importlib
@@ -22,7 +22,8 @@ def compiled(bench, case):
     """Inductor's kernels for the same calls, tuned as far as it can."""
     torch.compiler.reset()
     how = {"backend": "eager"} if bench.small else {"mode": "max-autotune-no-cudagraphs"}
-    forward, backward = (torch.compile(f, dynamic=False, fullgraph=True, **how) for f in (cases.forward, cases.backward))
+    how |= {"dynamic": False, "fullgraph": True}
+    forward, backward = torch.compile(cases.forward, **how), torch.compile(cases.backward, **how)
     t, rms = case.tensors, case.norm == "rms"
 
     def run_forward():
@@ -97,7 +98,11 @@ def quack(bench, case):
     return {"forward": forward, "backward": backward, "both": lambda: backward(*forward()[1:])}[case.op], ""
 
 
-PEERS = {"compile": ("torch._inductor", compiled), "liger": ("liger_kernel.ops", liger), "quack": ("quack.rmsnorm", quack)}
+PEERS = {  # name: (module, function)
+    "compile": ("torch._inductor", compiled),
+    "liger": ("liger_kernel.ops", liger),
+    "quack": ("quack.rmsnorm", quack),
+}
 
 
 def find():

@@ -32,8 +32,8 @@ def environment(libraries, **env):
 
 
 def run(script, arguments, report, fuseln=LIBRARY, env=None, capture=True):
-    """Runs script ARGUMENT... in its own process, with this libfuseln.so or, None, without; returns its exit status, what
-    it printed (None if that was not captured), and its report or None."""
+    """Runs script ARGUMENT... in its own process, with this libfuseln.so or, None, without; returns its exit status,
+    what it printed (None if that was not captured), and its report or None."""
     report.unlink(missing_ok=True)
     # Scratch memory for the widest rows too; an unknown build of PyTorch is replaced from the first launch on.
     settings = {"FUSELN_REPORT": str(report), "FUSELN_SCRATCH": "512M", "FUSELN_CHECK": "0"} | (env or {})
@@ -63,8 +63,9 @@ def wrong_in_report(report, made):
     context, capture = passed.pop("context", 0), passed.pop("capture", 0)
     if context > made.get("threads", 0) or capture > made.get("captured", 0) or passed:
         found.append(f"passed on: {reasons(report)}, expected: {made}")
-    if made.get("pairs", report["totals"]["pairs"]) != report["totals"]["pairs"]:
-        found.append(f"{report['totals']['pairs']} pairs, {made['pairs']} expected; apart: {report['totals']['unpaired']}")
+    pairs, apart = report["totals"]["pairs"], report["totals"]["unpaired"]
+    if made.get("pairs", pairs) != pairs:
+        found.append(f"{pairs} pairs, {made['pairs']} expected; apart: {apart}")
     for site in report["sites"]:
         launches[site["op"]] = launches.get(site["op"], 0) + site["launches"]
     two = launches.get("moments", 0)  # a forward in two launches

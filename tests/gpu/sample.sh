@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # tests/gpu/sample.sh build | run [ROW-BYTES] | TOOL [ROW-BYTES]: builds tests/gpu/sample.c with the archive in
-# $TEST_BUILD, runs it, or runs it under that tool of compute-sanitizer, with rows of all sizes or of one. Exit status 77 if
-# compute-sanitizer is missing or does not support this device.
+# $TEST_BUILD, runs it, or runs it under that tool of compute-sanitizer, with rows of all sizes or of one. Exit status
+# 77 if compute-sanitizer is missing or does not support this device.
 set -uo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 sample=$TEST_BUILD/gpu/sample

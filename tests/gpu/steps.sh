@@ -143,14 +143,17 @@ gpu_again() {
 # set, uses the library that was built there, by this function or by tools/build.sh, and builds what is missing beside
 # it. Ends the script if there is no library to run.
 gpu_build() {
-    local nvcc
+    local tool nvcc
     gpu_built=
     if [ -z "$TEST_BUILD" ]; then
         TEST_BUILD=$fuseln_root/build-gpu gpu_built=1
         PATH=$PATH:${CUDA_HOME:-/usr/local/cuda}/bin
         if [ -z "$gpu_dry" ]; then
-            nvcc=$(command -v nvcc) || fuseln_die "no nvcc here: install a CUDA Toolkit, or build elsewhere and set TEST_BUILD"
-            command -v cmake >/dev/null || fuseln_die "no cmake here: install it, or build elsewhere and set TEST_BUILD"
+            for tool in nvcc cmake cc; do
+                command -v "$tool" >/dev/null ||
+                    fuseln_die "no $tool here: install it, or build elsewhere and set TEST_BUILD"
+            done
+            nvcc=$(command -v nvcc)
             echo "nvcc: $("$nvcc" --version | tail -n1)"
         fi
         gpu_again configure 60 cmake -S "$fuseln_root" -B "$TEST_BUILD" -DFUSELN_TESTS=OFF \
