@@ -153,7 +153,8 @@ def measured(folder):
     header = (folder / "bench.txt").read_text()
     (name,) = [name for name in DEVICES if f"NVIDIA {name}" in header.splitlines()[0]]
     with open(folder / "bench.csv", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["how"] == "flushed"]
+        rows = [row for row in csv.DictReader(file) if row["how"] == "flushed" and row["op"] != "both"
+                and row["fuseln_us"] and not row.get("library")]
     return name, [((row["op"], row["dtype"], int(row["rows"]), int(row["cols"])), float(row["fuseln_us"]))
                   for row in rows if row["norm"] == "layer" and row["dtype"] in DTYPES
                   and float(row["fuseln_iqr_us"]) <= float(row["fuseln_us"]) / 4]
