@@ -18,7 +18,8 @@ from names import base  # noqa: E402
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "fuseln"
 # The runtime's headers include crt/, which is in another wheel than they; as tests/softgpu has it.
 CRT = [f"-idirafter{folder}" for folder in CACHE.glob("torch-*/lib/python3*/site-packages/triton/backends/nvidia/include")]
-IN_A_REGISTER = r"\*|^(const )?(size_t|int|unsigned|CU(device(ptr)?|context|array|event|graphExec)|cuda(Event|GraphExec)_t|enum) ?"
+IN_A_REGISTER = (r"\*|^(const )?(size_t|int|unsigned|CU(device(ptr)?|context|array|event|graphExec)|"
+                 r"cuda(Event|GraphExec)_t|enum)")
 LISTS = ("CUDART_EXPORTS", "DRIVER_EXPORTS", "CUDART_NOTICED", "DRIVER_NOTICED", "DRIVER_HARMLESS", "CUDART_HARMLESS")
 
 

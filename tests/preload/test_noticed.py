@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every noticed function of hooks/names.h, of each version node of the runtime and of the driver, linked or looked up by
 dlsym: called between the two halves of a backward, it invalidates the partial sums, by another thread only where its
-reach says so, and it reaches the function it was meant for with all its arguments. With a runtime newer than the list, or of an unknown node, nothing is paired."""
+reach says so, and it reaches the function it was meant for with all its arguments. With a runtime newer than the list,
+or of an unknown node, nothing is paired."""
 import unittest
 
 import stand_in

@@ -13,7 +13,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 ON_THE_CPU = ["add", "matmul"]  # operators that the software device computes there
 ON_A_STREAM = ["a_stream_of_the_same_handle", "another_thread_records_an_event", "another_thread_waits"]
 CASES = """copy zero fill from_the_host change_x driver_memset driver_copy driver_copy_async host_function another_thread
-another_thread_records_an_event another_thread_waits another_stream_and_an_event another_layer_norm the_same_layer_norm_twice freed_and_taken_again an_exception
+another_thread_records_an_event another_thread_waits another_stream_and_an_event another_layer_norm
+the_same_layer_norm_twice freed_and_taken_again an_exception
 a_graph a_stream_of_the_same_handle""".split()
 IN_A_GRAPH = """copy zero fill change_x driver_copy_async host_function another_thread another_stream_and_an_event
 another_layer_norm the_same_layer_norm_twice freed_and_taken_again an_exception a_graph""".split()
