@@ -51,8 +51,9 @@ struct forward_held {
     using tile_type = row_tile<T, LANES, K, HELD>;
     using A = acc_of<T>;
     enum : int { P = chunk<T>::size / 2, threads = LANES > 32 ? LANES : FUSELN_ROW_THREADS, groups = threads / LANES };
-    enum : int { FEW = K < 4 || sizeof(T) == 4 ? K : 4 };
-    enum : bool { TOGETHER = K == FEW && (K > 2 || sizeof(T) == 4) };
+    /* the short half-type rows have 64 registers, and no room */
+    enum : int { FEW = sizeof(T) == 4 ? K : K == 2 ? 1 : 4 };
+    enum : bool { TOGETHER = K == FEW };
 
     const fuseln_ln_params &p;
     const tile_type tile;
@@ -101,7 +102,7 @@ struct forward_held {
         for (int k = 0; k < FEW && tile.reaches(from + k); k++) {
             if (GAMMA)
                 tile.load(gamma[k], gammas, from + k);
-            if (BETA && p.beta)
+            if (BETA && (GAMMA || p.beta))
                 tile.load(beta[k], betas, from + k);
             else if (BETA)
                 beta[k].raw = make_uint4(0, 0, 0, 0);
