@@ -49,7 +49,7 @@ def kind(arch, op, dtype, cols):
     if op == "backward" and arch in BUDGETED and dtype != "f32" and is_full(dtype, cols) and cols >= 256:
         if cols <= 1024:
             return "full rows, short", 25
-        if cols >= 4096:
+        if 4096 <= cols <= 8192:
             return "full rows, long", 18 if arch == 100 else 20
     return "all other rows", None
 
