@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * DGAMMA of the rows that kernels/backward.cu does not handle (above 8192 columns, and all of double), and the
+ * DGAMMA alone of the rows that kernels/backward.cu does not handle (above 8192 columns, and all of double), and the
  * reduction of partial sums for all:
  *   partial: partial row b of P sums the rows b, b + P, b + 2P, ... in that order; a thread owns one chunk of columns;
  *   reduce:  sums the partial rows in a fixed order and rounds once, FUSELN_REDUCE_COLS columns of one output a block;

@@ -3,8 +3,9 @@
  * The backward of the rows that kernels/backward.cu does not handle: those above 8192 columns, and all of double.
  *   RING: x and dy of a row come through a ring of `stages` rows in shared memory and are read from there twice: for
  *         the sums of the row, and for dX. Each thread copies and reads its own chunks, so the ring needs no barrier. A
- *         thread that has at most 32 columns also keeps gamma and the sums over rows in registers: one pass makes dX
- *         and the partial sums of dgamma and dbeta.
+ *         thread that has at most 32 columns (28 of float) also keeps gamma and the sums over rows in registers: one
+ *         pass makes dX and the partial sums of dgamma and dbeta. Partial row b is that of block b, which takes the
+ *         rows b, b + gridDim.x, ... as the kernel of dgamma.cu does.
  *   Else: DX alone, a block a row, read twice. The bits are the same. Unaligned rows are staged in two tiles of dynamic
  *         shared memory.
  */
@@ -63,12 +64,16 @@ struct held_gradient {
         const int warp_bytes = 32 * FUSELN_CHUNK_BYTES, row_slots = (pitch + warp_bytes - 1) / warp_bytes * 32;
         return fuseln_smem + (stage * 2 * row_slots + threadIdx.x + threadIdx.x / 32 * 32);
     }
-    __device__ __forceinline__ void fetch(uint4 *slot, unsigned long long from, int k) const
+    __device__ __forceinline__ void fetch(uint4 *slot, unsigned row) const
     {
-        __pipeline_memcpy_async(slot + k * TO_NEXT, static_cast<const char *>(p.x) + from + k * STEP,
-                                FUSELN_CHUNK_BYTES);
-        __pipeline_memcpy_async(slot + k * TO_NEXT + TO_DY, static_cast<const char *>(p.dy) + from + k * STEP,
-                                FUSELN_CHUNK_BYTES);
+        const char *x = static_cast<const char *>(p.x) + offset(row);
+        const char *dy = static_cast<const char *>(p.dy) + offset(row);
+#pragma unroll 2
+        for (int k = 0; row < rows && has(k); k++) {
+            __pipeline_memcpy_async(slot + k * TO_NEXT, x + k * STEP, FUSELN_CHUNK_BYTES);
+            __pipeline_memcpy_async(slot + k * TO_NEXT + TO_DY, dy + k * STEP, FUSELN_CHUNK_BYTES);
+        }
+        __pipeline_commit();
     }
     __device__ __forceinline__ chunk<T> load_gamma(int k) const
     {
@@ -112,13 +117,8 @@ struct held_gradient {
 
     __device__ __forceinline__ void begin()
     {
-        for (int stage = 0; stage < p.stages; stage++) {
-            const unsigned row = blockIdx.x + stage * stride;
-#pragma unroll 1
-            for (int k = 0; row < rows && has(k); k++)
-                fetch(slot_in(stage), offset(row), k);
-            __pipeline_commit();
-        }
+        for (int stage = 0; stage < p.stages; stage++)
+            fetch(slot_in(stage), blockIdx.x + stage * stride);
 #pragma unroll
         for (int k = 0; k < K; k++) {
             if (has(k))
@@ -130,7 +130,7 @@ struct held_gradient {
     }
 
     /* Sums a row, writes its dX, and fetches the row that takes its place in the ring. from: offset(row). */
-    __device__ __forceinline__ void step(sums &s, unsigned row, unsigned long long from, uint4 *slot, int parity)
+    __device__ __forceinline__ void step(sums &s, unsigned row, uint4 *slot, int parity)
     {
 #pragma unroll UNROLL
         for (int k = 0; more(k); k++) {
@@ -143,21 +143,16 @@ struct held_gradient {
         A f1 = s.s1.lo + s.s1.hi, f2 = s.s2.lo + s.s2.hi;
         reduce(f1, f2, parity);
         row_factors(p, f1, f2, s.rstd, !p.mean);
-        const sums next = statistics(row + stride);
-        const unsigned ahead = p.stages * stride;
-        const unsigned long long distance = static_cast<unsigned long long>(ahead) * static_cast<unsigned>(pitch);
-        char *to = static_cast<char *>(p.dx) + from;
+        char *to = static_cast<char *>(p.dx) + offset(row);
 #pragma unroll UNROLL
         for (int k = 0; more(k); k++) {
             if (!has(k))
                 continue;
             const terms t = compute(s, slot, k);
-            if (row + ahead < rows)
-                fetch(slot, from + distance, k);
             *reinterpret_cast<uint4 *>(to + k * STEP) = input_gradient<T>(t.xhat, t.g, s.rstd, f1, f2).raw;
         }
-        __pipeline_commit();
-        s = next;
+        s = statistics(row + stride);
+        fetch(slot, row + p.stages * stride);
     }
 
     __device__ __forceinline__ void finish(const pair<A> (&sum)[KEPT][P], A *to) const
@@ -171,7 +166,6 @@ struct held_gradient {
     __device__ __forceinline__ void run()
     {
         sums s = statistics(blockIdx.x);
-        unsigned long long from = offset(blockIdx.x);
         uint4 *slot = slot_in(0), *other = slot_in(p.stages - 1);
         int parity = 0;
         begin();
@@ -180,12 +174,11 @@ struct held_gradient {
                 __pipeline_wait_prior(0);
             else
                 __pipeline_wait_prior(1);
-            step(s, row, from, slot, parity);
+            step(s, row, slot, parity);
             uint4 *const now = slot;
             slot = other;
             other = now;
             parity ^= 1;
-            from += static_cast<unsigned long long>(stride) * static_cast<unsigned>(pitch);
         }
         if (!K || !p.partials)
             return;

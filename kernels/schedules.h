@@ -83,17 +83,20 @@
     FUSELN_PLAIN(X, forward, forward, 128, 2, MEMORY, 1, F64, f64, double)
 
 /* DX, DGAMMA or both; not of double. */
-#define FUSELN_BACKWARD_VARIANTS(X) FUSELN_BACKWARD_SCHEDULES(FUSELN_BACKWARD_TYPES, X, FUSELN_ALIGNED, backward) \
-    FUSELN_BACKWARD_TYPES(X, FUSELN_UNALIGNED, backward, unaligned8, 0, 8, 1)                                     \
-    FUSELN_BACKWARD_TYPES(X, FUSELN_UNALIGNED, backward, unaligned16, 0, 16, 1)
-#define FUSELN_BACKWARD_TYPES(X, WIDTH, module, schedule, lanes, cols, blocks)                 \
-    WIDTH(X, module, backward, schedule, lanes, (cols) / 4, 1, RING, blocks, F32, f32, float)  \
-    WIDTH(X, module, backward, schedule, lanes, (cols) / 8, 1, RING, blocks, F16, f16, __half) \
-    WIDTH(X, module, backward, schedule, lanes, (cols) / 8, 1, RING, blocks, BF16, bf16, __nv_bfloat16)
+#define FUSELN_BACKWARD_VARIANTS(X) FUSELN_BACKWARD_SCHEDULES(FUSELN_BACKWARD_TYPES, X, FUSELN_ALIGNED) \
+    FUSELN_BACKWARD_TYPES(X, FUSELN_UNALIGNED, unaligned8, 0, 8, 1)                                     \
+    FUSELN_BACKWARD_TYPES(X, FUSELN_UNALIGNED, unaligned16, 0, 16, 1)
+#define FUSELN_BACKWARD_TYPES(X, WIDTH, schedule, lanes, cols, blocks)                           \
+    WIDTH(X, backward, backward, schedule, lanes, (cols) / 4, 1, RING, blocks, F32, f32, float)  \
+    WIDTH(X, backward, backward, schedule, lanes, (cols) / 8, 1, RING, blocks, F16, f16, __half) \
+    WIDTH(X, backward, backward, schedule, lanes, (cols) / 8, 1, RING, blocks, BF16, bf16, __nv_bfloat16)
 
-/* DX or both; DX alone of the longest rows, of unaligned ones and of double. */
+/* DX or both of up to 16384 columns, of float up to 14336: two rows more would not fit a block's shared memory, and the
+ * sums of more columns not its registers. DX alone of longer rows, of unaligned ones and of double. */
 #define FUSELN_DX_VARIANTS(X)                                                  \
-    FUSELN_BACKWARD_TYPES(X, FUSELN_ALIGNED, dx, cols16384, 512, 32, 1)        \
+    FUSELN_ALIGNED(X, dx, backward, cols16384, 512, 7, 1, RING, 1, F32, f32, float)  \
+    FUSELN_ALIGNED(X, dx, backward, cols16384, 512, 4, 1, RING, 1, F16, f16, __half) \
+    FUSELN_ALIGNED(X, dx, backward, cols16384, 512, 4, 1, RING, 1, BF16, bf16, __nv_bfloat16) \
     FUSELN_DX_SCHEDULES(FUSELN_EACH_TYPE, X, dx)                               \
     FUSELN_TYPES(FUSELN_UNALIGNED, X, dx, dx, unaligned, 512, 2, 1, MEMORY, 1) \
     FUSELN_PLAIN(X, dx, dx, 128, 2, MEMORY, 1, F64, f64, double)
@@ -130,7 +133,6 @@ enum {
     FUSELN_ROW_WARPS = 8,          /* at most, of a row of FORWARD in registers */
     FUSELN_BACKWARD_WARPS = 16,    /* at most, of a block of BACKWARD */
     FUSELN_BACKWARD_COLS = 8192,   /* of the longest row of BACKWARD */
-    FUSELN_PASS_COLS = 16384,      /* of the longest row that has one pass for DX and DGAMMA */
     FUSELN_COLUMN_THREADS = 256,   /* of a block of APPLY, and of partial sums of long rows */
     FUSELN_PARTIAL_ALIGN = 4,      /* the length of a partial row is a multiple of this */
     FUSELN_REDUCE_COLS = 32,       /* of a block of the reduction, and of DGAMMA in one launch */

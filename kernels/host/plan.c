@@ -42,7 +42,7 @@ enum {
     REDUCE = DIRECT FUSELN_DIRECT_VARIANTS(COUNT),
     FORWARD_SCHEDULES = 0 FUSELN_FORWARD_SCHEDULES(COUNT, ),
     FORWARD_HELD = FORWARD_SCHEDULES - 2, /* in registers; the ring and twice follow */
-    BACKWARD_SCHEDULES = 0 FUSELN_BACKWARD_SCHEDULES(COUNT, , , ),
+    BACKWARD_SCHEDULES = 0 FUSELN_BACKWARD_SCHEDULES(COUNT, , ),
     DX_RING = 1, /* after the one pass */
     DX_SCHEDULES = DX_RING FUSELN_DX_SCHEDULES(COUNT, ),
 #undef COUNT
@@ -242,8 +242,8 @@ static bool plan_backward(const struct fuseln_call *call, const struct fuseln_de
         int64_t lanes, cols;
         int blocks;
     } schedules[] = {
-#define X(unused1, unused2, unused3, name, lanes, cols, blocks) {lanes, cols, blocks},
-        FUSELN_BACKWARD_SCHEDULES(X, , , )
+#define X(unused1, unused2, name, lanes, cols, blocks) {lanes, cols, blocks},
+        FUSELN_BACKWARD_SCHEDULES(X, , )
 #undef X
     };
     size_t at = 0;
@@ -271,13 +271,16 @@ static bool plan_backward(const struct fuseln_call *call, const struct fuseln_de
     return true;
 }
 
-/* Is there a kernel that makes DX and the partial sums of such rows in one pass? */
+/* Is the row short enough for a pass that makes DX and the partial sums of DGAMMA? Unaligned long rows have two
+ * kernels, but as many partial rows: their number must not depend on the alignment. */
 static bool has_pass(const struct fuseln_call *call)
 {
-    return call->dtype != FUSELN_DTYPE_F64 && call->cols <= FUSELN_PASS_COLS;
+    const struct fuseln_variant *variant = variant_of(DX, 0, call->dtype);
+    return call->dtype != FUSELN_DTYPE_F64 &&
+           row_bytes(call) <= (int64_t)variant->lanes * variant->chunks * FUSELN_CHUNK_BYTES;
 }
 
-/* The partial sums of DGAMMA of long rows; those of one pass with DX are the same. */
+/* The partial sums of long rows, of one kernel or the other. */
 static void set_long_partials(const struct fuseln_call *call, const struct fuseln_device *device,
                               struct fuseln_plan *plan, int64_t tiles)
 {
@@ -288,7 +291,7 @@ static void set_long_partials(const struct fuseln_call *call, const struct fusel
     plan->parts = smaller(call->rows, plan->partial_rows);
 }
 
-/* DX and DGAMMA of long rows in one pass; false if it does not handle such rows. */
+/* The pass over aligned long rows; false if it does not handle such rows. */
 static bool plan_long_pass(const struct fuseln_call *call, const struct fuseln_device *device, struct fuseln_plan *plan)
 {
     const int64_t ring = ring_bytes(call);

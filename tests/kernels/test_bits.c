@@ -138,13 +138,25 @@ static void run_paired(struct layer *l)
     tensor_free(&partials);
 }
 
+static bool is_paired(struct layer *l)
+{
+    struct fuseln_plan dx;
+    l->call.op = FUSELN_OP_DX;
+    assert_int_equal(fuseln_plan_make(&l->call, &device, &dx), FUSELN_VERDICT_OK);
+    return dx.scratch_bytes;
+}
+
 TEST(paired_or_alone_the_bits_are_the_same)
 {
     for (int dtype = 0; dtype < FUSELN_DTYPE_F64; dtype++)
-        for (int i = 0; i < WIDE && wide_cols[i] <= FUSELN_PASS_COLS; i++)
-            for (size_t off = 0; off <= (wide_cols[i] <= FUSELN_BACKWARD_COLS); off++) {
+        for (int i = 0; i < WIDE && wide_cols[i] <= 16384; i++)
+            for (size_t off = 0; off <= 1; off++) {
                 const int64_t rows = wide_cols[i] < 300 ? 300 : 13;
                 struct layer alone = layer_make((enum fuseln_dtype)dtype, rows, wide_cols[i], off, i % 4 == 1, i % 3);
+                if (wide_cols[i] > FUSELN_BACKWARD_COLS && !is_paired(&alone)) {
+                    layer_free(&alone);
+                    continue;
+                }
                 forward_and_dx(&alone);
                 run_op(&alone, FUSELN_OP_DGAMMA);
                 struct layer both = alone;

@@ -155,8 +155,8 @@ static void say_pairs(const json_t *totals, long long dx)
         doctor_say(OK, CHECK, NULL, "%lld pairs: backwards that read dY and X once", pairs);
     else if (dx)
         doctor_say(OK, CHECK, NULL,
-                   "no pairs: dX of few rows (16 for each multiprocessor), above 8192 columns, in double "
-                   "or without gradients of gamma and beta comes alone");
+                   "no pairs: dX of few rows, of the longest rows, in double or without gradients of gamma and beta comes "
+                   "alone");
 }
 
 static void say_all(const json_t *report, size_t processes)
