@@ -160,15 +160,15 @@ def measured(folder):
                   and float(row["fuseln_iqr_us"]) <= float(row["fuseln_us"]) / 4]
 
 
-def errors(name, times, every):
+def errors(name, measured_times, every):
     """[((op, dtype, rows, cols), (predicted, measured))]. Left out: gamma and beta of more than 65,536 rows, in whose
     time the program's own two sums are. `backward` was measured before there were pairs."""
     found = []
-    for (op, dtype, rows, cols), us in times:
+    for (op, dtype, rows, cols), us in measured_times:
         if op in ("forward", "dx") or rows <= 65536:
-            model = predicted(DEVICES[name], (rows, cols), DTYPES[dtype],
-                              every[DEVICES[name].arch, dtype, rows, cols])
-            found.append(((op, dtype, rows, cols), (model["apart" if op == "backward" else op], us)))
+            one = every[DEVICES[name].arch, dtype, rows, cols]
+            times = predicted(DEVICES[name], (rows, cols), DTYPES[dtype], one)
+            found.append(((op, dtype, rows, cols), (times["apart" if op == "backward" else op], us)))
     return found
 
 
@@ -182,9 +182,11 @@ def mean_error(pairs):
 
 
 def error_lines(folder, every):
+    """By the figures that were kept of what was measured, else by `every`."""
+    path = KEPT / f"{folder.name}.csv"
     name, times = measured(folder)
-    found = errors(name, times, every)
-    yield f"error against {folder.name}, flushed, by figures/{folder.name}.csv"
+    found = errors(name, times, kept(path) if path.exists() else every)
+    yield f"error against {folder.name}, flushed, by {'its kept' if path.exists() else 'present'} figures"
     for op, dtype in sorted({key[:2] for key, _ in found}):
         pairs = [pair for key, pair in found if key[:2] == (op, dtype)]
         worst = max(pairs, key=lambda pair: abs(pair[0] / pair[1] - 1))
@@ -250,7 +252,7 @@ def main():
         return write_table(kept(KEPT / f"{BEFORE}.csv"), every)
     print_all(every)
     for folder in sorted(path for path in RESULTS.iterdir() if path.is_dir()):
-        for line in error_lines(folder, kept(KEPT / f"{folder.name}.csv")):
+        for line in error_lines(folder, every):
             print(line)
 
 
