@@ -160,15 +160,15 @@ def measured(folder):
                   and float(row["fuseln_iqr_us"]) <= float(row["fuseln_us"]) / 4]
 
 
-def errors(name, measured_times, every):
+def errors(name, measured_times, every, pairs=True):
     """[((op, dtype, rows, cols), (predicted, measured))]. Left out: gamma and beta of more than 65,536 rows, in whose
-    time the program's own two sums are. `backward` was measured before there were pairs."""
+    time the program's own two sums are. pairs: were there any when `backward` was measured?"""
     found = []
     for (op, dtype, rows, cols), us in measured_times:
-        if op in ("forward", "dx") or rows <= 65536:
-            one = every[DEVICES[name].arch, dtype, rows, cols]
+        one = every.get((DEVICES[name].arch, dtype, rows, cols))
+        if one and (op in ("forward", "dx") or rows <= 65536):
             times = predicted(DEVICES[name], (rows, cols), DTYPES[dtype], one)
-            found.append(((op, dtype, rows, cols), (times["apart" if op == "backward" else op], us)))
+            found.append(((op, dtype, rows, cols), (times[op if pairs or op != "backward" else "apart"], us)))
     return found
 
 
@@ -185,7 +185,7 @@ def error_lines(folder, every):
     """By the figures that were kept of what was measured, else by `every`."""
     path = KEPT / f"{folder.name}.csv"
     name, times = measured(folder)
-    found = errors(name, times, kept(path) if path.exists() else every)
+    found = errors(name, times, kept(path) if path.exists() else every, folder.name != BEFORE)
     yield f"error against {folder.name}, flushed, by {'its kept' if path.exists() else 'present'} figures"
     for op, dtype in sorted({key[:2] for key, _ in found}):
         pairs = [pair for key, pair in found if key[:2] == (op, dtype)]
