@@ -91,8 +91,8 @@
     WIDTH(X, backward, backward, schedule, lanes, (cols) / 8, 1, RING, blocks, F16, f16, __half) \
     WIDTH(X, backward, backward, schedule, lanes, (cols) / 8, 1, RING, blocks, BF16, bf16, __nv_bfloat16)
 
-/* DX or both of up to 16384 columns, of float up to 14336: two rows more would not fit a block's shared memory, and the
- * sums of more columns not its registers. DX alone of longer rows, of unaligned ones and of double. */
+/* DX or both of up to 16384 columns, of float 14336: registers have no room for the sums of more. DX alone of longer
+ * rows, of unaligned ones and of double. */
 #define FUSELN_DX_VARIANTS(X)                                                  \
     FUSELN_ALIGNED(X, dx, backward, cols16384, 512, 7, 1, RING, 1, F32, f32, float)  \
     FUSELN_ALIGNED(X, dx, backward, cols16384, 512, 4, 1, RING, 1, F16, f16, __half) \

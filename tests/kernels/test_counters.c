@@ -46,7 +46,7 @@ static const struct {
     [PAIRED] = {BIT(x) | BIT(dy) | BIT(gamma) | BIT(mean) | BIT(rstd), BIT(dx) | BIT(dgamma) | BIT(dbeta)},
 };
 
-enum { HELD_COLS = 8192 }; /* HELD_COLS: a longer unaligned row may be read twice */
+enum { HELD_COLS = 8192 }; /* a longer unaligned row may be read twice */
 static struct fuseln_device device = {.cc_major = 9, .sm_count = 2, .smem_optin_bytes = SOFTGPU_SMEM_BYTES_MAX};
 
 struct shape {
