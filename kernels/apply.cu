@@ -13,6 +13,26 @@ struct apply {
     using tile_type = row_tile<T, 0, K, RAGGED>;
     enum : int { P = chunk<T>::size / 2 };
 
+    static __device__ __forceinline__ void parameter_chunks(chunk<T> (&c)[K], const void *base, long long at,
+                                                            const tile_type &tile, int missing)
+    {
+        const char *from = static_cast<const char *>(base) + at + tile.own();
+        const bool aligned = base && skew_of(base) == 0;
+#pragma unroll
+        for (int k = 0; k < K; k++) {
+            c[k] = splat<T>(missing);
+            if (aligned && tile.full(k)) {
+                c[k].raw = __ldg(reinterpret_cast<const uint4 *>(from + tile.step(k)));
+            } else if (base) {
+                const int count = tile.count(k);
+#pragma unroll
+                for (int i = 0; i < chunk<T>::size; i++)
+                    if (i < count)
+                        c[k].at[i] = reinterpret_cast<const T *>(from + tile.step(k))[i];
+            }
+        }
+    }
+
     static __device__ __forceinline__ void run(const fuseln_ln_params &p)
     {
         extern __shared__ uint4 fuseln_smem[];
@@ -28,9 +48,9 @@ struct apply {
             const tile_type tile(exists ? pitch : at, at, p.log_lanes); /* a missing row is an empty one */
             chunk<T> c[K], gamma[K], beta[K];
             tile.sync_unaligned(); /* the slots of the previous tile are free */
-            tile.fetch_unaligned(slots, x + at, is_inner<long long>(here, p.rows, pitch));
-            tile.read_parameter(gamma, p.gamma, at, 1);
-            tile.read_parameter(beta, p.beta, at, 0);
+            tile.fetch_unaligned(slots, x + at);
+            parameter_chunks(gamma, p.gamma, at, tile, 1);
+            parameter_chunks(beta, p.beta, at, tile, 0);
             tile.wait_unaligned();
             tile.read_unaligned(c, slots, x + at);
             tile.sync_unaligned();

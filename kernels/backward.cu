@@ -16,7 +16,7 @@ struct backward {
     using A = acc_of<T>;
     enum : bool { UNALIGNED = LANES == 0 };
     enum : int { P = chunk<T>::size / 2, WARPS = LANES > 32 ? LANES / 32 : 0 };
-    using tile_type = row_tile<T, LANES, K, FILL, true>;
+    using tile_type = row_tile<T, LANES, K, FILL>;
 
     const fuseln_ln_params &p;
     const unsigned pitch, rows; /* bytes; rows < 2^31 */
@@ -40,8 +40,7 @@ struct backward {
         extern __shared__ uint4 fuseln_smem[];
         return fuseln_smem;
     }
-    /* Slots of one row. A stage of the ring holds a row of x for each group, then a row of dy for each. Behind two
-     * stages unaligned rows have room for dx. */
+    /* Slots of one row. A stage of the ring holds a row of x for each group, then a row of dy for each. */
     __device__ __forceinline__ int row_slots() const
     {
         return UNALIGNED ? FUSELN_TILE_SLOTS(tile.lanes() * K) : tile.lanes() * K;
@@ -74,17 +73,15 @@ struct backward {
     /* Reads gamma, while the first rows are on their way. */
     __device__ __forceinline__ void begin()
     {
-        chunk<T> c[K];
-        if (UNALIGNED)
-            tile.read_parameter(c, p.gamma, 0, 1);
 #pragma unroll
         for (int k = 0; k < K; k++) {
-            if (!UNALIGNED) {
-                c[k] = splat<T>(1);
-                if (p.gamma && tile.has(k))
-                    c[k] = parameter<T>(static_cast<const char *>(p.gamma) + tile.own() + tile.step(k));
-            }
-            widen(c[k], gamma[k]);
+            chunk<T> c = splat<T>(1);
+            const char *from = static_cast<const char *>(p.gamma) + tile.own() + tile.step(k);
+            if (p.gamma && UNALIGNED)
+                tile.read_elements(c, from, k);
+            else if (p.gamma && tile.has(k))
+                c = parameter<T>(from);
+            widen(c, gamma[k]);
 #pragma unroll
             for (int i = 0; i < P; i++) {
                 gamma[k][i] = {keep(gamma[k][i].lo), keep(gamma[k][i].hi)};
@@ -124,9 +121,8 @@ struct backward {
             for (int k = 0; !UNALIGNED && groups > 1 && k < K; k++)
                 clear(slots, k);
         } else if (UNALIGNED) {
-            const bool inner = is_inner(row, rows, pitch);
-            tile.fetch_unaligned(slots, x, inner);
-            tile.fetch_unaligned(slots + dys, dy, inner);
+            tile.fetch_unaligned(slots, x);
+            tile.fetch_unaligned(slots + dys, dy);
         } else {
             /* Mostly a lane has all of its chunks: then none needs a test and an address of its own. */
             const bool all = has(at, K - 1);
@@ -215,7 +211,8 @@ struct backward {
                     *reinterpret_cast<uint4 *>(to + tile.step(k)) = dx[k].raw;
             return;
         }
-        tile.store_unaligned(to, row < rows, slot_at(p.stages == 2 ? stage_slot(2) : at.slot), dx);
+        tile.sync_unaligned(); /* x has been read */
+        tile.store_unaligned(to, row < rows, slot_at(at.slot), dx);
     }
 
     /* Adds up dgamma or dbeta over the groups, in order, and writes it. */
@@ -294,21 +291,16 @@ struct backward {
 #pragma unroll
                 for (int k = 0; k < K; k++)
                     column_sums(dgamma[k], dbeta[k], xhat[k], d[k]);
-            A f1 = s1.lo + s1.hi, f2 = s2.lo + s2.hi;
-            if (p.dx)
-                reduce(f1, f2, buffer, to, from);
-            if (UNALIGNED && !(p.dx && tile.lanes() > 32))
-                tile.sync(); /* all lanes have read the row; else reduce() had a barrier */
-            if (UNALIGNED && p.stages == 2)
-                fetch(at, ahead);
             if (p.dx) {
+                A f1 = s1.lo + s1.hi, f2 = s2.lo + s2.hi;
+                reduce(f1, f2, buffer, to, from);
                 row_factors(p, f1, f2, rstd, rms);
 #pragma unroll
                 for (int k = 0; k < K; k++)
                     c[k] = input_gradient<T>(xhat[k], g[k], rstd, f1, f2);
                 write(at, row, c);
             }
-            if (UNALIGNED && p.stages == 1) { /* dx went through the only stage */
+            if (UNALIGNED) { /* all lanes must have read the stage before it is overwritten */
                 tile.sync();
                 fetch(at, ahead);
             }

@@ -219,8 +219,8 @@ struct wide_gradient {
         chunk<T> x[K], dy[K], gamma[K];
         if (UNALIGNED) {
             __syncthreads(); /* the previous tile has been read */
-            tile.fetch_unaligned(slots(0), source(p.x, row, at), is_inner(row, p.rows, pitch));
-            tile.fetch_unaligned(slots(1), source(p.dy, row, at), is_inner(row, p.rows, pitch));
+            tile.fetch_unaligned(slots(0), source(p.x, row, at));
+            tile.fetch_unaligned(slots(1), source(p.dy, row, at));
             tile.wait_unaligned();
             tile.read_unaligned(x, slots(0), source(p.x, row, at));
             tile.read_unaligned(dy, slots(1), source(p.dy, row, at));
@@ -229,7 +229,8 @@ struct wide_gradient {
             tile.load(dy, source(p.dy, row, at));
         }
         if (UNALIGNED) {
-            tile.read_parameter(gamma, p.gamma, at, 1);
+            __syncthreads(); /* x has been read */
+            tile.read_parameter(gamma, slots(0), p.gamma, at, 1);
         } else {
 #pragma unroll
             for (int k = 0; k < K; k++) {
@@ -274,8 +275,7 @@ struct wide_gradient {
             for (int k = 0; k < K; k++)
                 dx[k] = input_gradient<T>(xhat[k], g[k], rstd, f1, f2);
             if (UNALIGNED) {
-                tile.sync_unaligned(); /* dy has been read */
-                tile.store_unaligned(to + at, true, slots(1), dx);
+                tile.store_unaligned(to + at, true, slots(1), dx); /* the slots of dy, which has been read */
             } else {
                 tile.store(to + at, dx);
             }

@@ -188,7 +188,7 @@ struct forward_unaligned {
 
         chunk<T> x[K], y[K];
         pair<A> v[K][P];
-        tile.fetch_unaligned(slots, from, is_inner<long long>(row, p.rows, pitch));
+        tile.fetch_unaligned(slots, from);
         tile.wait_unaligned();
         tile.read_unaligned(x, slots, from);
         const moments<A> m = row_moments<0>(p, x, v, tile);
@@ -201,8 +201,8 @@ struct forward_unaligned {
         if (tile.lane == 0 && exists)
             write_statistics(p, row, m.mean, rstd);
         tile.sync_unaligned(); /* x has been read */
-        tile.stage_parameter(x, slots, p.gamma, 0, 1);
-        tile.stage_parameter(y, slots, p.beta, 0, 0);
+        tile.read_parameter(x, slots, p.gamma, 0, 1);
+        tile.read_parameter(y, slots, p.beta, 0, 0);
 #pragma unroll
         for (int k = 0; k < K; k++) {
             pair<A> gamma[P], beta[P];
@@ -261,7 +261,7 @@ struct forward_wide {
     {
         if (UNALIGNED) {
             __syncthreads(); /* the previous tile has been read */
-            tile.fetch_unaligned(slots(stage, at), source(row) + at, is_inner(row, p.rows, pitch));
+            tile.fetch_unaligned(slots(stage, at), source(row) + at);
             tile.wait_unaligned();
             tile.read_unaligned(x, slots(stage, at), source(row) + at);
         } else if (RING) {
@@ -301,8 +301,8 @@ struct forward_wide {
             load(x, tile, row, at, stage);
             if (UNALIGNED) {
                 __syncthreads(); /* x has been read */
-                tile.stage_parameter(gamma, slots(stage, at), p.gamma, at, 1);
-                tile.stage_parameter(beta, slots(stage, at), p.beta, at, 0);
+                tile.read_parameter(gamma, slots(stage, at), p.gamma, at, 1);
+                tile.read_parameter(beta, slots(stage, at), p.beta, at, 0);
             } else {
 #pragma unroll
                 for (int k = 0; k < K && tile.reaches(k); k++) {

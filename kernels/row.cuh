@@ -3,11 +3,9 @@
  * A thread's part of a row, as the schedules of schedules.h divide it: `lanes` threads share a row, and a tile is the
  * lanes * K chunks that they hold at once.
  *   Aligned rows: each thread loads and stores its own chunks, 16 bytes at a time.
- *   Unaligned rows that are not STAGED: each thread reads and writes its own chunks element by element. So are rows of
- *   float and double, unless a kernel fetches rows ahead.
- *   Unaligned rows that are: the lanes copy to shared memory whatever 16-byte pieces of memory hold some of the row,
- *   then each thread reads its own chunks from there. They write it back the same way, but for the few elements before
- *   the first and after the last whole piece, which are written one by one.
+ *   Unaligned rows of float and double: each thread reads and writes its own chunks element by element.
+ *   Unaligned rows of half types: staged in shared memory. The lanes copy what is aligned in memory 16 bytes at a time
+ *   and the few elements before and after it one by one, then each thread reads its own chunks from there.
  * In all three cases a thread holds the same elements, so the results have the same bits. LANES is 0 where the number
  * of lanes is only known at run time: one unaligned kernel serves all schedules of K chunks.
  */
@@ -24,22 +22,16 @@ static __device__ __forceinline__ int skew_of(const void *address)
     return static_cast<int>(reinterpret_cast<unsigned long long>(address) % FUSELN_CHUNK_BYTES);
 }
 
-/* The 16 bytes of shared memory from byte `at` on, a multiple of SIZE. */
-template <int SIZE>
+/* The 16 bytes of shared memory from byte `at` on, an even number. */
 static __device__ __forceinline__ uint4 read_shifted(const uint4 *slots, unsigned at)
 {
     const unsigned *from = reinterpret_cast<const unsigned *>(slots) + at / 4, bits = at % 4 * 8;
     unsigned word[5];
 #pragma unroll
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 5; i++)
         word[i] = from[i];
-    if (SIZE < 4) {
-        word[4] = bits ? from[4] : 0; /* it may lie behind what was written */
-#pragma unroll
-        for (int i = 0; i < 4; i++)
-            word[i] = __funnelshift_r(word[i], word[i + 1], bits);
-    }
-    return make_uint4(word[0], word[1], word[2], word[3]);
+    return make_uint4(__funnelshift_r(word[0], word[1], bits), __funnelshift_r(word[1], word[2], bits),
+                      __funnelshift_r(word[2], word[3], bits), __funnelshift_r(word[3], word[4], bits));
 }
 
 /* Of a power of two. */
@@ -54,7 +46,7 @@ static __device__ __forceinline__ constexpr int logarithm(int n)
  */
 enum row_fill { HELD, SKIPPED, WHOLE, RAGGED };
 
-template <class T, int LANES, int K, row_fill FILL, bool STAGED = sizeof(T) == 2>
+template <class T, int LANES, int K, row_fill FILL>
 struct row_tile {
     using A = acc_of<T>;
     enum : int {
@@ -189,9 +181,10 @@ struct row_tile {
     /*
      * Unaligned rows: fetch_unaligned, wait_unaligned, read_unaligned, called by all lanes of the row; sync_unaligned
      * before the slots, FUSELN_TILE_SLOTS(lanes * K) of them, are reused. The row keeps its distance from a 16-byte
-     * boundary in shared memory. inner: is_inner(), so that all of its first and last slot may be read; else only the
-     * row's own elements are. If not STAGED, only read_unaligned does anything.
+     * boundary in shared memory, and zeros follow it. Elements of 4 bytes or more are not staged: only read_unaligned
+     * does anything then.
      */
+    enum : bool { STAGED = sizeof(T) == 2 };
     __device__ __forceinline__ void sync_unaligned() const
     {
         if (STAGED)
@@ -205,58 +198,44 @@ struct row_tile {
             sync();
         }
     }
-    __device__ __forceinline__ void fetch_unaligned(uint4 *slots, const char *from, bool inner) const
+    __device__ __forceinline__ void fetch_unaligned(uint4 *slots, const char *from) const
     {
         if constexpr (STAGED) {
-            const int skew = skew_of(from),
-                      rest = left > 0 ? skew + left - own() : 0; /* from the lane's first slot on */
-            from += own() - skew;
-            if (!inner) {
-                fetch_alone(slots, from, skew, rest);
-                return;
-            }
-#pragma unroll
-            for (int k = 0; k <= K; k++)
-                if (rest > step(k))
-                    __pipeline_memcpy_async(slots + slot(k), from + step(k), FUSELN_CHUNK_BYTES);
-        }
-    }
-    __device__ __forceinline__ void fetch_alone(uint4 *slots, const char *from, int skew, int rest) const
-    {
-        constexpr int size = sizeof(T);
+            constexpr int size = sizeof(T);
+            const int skew = skew_of(from), before = -skew & (FUSELN_CHUNK_BYTES - 1), at = lane * size;
+            const int head = before < left ? before : left, tail = left - (left - head) % FUSELN_CHUNK_BYTES;
+            const T zero = splat<T>(0).at[0];
+            char *to = reinterpret_cast<char *>(slots) + skew;
 #pragma unroll 1
-        for (int k = 0; rest > step(k); k++) {
-            const int first = slot(k) == 0 ? skew : 0, end = rest - step(k);
-            if (first == 0 && end >= FUSELN_CHUNK_BYTES) {
-                __pipeline_memcpy_async(slots + slot(k), from + step(k), FUSELN_CHUNK_BYTES);
-                continue;
-            }
-            chunk<T> c;
-            c.raw = make_uint4(0, 0, 0, 0);
-#pragma unroll
-            for (int i = 0; i < E; i++)
-                if (i * size >= first && i * size < end)
-                    c.at[i] = reinterpret_cast<const T *>(from + step(k))[i];
-            slots[slot(k)] = c.raw;
+            for (int i = head + own(); i < tail; i += step(1))
+                __pipeline_memcpy_async(to + i, from + i, FUSELN_CHUNK_BYTES);
+            if (at < head)
+                *reinterpret_cast<T *>(to + at) = *reinterpret_cast<const T *>(from + at);
+            if (tail + at < left)
+                *reinterpret_cast<T *>(to + tail + at) = *reinterpret_cast<const T *>(from + tail + at);
+            const int end = skew + left, whole = (end + FUSELN_CHUNK_BYTES - 1) & -FUSELN_CHUNK_BYTES;
+            if (end + at < whole)
+                *reinterpret_cast<T *>(to + left + at) = zero;
+#pragma unroll 1
+            for (int i = whole + own(); i < FUSELN_TILE_SLOTS(lanes() * K) * FUSELN_CHUNK_BYTES; i += step(1))
+                slots[i / FUSELN_CHUNK_BYTES] = make_uint4(0, 0, 0, 0);
+            if (lane == 0 && skew % 4)
+                *reinterpret_cast<T *>(to - size) = zero; /* read_shifted() reads the whole word */
         }
     }
     __device__ __forceinline__ void read_unaligned(chunk<T> (&c)[K], const uint4 *slots, const char *from) const
     {
-        const unsigned at = static_cast<unsigned>(skew_of(from) + own());
-        const char *staged = reinterpret_cast<const char *>(slots) + at;
 #pragma unroll
         for (int k = 0; k < K; k++)
-            if (!STAGED)
-                read_elements(c[k], from + own() + step(k), k);
-            else if (full(k))
-                c[k].raw = read_shifted<sizeof(T)>(slots, at + static_cast<unsigned>(step(k)));
+            if constexpr (STAGED)
+                c[k].raw = read_shifted(slots, static_cast<unsigned>(skew_of(from) + own() + step(k)));
             else
-                read_elements(c[k], staged + step(k), k);
+                read_elements(c[k], from + own() + step(k), k);
     }
     __device__ __forceinline__ void read_elements(chunk<T> &c, const char *from, int k) const
     {
         const T *element = reinterpret_cast<const T *>(from);
-        if (!STAGED && full(k)) {
+        if (full(k)) {
 #pragma unroll
             for (int i = 0; i < E; i++)
                 c.at[i] = element[i];
@@ -303,38 +282,15 @@ struct row_tile {
                 *reinterpret_cast<T *>(to + at) = *reinterpret_cast<const T *>(from + at);
             if (tail + at < left)
                 *reinterpret_cast<T *>(to + tail + at) = *reinterpret_cast<const T *>(from + tail + at);
-            to += head + own();
-#pragma unroll
-            for (int k = 0; k < K; k++)
-                if (head + own() + step(k) < tail)
-                    *reinterpret_cast<uint4 *>(to + step(k)) =
-                        read_shifted<sizeof(T)>(slots, static_cast<unsigned>(head + own() + step(k)));
+#pragma unroll 1
+            for (int i = head + own(); i < tail; i += step(1))
+                *reinterpret_cast<uint4 *>(to + i) = read_shifted(slots, static_cast<unsigned>(i));
         }
     }
 
-    /* gamma or beta of any alignment, from byte `first` on. NULL stands for `missing` in every column. */
-    __device__ __forceinline__ void read_parameter(chunk<T> (&c)[K], const void *base, long long first,
+    /* gamma or beta from byte `first` on, through free slots. NULL stands for `missing` in every column. */
+    __device__ __forceinline__ void read_parameter(chunk<T> (&c)[K], uint4 *slots, const void *base, long long first,
                                                    int missing) const
-    {
-        const char *from = static_cast<const char *>(base) + first + own();
-        const bool aligned = base && skew_of(base) == 0;
-#pragma unroll
-        for (int k = 0; k < K; k++) {
-            c[k] = splat<T>(missing);
-            if (aligned && full(k)) {
-                c[k].raw = __ldg(reinterpret_cast<const uint4 *>(from + step(k)));
-            } else if (base) {
-                const int exist = count(k);
-#pragma unroll
-                for (int i = 0; i < E; i++)
-                    if (i < exist)
-                        c[k].at[i] = reinterpret_cast<const T *>(from + step(k))[i];
-            }
-        }
-    }
-    /* The same through free slots, which takes fewer registers where a thread has many chunks. */
-    __device__ __forceinline__ void stage_parameter(chunk<T> (&c)[K], uint4 *slots, const void *base, long long first,
-                                                    int missing) const
     {
         const char *from = static_cast<const char *>(base) + first;
         if (!base) {
@@ -343,7 +299,7 @@ struct row_tile {
                 c[k] = splat<T>(missing);
             return;
         }
-        fetch_unaligned(slots, from, false);
+        fetch_unaligned(slots, from);
         wait_unaligned();
         read_unaligned(c, slots, from);
         sync_unaligned();
@@ -390,13 +346,6 @@ template <class A>
 static __device__ __forceinline__ A inverse_cols(const fuseln_ln_params &p)
 {
     return sizeof(A) == 8 ? A(p.inverse_cols) : A(p.inverse_cols_f);
-}
-/* Do at least 16 bytes of the tensor lie before the row and behind it? */
-template <class Rows>
-static __device__ __forceinline__ bool is_inner(Rows row, Rows rows, Rows pitch)
-{
-    const Rows beside = pitch < FUSELN_CHUNK_BYTES ? FUSELN_CHUNK_BYTES : 1;
-    return row >= beside && row + beside < rows;
 }
 /* The mean or rstd of a row that an earlier launch wrote; zero for the mean of RMS norm, which is NULL. */
 template <class A>

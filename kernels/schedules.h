@@ -148,7 +148,7 @@ enum {
 #define FUSELN_DIRECT_ROWS 8
 #endif
 
-/* Slots of shared memory for an unaligned tile: the row may begin inside a slot. */
+/* Slots of shared memory for an unaligned tile: the row may begin inside a slot, and zeros follow it. */
 #define FUSELN_TILE_SLOTS(chunks) ((chunks) + 3)
 
 /* Lanes of APPLY for a row of `chunks` chunks, four or more of them a lane: a power of two. */

@@ -262,9 +262,8 @@ static bool plan_backward(const struct fuseln_call *call, const struct fuseln_de
     const size_t unaligned = BACKWARD_SCHEDULES + (schedules[at].cols > 8);
     plan->kernel[0] = variant_of(BACKWARD, is_unaligned(call, plan) ? unaligned : at, call->dtype);
     plan->log_lanes = logarithm(schedules[at].lanes);
-    const int64_t two = 2 * stage + (plan->kernel[0]->unaligned ? stage / 2 : 0); /* with room for dx */
-    plan->stages = two <= shared_bytes(device, schedules[at].blocks) ? 2 : 1;
-    plan->smem_bytes[0] = (unsigned)(plan->stages == 2 ? two : stage);
+    plan->stages = 2 * stage <= shared_bytes(device, schedules[at].blocks) ? 2 : 1;
+    plan->smem_bytes[0] = (unsigned)(stage * plan->stages);
     set_partials(call, plan, (int64_t)schedules[at].blocks * device->sm_count, device->sm_count);
     plan->parts = smaller(call->rows, plan->partial_rows);
     plan->grid[0] = (unsigned)plan->parts;

@@ -20,7 +20,7 @@ import hypothesis.strategies as st
 import numpy as np
 import torch
 
-ROWS, SHAPES = 40, (32, 48, 64)  # with SOFTGPU_SMS=2, more than 16 rows have partial sums
+ROWS, SHAPES = 40, (32, 48, 64)  # with SOFTGPU_SMS=2, more than 32 rows have partial sums
 PROGRAMS = int(os.environ.get("RANDOM_PROGRAMS", "500"))
 SCENES = 10 # of 3 to 12 steps
 UNIT = 2.0**-24
