@@ -32,10 +32,12 @@ struct want {
 #define GET(slab, member)        atomic_load_explicit(&(slab)->member, memory_order_relaxed)
 #define SET(slab, member, value) atomic_store_explicit(&(slab)->member, value, memory_order_relaxed)
 
+/* capture_id first, which is set last: one that belongs to no capture never becomes another's. */
 static inline bool is_of(const struct fuseln_slab *slab, const struct want *want)
 {
-    return GET(slab, stream_id) == want->stream_id && GET(slab, context_id) == want->context_id &&
-           GET(slab, capture_id) == want->capture_id && GET(slab, order) == want->order;
+    return atomic_load_explicit(&slab->capture_id, memory_order_acquire) == want->capture_id &&
+           GET(slab, stream_id) == want->stream_id && GET(slab, context_id) == want->context_id &&
+           GET(slab, order) == want->order;
 }
 
 static inline bool is_orphan(const struct fuseln_slab *slab, const struct want *want)
@@ -49,15 +51,22 @@ static inline bool change(struct fuseln_slab *slab, unsigned from, unsigned to)
            atomic_compare_exchange_strong_explicit(&slab->state, &from, to, memory_order_acq_rel, memory_order_relaxed);
 }
 
-/* A slab of this kind, now owned. It may have become another's before it was owned, so it is looked at again. */
-static inline struct fuseln_slab *slab_find(const struct want *want,
-                                            bool (*is)(const struct fuseln_slab *, const struct want *))
+typedef bool slab_is(const struct fuseln_slab *slab, const struct want *want);
+
+/* Of a slab that was this one before it was owned. That of a capture may have become another's meanwhile. */
+static __attribute__((noinline)) bool is_still(const struct fuseln_slab *slab, const struct want *want, slab_is *is)
+{
+    return is(slab, want) && GET(slab, bytes) >= want->bytes;
+}
+
+/* A slab of this kind, now owned. */
+static inline struct fuseln_slab *slab_find(const struct want *want, slab_is *is)
 {
     const unsigned used = atomic_load_explicit(&slabs_used, memory_order_acquire);
     for (struct fuseln_slab *slab = slabs, *const end = slab + used; slab != end; slab++) {
         if (!is(slab, want) || GET(slab, bytes) < want->bytes || !change(slab, FREE, OWNED))
             continue;
-        if (is(slab, want) && GET(slab, bytes) >= want->bytes)
+        if ((is == is_of && !want->graph) || is_still(slab, want, is))
             return slab;
         fuseln_slab_release(slab);
     }
@@ -93,8 +102,8 @@ static bool slab_give(struct fuseln_slab *slab, const struct want *want)
     SET(slab, context_id, want->context_id);
     SET(slab, stream_id, want->stream_id);
     SET(slab, order, want->order);
-    SET(slab, capture_id, want->capture_id);
     SET(slab, orphaned, false);
+    atomic_store_explicit(&slab->capture_id, want->capture_id, memory_order_release);
     if (!want->graph)
         return true;
     if (driver->object_create(&object, slab, orphan, 1, CU_USER_OBJECT_NO_DESTRUCTOR_SYNC) != CUDA_SUCCESS) {

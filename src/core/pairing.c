@@ -285,19 +285,27 @@ static enum fuseln_pairing reserve_slab(struct fuseln_pass *pass)
     }
 }
 
-/* A free entry, or one that has no sums: its thread may have ended. */
+/* Gives up one that has no sums: its thread may have ended. */
+static __attribute__((noinline)) void release_followed(void)
+{
+    for (size_t i = 0; i < PENDING_MAX; i++) {
+        uint64_t state = atomic_load_explicit(&table[i].state, memory_order_acquire);
+        if (phase_of(state) == READY && !GET(&table[i], slab) && change(&table[i], &state, CLAIMED)) {
+            release(&table[i]);
+            return;
+        }
+    }
+}
+
 static struct fuseln_pending *reserve_entry(uint64_t *ret_state)
 {
-    for (size_t i = 0; i < 2 * PENDING_MAX; i++) {
-        struct fuseln_pending *entry = &table[i % PENDING_MAX];
-        *ret_state = atomic_load_explicit(&entry->state, memory_order_acquire);
-        if (i >= PENDING_MAX && phase_of(*ret_state) == READY && !GET(entry, slab) &&
-            change(entry, ret_state, CLAIMED)) {
-            release(entry);
-            *ret_state = GET(entry, state);
+    for (int turn = 0; turn < 2; turn++) {
+        for (size_t i = 0; i < PENDING_MAX; i++) {
+            *ret_state = atomic_load_explicit(&table[i].state, memory_order_relaxed);
+            if (phase_of(*ret_state) == EMPTY && change(&table[i], ret_state, CLAIMED))
+                return &table[i];
         }
-        if (phase_of(*ret_state) == EMPTY && change(entry, ret_state, CLAIMED))
-            return entry;
+        release_followed();
     }
     return NULL;
 }
