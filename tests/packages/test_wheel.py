@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The wheel, in a fresh virtual environment: what it needs of the system, what it installs and leaves behind."""
+import os
+import pathlib
+import re
+import subprocess
+import tempfile
+import unittest
+import venv
+
+SOURCE = pathlib.Path(os.environ["TEST_SOURCE"])
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache"), "fuseln")
+ALLOWED = {"libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0"}
+
+
+def run(*command, code=0, **more):
+    done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, timeout=500, **more)
+    if done.returncode != code:
+        raise AssertionError(f"{command}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done.stdout
+
+
+class Wheel(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        run(SOURCE / "tools/package.sh", "wheel")
+        (cls.wheel,) = (SOURCE / "build/packages").glob("fuseln-*-py3-none-manylinux_2_28_x86_64.whl")
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.root = pathlib.Path(folder.name, "venv")
+        venv.create(cls.root, with_pip=True)
+        cls.before = set(cls.root.rglob("*"))
+        cls.pip("install", cls.wheel)
+
+    @classmethod
+    def pip(cls, *words):
+        run(cls.root / "bin/python", "-m", "pip", "-q", "--no-cache-dir", "--disable-pip-version-check", *words)
+
+    def test_the_command_finds_the_library(self):
+        for command in [self.root / "bin/fuseln"], [self.root / "bin/python", "-m", "fuseln"]:
+            said = run(*command, "run", "sh", "-c", "echo $LD_PRELOAD")
+            self.assertEqual(said, f"{self.root.resolve()}/lib/libfuseln.so\n")
+
+    def test_no_symbol_is_newer_than_glibc_2_28(self):
+        for file in self.root / "bin/fuseln", self.root / "lib/libfuseln.so":
+            versions = re.findall(r"GLIBC_(\d+)\.(\d+)", run("readelf", "-V", file))
+            self.assertTrue(versions)
+            self.assertLessEqual(max((int(major), int(minor)) for major, minor in versions), (2, 28), file)
+            needed = set(re.findall(r"NEEDED.*\[(.*)\]", run("readelf", "-d", file)))
+            self.assertLessEqual(needed, ALLOWED, file)
+
+    def test_it_starts_under_the_loader_of_debian_11(self):
+        libraries = CACHE / "debian-11/lib/x86_64-linux-gnu"
+        said = run(libraries / "ld-linux-x86-64.so.2", "--library-path", libraries, self.root / "bin/fuseln", "scan", self.wheel)
+        self.assertIn("2 ELF files scanned", said)
+
+    def test_the_licences_of_what_is_inside_are_there(self):
+        (folder,) = self.root.glob("lib/python3*/site-packages/fuseln-*.dist-info/licenses")
+        self.assertEqual({path.name for path in folder.iterdir()}, {"LICENSE", "jansson", "libarchive", "zlib"})
+
+    def test_the_same_commit_gives_the_same_bytes(self):
+        before = self.wheel.read_bytes()
+        run(SOURCE / "tools/package.sh", "wheel")
+        self.assertTrue(before == self.wheel.read_bytes())
+
+    def test_zz_uninstalling_leaves_nothing(self):
+        """Last, as the names of tests go."""
+        self.pip("uninstall", "-y", "fuseln")
+        left = {path for path in set(self.root.rglob("*")) - self.before if "__pycache__" not in path.parts}
+        self.assertEqual({path for path in left if "fuseln" in path.name}, set())
+
+
+if __name__ == "__main__":
+    unittest.main()
