@@ -69,7 +69,7 @@ RULES = {  # name: (changes of (file, text, other text), what must fail: cases o
     "calls of an unknown context": ([(PAIRING, "return !context || fuseln_context_device", "return context && fuseln_context_device")], UNIT),
     "others teach nothing": ([(PAIRING, "alone = on_its_stream || is_own(entry);", "alone = true;")], UNIT),
     "followed without sums": ([(PAIRING, "        if (alone)\n            release(entry);\n        else\n            follow(entry);\n", "        release(entry);\n")], UNIT),
-    "stubs forget": ([("hooks/notice.c", "        forget(runtime ? index : FUSELN_NOTICE_RUNTIME + index, saved);\n", "        ;\n")],
+    "stubs forget": ([("hooks/notice.c", "        forget(name, saved);\n", "        ;\n")],
                      ["copy", "driver_copy"]),
     "launches of others": ([("hooks/launch.c", "fuseln_pairing_foreign_launch(hooked->launch.stream);", ";")], ["fill", "random"]),
     "recognised launches": ([("src/core/pairing.c", "    if (fuseln_pairing_any())\n        invalidate_by(&launcher);\n", "")], UNIT),
@@ -81,10 +81,10 @@ RULES = {  # name: (changes of (file, text, other text), what must fail: cases o
     "cuMemcpyDtoDAsync_v2": (name_gone("cuMemcpyDtoDAsync_v2"), ["driver_copy_async", "random"]),
     "cuLaunchHostFunc": (name_gone("cuLaunchHostFunc"), ["host_function", "random"]),
     "a slab for each stream": ([(SCRATCH, "GET(slab, stream_id) == want->stream_id && GET", "GET")], GRAPHS),
-    "a slab for each capture": ([(SCRATCH, "GET(slab, capture_id) == want->capture_id && GET", "GET")], GRAPHS),
+    "a slab for each capture": ([(SCRATCH, "atomic_load_explicit(&slab->capture_id, memory_order_acquire) == want->capture_id &&\n           ", "")], GRAPHS),
     "a slab as long as its graph": ([(SCRATCH, "return atomic_load_explicit(&slab->orphaned, memory_order_acquire) &&", "return")], GRAPHS),
     "an order that the program sets": ([(SCRATCH, "atomic_fetch_add(&capture_order, 1);", ";")], GRAPHS),
-    "calls that set it are seen": ([("hooks/notice.c", "return strstr(name, \"CaptureDependencies\") ? ORDER :", "return")], GRAPHS),
+    "calls that set it are seen": ([("hooks/notice.c", "if (shape == ORDERS)\n        fuseln_scratch_unordered();\n    else if", "if")], GRAPHS),
 }  # fmt: skip
 
 
