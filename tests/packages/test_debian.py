@@ -34,7 +34,7 @@ class Packages(unittest.TestCase):
             (clone / "build").mkdir()
             for part in "images", "generated":  # the device images, which take minutes
                 (clone / "build" / part).symlink_to(BUILD / part)
-            run(clone / "tools/package.sh")
+            run(clone / "tools/package.sh", "source", "debian")
             cls.made.append(clone / "build/packages")
 
     def test_two_builds_give_the_same_bytes(self):
