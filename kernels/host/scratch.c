@@ -11,7 +11,7 @@
 
 #include "base/config.h"
 
-/* PAUSE: how many launches go without a new slab after the device had no memory for one: asking is slow. */
+/* PAUSE: how many launches go without a new slab after the device or the table had no room for one: asking is slow. */
 enum { SLABS_MAX = 512, PAUSE = 255 };
 /* REFUSED: FUSELN_SCRATCH has no room for it; it has no memory, and is there to be counted. */
 enum slab_state { EMPTY, FREE, OWNED, REFUSED };
@@ -177,11 +177,10 @@ static bool allocate(size_t bytes, CUdeviceptr *ret_address)
 static struct fuseln_slab *slab_make(const struct want *want, size_t size)
 {
     struct fuseln_slab *slab = entry_claim();
-    if (!slab)
-        return NULL;
-    if (!allocate(size, &slab->address)) {
+    if (!slab || !allocate(size, &slab->address)) {
         atomic_store(&want->context->scratch_pause, PAUSE);
-        atomic_store(&slab->state, EMPTY);
+        if (slab)
+            atomic_store(&slab->state, EMPTY);
         return NULL;
     }
     slab->record = want->context->record;
