@@ -125,8 +125,8 @@ static __attribute__((noinline)) enum fuseln_verdict refused(const struct fuseln
 /*
  * May this kernel start before what is ahead of it on the stream has ended? Only the reduction, which waits for that
  * itself (kernels/gradient.cuh): ahead of it is our own pass, in the same call or, for a pair, as nothing came between.
- * Not on default streams, which other streams are in order with, nor in stream capture, whose launches become nodes of a
- * graph that the program may look at.
+ * Not on default streams, which other streams are in order with, nor in stream capture, whose launches become nodes of
+ * a graph that the program may look at.
  */
 static inline bool may_start_early(const struct fuseln_job *job, int which)
 {

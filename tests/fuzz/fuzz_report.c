@@ -126,7 +126,8 @@ size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t size, size_t max_size, uns
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
-    char paths[FILES_MAX][FUZZ_PATH], name[] = "fuseln report", json[] = "--json", steps[] = "--steps=3", page[] = "--html=-";
+    char paths[FILES_MAX][FUZZ_PATH], name[] = "fuseln report", json[] = "--json", steps[] = "--steps=3",
+                                      page[] = "--html=-";
     char *words[FIRST + FILES_MAX + 1] = {name, json};
     int fds[FILES_MAX], count = 0;
 

@@ -3,10 +3,10 @@
  * With SOFTGPU_SEED the device delays work: what a call submits joins a list in the order of the calls and runs later,
  * drawn at random from the entries that the rules of streams allow to run next. An entry runs after every earlier entry
  * on the same stream; after earlier ones on the legacy stream if its own stream blocks with that one, and the other way
- * round; a wait for an event after the event's record; and of a launch with programmatic serialisation what does not wait
- * for the one ahead runs before that one. A launch of a graph is an entry for each node, after those that it depends on,
- * between two marks on the stream. Nothing else orders work, so a program that forgets an order
- * computes wrong numbers under some seed.
+ * round; a wait for an event after the event's record; and of a launch with programmatic serialisation what does not
+ * wait for the one ahead runs before that one. A launch of a graph is an entry for each node, after those that it
+ * depends on, between two marks on the stream. Nothing else orders work, so a program that forgets an order computes
+ * wrong numbers under some seed.
  *
  * One lock; entries run in whichever thread waits or submits, with the lock held.
  */

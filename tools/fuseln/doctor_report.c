@@ -154,9 +154,10 @@ static void say_pairs(const json_t *totals, long long dx)
     if (pairs || apart)
         doctor_say(OK, CHECK, NULL, "%lld pairs: backwards that read dY and X once", pairs);
     else if (dx)
-        doctor_say(OK, CHECK, NULL,
-                   "no pairs: dX of few rows, of the longest rows, in double or without gradients of gamma and beta comes "
-                   "alone");
+        doctor_say(
+            OK, CHECK, NULL,
+            "no pairs: dX of few rows, of the longest rows, in double or without gradients of gamma and beta comes "
+            "alone");
 }
 
 static void say_all(const json_t *report, size_t processes)

@@ -19,7 +19,8 @@ enum { REPORT_BYTES_MAX = 1000 }; /* of the folder of a report: FUSELN_REPORT ta
 
 bool fuseln_start_library(char ret_path[PATH_MAX])
 {
-    static const char *const candidates[] = {"libfuseln.so", FUSELN_LIB_FROM_BIN "/libfuseln.so", "../lib/libfuseln.so"};
+    static const char *const candidates[] = {"libfuseln.so", FUSELN_LIB_FROM_BIN "/libfuseln.so",
+                                             "../lib/libfuseln.so"};
     char own[PATH_MAX], path[PATH_MAX + 32], *slash;
     const ssize_t length = readlink("/proc/self/exe", own, sizeof own - 1);
     if (length <= 0)
