@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A stub for each noticed function (names.h): pending partial sums are forgotten, then the real function is jumped to,
- * with whatever arguments there are. A stub knows its slot in fuseln_notice_next alone; what
- * its call reaches is looked up only while something is pending (notice.c). All have 16 bytes and stand in
- * the order of names.h: those of each node of the runtime, the driver's exported ones, the driver's given ones.
+ * with whatever arguments there are. A stub knows its slot in fuseln_notice_next alone; what its call reaches is looked
+ * up only while something is pending (notice.c). All have 16 bytes and stand in the order of names.h: those of each node
+ * of the runtime, the driver's exported ones, the driver's given ones.
  */
 #ifdef __x86_64__
 #include "hooks/names.h"

@@ -80,7 +80,7 @@ static _Atomic(void *) *next_of(size_t slot, size_t name)
     return &(reaches[name].shape == PLAIN ? fuseln_notice_next : shaping_next)[slot];
 }
 
-/* What a stub does whose function is not known yet, or while sums are pending. NULL: the caller's
+/* What a stub does whose function is not known yet or shapes captures, or while sums are pending. NULL: the caller's
  * scope holds no such function. */
 void *fuseln_notice_call(unsigned slot, const struct saved *saved)
 {

@@ -5,8 +5,8 @@
  * Persistent blocks: block b of P (partial_rows) takes the rows (t G + g) P + b for t = 0, 1, ..., where each of its G
  * groups of lanes g handles one row at a time; so even few rows are spread over all blocks. While a thread works,
  * cp.async brings the chunks of its next rows into its own slots of shared memory; gamma and the sums over rows stay in
- * its registers. At the end the block adds up its
- * groups in order and writes partial row b. No atomics; one barrier a row where a row takes more than a warp.
+ * its registers. At the end the block adds up its groups in order and writes partial row b. No atomics; one barrier a
+ * row where a row takes more than a warp.
  */
 #include "kernels/gradient.cuh"
 

@@ -93,12 +93,12 @@
 
 /* DX or both of up to 16384 columns, of float 14336: registers have no room for the sums of more. DX alone of longer
  * rows, of unaligned ones and of double. */
-#define FUSELN_DX_VARIANTS(X)                                                  \
-    FUSELN_ALIGNED(X, dx, backward, cols16384, 512, 7, 1, RING, 1, F32, f32, float)  \
-    FUSELN_ALIGNED(X, dx, backward, cols16384, 512, 4, 1, RING, 1, F16, f16, __half) \
+#define FUSELN_DX_VARIANTS(X)                                                                 \
+    FUSELN_ALIGNED(X, dx, backward, cols16384, 512, 7, 1, RING, 1, F32, f32, float)           \
+    FUSELN_ALIGNED(X, dx, backward, cols16384, 512, 4, 1, RING, 1, F16, f16, __half)          \
     FUSELN_ALIGNED(X, dx, backward, cols16384, 512, 4, 1, RING, 1, BF16, bf16, __nv_bfloat16) \
-    FUSELN_DX_SCHEDULES(FUSELN_EACH_TYPE, X, dx)                               \
-    FUSELN_TYPES(FUSELN_UNALIGNED, X, dx, dx, unaligned, 512, 2, 1, MEMORY, 1) \
+    FUSELN_DX_SCHEDULES(FUSELN_EACH_TYPE, X, dx)                                              \
+    FUSELN_TYPES(FUSELN_UNALIGNED, X, dx, dx, unaligned, 512, 2, 1, MEMORY, 1)                \
     FUSELN_PLAIN(X, dx, dx, 128, 2, MEMORY, 1, F64, f64, double)
 
 /* Blocks of FUSELN_COLUMN_THREADS threads; FUSELN_APPLY_LANES of them share a row. */

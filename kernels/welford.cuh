@@ -75,7 +75,7 @@ static __device__ __forceinline__ moments<A> chan(const moments<A> &a, const mom
  * mean, that mean is the pivot: it is exact for a constant row of whole chunks, where the original's mean has no error
  * and y = beta, and more accurate for rows far from zero. Elsewhere the pivot is zero: around a mean near zero it would
  * only make the sum larger, and so its rounding. `rest` is scaled by a power of two, so that it does not overflow where
- * the original's mean is finite.
+ * the original's mean is finite; the sum of a chunk, which is not, does from 2^125 on (float: 2^126).
  */
 template <class A>
 struct alignas(2 * sizeof(A)) pivoted {

@@ -10,9 +10,10 @@ set -euo pipefail
 . "$(dirname "$0")/setup.sh"
 packages=$fuseln_root/build/packages
 work=$fuseln_root/build/package
-[ $# -gt 0 ] || set -- source debian wheel
+kinds=(source debian wheel) # each a function package_KIND
+[ $# -gt 0 ] || set -- "${kinds[@]}"
 for kind in "$@"; do
-    case $kind in source | debian | wheel) ;; *) fuseln_die "unknown package $kind (allowed: source debian wheel)" ;; esac
+    [[ " ${kinds[*]} " == *" $kind "* ]] || fuseln_die "unknown package $kind (allowed: ${kinds[*]})"
 done
 [ -e "$fuseln_root/build/generated/images.S" ] || fuseln_die "no device images in build/: run tools/build.sh first"
 version=$(sed -n 's/^project(fuseln VERSION \([0-9.]*\).*/\1/p' "$fuseln_root/CMakeLists.txt")

@@ -160,16 +160,23 @@ fuseln_need_debian11() {
     fuseln_make "$fuseln_cache/debian-11" fuseln_unpack_debian11
 }
 fuseln_unpack_debian11() {
-    local into=$1 archive apt
-    archive=$(apt-get indextargets --format '$(ORIGIN) $(REPO_URI)' 'Created-By: Packages' |
-        awk '$1 == "Debian" && !/security/ { print $2; exit }')
-    [ -n "$archive" ] || { fuseln_say "apt has no Debian archive to take Debian 11's libc6 from"; return 1; }
-    mkdir -p "$into/apt/lists/partial" "$into/apt/archives/partial"
-    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $archive bullseye main" >"$into/apt/sources"
-    apt=(apt-get -qq -o Dir::Etc::sourcelist="$into/apt/sources" -o Dir::Etc::sourceparts=- -o Dir::State="$into/apt"
-        -o Dir::State::status=/dev/null -o Dir::Cache="$into/apt" -o APT::Sandbox::User=root)
-    "${apt[@]}" update && (cd "$into/apt" && "${apt[@]}" download libc6) || return 1
-    dpkg-deb -x "$into"/apt/libc6_*.deb "$into" && rm -rf "$into/apt"
+    local apt
+    (cd "$1" && fuseln_private_apt deb bullseye && "${apt[@]}" download libc6) &&
+        dpkg-deb -x "$1"/libc6_*.deb "$1" && rm -rf "$1"/{apt,libc6_*.deb}
+}
+
+# fuseln_private_apt deb|deb-src [SUITE]: makes ${apt[@]} an apt-get that knows nothing but this suite (the system's own)
+# of the archive that the system's apt already uses, and keeps all that it has to keep in ./apt.
+fuseln_private_apt() {
+    local archive suite
+    read -r archive suite < <(apt-get indextargets --format '$(ORIGIN) $(REPO_URI) $(CODENAME)' 'Created-By: Packages' |
+        awk '$1 == "Debian" && !/security/ { print $2, $3; exit }')
+    [ -n "$archive" ] || { fuseln_say "apt has no Debian archive to download from"; return 1; }
+    mkdir -p apt/lists/partial apt/archives/partial
+    echo "$1 [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $archive ${2:-$suite} main" >apt/sources
+    apt=(apt-get -qq -o Dir::Etc::sourcelist="$PWD/apt/sources" -o Dir::Etc::sourceparts=- -o Dir::State="$PWD/apt"
+        -o Dir::State::status=/dev/null -o Dir::Cache="$PWD/apt" -o APT::Sandbox::User=root)
+    "${apt[@]}" update
 }
 
 # A C compiler that links for glibc 2.28, whatever this system has: $fuseln_zig/cc-x86_64 and cc-aarch64.
@@ -218,15 +225,8 @@ fuseln_build_static() {
 
 # fuseln_debian_source PACKAGE...: unpacks the sources, with Debian's patches, into folders of these names.
 fuseln_debian_source() {
-    local archive apt package
-    archive=$(apt-get indextargets --format '$(ORIGIN) $(REPO_URI) $(CODENAME)' 'Created-By: Packages' |
-        awk '$1 == "Debian" && !/security/ { print $2, $3; exit }')
-    [ -n "$archive" ] || { fuseln_say "apt has no Debian archive to take the sources of $* from"; return 1; }
-    mkdir -p apt/lists/partial apt/archives/partial
-    echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $archive main" >apt/sources
-    apt=(apt-get -qq -o Dir::Etc::sourcelist="$PWD/apt/sources" -o Dir::Etc::sourceparts=- -o Dir::State="$PWD/apt"
-        -o Dir::State::status=/dev/null -o Dir::Cache="$PWD/apt" -o APT::Sandbox::User=root)
-    "${apt[@]}" update && "${apt[@]}" source --download-only "$@" || return 1
+    local apt package
+    fuseln_private_apt deb-src && "${apt[@]}" source --download-only "$@" || return 1
     for package in "$@"; do
         dpkg-source -q -x "${package}"_*.dsc "$package" 2>/dev/null && rm -f "${package}"_* || return 1
     done

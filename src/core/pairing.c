@@ -285,28 +285,28 @@ static enum fuseln_pairing reserve_slab(struct fuseln_pass *pass)
     }
 }
 
-/* Gives up one that has no sums: its thread may have ended. */
-static __attribute__((noinline)) void release_followed(void)
+/* Gives up one that has no sums, as its thread may have ended. False: there is none. */
+static __attribute__((noinline)) bool release_followed(void)
 {
     for (size_t i = 0; i < PENDING_MAX; i++) {
         uint64_t state = atomic_load_explicit(&table[i].state, memory_order_acquire);
         if (phase_of(state) == READY && !GET(&table[i], slab) && change(&table[i], &state, CLAIMED)) {
             release(&table[i]);
-            return;
+            return true;
         }
     }
+    return false;
 }
 
 static struct fuseln_pending *reserve_entry(uint64_t *ret_state)
 {
-    for (int turn = 0; turn < 2; turn++) {
+    do {
         for (size_t i = 0; i < PENDING_MAX; i++) {
             *ret_state = atomic_load_explicit(&table[i].state, memory_order_relaxed);
             if (phase_of(*ret_state) == EMPTY && change(&table[i], ret_state, CLAIMED))
                 return &table[i];
         }
-        release_followed();
-    }
+    } while (release_followed());
     return NULL;
 }
 

@@ -126,16 +126,21 @@ def graph_destroyed_before_its_executable():
     destroy_executable(each, again)
 
 
+def replay_alone(graph, norm):
+    """What it was made from is gone; another capture may take the sums; then the graph is gone, too."""
+    other = executable(captured(Norm()))
+    replay(each := executable(graph, keep=True), norm)
+    destroy(graph)
+    replay(each, norm)
+    destroy_executable(each, other)
+
+
 def clone():
     norm = Norm()
     graph = captured(norm)
     copy = made("cuGraphClone", graph)
     destroy(graph)
-    other = executable(captured(Norm()))
-    replay(each := executable(copy, keep=True), norm)
-    destroy(copy)
-    replay(each, norm)
-    destroy_executable(each, other)
+    replay_alone(copy, norm)
 
 
 def child_graph():
@@ -143,11 +148,7 @@ def child_graph():
     child, parent = captured(norm), made("cuGraphCreate", 0)
     made("cuGraphAddChildGraphNode", parent, None, ctypes.c_size_t(0), child)
     destroy(child)
-    other = executable(captured(Norm()))
-    replay(each := executable(parent, keep=True), norm)
-    destroy(parent)
-    replay(each, norm)
-    destroy_executable(each, other)
+    replay_alone(parent, norm)
 
 
 def updated_from_a_second_capture():
