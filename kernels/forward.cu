@@ -4,7 +4,7 @@
  *   mean = sum x / N, rstd = 1 / sqrt(sum (x - mean)^2 / N + eps), y = gamma ((x - mean) rstd) + beta.
  * A row is read once and held on chip until it is written: in registers, or in a ring in shared memory that fetches the
  * next row meanwhile. A row that fits in neither is read twice.
- * A NULL mean selects RMS norm, a NULL y MOMENTS. In RMS norm a row with an Inf has rstd 0 in FORWARD but NaN in
+ * A NULL y selects MOMENTS; mean and rstd may be NULL, too. In RMS norm a row with an Inf has rstd 0 in FORWARD but NaN in
  * MOMENTS, as in the originals: PyTorch's MOMENTS computes the variance and adds the square of the mean, its FORWARD
  * does not.
  */
@@ -18,7 +18,8 @@ static __device__ __forceinline__ A rstd_of(const fuseln_ln_params &p, A m2)
 template <class A>
 static __device__ __forceinline__ void write_statistics(const fuseln_ln_params &p, long long row, A mean, A rstd)
 {
-    static_cast<A *>(p.rstd)[row] = rstd;
+    if (p.rstd)
+        static_cast<A *>(p.rstd)[row] = rstd;
     if (p.mean)
         static_cast<A *>(p.mean)[row] = mean;
 }
@@ -27,7 +28,7 @@ static __device__ __forceinline__ void write_statistics(const fuseln_ln_params &
 template <class A>
 static __device__ __forceinline__ void write_moments(const fuseln_ln_params &p, long long row, A mean, A rstd)
 {
-    write_statistics(p, row, mean, p.mean ? rstd : mul_add(mean, A(0), rstd));
+    write_statistics(p, row, mean, p.rms ? mul_add(mean, A(0), rstd) : rstd);
 }
 
 /* v becomes x - mean; in RMS norm it becomes x. */
@@ -36,8 +37,8 @@ static __device__ __forceinline__ moments<A> row_moments(const fuseln_ln_params 
                                                          pair<A> (&v)[K][P], const Tile &tile)
 {
     const A inverse = inverse_cols<A>(p);
-    return tile.lanes() > 32 ? block_held_moments<(LANES > 32 ? LANES / 32 : 0)>(x, v, tile, inverse, !p.mean)
-                             : held_moments(x, v, tile, inverse, !p.mean);
+    return tile.lanes() > 32 ? block_held_moments<(LANES > 32 ? LANES / 32 : 0)>(x, v, tile, inverse, p.rms)
+                             : held_moments(x, v, tile, inverse, p.rms);
 }
 
 /*
@@ -281,9 +282,9 @@ struct forward_wide {
             pair<A> v[K][P];
             load(x, tile, row, at, stage);
             const A n = tile.held(threadIdx.x / 32);
-            moments<A> part = held_moments(x, v, tile, reciprocal(n > 0 ? n : A(1)), !p.mean);
+            moments<A> part = held_moments(x, v, tile, reciprocal(n > 0 ? n : A(1)), p.rms);
             part.n = n;
-            if (!p.mean) {
+            if (p.rms) {
                 part.m2 = p.y ? part.m2 : mul_add(part.mean, A(0), part.m2); /* as write_moments() */
                 part.mean = 0;
             }

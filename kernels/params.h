@@ -7,7 +7,7 @@
 #define FUSELN_PARAMS_H
 
 struct fuseln_ln_params {
-    /* As in struct fuseln_call, in its order. A NULL mean selects RMS norm. */
+    /* As in struct fuseln_call, in its order. The backward kernels get a NULL mean for RMS norm. */
     long long rows, cols;
     double eps;
     const void *x, *dy, *gamma, *beta;
@@ -15,6 +15,10 @@ struct fuseln_ln_params {
     void *y, *dx;
     void *dgamma, *dbeta; /* [out_rows][cols] */
     long long out_rows;
+    const void *residual, *bias; /* RESIDUAL: the rows s = x + bias + residual are normalised */
+    void *sum;                   /* s, rounded; NULL: not wanted */
+    float gamma_add;             /* added to gamma */
+    int rms, round_sum;          /* bool; round_sum: each addition of s is rounded, and y is the norm of the rounded s */
     void *partials; /* dgamma's sums, then dbeta's: [2][partial_rows][cols rounded up to FUSELN_PARTIAL_ALIGN] of float,
                        double for f64 */
     long long partial_rows; /* a function of cols, dtype and device; each kernel says which rows a partial row sums */

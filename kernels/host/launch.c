@@ -190,6 +190,7 @@ SAME_PLACE(x);
 SAME_PLACE(mean);
 SAME_PLACE(dx);
 SAME_PLACE(out_rows);
+SAME_PLACE(round_sum);
 
 /* What the operation shall neither read nor write, whatever the host passed, becomes NULL. */
 static void call_restrict(struct fuseln_call *call)
@@ -197,7 +198,7 @@ static void call_restrict(struct fuseln_call *call)
     if (call->op == FUSELN_OP_MOMENTS)
         call->y = NULL;
     if (call->rms) {
-        call->mean = NULL; /* this is how a kernel knows RMS norm */
+        call->mean = NULL; /* by this a backward kernel knows RMS norm */
         call->beta = NULL;
         call->dbeta = NULL;
     }

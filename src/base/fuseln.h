@@ -151,7 +151,6 @@ static inline size_t fuseln_acc_bytes(enum fuseln_dtype dtype)
 struct fuseln_call {
     enum fuseln_op op;
     enum fuseln_dtype dtype;
-    bool rms;
     unsigned nulls;    /* bit r set: the argument of enum fuseln_role r is null */
     unsigned low_bits; /* of all addresses, modulo 16, or-ed: 0 where everything is aligned */
     union {            /* our kernels take the call as they find it: their argument begins with it */
@@ -163,6 +162,11 @@ struct fuseln_call {
             void *y, *dx;
             void *dgamma, *dbeta; /* [out_rows][cols] */
             int64_t out_rows; /* DGAMMA: rows of partial sums the original writes; ours: row 0 the sums, the others 0 */
+            const void *residual, *bias; /* [rows][cols] and [cols]; NULL: none */
+            void *sum;                   /* [rows][cols]: x + bias + residual; NULL: not wanted */
+            float gamma_add;             /* added to gamma, in float */
+            int rms;                     /* bool */
+            int round_sum;               /* bool: each addition of the sum is rounded to dtype before it is normalised */
         };
         struct fuseln_ln_params params; /* the rest of it is of the launch (kernels/host/launch.c) */
     };

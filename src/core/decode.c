@@ -122,6 +122,9 @@ enum fuseln_verdict fuseln_decode(const struct fuseln_launch *launch, struct fus
     ret_call->rms = target->rms;
     ret_call->x = ret_call->dy = ret_call->gamma = ret_call->beta = NULL;
     ret_call->mean = ret_call->rstd = ret_call->y = ret_call->dx = ret_call->dgamma = ret_call->dbeta = NULL;
+    ret_call->residual = ret_call->bias = ret_call->sum = NULL;
+    ret_call->gamma_add = 0;
+    ret_call->round_sum = 0;
     if (!launch->args || !read_shape(launch, ret_call) || !read_eps(&target->layout, launch->args, ret_call) ||
         !read_pointers(&target->layout, launch->args, ret_call))
         return FUSELN_VERDICT_NULLPTR;
