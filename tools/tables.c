@@ -8,17 +8,32 @@
 #include "hooks/targets/match.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+/* The op field of a row, with which its words begin. */
+static int operation_length(const char *words, const char **ret_operation)
+{
+    *ret_operation = words + strlen("op = ");
+    return (int)strcspn(*ret_operation, " ");
+}
 
 static void print_targets(void)
 {
     struct fuseln_target_row row;
+    const struct fuseln_framework *framework = NULL;
 
-    puts("| target | replaces (at::native, layer_norm_kernel.cu) | computes | PyTorch wheels |\n|---|---|---|---|");
     for (size_t i = 0; fuseln_targets_row(i, &row); i++) {
-        const char *name = row.symbol + strspn(row.symbol, "0123456789");
-        printf("| `%s` | `%.*s` | %s | %s |\n", row.name, (int)(strstr(name, "I$T") - name), name,
-               fuseln_op_name(row.op), row.versions);
+        char *name;
+        const char *operation;
+        const long length = strtol(row.symbol, &name, 10);
+        const int operation_bytes = operation_length(row.words, &operation);
+        if (fuseln_targets_framework(i) != framework)
+            printf("%s| target | %s | computes | releases |\n|---|---|---|---|\n", framework ? "\n" : "",
+                   fuseln_targets_framework(i)->program);
+        framework = fuseln_targets_framework(i);
+        printf("| `%s` | `%.*s` | %.*s | %s |\n", row.name, (int)length, name, operation_bytes, operation,
+               row.versions);
     }
 }
 

@@ -5,25 +5,13 @@
  */
 #include "hooks/targets/match.h"
 
-#include "core/decode.h"
+#include "hooks/targets/words.h"
 
 #include <stdio.h>
 #include <string.h>
 
 static const struct fuseln_framework *const frameworks[] = {&fuseln_pytorch};
 enum { FRAMEWORKS = sizeof(frameworks) / sizeof(frameworks[0]) };
-
-/* How a dtype reads in a template argument list, the substitutions that it adds, and its accumulator. */
-static const struct {
-    const char *encoding;
-    int substitutions;
-    enum fuseln_arg_type acc;
-} types[FUSELN_DTYPE_COUNT] = {
-    [FUSELN_DTYPE_F32] = {"ff", 0, FUSELN_ARG_F32},
-    [FUSELN_DTYPE_F16] = {"N3c104HalfEf", 2, FUSELN_ARG_F32},
-    [FUSELN_DTYPE_BF16] = {"N3c108BFloat16Ef", 2, FUSELN_ARG_F32},
-    [FUSELN_DTYPE_F64] = {"dd", 0, FUSELN_ARG_F64},
-};
 
 static bool is_digit(char c)
 {
@@ -48,14 +36,16 @@ static bool skip_text(const char **at, const char *text)
     return true;
 }
 
-/* What follows the framework's translation unit, or NULL for a name from anywhere else. */
-static const char *past_translation_unit(const struct fuseln_framework *framework, const char *symbol)
+/* What follows the framework's scope and translation unit, or NULL for a name from anywhere else. */
+static const char *past_scope(const struct fuseln_framework *framework, const char *symbol)
 {
     const char *at = symbol;
     size_t length = 0;
 
     if (!skip_text(&at, framework->scope))
         return NULL;
+    if (!framework->file)
+        return at;
     while (is_digit(*at) && length < 1000)
         length = length * 10 + (size_t)(*at++ - '0');
     const char *begin = at;
@@ -71,11 +61,11 @@ static const char *past_translation_unit(const struct fuseln_framework *framewor
     return at == begin + length ? at : NULL;
 }
 
-/* Matches one template argument: kind R, B or U of the placeholders in match.h. */
+/* Matches one template argument: kind R, B, U or I of the placeholders in match.h. */
 static bool match_literal(char kind, const char **at, bool *rms)
 {
-    if (kind == 'U') {
-        if (!skip_text(at, "Lj") || !is_digit(**at))
+    if (kind == 'U' || kind == 'I') {
+        if (!skip_text(at, kind == 'U' ? "Lj" : "Li") || !is_digit(**at))
             return false;
         while (is_digit(**at))
             (*at)++;
@@ -98,13 +88,13 @@ static char shifted(char seq, int shift)
     return found && *found && found + shift < letters + 36 ? found[shift] : '\0';
 }
 
-static bool match_pattern(const char *pattern, const char *name, enum fuseln_dtype dtype, bool *ret_rms)
+static bool match_pattern(const char *pattern, const char *name, const struct fuseln_type_name *type, bool *ret_rms)
 {
     bool rms = false;
 
     while (*pattern) {
         if (pattern[0] == '$' && pattern[1] == 'T') {
-            if (!skip_text(&name, types[dtype].encoding))
+            if (!skip_text(&name, type->encoding))
                 return false;
             pattern += 2;
         } else if (pattern[0] == '$') {
@@ -112,7 +102,7 @@ static bool match_pattern(const char *pattern, const char *name, enum fuseln_dty
                 return false;
             pattern += 2;
         } else if (pattern[0] == 'S' && pattern[1] && pattern[2] == '_') {
-            if (name[0] != 'S' || name[1] != shifted(pattern[1], types[dtype].substitutions) || name[2] != '_')
+            if (name[0] != 'S' || name[1] != shifted(pattern[1], type->substitutions) || name[2] != '_')
                 return false;
             pattern += 3;
             name += 3;
@@ -124,70 +114,24 @@ static bool match_pattern(const char *pattern, const char *name, enum fuseln_dty
     return *name == '\0';
 }
 
-static int find_word(const char *word, size_t length)
-{
-    static const char *const words[FUSELN_ROLE_COUNT] = {
-#define X(id, text) text,
-        FUSELN_ROLES(X)
-#undef X
-    };
-
-    for (int i = 0; i < FUSELN_ROLE_COUNT; i++)
-        if (strlen(words[i]) == length && memcmp(words[i], word, length) == 0)
-            return i;
-    return -1;
-}
-
-static enum fuseln_arg_type find_type(const char *word, enum fuseln_dtype dtype)
-{
-    static const struct {
-        const char *word;
-        enum fuseln_arg_type type;
-    } scalars[] = {{":i32", FUSELN_ARG_I32}, {":i64", FUSELN_ARG_I64}};
-
-    for (size_t i = 0; i < sizeof(scalars) / sizeof(scalars[0]); i++)
-        if (strncmp(word, scalars[i].word, 4) == 0)
-            return scalars[i].type;
-    return strncmp(word, ":acc", 4) == 0 ? types[dtype].acc : FUSELN_ARG_PTR;
-}
-
-static bool parse_arguments(const struct fuseln_target_row *row, enum fuseln_dtype dtype,
-                            struct fuseln_layout *ret_layout)
-{
-    struct fuseln_layout layout = {.cols_per_block = row->cols_per_block};
-
-    for (const char *at = row->arguments; *at; at += strspn(at, " ")) {
-        size_t word = strcspn(at, ": ");
-        if (strncmp(at, "partial", word) == 0) {
-            layout.partial = true;
-            at += word;
-            continue;
-        }
-        int role = find_word(at, word);
-        if (role < 0 || layout.count == FUSELN_ARGS_MAX)
-            return false;
-        layout.role[layout.count] = (unsigned char)role;
-        layout.type[layout.count++] = (unsigned char)find_type(at + word, dtype);
-        at += strcspn(at, " ");
-    }
-    fuseln_decode_prepare(&layout);
-    *ret_layout = layout;
-    return true;
-}
-
-static bool match_row(const struct fuseln_target_row *row, const char *symbol, const char *rest,
+static bool match_row(const struct fuseln_framework *framework, const struct fuseln_target_row *row, const char *symbol,
                       struct fuseln_target *ret_target)
 {
-    int framework = (int)strcspn(row->name, "/") + 1;
-    struct fuseln_target target = {.symbol = symbol, .op = row->op};
+    const char *rest = past_scope(framework, symbol);
+    const int program = (int)strcspn(row->name, "/") + 1;
+    struct fuseln_refusal none;
 
-    for (int dtype = 0; dtype < FUSELN_DTYPE_COUNT; dtype++) {
-        target.dtype = (enum fuseln_dtype)dtype;
-        if (!match_pattern(row->symbol, rest, target.dtype, &target.rms) ||
-            !parse_arguments(row, target.dtype, &target.layout))
+    for (size_t i = 0; rest && i < framework->type_count; i++) {
+        const struct fuseln_type_name *type = &framework->types[i];
+        struct fuseln_target target = {.symbol = symbol};
+        bool rms = false;
+        if (!match_pattern(row->symbol, rest, type, &rms))
             continue;
-        snprintf(target.name, sizeof(target.name), "%.*s%s%s/%s", framework, row->name, target.rms ? "rms-" : "",
-                 row->name + framework, fuseln_dtype_name(target.dtype));
+        target.rms = rms;
+        if (!fuseln_words_parse((struct fuseln_text){row->words, strlen(row->words)}, &type->dtype, &target, &none))
+            continue;
+        snprintf(target.name, sizeof(target.name), "%.*s%s%s/%s", program, row->name, rms ? "rms-" : "",
+                 row->name + program, fuseln_dtype_name(target.dtype));
         *ret_target = target;
         return true;
     }
@@ -196,12 +140,10 @@ static bool match_row(const struct fuseln_target_row *row, const char *symbol, c
 
 bool fuseln_targets_match(const char *symbol, struct fuseln_target *ret_target)
 {
-    for (size_t f = 0; f < FRAMEWORKS; f++) {
-        const char *rest = past_translation_unit(frameworks[f], symbol);
-        for (size_t i = 0; rest && i < frameworks[f]->row_count; i++)
-            if (match_row(&frameworks[f]->rows[i], symbol, rest, ret_target))
+    for (size_t f = 0; f < FRAMEWORKS; f++)
+        for (size_t i = 0; past_scope(frameworks[f], symbol) && i < frameworks[f]->row_count; i++)
+            if (match_row(frameworks[f], &frameworks[f]->rows[i], symbol, ret_target))
                 return true;
-    }
     return false;
 }
 
@@ -248,10 +190,14 @@ bool fuseln_targets_row(size_t index, struct fuseln_target_row *ret_row)
     return true;
 }
 
+const struct fuseln_framework *fuseln_targets_framework(size_t index)
+{
+    return framework_of(&index);
+}
+
 bool fuseln_targets_match_row(size_t index, const char *symbol, struct fuseln_target *ret_target)
 {
     const struct fuseln_framework *framework = framework_of(&index);
-    const char *rest = framework ? past_translation_unit(framework, symbol) : NULL;
 
-    return rest && match_row(&framework->rows[index], symbol, rest, ret_target);
+    return framework && match_row(framework, &framework->rows[index], symbol, ret_target);
 }

@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The foreign kernels that fuseln replaces, as rows, and the match of a complete mangled name against them. A framework
+ * The foreign kernels that fuseln replaces, as rows, and the match of a complete mangled name against them. A program
  * is one file of rows (pytorch.c) and one line in match.c.
  *
- * A symbol is  scope <length> _GLOBAL__N__<8 hex> file <8 hex>[_<digits>] rest:  the length covers the anonymous
+ * A symbol is  scope rest,  or where the program names a file
+ *              scope <length> _GLOBAL__N__<8 hex> file <8 hex>[_<digits>] rest:  the length covers the anonymous
  * namespace with its per-build hash. `rest` must equal the row's pattern to the last letter. Patterns are written for
- * float:
- *   $T    element and accumulator type. A class type (c10::Half) adds two substitutions, so every S<n>_ shifts by two
- *   $R    an optional bool template argument, true for RMS norm (PyTorch 2.9 and later)
- *   $U $B an unsigned and a bool template argument of any value
- * Arguments are the roles of base/target.h in the order of the parameters: pointers, unless `:i32`, `:i64` or `:acc`
- * (float; double for f64) follows. `partial` is no argument: it says that the original writes gridDim.y rows of partial
- * sums instead of one row of sums.
+ * the first of the program's types: $T    the template's types, as the program's table has them. A class type
+ * (c10::Half) adds substitutions, by which the number of every S<n>_ grows $R    an optional bool template argument,
+ * true for RMS norm (PyTorch 2.9 and later) $U $I $B an unsigned, an int and a bool template argument of any value What
+ * the arguments are say the words of a row (words.h); `dtype` is what $T tells.
  */
 #ifndef FUSELN_MATCH_H
 #define FUSELN_MATCH_H
@@ -21,12 +19,17 @@
 #include <stddef.h>
 
 struct fuseln_target_row {
-    const char *name; /* "pytorch/forward/vectorized"; the framework before the first slash */
-    enum fuseln_op op;
-    unsigned cols_per_block; /* of the original: gridDim.x = ceil(cols / this); 0: a block for each row */
-    const char *versions;    /* releases that hold it, for README */
-    const char *symbol;      /* pattern of what follows the translation unit */
-    const char *arguments;   /* role words */
+    const char *name;     /* "pytorch/forward/vectorized"; the program before the first slash */
+    const char *versions; /* releases that hold it, for README */
+    const char *symbol;   /* pattern of what follows the scope */
+    const char *words;
+};
+
+/* How template types read in a mangled name, how many substitutions they add, and the dtype they stand for. */
+struct fuseln_type_name {
+    const char *encoding;
+    int substitutions;
+    enum fuseln_dtype dtype;
 };
 
 /* A library whose kernels this project tested. On any other the first launches are checked before one is replaced. */
@@ -37,8 +40,11 @@ struct fuseln_known_build {
 };
 
 struct fuseln_framework {
-    const char *scope; /* mangled namespaces before the anonymous one */
-    const char *file;  /* the source file inside the anonymous namespace's name */
+    const char *program; /* as a user calls it, and which of its kernels these are; for README */
+    const char *scope;   /* what all names begin with */
+    const char *file;    /* the source file inside the anonymous namespace's name; NULL: there is none */
+    const struct fuseln_type_name *types;
+    size_t type_count;
     const struct fuseln_target_row *rows;
     size_t row_count;
     const struct fuseln_known_build *known_builds;
@@ -59,8 +65,9 @@ const char *fuseln_targets_norm_maker(const char *symbol);
 
 bool fuseln_targets_known_build(const char *build_id);
 
-/* For the test and README: each row and each build of every framework; false past the end. */
+/* For tests and README: each row, its framework, and each build of every framework; false or NULL past the end. */
 bool fuseln_targets_row(size_t index, struct fuseln_target_row *ret_row);
+const struct fuseln_framework *fuseln_targets_framework(size_t index);
 bool fuseln_targets_build(size_t index, struct fuseln_known_build *ret_build);
 bool fuseln_targets_match_row(size_t index, const char *symbol, struct fuseln_target *ret_target);
 

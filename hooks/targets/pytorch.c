@@ -6,35 +6,47 @@
 #include "hooks/targets/match.h"
 
 // clang-format off
-#define DGAMMA_ARGS "rows:i64 cols:i64 dy x mean rstd dgamma dbeta"
+static const struct fuseln_type_name types[] = {
+    {"ff",              0, FUSELN_DTYPE_F32},
+    {"N3c104HalfEf",    2, FUSELN_DTYPE_F16},
+    {"N3c108BFloat16Ef", 2, FUSELN_DTYPE_BF16},
+    {"dd",              0, FUSELN_DTYPE_F64},
+};
+
+#define FORWARD "op = layernorm  args = i32 acc ptr ptr ptr ptr ptr ptr  rows = grid.x  cols = arg0  eps = arg1  x = arg2  " \
+    "gamma? = arg3  beta? = arg4  mean = arg5  rstd = arg6  y = arg7"
+#define DX "op = layernorm.dx  args = ptr ptr ptr ptr ptr ptr i32  rows = grid.x  cols = arg6  dy = arg0  x = arg1  " \
+    "mean = arg2  rstd = arg3  gamma? = arg4  dx = arg5"
+#define DGAMMA "op = layernorm.dgamma  args = i64 i64 ptr ptr ptr ptr ptr ptr  rows = arg0  cols = arg1  dy = arg2  " \
+    "x = arg3  mean = arg4  rstd = arg5  dgamma? = arg6  dbeta? = arg7  cols_per_block = "
 #define DGAMMA_TAIL "EEvllPKT_S5_PKT0_S8_PS3_S9_"
 
-/* Name, operation, columns per block, wheels that hold it; pattern of the symbol, arguments. */
+/* Name, wheels that hold it; pattern of the symbol, words. */
 static const struct fuseln_target_row rows[] = {
-    {"pytorch/forward/vectorized", FUSELN_OP_FORWARD,   0, "1.13 and later",
-     "28vectorized_layer_norm_kernelI$T$REEviT0_PKT_S6_S6_PS3_S7_PS4_", "cols:i32 eps:acc x gamma beta mean rstd y"},
-    {"pytorch/moments",            FUSELN_OP_MOMENTS,   0, "1.13 to 2.13",
-     "24RowwiseMomentsCUDAKernelI$T$REEvlT0_PKT_PS3_S7_", "cols:i64 eps:acc x mean rstd"},
-    {"pytorch/moments/rows",       FUSELN_OP_MOMENTS,   0, "2.14 and later",
-     "24RowwiseMomentsCUDAKernelI$T$REEvllT0_PKT_PS3_S7_", "rows:i64 cols:i64 eps:acc x mean rstd"},
-    {"pytorch/apply",              FUSELN_OP_APPLY,     0, "1.13 to 2.13",
-     "26LayerNormForwardCUDAKernelI$T$REEvlPKT_PKT0_S8_S5_S5_PS3_", "cols:i64 x mean rstd gamma beta y"},
-    {"pytorch/apply/rows",         FUSELN_OP_APPLY,     0, "2.14 and later",
-     "26LayerNormForwardCUDAKernelI$T$REEvllPKT_PKT0_S8_S5_S5_PS3_", "rows:i64 cols:i64 x mean rstd gamma beta y"},
-    {"pytorch/dx",                 FUSELN_OP_DX,        0, "1.13 and later",
-     "28layer_norm_grad_input_kernelI$T$REEvPKT_S5_PKT0_S8_S5_PS3_i", "dy x mean rstd gamma dx cols:i32"},
-    {"pytorch/dx/vectorized",      FUSELN_OP_DX,        0, "2.2 and later",
-     "39layer_norm_grad_input_kernel_vectorizedI$T$REEvPKT_S5_PKT0_S8_S5_PS3_i", "dy x mean rstd gamma dx cols:i32"},
-    {"pytorch/dgamma/simple",      FUSELN_OP_DGAMMA,  256, "1.13 to 2.7",
-     "33GammaBetaBackwardSimpleCUDAKernelI$T" DGAMMA_TAIL, DGAMMA_ARGS},
-    {"pytorch/dgamma/16x32",       FUSELN_OP_DGAMMA,   16, "1.13 to 2.7",
-     "27GammaBetaBackwardCUDAKernelI$T" DGAMMA_TAIL, DGAMMA_ARGS},
-    {"pytorch/dgamma/32x32",       FUSELN_OP_DGAMMA,   32, "2.0 to 2.7",
-     "33GammaBetaBackwardCUDAKernel_32x32I$T" DGAMMA_TAIL, DGAMMA_ARGS},
-    {"pytorch/dgamma/template",    FUSELN_OP_DGAMMA,   32, "2.8 and later",
-     "35GammaBetaBackwardCUDAKernelTemplateI$TLj32E$U$ULb0E$B$R" DGAMMA_TAIL, DGAMMA_ARGS},
-    {"pytorch/dgamma/partial",     FUSELN_OP_DGAMMA,   32, "2.8 and later",
-     "35GammaBetaBackwardCUDAKernelTemplateI$TLj32E$U$ULb1E$B$R" DGAMMA_TAIL, DGAMMA_ARGS " partial"},
+    {"pytorch/forward/vectorized", "1.13 and later",
+     "28vectorized_layer_norm_kernelI$T$REEviT0_PKT_S6_S6_PS3_S7_PS4_", FORWARD},
+    {"pytorch/moments", "1.13 to 2.13", "24RowwiseMomentsCUDAKernelI$T$REEvlT0_PKT_PS3_S7_",
+     "op = layernorm.moments  args = i64 acc ptr ptr ptr  rows = grid.x  cols = arg0  eps = arg1  x = arg2  "
+     "mean = arg3  rstd = arg4"},
+    {"pytorch/moments/rows", "2.14 and later", "24RowwiseMomentsCUDAKernelI$T$REEvllT0_PKT_PS3_S7_",
+     "op = layernorm.moments  args = i64 i64 acc ptr ptr ptr  rows = arg0  cols = arg1  eps = arg2  x = arg3  "
+     "mean = arg4  rstd = arg5"},
+    {"pytorch/apply", "1.13 to 2.13", "26LayerNormForwardCUDAKernelI$T$REEvlPKT_PKT0_S8_S5_S5_PS3_",
+     "op = layernorm.apply  args = i64 ptr ptr ptr ptr ptr ptr  rows = grid.x  cols = arg0  x = arg1  mean = arg2  "
+     "rstd = arg3  gamma? = arg4  beta? = arg5  y = arg6"},
+    {"pytorch/apply/rows", "2.14 and later", "26LayerNormForwardCUDAKernelI$T$REEvllPKT_PKT0_S8_S5_S5_PS3_",
+     "op = layernorm.apply  args = i64 i64 ptr ptr ptr ptr ptr ptr  rows = arg0  cols = arg1  x = arg2  mean = arg3  "
+     "rstd = arg4  gamma? = arg5  beta? = arg6  y = arg7"},
+    {"pytorch/dx", "1.13 and later", "28layer_norm_grad_input_kernelI$T$REEvPKT_S5_PKT0_S8_S5_PS3_i", DX},
+    {"pytorch/dx/vectorized", "2.2 and later",
+     "39layer_norm_grad_input_kernel_vectorizedI$T$REEvPKT_S5_PKT0_S8_S5_PS3_i", DX},
+    {"pytorch/dgamma/simple", "1.13 to 2.7", "33GammaBetaBackwardSimpleCUDAKernelI$T" DGAMMA_TAIL, DGAMMA "256"},
+    {"pytorch/dgamma/16x32", "1.13 to 2.7", "27GammaBetaBackwardCUDAKernelI$T" DGAMMA_TAIL, DGAMMA "16"},
+    {"pytorch/dgamma/32x32", "2.0 to 2.7", "33GammaBetaBackwardCUDAKernel_32x32I$T" DGAMMA_TAIL, DGAMMA "32"},
+    {"pytorch/dgamma/template", "2.8 and later",
+     "35GammaBetaBackwardCUDAKernelTemplateI$TLj32E$U$ULb0E$B$R" DGAMMA_TAIL, DGAMMA "32"},
+    {"pytorch/dgamma/partial", "2.8 and later",
+     "35GammaBetaBackwardCUDAKernelTemplateI$TLj32E$U$ULb1E$B$R" DGAMMA_TAIL, DGAMMA "32  out_rows = grid.y"},
 };
 
 /*
@@ -71,8 +83,11 @@ static const struct fuseln_known_build known_builds[] = {
 // clang-format on
 
 const struct fuseln_framework fuseln_pytorch = {
+    .program = "PyTorch, `at::native` of layer_norm_kernel.cu",
     .scope = "_ZN2at6native",
     .file = "_20_layer_norm_kernel_cu_",
+    .types = types,
+    .type_count = sizeof(types) / sizeof(types[0]),
     .rows = rows,
     .row_count = sizeof(rows) / sizeof(rows[0]),
     .known_builds = known_builds,

@@ -41,6 +41,7 @@
     X(EMPTY,       "empty",       "rows or cols is zero")                                            \
     X(SHAPE,       "shape",       "a shape beyond what our kernels index or the grid can hold")      \
     X(GEOMETRY,    "geometry",    "the launch geometry is not the one its name is known for")        \
+    X(REQUIRE,     "require",     "an argument has a value that its kernel is not known for")        \
     X(NULLPTR,     "null",        "an argument that must not be null is null")                       \
     X(ALIGN,       "align",       "a pointer is not aligned to its element type")                    \
     X(COOPERATIVE, "cooperative", "a cooperative launch")                                            \

@@ -10,35 +10,77 @@
 
 /* Arguments by role: the pointers in the order of struct fuseln_call. X(ENUM, word in a target row) */
 // clang-format off
-#define FUSELN_ROLES(X) \
+#define FUSELN_POINTER_ROLES(X) \
     X(X, "x") X(DY, "dy") X(GAMMA, "gamma") X(BETA, "beta") X(MEAN, "mean") X(RSTD, "rstd") X(Y, "y") X(DX, "dx") \
-    X(DGAMMA, "dgamma") X(DBETA, "dbeta") X(ROWS, "rows") X(COLS, "cols") X(EPS, "eps") X(IGNORE, "ignore")
+    X(DGAMMA, "dgamma") X(DBETA, "dbeta") X(RESIDUAL, "residual") X(BIAS, "bias") X(SUM, "sum")
+#define FUSELN_ROLES(X) FUSELN_POINTER_ROLES(X) \
+    X(ROWS, "rows") X(COLS, "cols") X(EPS, "eps") X(GAMMA_ADD, "gamma_add") X(IGNORE, "ignore") X(REQUIRE, "require")
+
+/* X(ENUM, word in a target row, bytes) */
+#define FUSELN_ARG_TYPES(X) \
+    X(PTR, "ptr", 8) X(I32, "i32", 4) X(U32, "u32", 4) X(I64, "i64", 8) X(F32, "f32", 4) X(F64, "f64", 8) X(BOOL, "bool", 1)
 // clang-format on
 
 enum fuseln_role {
 #define X(id, word) FUSELN_ROLE_##id,
     FUSELN_ROLES(X)
 #undef X
-        FUSELN_ROLE_COUNT
+        FUSELN_ROLE_COUNT,
+    FUSELN_POINTER_ROLES_END = FUSELN_ROLE_ROWS
 };
 
-enum fuseln_arg_type { FUSELN_ARG_PTR, FUSELN_ARG_I32, FUSELN_ARG_I64, FUSELN_ARG_F32, FUSELN_ARG_F64 };
+enum fuseln_arg_type {
+#define X(id, word, bytes) FUSELN_ARG_##id,
+    FUSELN_ARG_TYPES(X)
+#undef X
+        FUSELN_ARG_TYPE_COUNT
+};
 
-enum { FUSELN_ARGS_MAX = 16 };
+enum { FUSELN_ARGS_MAX = 32, FUSELN_REQUIRES_MAX = 8 };
+
+/* What an argument, an integer or a pointer, must be for the launch to mean what the row says. */
+struct fuseln_require {
+    unsigned char argument;
+    enum fuseln_required {
+        FUSELN_REQUIRED_RANGE, /* low <= it <= high */
+        FUSELN_REQUIRED_ROWS,
+        FUSELN_REQUIRED_COLS,
+        FUSELN_REQUIRED_ELEMENTS, /* rows * cols */
+    } kind;
+    int64_t low, high;
+};
+
+/* Where a launch keeps its rows, and which grid goes with them. */
+enum fuseln_rows {
+    FUSELN_ROWS_GRID_X,         /* gridDim.x, which an argument may repeat; the rest of the grid is 1 */
+    FUSELN_ROWS_GRID_X_BLOCK_Y, /* gridDim.x * blockDim.y */
+    FUSELN_ROWS_GRID,           /* gridDim.x * gridDim.y * gridDim.z */
+    FUSELN_ROWS_LOOP            /* an argument; gridDim.y is that many, or 65,535 of more; the rest of the grid is 1 */
+};
 
 /* Which argument of a launch has which role: parsed once, at registration, from the words of a target row. */
 struct fuseln_layout {
     unsigned char count;
-    unsigned char role[FUSELN_ARGS_MAX]; /* enum fuseln_role */
+    unsigned char role[FUSELN_ARGS_MAX]; /* enum fuseln_role; the first, where an argument has two */
     unsigned char type[FUSELN_ARGS_MAX]; /* enum fuseln_arg_type */
-    unsigned cols_per_block;             /* gridDim.x = ceil(cols / this); 0: gridDim.x = rows */
+    unsigned cols_per_block;             /* gridDim.x = ceil(cols / this); 0: by rows */
     bool partial;                        /* writes gridDim.y rows of partial sums; else gridDim.y is 1 */
-    /* The same once more, in the form that each launch is decoded by; fuseln_decode_prepare makes it. */
+    bool one_pass;                       /* the original's variance is E[x^2] - E[x]^2 */
+    bool round_affine;                   /* the original rounds xhat and gamma xhat to dtype */
+    bool round_sum;                      /* rounds each addition of x + bias + residual to dtype */
+    bool plain;                          /* rows are gridDim.x, there is nothing to require, gamma_add is 0 */
+    enum fuseln_rows rows_from;
+    unsigned nullable; /* bit r: the pointer of role r may be null */
+    float gamma_add;   /* where no argument says it */
+    double eps_value;  /* the same */
+    unsigned char require_count;
+    struct fuseln_require require[FUSELN_REQUIRES_MAX];
+    /* Pointers in the form that each launch is decoded by; an argument that is two stands here twice. */
     unsigned char pointer_count;
     struct fuseln_pointer {
         unsigned char argument, role;
     } pointers[FUSELN_ARGS_MAX];
-    int rows, cols, eps; /* which argument; -1: none */
+    int rows, cols, eps, add; /* which argument; -1: none */
 };
 
 /* A loaded object that registered a kernel we know; made by core/library. */

@@ -7,6 +7,9 @@
 
 #include <string.h>
 
+/* Roles whose bit in a call's nulls says that the pointer is null. */
+enum { NULLABLE = (1u << FUSELN_POINTER_ROLES_END) - 1 };
+
 enum fuseln_verdict fuseln_decide(struct fuseln_pass *pass)
 {
     const struct fuseln_launch *launch = pass->launch;
@@ -16,6 +19,8 @@ enum fuseln_verdict fuseln_decide(struct fuseln_pass *pass)
     pass->job.plan = &pass->made;
     if (pass->decoded == FUSELN_VERDICT_OK && pass->device)
         planned = fuseln_plan_make(&pass->call, pass->device, &pass->made);
+    if (planned == FUSELN_VERDICT_OK && pass->call.nulls & NULLABLE & ~launch->target->layout.nullable)
+        planned = FUSELN_VERDICT_NULLPTR;
 
     if (launch->declined != FUSELN_VERDICT_OK)
         return launch->declined;

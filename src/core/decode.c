@@ -7,30 +7,24 @@
 
 #include <string.h>
 
-/* A pointer's role is its number in a call. */
-#define IS_IN_ORDER(role, member) \
-    _Static_assert(FUSELN_ROLE_##role * sizeof(void *) == offsetof(struct fuseln_call, member) - POINTERS, #member)
-enum { POINTERS = offsetof(struct fuseln_call, x) };
-IS_IN_ORDER(DY, dy);
-IS_IN_ORDER(MEAN, mean);
-IS_IN_ORDER(DX, dx);
-IS_IN_ORDER(DBETA, dbeta);
+/* A pointer's role is its place in a call, the roles up to DBETA before out_rows and the others behind it. */
+#define IS_IN_ORDER(role, first, from, member)                                                                         \
+    _Static_assert((FUSELN_ROLE_##role - FUSELN_ROLE_##first) * sizeof(void *) + offsetof(struct fuseln_call, from) == \
+                       offsetof(struct fuseln_call, member),                                                           \
+                   #member)
+IS_IN_ORDER(DY, X, x, dy);
+IS_IN_ORDER(MEAN, X, x, mean);
+IS_IN_ORDER(DX, X, x, dx);
+IS_IN_ORDER(DBETA, X, x, dbeta);
+IS_IN_ORDER(SUM, RESIDUAL, residual, sum);
 
-void fuseln_decode_prepare(struct fuseln_layout *layout)
+enum { POINTERS = offsetof(struct fuseln_call, x), BEHIND = sizeof(int64_t), GRID_MAX = 65535 };
+_Static_assert(POINTERS + FUSELN_ROLE_RESIDUAL * sizeof(void *) + BEHIND == offsetof(struct fuseln_call, residual),
+               "out_rows alone lies between");
+
+static size_t place_of(unsigned role)
 {
-    layout->pointer_count = 0;
-    layout->rows = layout->cols = layout->eps = -1;
-    for (int i = 0; i < layout->count; i++) {
-        const unsigned char role = layout->role[i];
-        if (role <= FUSELN_ROLE_DBETA)
-            layout->pointers[layout->pointer_count++] = (struct fuseln_pointer){(unsigned char)i, role};
-        else if (role == FUSELN_ROLE_ROWS)
-            layout->rows = i;
-        else if (role == FUSELN_ROLE_COLS)
-            layout->cols = i;
-        else if (role == FUSELN_ROLE_EPS)
-            layout->eps = i;
-    }
+    return POINTERS + role * sizeof(void *) + (role >= FUSELN_ROLE_RESIDUAL ? BEHIND : 0);
 }
 
 static bool read_integer(const struct fuseln_layout *layout, void **args, int at, int64_t *ret_value)
@@ -39,13 +33,19 @@ static bool read_integer(const struct fuseln_layout *layout, void **args, int at
 
     if (!args[at])
         return false;
-    if (layout->type[at] == FUSELN_ARG_I64) {
+    switch (layout->type[at]) {
+    case FUSELN_ARG_PTR:
+    case FUSELN_ARG_I64:
         memcpy(ret_value, args[at], sizeof *ret_value);
         return true;
+    case FUSELN_ARG_BOOL:
+        *ret_value = *(const unsigned char *)args[at];
+        return true;
+    default:
+        memcpy(&i32, args[at], sizeof i32);
+        *ret_value = layout->type[at] == FUSELN_ARG_U32 ? (int64_t)(uint32_t)i32 : i32;
+        return true;
     }
-    memcpy(&i32, args[at], sizeof i32);
-    *ret_value = i32;
-    return true;
 }
 
 static bool read_shape(const struct fuseln_launch *launch, struct fuseln_call *call)
@@ -65,7 +65,7 @@ static bool read_eps(const struct fuseln_layout *layout, void **args, struct fus
     const int at = layout->eps;
     float f32;
 
-    call->eps = 0;
+    call->eps = layout->eps_value;
     if (at < 0)
         return true;
     if (!args[at])
@@ -89,7 +89,7 @@ static bool read_pointers(const struct fuseln_layout *layout, void **args, struc
         if (!argument)
             return false;
         pointer = *argument;
-        memcpy((char *)call + POINTERS + at->role * sizeof pointer, &pointer, sizeof pointer);
+        memcpy((char *)call + place_of(at->role), &pointer, sizeof pointer);
         low_bits |= (unsigned)(uintptr_t)pointer;
         if (!pointer)
             nulls |= 1u << at->role;
@@ -113,20 +113,100 @@ static bool read_geometry(const struct fuseln_launch *launch, struct fuseln_call
     return call->rows == (int64_t)launch->grid[0];
 }
 
+/* ---- What PyTorch's kernels do not have ---- */
+
+static bool read_other_geometry(const struct fuseln_launch *launch, struct fuseln_call *call)
+{
+    const unsigned *grid = launch->grid;
+
+    call->out_rows = 1;
+    switch (launch->target->layout.rows_from) {
+    case FUSELN_ROWS_GRID_X_BLOCK_Y:
+        call->rows = (int64_t)grid[0] * launch->block[1];
+        return grid[1] == 1 && grid[2] == 1;
+    case FUSELN_ROWS_GRID: /* a CUDA grid has less than 2^31 * 2^16 * 2^16 blocks */
+        call->rows = (int64_t)((uint64_t)grid[0] * grid[1] * grid[2]);
+        return true;
+    case FUSELN_ROWS_LOOP:
+        return grid[0] == 1 && grid[2] == 1 && grid[1] == (call->rows < GRID_MAX ? call->rows : GRID_MAX);
+    default:
+        return read_geometry(launch, call);
+    }
+}
+
+static bool is_met(const struct fuseln_require *require, int64_t value, const struct fuseln_call *call)
+{
+    int64_t elements;
+
+    switch (require->kind) {
+    case FUSELN_REQUIRED_ROWS:
+        return value == call->rows;
+    case FUSELN_REQUIRED_COLS:
+        return value == call->cols;
+    case FUSELN_REQUIRED_ELEMENTS:
+        return !__builtin_mul_overflow(call->rows, call->cols, &elements) && value == elements;
+    default:
+        return require->low <= value && value <= require->high;
+    }
+}
+
+static bool read_gamma_add(const struct fuseln_layout *layout, void **args, struct fuseln_call *call)
+{
+    int64_t integer;
+
+    call->gamma_add = layout->gamma_add;
+    if (layout->add < 0)
+        return true;
+    if (!args[layout->add])
+        return false;
+    if (layout->type[layout->add] == FUSELN_ARG_F32) {
+        memcpy(&call->gamma_add, args[layout->add], sizeof call->gamma_add);
+        return true;
+    }
+    const bool read = read_integer(layout, args, layout->add, &integer);
+    call->gamma_add = (float)integer;
+    return read;
+}
+
+/* A gamma_add or a rounded sum makes a site of its own: another value may mean something else. */
+static __attribute__((noinline)) enum fuseln_verdict read_rest(const struct fuseln_launch *launch,
+                                                               struct fuseln_call *call)
+{
+    const struct fuseln_layout *layout = &launch->target->layout;
+
+    if (!read_gamma_add(layout, launch->args, call))
+        return FUSELN_VERDICT_NULLPTR;
+    call->round_sum = layout->round_sum;
+    if (call->gamma_add != 0)
+        call->nulls |= 1u << FUSELN_ROLE_GAMMA_ADD;
+    if (!read_other_geometry(launch, call))
+        return FUSELN_VERDICT_GEOMETRY;
+    for (int i = 0; i < layout->require_count; i++) {
+        int64_t value;
+        if (!read_integer(layout, launch->args, layout->require[i].argument, &value))
+            return FUSELN_VERDICT_NULLPTR;
+        if (!is_met(&layout->require[i], value, call))
+            return FUSELN_VERDICT_REQUIRE;
+    }
+    return FUSELN_VERDICT_OK;
+}
+
 enum fuseln_verdict fuseln_decode(const struct fuseln_launch *launch, struct fuseln_call *ret_call)
 {
     const struct fuseln_target *target = launch->target;
 
     ret_call->op = target->op;
     ret_call->dtype = target->dtype;
-    ret_call->rms = target->rms;
     ret_call->x = ret_call->dy = ret_call->gamma = ret_call->beta = NULL;
     ret_call->mean = ret_call->rstd = ret_call->y = ret_call->dx = ret_call->dgamma = ret_call->dbeta = NULL;
     ret_call->residual = ret_call->bias = ret_call->sum = NULL;
     ret_call->gamma_add = 0;
+    ret_call->rms = target->rms;
     ret_call->round_sum = 0;
     if (!launch->args || !read_shape(launch, ret_call) || !read_eps(&target->layout, launch->args, ret_call) ||
         !read_pointers(&target->layout, launch->args, ret_call))
         return FUSELN_VERDICT_NULLPTR;
+    if (!target->layout.plain)
+        return read_rest(launch, ret_call);
     return read_geometry(launch, ret_call) ? FUSELN_VERDICT_OK : FUSELN_VERDICT_GEOMETRY;
 }

@@ -18,14 +18,11 @@ struct fuseln_launch {
     enum fuseln_boundary boundary;
 };
 
-/* Complete a layout whose roles and types are known. Called once per target, at registration. */
-void fuseln_decode_prepare(struct fuseln_layout *layout);
-
 /*
- * Read the arguments. Returns OK, NULLPTR (the host gave no address for an argument), or GEOMETRY (the grid is not the
- * one that the target's rows and cols demand: then the meaning of the arguments is not proven). *ret_call means nothing
- * unless OK. Every target has cols; where it lacks rows, the grid has one block for each row; where it lacks eps it is
- * 0.
+ * Read the arguments. Returns OK, NULLPTR (the host gave no address for an argument), GEOMETRY (the grid is not the one
+ * that the target's rows and cols demand: then the meaning of the arguments is not proven) or REQUIRE (an argument is
+ * not what the target's row demands). *ret_call means nothing unless OK. Every target has cols; where no argument holds
+ * the rows, the grid does; where none holds eps, the row does.
  */
 enum fuseln_verdict fuseln_decode(const struct fuseln_launch *launch, struct fuseln_call *ret_call);
 

@@ -13,25 +13,26 @@
 
 enum { ROWS = 40, COLS = 96, PARTIALS = 5 };
 
-static const char *const encodings[] = {"ff", "N3c104HalfEf", "N3c108BFloat16Ef", "dd"};
-
 /* A name of this row: the pattern with its placeholders filled in. */
-static void make_symbol(const struct fuseln_target_row *row, enum fuseln_dtype dtype, char *ret_symbol)
+static void make_symbol(const struct fuseln_framework *framework, const struct fuseln_target_row *row,
+                        const struct fuseln_type_name *type, char *ret_symbol)
 {
-    bool class_type = dtype == FUSELN_DTYPE_F16 || dtype == FUSELN_DTYPE_BF16;
-    char *out =
-        ret_symbol + sprintf(ret_symbol, "_ZN2at6native53_GLOBAL__N__4da244e1_20_layer_norm_kernel_cu_9c5ada8a");
+    static const char letters[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    char *out = ret_symbol + sprintf(ret_symbol, "%s", framework->scope);
 
+    if (framework->file)
+        out += sprintf(out, "53_GLOBAL__N__4da244e1%s9c5ada8a", framework->file);
     for (const char *at = row->symbol; *at;) {
         if (*at == '$') {
             out += sprintf(out, "%s",
-                           at[1] == 'T'   ? encodings[dtype]
+                           at[1] == 'T'   ? type->encoding
                            : at[1] == 'U' ? "Lj16E"
+                           : at[1] == 'I' ? "Li8E"
                            : at[1] == 'R' ? ""
                                           : "Lb1E");
             at += 2;
-        } else if (at[0] == 'S' && at[1] && at[2] == '_' && class_type) {
-            out += sprintf(out, "S%c_", at[1] + 2 > '9' ? at[1] + 2 - '9' + 'A' - 1 : at[1] + 2);
+        } else if (at[0] == 'S' && at[1] && at[2] == '_') {
+            out += sprintf(out, "S%c_", strchr(letters, at[1])[type->substitutions]);
             at += 3;
         } else {
             *out++ = *at++;
@@ -50,42 +51,77 @@ static void *pointer_of(int role)
     return (void *)(uintptr_t)(0x10000 * (role + 1));
 }
 
+static const struct fuseln_require *require_of(const struct fuseln_layout *layout, unsigned argument)
+{
+    for (int i = 0; i < layout->require_count; i++)
+        if (layout->require[i].argument == argument)
+            return &layout->require[i];
+    return NULL;
+}
+
+/* What an argument that is an integer must be; anything, where the row ignores it. */
+static int64_t integer_of(const struct fuseln_layout *layout, unsigned argument)
+{
+    const struct fuseln_require *require = require_of(layout, argument);
+
+    if (!require)
+        return layout->role[argument] == FUSELN_ROLE_ROWS        ? ROWS
+               : layout->role[argument] == FUSELN_ROLE_GAMMA_ADD ? 1
+                                                                 : COLS;
+    return require->kind == FUSELN_REQUIRED_ROWS       ? ROWS
+           : require->kind == FUSELN_REQUIRED_COLS     ? COLS
+           : require->kind == FUSELN_REQUIRED_ELEMENTS ? ROWS * COLS
+                                                       : require->low;
+}
+
 static void make_arguments(const struct fuseln_layout *layout, struct arguments *ret_arguments)
 {
+    static const size_t bytes[] = {
+#define X(id, word, size) size,
+        FUSELN_ARG_TYPES(X)
+#undef X
+    };
+
     memset(ret_arguments, 0xff, sizeof(*ret_arguments));
     for (unsigned i = 0; i < layout->count; i++) {
-        int64_t integer = layout->role[i] == FUSELN_ROLE_ROWS ? ROWS : COLS;
-        float f32 = 0.5f;
-        double f64 = 0.5;
-        void *pointer = pointer_of(layout->role[i]);
-        const void *from = layout->type[i] == FUSELN_ARG_PTR   ? (const void *)&pointer
+        const int64_t integer = integer_of(layout, i);
+        const float f32 = 0.5f;
+        const double f64 = 0.5;
+        void *const pointer = pointer_of(layout->role[i]);
+        const bool is_pointer = layout->type[i] == FUSELN_ARG_PTR && layout->role[i] != FUSELN_ROLE_REQUIRE;
+        const void *from = is_pointer                          ? (const void *)&pointer
                            : layout->type[i] == FUSELN_ARG_F32 ? (const void *)&f32
                            : layout->type[i] == FUSELN_ARG_F64 ? (const void *)&f64
                                                                : (const void *)&integer;
-        size_t bytes = layout->type[i] == FUSELN_ARG_F32 || layout->type[i] == FUSELN_ARG_I32 ? 4 : 8;
-        memcpy(ret_arguments->storage[i], from, bytes);
+        memcpy(ret_arguments->storage[i], from, bytes[layout->type[i]]);
         ret_arguments->pointers[i] = ret_arguments->storage[i];
     }
 }
 
 static struct fuseln_launch make_launch(const struct fuseln_target *target, struct arguments *arguments)
 {
-    const unsigned per_block = target->layout.cols_per_block;
+    static const unsigned grids[][3] = {[FUSELN_ROWS_GRID_X] = {ROWS, 1, 1},
+                                        [FUSELN_ROWS_GRID_X_BLOCK_Y] = {ROWS / 4, 1, 1},
+                                        [FUSELN_ROWS_GRID] = {ROWS / 8, 4, 2},
+                                        [FUSELN_ROWS_LOOP] = {1, ROWS, 1}};
+    const struct fuseln_layout *layout = &target->layout;
+    struct fuseln_launch launch = {.target = target, .block = {32, 4, 1}, .args = arguments->pointers};
 
-    make_arguments(&target->layout, arguments);
-    return (struct fuseln_launch){
-        .target = target,
-        .grid = {per_block ? (COLS + per_block - 1) / per_block : ROWS, target->layout.partial ? PARTIALS : 1, 1},
-        .block = {128, 1, 1},
-        .args = arguments->pointers,
-    };
+    make_arguments(layout, arguments);
+    memcpy(launch.grid, grids[layout->rows_from], sizeof(launch.grid));
+    if (layout->cols_per_block)
+        launch.grid[0] = (COLS + layout->cols_per_block - 1) / layout->cols_per_block;
+    if (layout->partial)
+        launch.grid[1] = PARTIALS;
+    return launch;
 }
 
+/* The pointer of a role, which may share its argument with another; NULL where the row has none. */
 static const void *expect(const struct fuseln_layout *layout, int role)
 {
-    for (unsigned i = 0; i < layout->count; i++)
-        if (layout->role[i] == role)
-            return pointer_of(role);
+    for (unsigned i = 0; i < layout->pointer_count; i++)
+        if (layout->pointers[i].role == role)
+            return pointer_of(layout->role[layout->pointers[i].argument]);
     return NULL;
 }
 
@@ -98,7 +134,15 @@ static void check_call(const struct fuseln_target *target, const struct fuseln_c
     assert_int_equal(call->rows, ROWS);
     assert_int_equal(call->cols, COLS);
     assert_int_equal(call->out_rows, layout->partial ? PARTIALS : 1);
-    assert_true(call->eps == (call->op == FUSELN_OP_FORWARD || call->op == FUSELN_OP_MOMENTS ? 0.5 : 0.0));
+    assert_true(call->eps == (layout->eps >= 0 ? 0.5 : layout->eps_value));
+    assert_true(call->gamma_add == (layout->add < 0                               ? layout->gamma_add
+                                    : layout->type[layout->add] == FUSELN_ARG_F32 ? 0.5f
+                                                                                  : 1.0f));
+    assert_int_equal(call->rms, target->rms);
+    assert_int_equal(call->round_sum, layout->round_sum);
+    assert_ptr_equal(call->residual, expect(layout, FUSELN_ROLE_RESIDUAL));
+    assert_ptr_equal(call->bias, expect(layout, FUSELN_ROLE_BIAS));
+    assert_ptr_equal(call->sum, expect(layout, FUSELN_ROLE_SUM));
     assert_ptr_equal(call->x, expect(layout, FUSELN_ROLE_X));
     assert_ptr_equal(call->dy, expect(layout, FUSELN_ROLE_DY));
     assert_ptr_equal(call->gamma, expect(layout, FUSELN_ROLE_GAMMA));
@@ -110,7 +154,6 @@ static void check_call(const struct fuseln_target *target, const struct fuseln_c
     assert_ptr_equal(call->dgamma, expect(layout, FUSELN_ROLE_DGAMMA));
     assert_ptr_equal(call->dbeta, expect(layout, FUSELN_ROLE_DBETA));
     assert_non_null(call->x);
-    assert_non_null(call->rstd);
 }
 
 static void for_each_target(void (*check)(const struct fuseln_target *target))
@@ -119,12 +162,14 @@ static void for_each_target(void (*check)(const struct fuseln_target *target))
     size_t rows = 0;
 
     for (; fuseln_targets_row(rows, &row); rows++) {
-        for (int dtype = 0; dtype < FUSELN_DTYPE_COUNT; dtype++) {
+        const struct fuseln_framework *framework = fuseln_targets_framework(rows);
+        for (size_t i = 0; i < framework->type_count; i++) {
             char symbol[512];
             struct fuseln_target target;
-            make_symbol(&row, (enum fuseln_dtype)dtype, symbol);
-            assert_true(fuseln_targets_match_row(rows, symbol, &target));
-            assert_int_equal(target.dtype, dtype);
+            make_symbol(framework, &row, &framework->types[i], symbol);
+            if (!fuseln_targets_match_row(rows, symbol, &target))
+                fail_msg("%s: not a name of its row, or its words are refused", symbol);
+            assert_int_equal(target.dtype, framework->types[i].dtype);
             check(&target);
         }
     }
@@ -139,7 +184,7 @@ static void round_trip(const struct fuseln_target *target)
 
     assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_OK);
     check_call(target, &call);
-    assert_int_equal(call.nulls, 0);
+    assert_int_equal(call.nulls, call.gamma_add != 0 ? 1u << FUSELN_ROLE_GAMMA_ADD : 0);
     assert_int_equal(call.low_bits, 0);
 }
 
@@ -148,8 +193,10 @@ static void wrong_grids(const struct fuseln_target *target)
     struct arguments arguments;
     struct fuseln_launch launch = make_launch(target, &arguments);
     struct fuseln_call call;
-    bool rows_are_an_argument = expect(&target->layout, FUSELN_ROLE_ROWS) != NULL;
+    bool rows_are_an_argument = target->layout.rows >= 0;
 
+    if (target->layout.rows_from == FUSELN_ROWS_GRID) /* any grid */
+        return;
     launch.grid[2] = 2;
     assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_GEOMETRY);
     launch.grid[2] = 1;
@@ -165,6 +212,22 @@ static void wrong_grids(const struct fuseln_target *target)
         assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_OK); /* one row more is another launch */
 }
 
+static void others_than_required(const struct fuseln_target *target)
+{
+    struct arguments arguments;
+    struct fuseln_launch launch = make_launch(target, &arguments);
+    struct fuseln_call call;
+
+    for (int i = 0; i < target->layout.require_count; i++) {
+        const struct fuseln_require *require = &target->layout.require[i];
+        make_arguments(&target->layout, &arguments);
+        if (require->kind == FUSELN_REQUIRED_RANGE && require->high != require->low)
+            continue;
+        arguments.storage[require->argument][0] ^= 1;
+        assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_REQUIRE);
+    }
+}
+
 static void nulls(const struct fuseln_target *target)
 {
     struct arguments arguments;
@@ -172,12 +235,15 @@ static void nulls(const struct fuseln_target *target)
     struct fuseln_call call;
 
     for (unsigned i = 0; i < target->layout.count; i++) {
-        if (target->layout.type[i] != FUSELN_ARG_PTR)
+        unsigned roles = 0;
+        for (unsigned j = 0; j < target->layout.pointer_count; j++)
+            roles |= target->layout.pointers[j].argument == i ? 1u << target->layout.pointers[j].role : 0;
+        if (!roles)
             continue;
         make_arguments(&target->layout, &arguments);
         memset(arguments.storage[i], 0, 8);
         assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_OK);
-        assert_int_equal(call.nulls, 1u << target->layout.role[i]);
+        assert_int_equal(call.nulls & ~(1u << FUSELN_ROLE_GAMMA_ADD), roles);
         arguments.storage[i][0] = 6; /* two bytes past an address that is a multiple of 4 */
         assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_OK);
         assert_int_equal(call.low_bits, 6);
@@ -196,6 +262,11 @@ TEST(every_row_reads_back_its_arguments)
 TEST(a_grid_the_name_is_not_known_for_is_declined)
 {
     for_each_target(wrong_grids);
+}
+
+TEST(an_argument_that_is_not_as_required_is_declined)
+{
+    for_each_target(others_than_required);
 }
 
 TEST(null_arguments_are_seen)
