@@ -11,7 +11,10 @@
  *            roundings a step (Welford). The mean errs by 3 chain u avg|x|; the variance by the square of that plus
  *            3 chain u (var + std rms(x)) (Chan, Golub, LeVeque: the condition of a variance); rstd accordingly.
  *   y:       from the statistics written with it: x - mean, times rstd, times gamma, plus beta. The original may have
- *            computed with unrounded statistics.
+ *            computed with unrounded statistics. Of an original that writes none, y is checked against the true ones,
+ *            and may also err by what they may: |gamma| (|x - mean| drstd + rstd dmean). Where its variance is
+ *            E[x^2] - E[x]^2, that errs by the chain's error of E[x^2] and of the mean's square; a variance of which
+ *            too little is left proves nothing. An original may round xhat and gamma xhat to the type of y, too.
  *   dx:      from mean and rstd. An error of a row's two sums shifts all of its elements by the same multiple of 1 and
  *            of xhat: those multiples are fitted, checked against the bound of the sums, and subtracted. The roundings
  *            of each element are left. The fit's own noise is their average (Hoeffding: more than 8 / sqrt(n) of their
@@ -223,7 +226,8 @@ struct row_facts {
     check_mode mode;
     /* FORWARD, MOMENTS: the true statistics, and the interval of rstd. */
     double mean, mean_bound, rstd, low, high;
-    double size; /* average of |x|; DX: of |rstd gamma dy| */
+    double size;                   /* average of |x|; DX: of |rstd gamma dy| */
+    double mean_error, rstd_error; /* of theirs, where it writes no statistics */
     /* DX: what the sums subtract, first + second * xhat; the fitted errors of ours and theirs. */
     double first, second;
     fit fits[2];
@@ -263,6 +267,16 @@ static __device__ __forceinline__ void statistics_facts(const fuseln_check_param
     row.high = whole > slack ? rsqrt(whole - slack) * (1 + 8 * type.u) : type.max;
     row.mode = mode_of(row.size, row.mean);
     if (row.mode == VALUE && !(n * spread * spread < 0x1p120 && whole > 0x1p-100))
+        row.mode = UNCHECKED;
+    if (p.host.rstd && (p.rms || p.host.mean))
+        return;
+    const double lost =
+        p.one_pass && !p.rms ? chain * spread * spread + 2 * fabs(row.mean) * row.mean_bound + slack : slack;
+    row.stats[THEIRS].mean = p.rms ? 0.0 : row.mean;
+    row.stats[THEIRS].rstd = row.rstd;
+    row.mean_error = p.rms ? 0.0 : row.mean_bound;
+    row.rstd_error = (whole > lost ? rsqrt(whole - lost) : type.max) * (1 + 8 * type.u) - row.rstd;
+    if (row.mode == VALUE && !(row.rstd_error < row.rstd / 16))
         row.mode = UNCHECKED;
 }
 
@@ -380,8 +394,9 @@ static __device__ __forceinline__ void expect_output(const fuseln_check_params &
                                                      expectation &expect)
 {
     const double x = load(p.host.x, from + i, type.dtype);
-    const double gamma = p.host.gamma ? load(p.host.gamma, i, type.dtype) : 1.0;
+    const double gamma = (p.host.gamma ? load(p.host.gamma, i, type.dtype) : 1.0) + p.host.gamma_add;
     const double beta = p.host.beta && !p.rms ? load(p.host.beta, i, type.dtype) : 0.0;
+    const double added = p.host.gamma_add != 0 ? 1.0 : 0.0;               /* one more rounding */
     double largest = fabs(beta) > fabs(gamma) ? fabs(beta) : fabs(gamma); /* the root mean square of xhat is 1 */
 #pragma unroll
     for (int who = OURS; who <= THEIRS; who++) {
@@ -389,8 +404,15 @@ static __device__ __forceinline__ void expect_output(const fuseln_check_params &
         const double scaled = gamma * ((x - s.mean) * s.rstd), truth = scaled + beta;
         const double size = size_if_finite(x) + size_if_finite(s.mean) + size_if_finite(gamma) + size_if_finite(beta);
         /* Theirs may have computed with unrounded statistics. */
-        const double least = 2 * fabs(scaled) + fabs(truth), more = 2 * fabs(scaled) + fabs(gamma * s.mean * s.rstd);
-        const double bound = type.u * ((who == OURS ? least : least + more) + TINY * (1 + fabs(gamma)) * (1 + s.rstd));
+        const double least = (2 + added) * fabs(scaled) + fabs(truth),
+                     more = 2 * fabs(scaled) + fabs(gamma * s.mean * s.rstd);
+        double bound = type.u * ((who == OURS ? least : least + more) + TINY * (1 + fabs(gamma)) * (1 + s.rstd));
+        if (who == THEIRS)
+            bound += fabs(gamma) * (fabs(x - s.mean) * row.rstd_error + (s.rstd + row.rstd_error) * row.mean_error);
+        if (who == THEIRS && p.round_affine) {
+            const double first = fabs(gamma) * type.rounding(fabs((x - s.mean) * s.rstd), bound);
+            bound += first + type.rounding(fabs(scaled), bound + first);
+        }
         expect.truth[who] = truth;
         expect.bound[who] = bound + type.rounding(fabs(truth), bound);
         largest = largest > fabs(scaled) ? largest : fabs(scaled);
@@ -423,7 +445,8 @@ static __device__ __forceinline__ void check_row(const fuseln_check_params &p, c
     const double index = (p.first_row + at) * static_cast<double>(cols);
     const void *mean = p.rms ? nullptr : p.host.mean;
     row_facts row = {};
-    row.stats[THEIRS] = row.stats[OURS] = load_statistics(mean, p.host.rstd, at, type);
+    if (p.host.rstd)
+        row.stats[THEIRS] = row.stats[OURS] = load_statistics(mean, p.host.rstd, at, type);
     row.mode = VALUE;
     if (p.rstd) {
         row.stats[OURS] = load_statistics(p.rms ? nullptr : p.mean, p.rstd, at, type);
@@ -433,10 +456,11 @@ static __device__ __forceinline__ void check_row(const fuseln_check_params &p, c
     }
     /* After the elements come rstd and mean, where they are outputs. */
     const void *theirs_out = p.host.dx ? p.host.dx : p.host.y;
-    const long long elements = theirs_out ? cols : 0, all = elements + (p.rstd ? p.rms ? 1 : 2 : 0);
+    const bool has_rstd = p.rstd && p.host.rstd, has_mean = p.rstd && mean;
+    const long long elements = theirs_out ? cols : 0, all = elements + has_rstd + has_mean;
 #pragma unroll 1
     for (long long i = threadIdx.x % 32; i < all; i += 32) {
-        const bool rstd = i == elements;
+        const bool rstd = has_rstd && i == elements;
         expectation expect;
         double ours, theirs;
         expect.mode = row.mode;

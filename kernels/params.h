@@ -13,12 +13,12 @@ struct fuseln_ln_params {
     const void *x, *dy, *gamma, *beta;
     void *mean, *rstd; /* [rows] of float, double for f64 */
     void *y, *dx;
-    void *dgamma, *dbeta; /* [out_rows][cols] */
-    long long out_rows;
+    void *dgamma, *dbeta;        /* [out_rows][cols] */
     const void *residual, *bias; /* RESIDUAL: the rows s = x + bias + residual are normalised */
     void *sum;                   /* s, rounded; NULL: not wanted */
-    float gamma_add;             /* added to gamma */
-    int rms, round_sum;          /* bool; round_sum: each addition of s is rounded, and y is the norm of the rounded s */
+    long long out_rows;
+    float gamma_add;    /* added to gamma */
+    int rms, round_sum; /* bool; round_sum: each addition of s is rounded, and y is the norm of the rounded s */
     void *partials; /* dgamma's sums, then dbeta's: [2][partial_rows][cols rounded up to FUSELN_PARTIAL_ALIGN] of float,
                        double for f64 */
     long long partial_rows; /* a function of cols, dtype and device; each kernel says which rows a partial row sums */
@@ -65,7 +65,8 @@ enum { FUSELN_CHECK_F32, FUSELN_CHECK_F16, FUSELN_CHECK_BF16, FUSELN_CHECK_F64 }
 /* The argument of the kernels of check.cu. */
 struct fuseln_check_params {
     struct fuseln_ln_params host;  /* the launch, or a slice of its rows; y only of FORWARD and APPLY, dx only of DX */
-    const void *out, *mean, *rstd; /* written by ours: y, dx or dgamma; the statistics, NULL where they are inputs */
+    const void *out, *mean, *rstd; /* written by ours: y, dx or dgamma; the statistics, NULL where they are inputs,
+                                      never where they are outputs: of the host's launch they may be absent */
     const void *dbeta;
     double *records; /* [record_count][FUSELN_CHECK_FIELDS], one a warp */
     struct fuseln_check_result *result;
@@ -73,7 +74,8 @@ struct fuseln_check_params {
     long long first_row; /* of the slice */
     double chain;        /* DGAMMA: additions on the longest chain of ours */
     int dtype, rms;
-    int more; /* the records already hold what earlier slices found */
+    int one_pass, round_affine; /* bool: how the original computes (base/target.h) */
+    int more;                   /* the records already hold what earlier slices found */
     int record_count;
 };
 

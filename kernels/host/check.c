@@ -216,6 +216,7 @@ struct run {
 };
 
 enum { OUTPUT_ALIGN = 256 };
+#define ANYWHERE ((void *)OUTPUT_ALIGN)
 
 static CUdeviceptr slab_address(const struct run *run)
 {
@@ -249,9 +250,9 @@ static size_t outputs(struct run *run, const struct fuseln_call *call, int64_t r
     ours->dx = reserve_output(run, call->dx, row * (size_t)rows);
     ours->dgamma = reserve_output(run, call->dgamma, row);
     ours->dbeta = reserve_output(run, call->dbeta, row);
-    if (makes_statistics(call)) {
-        ours->mean = reserve_output(run, call->mean, acc * (size_t)rows);
-        ours->rstd = reserve_output(run, call->rstd, acc * (size_t)rows);
+    if (makes_statistics(call)) { /* also where the host wants none: ours tell what y was computed with */
+        ours->mean = reserve_output(run, ANYWHERE, acc * (size_t)rows);
+        ours->rstd = reserve_output(run, ANYWHERE, acc * (size_t)rows);
     }
     run->params.records = (void *)(uintptr_t)(slab_address(run) + run->used);
     return run->used + (size_t)run->params.record_count * FUSELN_CHECK_FIELDS * sizeof(double);
@@ -335,6 +336,8 @@ static void params_set(struct run *run, const struct fuseln_call *theirs, int64_
     params->first_row = first;
     params->dtype = (int)theirs->dtype;
     params->rms = theirs->rms;
+    params->one_pass = run->check->one_pass;
+    params->round_affine = run->check->round_affine;
 }
 
 /* Where one slice begins: the first rows, the last ones, or those in the middle. */

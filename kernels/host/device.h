@@ -115,7 +115,8 @@ struct fuseln_check {
     struct fuseln_context *context;
     void *stream;
     int slice; /* where all rows do not fit: 0 the first ones, 1 the last, 2 those in the middle, -1 all, one by one */
-    void *owner; /* comes back with the result */
+    void *owner;                 /* comes back with the result */
+    bool one_pass, round_affine; /* how the original computes (base/target.h) */
 };
 
 /*

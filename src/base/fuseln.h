@@ -161,13 +161,13 @@ struct fuseln_call {
             const void *x, *dy, *gamma, *beta;
             void *mean, *rstd; /* outputs of FORWARD and MOMENTS, inputs of the others */
             void *y, *dx;
-            void *dgamma, *dbeta; /* [out_rows][cols] */
-            int64_t out_rows; /* DGAMMA: rows of partial sums the original writes; ours: row 0 the sums, the others 0 */
+            void *dgamma, *dbeta;        /* [out_rows][cols] */
             const void *residual, *bias; /* [rows][cols] and [cols]; NULL: none */
             void *sum;                   /* [rows][cols]: x + bias + residual; NULL: not wanted */
-            float gamma_add;             /* added to gamma, in float */
-            int rms;                     /* bool */
-            int round_sum;               /* bool: each addition of the sum is rounded to dtype before it is normalised */
+            int64_t out_rows; /* DGAMMA: rows of partial sums the original writes; ours: row 0 the sums, the others 0 */
+            float gamma_add;  /* added to gamma, in float */
+            int rms;          /* bool */
+            int round_sum;    /* bool: each addition of the sum is rounded to dtype before it is normalised */
         };
         struct fuseln_ln_params params; /* the rest of it is of the launch (kernels/host/launch.c) */
     };

@@ -7,24 +7,32 @@
 
 #include <string.h>
 
-/* A pointer's role is its place in a call, the roles up to DBETA before out_rows and the others behind it. */
-#define IS_IN_ORDER(role, first, from, member)                                                                         \
-    _Static_assert((FUSELN_ROLE_##role - FUSELN_ROLE_##first) * sizeof(void *) + offsetof(struct fuseln_call, from) == \
-                       offsetof(struct fuseln_call, member),                                                           \
-                   #member)
-IS_IN_ORDER(DY, X, x, dy);
-IS_IN_ORDER(MEAN, X, x, mean);
-IS_IN_ORDER(DX, X, x, dx);
-IS_IN_ORDER(DBETA, X, x, dbeta);
-IS_IN_ORDER(SUM, RESIDUAL, residual, sum);
+/* A pointer's role is its number in a call. */
+#define IS_IN_ORDER(role, member) \
+    _Static_assert(FUSELN_ROLE_##role * sizeof(void *) == offsetof(struct fuseln_call, member) - POINTERS, #member)
+enum { POINTERS = offsetof(struct fuseln_call, x), GRID_MAX = 65535 };
+IS_IN_ORDER(DY, dy);
+IS_IN_ORDER(MEAN, mean);
+IS_IN_ORDER(DX, dx);
+IS_IN_ORDER(DBETA, dbeta);
+IS_IN_ORDER(SUM, sum);
 
-enum { POINTERS = offsetof(struct fuseln_call, x), BEHIND = sizeof(int64_t), GRID_MAX = 65535 };
-_Static_assert(POINTERS + FUSELN_ROLE_RESIDUAL * sizeof(void *) + BEHIND == offsetof(struct fuseln_call, residual),
-               "out_rows alone lies between");
-
-static size_t place_of(unsigned role)
+/* Of a type that no kernel of PyTorch's has. */
+static __attribute__((noinline)) int64_t read_other(const struct fuseln_layout *layout, void **args, int at)
 {
-    return POINTERS + role * sizeof(void *) + (role >= FUSELN_ROLE_RESIDUAL ? BEHIND : 0);
+    int64_t i64;
+    uint32_t u32;
+
+    switch (layout->type[at]) {
+    case FUSELN_ARG_BOOL:
+        return *(const unsigned char *)args[at];
+    case FUSELN_ARG_U32:
+        memcpy(&u32, args[at], sizeof u32);
+        return u32;
+    default:
+        memcpy(&i64, args[at], sizeof i64);
+        return i64;
+    }
 }
 
 static bool read_integer(const struct fuseln_layout *layout, void **args, int at, int64_t *ret_value)
@@ -33,19 +41,15 @@ static bool read_integer(const struct fuseln_layout *layout, void **args, int at
 
     if (!args[at])
         return false;
-    switch (layout->type[at]) {
-    case FUSELN_ARG_PTR:
-    case FUSELN_ARG_I64:
+    if (layout->type[at] == FUSELN_ARG_I64) {
         memcpy(ret_value, args[at], sizeof *ret_value);
-        return true;
-    case FUSELN_ARG_BOOL:
-        *ret_value = *(const unsigned char *)args[at];
-        return true;
-    default:
+    } else if (layout->type[at] == FUSELN_ARG_I32) {
         memcpy(&i32, args[at], sizeof i32);
-        *ret_value = layout->type[at] == FUSELN_ARG_U32 ? (int64_t)(uint32_t)i32 : i32;
-        return true;
+        *ret_value = i32;
+    } else {
+        *ret_value = read_other(layout, args, at);
     }
+    return true;
 }
 
 static bool read_shape(const struct fuseln_launch *launch, struct fuseln_call *call)
@@ -89,7 +93,7 @@ static bool read_pointers(const struct fuseln_layout *layout, void **args, struc
         if (!argument)
             return false;
         pointer = *argument;
-        memcpy((char *)call + place_of(at->role), &pointer, sizeof pointer);
+        memcpy((char *)call + POINTERS + at->role * sizeof pointer, &pointer, sizeof pointer);
         low_bits |= (unsigned)(uintptr_t)pointer;
         if (!pointer)
             nulls |= 1u << at->role;

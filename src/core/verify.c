@@ -46,8 +46,13 @@ void fuseln_verify_start_check(const struct fuseln_pass *pass)
     struct fuseln_checked *checked = &pass->site->checked;
     const bool all = pass->config->mode == FUSELN_MODE_VERIFY;
     const unsigned number = atomic_fetch_add(&checked->issued, 1);
-    const struct fuseln_check check = {pass->job.context, pass->launch->stream, all ? -1 : (int)(number % 3),
-                                       pass->site};
+    const struct fuseln_layout *layout = &pass->launch->target->layout;
+    const struct fuseln_check check = {.context = pass->job.context,
+                                       .stream = pass->launch->stream,
+                                       .slice = all ? -1 : (int)(number % 3),
+                                       .owner = pass->site,
+                                       .one_pass = layout->one_pass,
+                                       .round_affine = layout->round_affine};
     enum fuseln_verdict verdict = FUSELN_VERDICT_CHECK;
 
     if (all || number < pass->config->check)

@@ -45,6 +45,8 @@ struct fuseln_check_result sample_check(const struct sample *s, enum fuseln_op o
                                     .result = &result,
                                     .ticket = ++ticket,
                                     .chain = (double)b->rows / 32 + 64,
+                                    .one_pass = s->one_pass,
+                                    .round_affine = s->round_affine,
                                     .dtype = (int)b->dtype};
     memset(records, 0xff, sizeof records);
     const int64_t half = columns ? b->rows : (b->rows + 1) / 2;
@@ -58,8 +60,8 @@ struct fuseln_check_result sample_check(const struct sample *s, enum fuseln_op o
             .dy = s->dy.at + r * row,
             .gamma = s->gamma.at,
             .beta = s->beta.at,
-            .mean = mean + r * acc,
-            .rstd = rstd + r * acc,
+            .mean = s->bare ? NULL : mean + r * acc,
+            .rstd = s->bare ? NULL : rstd + r * acc,
             .y = op == FUSELN_OP_FORWARD || op == FUSELN_OP_APPLY ? (char *)output_at(s, THEIRS, Y) + r * row : NULL,
             .dx = op == FUSELN_OP_DX ? (char *)output_at(s, THEIRS, DX) + r * row : NULL,
             .dgamma = columns ? output_at(s, THEIRS, DGAMMA) : NULL,

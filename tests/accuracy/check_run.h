@@ -22,6 +22,7 @@ struct sample {
     struct truth truth;
     struct tensor x, dy, gamma, beta, mean, rstd;
     struct tensor outputs[2][OUTPUT_COUNT]; /* ours, theirs */
+    bool bare, one_pass, round_affine;      /* the original keeps no statistics; how it computes (base/target.h) */
 };
 struct sample sample_make(struct batch b); /* which owns the batch then */
 void sample_free(struct sample *s);

@@ -145,6 +145,95 @@ TEST(errors_of_sums_are_no_mistake_of_elements)
     }
 }
 
+/* ---- Originals that keep no statistics ---- */
+
+/* y of the forward from float statistics; one_pass: the variance is E[x^2] - E[x]^2, summed by 32 lanes. */
+static void original_bare(const struct sample *s)
+{
+    const struct batch *b = &s->b;
+    const float n = (float)b->cols;
+    for (int64_t r = 0; r < b->rows; r++) {
+        const double *x = b->x + r * b->cols;
+        float sums[32] = {0}, squares[32] = {0}, sum = 0, square = 0;
+        for (int64_t c = 0; c < b->cols; c++) {
+            sums[c % 32] += (float)x[c];
+            squares[c % 32] += (float)x[c] * (float)x[c];
+        }
+        for (int lane = 0; lane < 32; lane++)
+            sum += sums[lane], square += squares[lane];
+        const float mean = s->one_pass ? sum / n : (float)b->mean[r];
+        const float variance = square / n - mean * mean;
+        const float rstd = s->one_pass ? 1 / sqrtf(variance + (float)b->eps) : (float)b->rstd[r];
+        for (int64_t c = 0; c < b->cols; c++) {
+            double v = ((float)x[c] - mean) * rstd;
+            v = s->round_affine ? round_to(b->dtype, v) : v;
+            v = (float)v * (float)b->gamma[c];
+            v = s->round_affine ? round_to(b->dtype, v) : v;
+            put(output_at(s, THEIRS, Y), b->dtype, r * b->cols + c, round_to(b->dtype, (float)v + (float)b->beta[c]));
+        }
+    }
+}
+
+TEST(a_right_original_without_statistics_is_never_found_wrong)
+{
+    double proved = 0, elements = 0;
+    for (int n = 0; n < 3 * shapes; n++) {
+        const enum fuseln_dtype dtype = (enum fuseln_dtype)(n % FUSELN_DTYPE_F64);
+        const int which = (int)below(ACTIVATIONS);
+        const int64_t cols = 8 + below(3000), rows = 1 + below(10);
+        struct sample s = sample_make(batch_make(dtype, which, rows, cols));
+        s.bare = true;
+        s.one_pass = n % 2;
+        s.round_affine = n / 2 % 2;
+        original_bare(&s);
+        const struct fuseln_check_result found = sample_check(&s, FUSELN_OP_FORWARD);
+        if (wrong(&found) != 0)
+            fail_check(&s, distribution_name(which), FUSELN_OP_FORWARD, &found);
+        proved += found.field[FUSELN_CHECK_ELEMENTS];
+        elements += (double)(rows * cols);
+        sample_free(&s);
+    }
+    assert_true(proved > 0.5 * elements); /* rows whose one-pass variance keeps too few digits prove nothing */
+}
+
+TEST(how_an_original_computes_must_be_said)
+{
+    for (int way = 0; way < 2; way++) {
+        struct batch b = batch_make(way ? FUSELN_DTYPE_BF16 : FUSELN_DTYPE_F32, NORMAL, 8, 768);
+        for (int64_t i = 0; !way && i < b.rows * b.cols; i++) /* mean / std is 50 */
+            b.x[i] = round_to(b.dtype, b.x[i] + 50);
+        struct sample s = sample_make(b);
+        *(way ? &s.round_affine : &s.one_pass) = s.bare = true;
+        original_bare(&s);
+        for (int said = 0; said < 2; said++) {
+            *(way ? &s.round_affine : &s.one_pass) = said;
+            const struct fuseln_check_result found = sample_check(&s, FUSELN_OP_FORWARD);
+            if ((found.field[FUSELN_CHECK_OUTSIDE_THEIRS] == 0) != said)
+                fail_check(&s, way ? "roundings" : "one pass", FUSELN_OP_FORWARD, &found);
+        }
+        sample_free(&s);
+    }
+}
+
+TEST(a_mistake_of_an_original_without_statistics_is_found)
+{
+    for (int dtype = 0; dtype < FUSELN_DTYPE_F64; dtype++) {
+        for (int plant = FOUR_ULP; plant < PLANTS; plant++) {
+            for (int who = OURS; who <= THEIRS; who++) {
+                struct sample s = sample_make(batch_make((enum fuseln_dtype)dtype, NORMAL, 48, 768));
+                s.bare = true;
+                original_bare(&s);
+                damage(&s.b, output_at(&s, who, Y), Y, 48, 768, (enum plant)plant);
+                const struct fuseln_check_result found = sample_check(&s, FUSELN_OP_FORWARD);
+                const bool far = who == OURS || plant != FOUR_ULP || dtype != FUSELN_DTYPE_F32;
+                if (far && wrong(&found) == 0)
+                    fail_check(&s, plant_names[who][plant], FUSELN_OP_FORWARD, &found);
+                sample_free(&s);
+            }
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     shapes = argc > 1 ? atoi(argv[1]) : shapes;
