@@ -17,17 +17,20 @@ struct fuseln_ln_params {
     const void *residual, *bias; /* RESIDUAL: the rows s = x + bias + residual are normalised */
     void *sum;                   /* s, rounded; NULL: not wanted */
     long long out_rows;
-    float gamma_add;    /* added to gamma */
-    int rms, round_sum; /* bool; round_sum: each addition of s is rounded, and y is the norm of the rounded s */
+    float gamma_add; /* added to gamma */
+    int round_sum;   /* bool: each addition of s is rounded, and y is the norm of the rounded s */
+    int rms;         /* bool */
+    float eps_f;     /* eps, rounded */
     void *partials; /* dgamma's sums, then dbeta's: [2][partial_rows][cols rounded up to FUSELN_PARTIAL_ALIGN] of float,
                        double for f64 */
+    /* As in struct fuseln_plan, in its order. */
     long long partial_rows; /* a function of cols, dtype and device; each kernel says which rows a partial row sums */
     long long parts;        /* that are written; the partial rows after them have no rows to sum */
     double inverse_cols;    /* 1 / cols */
-    float eps_f, inverse_cols_f; /* rounded */
-    int width;                   /* common alignment of all chunks in bytes, at most 16; for the sums of DGAMMA */
-    int log_lanes;               /* log2 of the lanes of a row, where a kernel serves several schedules */
-    int stages;                  /* of the ring in shared memory, 1 or 2 */
+    float inverse_cols_f;   /* rounded */
+    int width;              /* common alignment of all chunks in bytes, at most 16; for the sums of DGAMMA */
+    int log_lanes;          /* log2 of the lanes of a row, where a kernel serves several schedules */
+    int stages;             /* of the ring in shared memory, 1 or 2 */
 };
 
 /* What a check of both outputs of one launch finds (check.cu): fields that are summed, then fields whose largest value

@@ -570,6 +570,17 @@ static bool check_row(struct parser *parser)
     return roles_fit(parser) || refuse(parser, "the pointers are not those of this operation", none);
 }
 
+/* RMS norm neither reads nor writes them, whatever its kernel gets. */
+static void leave_out(struct fuseln_layout *layout, unsigned roles)
+{
+    int kept = 0;
+
+    for (int i = 0; i < layout->pointer_count; i++)
+        if (!(roles >> layout->pointers[i].role & 1))
+            layout->pointers[kept++] = layout->pointers[i];
+    layout->pointer_count = (unsigned char)kept;
+}
+
 /* What follows from all fields together. */
 static void complete(struct fuseln_target *target)
 {
@@ -577,8 +588,8 @@ static void complete(struct fuseln_target *target)
 
     layout->plain = layout->rows_from == FUSELN_ROWS_GRID_X && !layout->require_count && layout->add == NONE &&
                     layout->gamma_add == 0 && !layout->round_sum;
-    if (target->rms) /* neither read nor written */
-        layout->nullable |= 1u << FUSELN_ROLE_MEAN | 1u << FUSELN_ROLE_BETA | 1u << FUSELN_ROLE_DBETA;
+    if (target->rms)
+        leave_out(layout, 1u << FUSELN_ROLE_MEAN | 1u << FUSELN_ROLE_BETA | 1u << FUSELN_ROLE_DBETA);
 }
 
 static bool parse(struct parser *parser, struct fuseln_text row)

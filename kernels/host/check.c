@@ -251,7 +251,7 @@ static size_t outputs(struct run *run, const struct fuseln_call *call, int64_t r
     ours->dgamma = reserve_output(run, call->dgamma, row);
     ours->dbeta = reserve_output(run, call->dbeta, row);
     if (makes_statistics(call)) { /* also where the host wants none: ours tell what y was computed with */
-        ours->mean = reserve_output(run, ANYWHERE, acc * (size_t)rows);
+        ours->mean = reserve_output(run, call->rms ? NULL : ANYWHERE, acc * (size_t)rows);
         ours->rstd = reserve_output(run, ANYWHERE, acc * (size_t)rows);
     }
     run->params.records = (void *)(uintptr_t)(slab_address(run) + run->used);

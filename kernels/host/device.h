@@ -28,7 +28,7 @@ struct fuseln_plan {
     unsigned grid[2];                       /* blocks, x only */
     unsigned block[2];                      /* threads, x only */
     unsigned smem_bytes[2];                 /* dynamic shared memory */
-    /* As in struct fuseln_ln_params. */
+    /* As in struct fuseln_ln_params, in its order. */
     int64_t partial_rows; /* of partial sums: a function of cols, dtype and device */
     int64_t parts;        /* partial rows that are written for this many rows */
     double inverse_cols;  /* 1 / cols */
@@ -36,7 +36,6 @@ struct fuseln_plan {
     unsigned width;       /* bytes per access to x, dy, y, dx: 16, or less for unaligned rows */
     unsigned log_lanes;   /* of the threads that share a row, where the kernel serves several schedules */
     unsigned stages;      /* rows in a thread's ring of shared memory, where it has one */
-    bool restricted;      /* MOMENTS and RMS norm: some of the call's pointers must be left out */
     size_t x_bytes;       /* of x; dy, y and dx are as large */
     size_t rstd_bytes;    /* of rstd; mean is as large */
     size_t scratch_bytes; /* of all partial rows. DGAMMA needs them; a DX that has them, not 0, can

@@ -7,6 +7,8 @@
  */
 #include "kernels/host/launch.h"
 
+#include <string.h>
+
 bool fuseln_kernel_capturing(void *stream)
 {
     return fuseln_driver_capturing(fuseln_driver_known(), (CUstream)stream);
@@ -190,34 +192,29 @@ SAME_PLACE(x);
 SAME_PLACE(mean);
 SAME_PLACE(dx);
 SAME_PLACE(out_rows);
-SAME_PLACE(round_sum);
+SAME_PLACE(rms);
+#undef SAME_PLACE
 
-/* What the operation shall neither read nor write, whatever the host passed, becomes NULL. */
-static void call_restrict(struct fuseln_call *call)
-{
-    if (call->op == FUSELN_OP_MOMENTS)
-        call->y = NULL;
-    if (call->rms) {
-        call->mean = NULL; /* by this a backward kernel knows RMS norm */
-        call->beta = NULL;
-        call->dbeta = NULL;
-    }
-}
+/* So is a part of the plan, from partial_rows to stages. */
+enum { PLANNED = offsetof(struct fuseln_plan, stages) + sizeof(unsigned) - offsetof(struct fuseln_plan, partial_rows) };
+#define SAME_PLACE(member)                                                                                          \
+    _Static_assert(offsetof(struct fuseln_plan, member) - offsetof(struct fuseln_plan, partial_rows) ==             \
+                       offsetof(struct fuseln_ln_params, member) - offsetof(struct fuseln_ln_params, partial_rows), \
+                   #member)
+SAME_PLACE(parts);
+SAME_PLACE(inverse_cols);
+SAME_PLACE(inverse_cols_f);
+SAME_PLACE(width);
+SAME_PLACE(log_lanes);
+SAME_PLACE(stages);
+#undef SAME_PLACE
 
 static void params_complete(struct fuseln_call *call, const struct fuseln_plan *plan, const struct fuseln_slab *slab)
 {
     struct fuseln_ln_params *params = &call->params;
     params->partials = slab ? (void *)(uintptr_t)slab->address : NULL;
-    params->partial_rows = plan->partial_rows;
-    params->parts = plan->parts;
-    params->inverse_cols = plan->inverse_cols;
-    params->inverse_cols_f = plan->inverse_cols_f;
     params->eps_f = (float)call->eps;
-    params->width = (int)plan->width;
-    params->log_lanes = (int)plan->log_lanes;
-    params->stages = (int)plan->stages;
-    if (plan->restricted)
-        call_restrict(call);
+    memcpy(&params->partial_rows, &plan->partial_rows, PLANNED);
 }
 
 /* Can both kernels be had? Else neither is launched, and no scratch is taken. */

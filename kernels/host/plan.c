@@ -95,18 +95,20 @@ static enum fuseln_verdict validate(const struct fuseln_call *call)
     if (call->rows < 0 || call->rows > INT_MAX || call->cols < 0 || call->cols > INT_MAX ||
         call->rows > INT64_MAX / 8 / call->cols || (call->op == FUSELN_OP_DGAMMA && call->out_rows < 1))
         return FUSELN_VERDICT_SHAPE;
+    if (call->residual || call->bias || call->sum || call->gamma_add != 0) /* no kernel of ours has them */
+        return FUSELN_VERDICT_REQUIRE;
     if (lacks_pointer(call))
         return FUSELN_VERDICT_NULLPTR;
     const uintptr_t tensors = bits(call->x) | bits(call->dy) | bits(call->y) | bits(call->dx) | bits(call->gamma) |
-                              (call->rms ? 0 : bits(call->beta) | bits(call->dbeta)) | bits(call->dgamma);
-    const uintptr_t statistics = bits(call->rstd) | (call->rms ? 0 : bits(call->mean));
+                              bits(call->beta) | bits(call->dgamma) | bits(call->dbeta);
+    const uintptr_t statistics = bits(call->rstd) | bits(call->mean);
     return tensors % size || statistics % acc ? FUSELN_VERDICT_ALIGN : FUSELN_VERDICT_OK;
 }
 
 static bool parameters_aligned(const struct fuseln_call *call)
 {
     const uintptr_t gamma = call->op == FUSELN_OP_DX || call->op == FUSELN_OP_FORWARD ? bits(call->gamma) : 0;
-    const uintptr_t beta = call->op == FUSELN_OP_FORWARD && !call->rms ? bits(call->beta) : 0;
+    const uintptr_t beta = call->op == FUSELN_OP_FORWARD ? bits(call->beta) : 0;
     return (gamma | beta) % FUSELN_CHUNK_BYTES == 0;
 }
 
@@ -384,7 +386,6 @@ enum fuseln_verdict fuseln_plan_make(const struct fuseln_call *call, const struc
     plan.inverse_cols_f = (float)plan.inverse_cols;
     plan.x_bytes = (size_t)(call->rows * row_bytes(call));
     plan.rstd_bytes = (size_t)call->rows * fuseln_acc_bytes(call->dtype);
-    plan.restricted = call->rms || call->op == FUSELN_OP_MOMENTS;
     switch (call->op) {
     case FUSELN_OP_DGAMMA:
         verdict = plan_dgamma(call, device, &plan);

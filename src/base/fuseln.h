@@ -147,7 +147,7 @@ static inline size_t fuseln_acc_bytes(enum fuseln_dtype dtype)
  * mean and rstd are [rows] of float (double for f64); gamma, beta, dgamma and dbeta are [cols] of dtype.
  * A pointer is NULL if the operation does not have it or the host passed null: gamma NULL means 1, beta NULL means 0,
  * and an output that is NULL is not wanted.
- * rms: rstd = 1/sqrt(mean(x*x) + eps), no mean is subtracted, and mean and dbeta are neither read nor written.
+ * rms: rstd = 1/sqrt(mean(x*x) + eps), no mean is subtracted, and mean, beta and dbeta are NULL.
  */
 struct fuseln_call {
     enum fuseln_op op;
@@ -166,8 +166,8 @@ struct fuseln_call {
             void *sum;                   /* [rows][cols]: x + bias + residual; NULL: not wanted */
             int64_t out_rows; /* DGAMMA: rows of partial sums the original writes; ours: row 0 the sums, the others 0 */
             float gamma_add;  /* added to gamma, in float */
-            int rms;          /* bool */
             int round_sum;    /* bool: each addition of the sum is rounded to dtype before it is normalised */
+            int rms;          /* bool */
         };
         struct fuseln_ln_params params; /* the rest of it is of the launch (kernels/host/launch.c) */
     };

@@ -194,9 +194,9 @@ static bool is_partner(const struct fuseln_pending *entry, const struct fuseln_t
 {
     const struct fuseln_target *dx = GET(entry, target);
     return GET(entry, dy) == call->dy && GET(entry, x) == call->x && GET(entry, rstd) == call->rstd &&
-           GET(entry, mean) == (call->rms ? NULL : call->mean) && GET(entry, rows) == call->rows &&
-           GET(entry, cols) == call->cols && GET(entry, stream) == by->stream && GET(entry, context) == by->context &&
-           dx->library == target->library && dx->dtype == call->dtype;
+           GET(entry, mean) == (call->mean) && GET(entry, rows) == call->rows && GET(entry, cols) == call->cols &&
+           GET(entry, stream) == by->stream && GET(entry, context) == by->context && dx->library == target->library &&
+           dx->dtype == call->dtype;
 }
 
 static struct fuseln_sums claim_partner(const struct fuseln_target *target, const struct fuseln_call *call,
@@ -252,7 +252,7 @@ static bool overlaps(const struct fuseln_call *call, const struct fuseln_plan *p
     return share(call->dx, plan->x_bytes, call->dy, plan->x_bytes) ||
            share(call->dx, plan->x_bytes, call->x, plan->x_bytes) ||
            share(call->dx, plan->x_bytes, call->rstd, plan->rstd_bytes) ||
-           (!call->rms && share(call->dx, plan->x_bytes, call->mean, plan->rstd_bytes));
+           (call->mean && share(call->dx, plan->x_bytes, call->mean, plan->rstd_bytes));
 }
 
 static enum fuseln_pairing may_pair(const struct fuseln_config *config, const struct fuseln_call *call,
@@ -317,7 +317,7 @@ static void publish(struct fuseln_pending *entry, uint64_t state, const struct f
     SET(entry, thread, &fuseln_thread_counter);
     SET(entry, dy, call->dy);
     SET(entry, x, call->x);
-    SET(entry, mean, call->rms ? NULL : call->mean);
+    SET(entry, mean, call->mean);
     SET(entry, rstd, call->rstd);
     SET(entry, target, pass->launch->target);
     SET(entry, context, pass->job.context);

@@ -11,6 +11,7 @@
 #include "../../src/core/pipeline.c"
 #include "../budgets/stand_in.h"
 #include "hooks/targets/match.h"
+#include "hooks/targets/words.h"
 
 #define UNIT "_ZN2at6native53_GLOBAL__N__4da244e1_20_layer_norm_kernel_cu_9c5ada8a"
 static const char *const symbols[] = {
@@ -164,6 +165,37 @@ TEST(it_is_made_as_if_it_were_the_first)
         assert_int_equal(grid, seen.grid);
         assert_true(seen.params.rows == 40 && seen.params.cols == 96);
     }
+}
+
+/* Arguments that are neither rows nor cols nor pointers are read anew at each launch. */
+TEST(a_later_launch_has_its_own_scalars)
+{
+    static const char words[] = "args = ptr ptr i32 f32 i32 bool ptr op = rmsnorm rows = grid.x cols = arg2 eps = arg3 "
+                                "x = arg0 y = arg1 gamma_add = arg5 require = arg4 == cols, arg6 null";
+    const enum fuseln_dtype f32 = FUSELN_DTYPE_F32;
+    struct fuseln_target target = {.symbol = "norm", .library = &library};
+    struct fuseln_refusal refusal;
+    struct made one;
+
+    assert_true(fuseln_words_parse((struct fuseln_text){words, strlen(words)}, &f32, &target, &refusal));
+    make(&one, &target, 40, 96, 0x100000);
+    one.values[4] = 96;
+    one.values[5] = one.values[6] = 0;
+    replace(&one);
+    assert_true(is_remembered(&one));
+    set_argument(&one, FUSELN_ROLE_EPS, 0x3f000000); /* 0.5 */
+    replace(&one);
+    assert_true(seen.params.eps == 0.5 && seen.params.gamma_add == 0);
+    one.values[4] = 97;
+    assert_int_equal(verdict_of(&one), FUSELN_VERDICT_REQUIRE);
+    one.values[4] = 96;
+    one.values[6] = 0x900000;
+    assert_int_equal(verdict_of(&one), FUSELN_VERDICT_REQUIRE);
+    one.values[6] = 0;
+    one.values[5] = 1;
+    assert_false(is_remembered(&one));
+    one.values[5] = 0;
+    replace(&one);
 }
 
 static size_t slot_of(const struct fuseln_target *target, int rows, int cols)

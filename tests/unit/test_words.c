@@ -81,6 +81,18 @@ TEST(a_residual_norm_in_place)
     assert_int_equal(target.layout.require[2].kind, FUSELN_REQUIRED_ROWS);
 }
 
+TEST(rms_norm_leaves_out_what_it_does_not_have)
+{
+    const struct fuseln_target target =
+        parsed("args = ptr ptr ptr ptr ptr i32 op = rmsnorm.dx dtype = f32 rows = grid.x "
+               "cols = arg5 dy = arg0 x = arg1 mean = arg2 rstd = arg3 dx = arg4");
+
+    assert_int_equal(target.layout.pointer_count, 4);
+    for (int i = 0; i < 4; i++)
+        assert_int_not_equal(target.layout.pointers[i].role, FUSELN_ROLE_MEAN);
+    assert_int_equal(target.layout.role[2], FUSELN_ROLE_MEAN);
+}
+
 TEST(requires)
 {
     const struct fuseln_target target = parsed(
