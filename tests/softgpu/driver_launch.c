@@ -123,10 +123,13 @@ static CUresult ours_run(const struct softgpu_launch *launch, CUcontext context)
 static CUresult original_run(const struct softgpu_launch *launch)
 {
     const char *name = launch->function->name;
-    int result = softgpu_original_run(name, launch->grid, launch->params);
+    const unsigned *grid = launch->grid, *block = launch->block;
+    const struct softgpu_original original = {
+        name, {grid[0], grid[1], grid[2]}, {block[0], block[1], block[2]}, launch->params};
+    int result = softgpu_original_run(&original);
     if (result == 0)
         return CUDA_SUCCESS;
-    if (result != -1)
+    if (result != SOFTGPU_ORIGINAL_UNKNOWN)
         return CUDA_ERROR_OUT_OF_MEMORY;
     softgpu_note("no reference for kernel %s", name);
     return CUDA_ERROR_NOT_SUPPORTED;

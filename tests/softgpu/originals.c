@@ -1,35 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See originals.h. A symbol is split into translation unit, kernel, template arguments and signature; each kernel is
- * one row: its signature and, letter by letter, what its arguments are. PyTorch's own behaviour is kept: without
- * columns the mean is 0 and rstd NaN, RMS kernels write no mean and no dbeta, a null gamma is 1 and a null beta 0. RMS
- * norm in two launches sums squares about the mean and adds the mean's square: where that is not finite, rstd is NaN.
+ * See originals.h and originals_internal.h: the table of programs, and what their files share.
  */
-#include "originals.h"
+#include "originals_internal.h"
 
 #include <math.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum dtype { F32, F64, F16, BF16 };
-
-/* Arguments by letter: n int cols, N int64 cols, M int64 rows, e eps, and pointers: x, d dY, g gamma, b beta,
- * m mean, r rstd, y, D dX, G dgamma, B dbeta. A kernel without one has NULL there. */
-struct launch {
-    enum dtype dtype, acc; /* acc: type of eps, mean and rstd */
-    bool rms;
-    int64_t rows, cols;
-    int64_t rows_per_block;
-    int64_t blocks_y;
-    double eps;
-    void *arg[128]; /* pointer arguments by their letter */
-};
-
-static double load(const void *p, int64_t i, enum dtype dtype)
+double softgpu_load(const void *p, int64_t i, enum dtype dtype)
 {
     if (dtype == F64)
         return ((const double *)p)[i];
@@ -73,7 +52,7 @@ static uint16_t round_to_half(double value, int exponent_bits, int mantissa_bits
     return sign | (rounded >= infinity ? infinity : (uint16_t)rounded);
 }
 
-static void store(void *p, int64_t i, enum dtype dtype, double value)
+void softgpu_store(void *p, int64_t i, enum dtype dtype, double value)
 {
     if (dtype == F64)
         ((double *)p)[i] = value;
@@ -83,144 +62,18 @@ static void store(void *p, int64_t i, enum dtype dtype, double value)
         ((uint16_t *)p)[i] = dtype == F16 ? round_to_half(value, 5, 10) : round_to_half(value, 8, 7);
 }
 
-static double value_or(const struct launch *l, char letter, int64_t i, double otherwise)
+double softgpu_round(double value, enum dtype dtype)
 {
-    void *p = l->arg[(int)letter];
-    return p ? load(p, i, l->dtype) : otherwise;
+    union {
+        uint16_t half;
+        float single;
+        double all;
+    } rounded;
+    softgpu_store(&rounded, 0, dtype, value);
+    return softgpu_load(&rounded, 0, dtype);
 }
 
-static void row_moments(const struct launch *l, int64_t row, double *ret_mean, double *ret_rstd)
-{
-    const void *x = l->arg['x'];
-    double n = (double)l->cols, sum = 0, squares = 0, rest = 0;
-    for (int64_t i = 0; i < l->cols; i++)
-        sum += load(x, row * l->cols + i, l->dtype);
-    double mean = l->cols && !l->rms ? sum / n : 0;
-    for (int64_t i = 0; i < l->cols; i++) {
-        double d = load(x, row * l->cols + i, l->dtype) - mean;
-        squares += d * d;
-        rest += d;
-    }
-    if (!l->rms && l->cols) { /* corrects what rounding left in the mean */
-        mean += rest / n;
-        squares -= rest * rest / n;
-    }
-    if (l->rms && !l->arg['y'])
-        squares += 0 * sum;
-    *ret_mean = mean;
-    *ret_rstd = 1 / sqrt(squares / n + l->eps);
-}
-
-static void row_apply(const struct launch *l, int64_t row, double mean, double rstd)
-{
-    for (int64_t i = 0; i < l->cols; i++) {
-        double x = load(l->arg['x'], row * l->cols + i, l->dtype);
-        store(l->arg['y'], row * l->cols + i, l->dtype,
-              (x - mean) * rstd * value_or(l, 'g', i, 1) + (l->rms ? 0 : value_or(l, 'b', i, 0)));
-    }
-}
-
-static int run_moments(const struct launch *l)
-{
-    for (int64_t row = 0; row < l->rows; row++) {
-        double mean, rstd;
-        row_moments(l, row, &mean, &rstd);
-        if (!l->rms)
-            store(l->arg['m'], row, l->acc, mean);
-        store(l->arg['r'], row, l->acc, rstd);
-        if (l->arg['y'])
-            row_apply(l, row, mean, rstd);
-    }
-    return 0;
-}
-
-static double row_mean(const struct launch *l, int64_t row)
-{
-    return l->rms ? 0 : load(l->arg['m'], row, l->acc);
-}
-
-static int run_apply(const struct launch *l)
-{
-    for (int64_t row = 0; row < l->rows; row++)
-        row_apply(l, row, row_mean(l, row), load(l->arg['r'], row, l->acc));
-    return 0;
-}
-
-static int run_dx(const struct launch *l)
-{
-    double n = (double)l->cols;
-    for (int64_t row = 0; row < l->rows; row++) {
-        double mean = row_mean(l, row), rstd = load(l->arg['r'], row, l->acc), s1 = 0, s2 = 0;
-        const int64_t at = row * l->cols;
-        for (int64_t i = 0; i < l->cols; i++) {
-            double dyg = load(l->arg['d'], at + i, l->dtype) * value_or(l, 'g', i, 1);
-            s1 += l->rms ? 0 : dyg;
-            s2 += dyg * (load(l->arg['x'], at + i, l->dtype) - mean) * rstd;
-        }
-        for (int64_t i = 0; i < l->cols; i++) {
-            double dyg = load(l->arg['d'], at + i, l->dtype) * value_or(l, 'g', i, 1);
-            double xhat = (load(l->arg['x'], at + i, l->dtype) - mean) * rstd;
-            store(l->arg['D'], at + i, l->dtype, (n * dyg - xhat * s2 - s1) * (rstd / n));
-        }
-    }
-    return 0;
-}
-
-/* Block y writes row y of [blocks_y][cols]: the sums over its groups of rows_per_block rows, blocks_y groups apart. */
-static int run_dgamma(const struct launch *l)
-{
-    double *sums = calloc(2 * (size_t)l->cols + 1, sizeof *sums);
-    if (!sums)
-        return -2;
-    for (int64_t y = 0; y < l->blocks_y; y++) {
-        memset(sums, 0, 2 * (size_t)l->cols * sizeof *sums);
-        for (int64_t first = y * l->rows_per_block; first < l->rows; first += l->rows_per_block * l->blocks_y) {
-            for (int64_t row = first; row < first + l->rows_per_block && row < l->rows; row++) {
-                double mean = row_mean(l, row), rstd = load(l->arg['r'], row, l->acc);
-                for (int64_t i = 0; i < l->cols; i++) {
-                    double dy = load(l->arg['d'], row * l->cols + i, l->dtype);
-                    sums[i] += dy * (load(l->arg['x'], row * l->cols + i, l->dtype) - mean) * rstd;
-                    sums[l->cols + i] += dy;
-                }
-            }
-        }
-        for (int64_t i = 0; i < l->cols; i++) {
-            if (l->arg['G'])
-                store(l->arg['G'], y * l->cols + i, l->dtype, sums[i]);
-            if (l->arg['B'] && !l->rms)
-                store(l->arg['B'], y * l->cols + i, l->dtype, sums[l->cols + i]);
-        }
-    }
-    free(sums);
-    return 0;
-}
-
-/* In a signature S stands for any substitution (S4_), whose number only counts earlier types. */
-// clang-format off
-static const struct kernel {
-    const char *name, *signature, *args;
-    int (*run)(const struct launch *l);
-} kernels[] = {
-    {"vectorized_layer_norm_kernel",            "iT0_PKT_SSPSSPS",      "nexgbmry", run_moments},
-    {"RowwiseMomentsCUDAKernel",                "lT0_PKT_PSS",          "Nexmr",    run_moments},
-    {"RowwiseMomentsCUDAKernel",                "llT0_PKT_PSS",         "MNexmr",   run_moments},
-    {"LayerNormForwardCUDAKernel",              "lPKT_PKT0_SSSPS",      "Nxmrgby",  run_apply},
-    {"LayerNormForwardCUDAKernel",              "llPKT_PKT0_SSSPS",     "MNxmrgby", run_apply},
-    {"layer_norm_grad_input_kernel",            "PKT_SPKT0_SSPSi",      "dxmrgDn",  run_dx},
-    {"layer_norm_grad_input_kernel_vectorized", "PKT_SPKT0_SSPSi",      "dxmrgDn",  run_dx},
-    {"GammaBetaBackwardSimpleCUDAKernel",       "llPKT_SPKT0_SPSS",     "MNdxmrGB", run_dgamma},
-    {"GammaBetaBackwardCUDAKernel",             "llPKT_SPKT0_SPSS",     "MNdxmrGB", run_dgamma},
-    {"GammaBetaBackwardCUDAKernel_32x32",       "llPKT_SPKT0_SPSS",     "MNdxmrGB", run_dgamma},
-    {"GammaBetaBackwardCUDAKernelTemplate",     "llPKT_SPKT0_SPSS",     "MNdxmrGB", run_dgamma},
-};
-
-static const struct { const char *mangled; enum dtype dtype, acc; } types[] = {
-    {"ff", F32, F32}, {"dd", F64, F64}, {"N3c104HalfEf", F16, F32}, {"N3c108BFloat16Ef", BF16, F32},
-};
-// clang-format on
-#define COUNT(array) (sizeof(array) / sizeof *(array))
-
-static bool skip(const char **s, const char *word)
+bool softgpu_skip(const char **s, const char *word)
 {
     size_t n = strlen(word);
     if (strncmp(*s, word, n) != 0)
@@ -229,19 +82,7 @@ static bool skip(const char **s, const char *word)
     return true;
 }
 
-/* Reads a length-prefixed name and moves *s behind it. Returns its length, 0 where there is none. */
-static size_t take_name(const char **s, const char **ret_name)
-{
-    char *end;
-    size_t n = strtoul(*s, &end, 10);
-    if (end == *s || n == 0 || n > strlen(end))
-        return 0;
-    *ret_name = end;
-    *s = end + n;
-    return n;
-}
-
-static bool signature_is(const char *s, const char *expected)
+bool softgpu_signature_is(const char *s, const char *expected)
 {
     while (*s && *expected) {
         if (*s != *expected)
@@ -253,93 +94,15 @@ static bool signature_is(const char *s, const char *expected)
     return !*s && !*expected;
 }
 
-/* The template arguments after the types: rows_per_block is the third unsigned, rms the last of one or three flags. */
-static bool take_values(const char **s, struct launch *l)
+int softgpu_original_run(const struct softgpu_original *launch)
 {
-    unsigned value[8];
-    int uints = 0, flags = 0;
-    bool last = false;
-    while (skip(s, "L")) {
-        char kind = *(*s)++, *end;
-        unsigned long v = strtoul(*s, &end, 10);
-        if (end == *s || *end != 'E' || (kind != 'j' && kind != 'b') || uints == 3 + (kind == 'b'))
-            return false;
-        *s = end + 1;
-        if (kind == 'j')
-            value[uints++] = (unsigned)v;
-        else if (++flags)
-            last = v;
-    }
-    l->rows_per_block = uints == 3 ? value[2] : 1;
-    l->rms = last && (uints == 3 ? flags == 3 : flags == 1);
-    return (uints == 0 && flags <= 1) || (uints == 3 && (flags == 2 || flags == 3));
-}
-
-static const struct kernel *parse(const char *s, struct launch *l)
-{
-    const char *unit, *name;
-    size_t unit_bytes, name_bytes;
-    if (!skip(&s, "_ZN2at6native") || !(unit_bytes = take_name(&s, &unit)) || !(name_bytes = take_name(&s, &name)) ||
-        strncmp(unit, "_GLOBAL__N__", 12) != 0 || !memmem(unit, unit_bytes, "_20_layer_norm_kernel_cu_", 25) ||
-        !skip(&s, "I"))
-        return NULL;
-    size_t t = 0;
-    while (t < COUNT(types) && !skip(&s, types[t].mangled))
-        t++;
-    if (t == COUNT(types) || !take_values(&s, l) || !skip(&s, "EEv"))
-        return NULL;
-    l->dtype = types[t].dtype;
-    l->acc = types[t].acc;
-    for (const struct kernel *k = kernels; k < kernels + COUNT(kernels); k++)
-        if (strlen(k->name) == name_bytes && strncmp(k->name, name, name_bytes) == 0 && signature_is(s, k->signature))
-            return k;
-    return NULL;
-}
-
-/* vectorized_elementwise_kernel<4, FillFunctor<T>, array of 1>(int n, FillFunctor<T> value, array out), which zeroes
- * the parameter gradients of a layer norm without rows, and a graph's seed. The functor holds the value alone. The
- * array's type is std::array, and at::detail::Array before PyTorch 2.4 or so. -1: another kernel. */
-static int run_fill(const char *symbol, void **params)
-{
-    static const struct {
-        const char *type;
-        size_t bytes;
-    } fills[] = {{"f", 4}, {"d", 8}, {"N3c104HalfE", 2}, {"N3c108BFloat16E", 2}, {"l", 8}, {"i", 4}, {"b", 1}};
-    int at = 0;
-    sscanf(symbol, "_ZN2at6native29vectorized_elementwise_kernelILi%*uENS0_11FillFunctorI%n", &at);
-    if (at == 0)
-        return -1;
-    for (size_t f = 0; f < COUNT(fills); f++) {
-        const size_t bytes = fills[f].bytes;
-        const char *rest = symbol + at; /* an E for the end of the functor's arguments and one for that of its name */
-        char *to = *(char **)params[2];
-        if (!skip(&rest, fills[f].type) || !skip(&rest, "EE") || !strstr(rest, "EEviT0_T1_"))
-            continue;
-        for (size_t i = 0; i < (size_t) * (int *)params[0] * bytes; i++) /* counters.h sees no memcpy */
-            to[i] = ((const char *)params[1])[i % bytes];
-        return 0;
-    }
-    return -1;
-}
-
-int softgpu_original_run(const char *symbol, const unsigned grid[3], void **params)
-{
-    struct launch l = {.rows = grid[0], .blocks_y = grid[1]};
-    const struct kernel *kernel = parse(symbol, &l);
-    if (!kernel)
-        return run_fill(symbol, params);
-    for (int i = 0; kernel->args[i]; i++) {
-        char letter = kernel->args[i];
-        if (letter == 'n')
-            l.cols = *(int *)params[i];
-        else if (letter == 'N')
-            l.cols = *(int64_t *)params[i];
-        else if (letter == 'M' && kernel->run == run_dgamma)
-            l.rows = *(int64_t *)params[i];
-        else if (letter == 'e')
-            l.eps = load(params[i], 0, l.acc);
-        else if (letter != 'M')
-            l.arg[(int)letter] = *(void **)params[i];
-    }
-    return kernel->run(&l);
+    static int (*const programs[])(const struct softgpu_original *launch) = {
+#define X(program) softgpu_original_##program,
+        SOFTGPU_PROGRAMS(X)
+#undef X
+    };
+    int result = SOFTGPU_ORIGINAL_UNKNOWN;
+    for (size_t i = 0; i < COUNT(programs) && result == SOFTGPU_ORIGINAL_UNKNOWN; i++)
+        result = programs[i](launch);
+    return result;
 }

@@ -1,61 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The references in originals.c against float64 formulas in torch, for every layer-norm kernel name of the PyTorch
-wheels in tests/data. Equal after one rounding for every type but f64. Compiles originals.c itself; needs no device."""
+"""The references in originals_pytorch.c against float64 formulas in torch, for every layer-norm kernel name of the
+PyTorch wheels in tests/data. Equal after one rounding for every type but f64."""
 import ctypes
-import pathlib
 import re
-import subprocess
 
-import numpy
 import pytest
 import torch
+from originals import made, names, run, same
 
-HERE = pathlib.Path(__file__).resolve().parent
-SYMBOLS = sorted({s for f in HERE.parent.glob("data/**/torch-*.txt") for s in f.read_text().split()})
+SYMBOLS = names("torch-*.txt")
 OURS = [s for s in SYMBOLS if "_20_layer_norm_kernel_cu_" in s]
 TYPES = {"IN3c104HalfEf": torch.float16, "IN3c108BFloat16Ef": torch.bfloat16, "Iff": torch.float32, "Idd": torch.float64}
 COLS, EPS = 37, 1e-5
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    library = tmp_path_factory.mktemp("originals") / "originals.so"
-    subprocess.run(["cc", "-std=gnu11", "-O1", "-D_GNU_SOURCE", "-shared", "-fPIC", "-o", library, HERE / "originals.c",
-                    "-lm"], check=True)  # fmt: skip
-    function = ctypes.CDLL(str(library)).softgpu_original_run
-
-    def call(symbol, grid, *params):
-        params = [ctypes.c_void_p(p.data_ptr()) if isinstance(p, torch.Tensor) else p for p in params]
-        addresses = (ctypes.c_void_p * len(params))(*[ctypes.addressof(p) for p in params])
-        dims = ctypes.c_uint * 3
-        return function(symbol.encode(), dims(*grid), addresses)
-
-    return call
-
-
-def rounded(values, dtype):
-    """Converts to dtype in one step; for the half types torch itself goes through float."""
-    if dtype == torch.float16:
-        return torch.from_numpy(values.numpy().astype(numpy.float16))
-    if dtype == torch.bfloat16:  # round to odd, so that the second rounding cannot be a tie
-        near = values.float()
-        down = near.view(torch.int32) - (near.double().abs() > values.abs()).int()
-        return torch.where(near.double() == values, near.view(torch.int32), down | 1).view(torch.float32).to(dtype)
-    return values.to(dtype)
-
-
-def same(got, wanted, dtype):
-    if dtype == torch.float64:
-        return torch.allclose(got, wanted, rtol=1e-12, atol=1e-12)
-    return torch.equal(got.double(), rounded(wanted, dtype).double())
-
-
-def made(dtype, *shape):
-    return rounded(torch.randn(*shape, dtype=torch.float64) * 3 + 1, dtype)
-
-
 @pytest.mark.parametrize("symbol", OURS, ids=range(len(OURS)))
-def test_reference(run, symbol):
+def test_reference(symbol):
     torch.manual_seed(1)
     dtype = next(t for k, t in TYPES.items() if k in symbol)
     acc = torch.float64 if dtype == torch.float64 else torch.float32
@@ -109,7 +69,7 @@ def test_reference(run, symbol):
         assert same(got, value, dtype)
 
 
-def test_others_are_unknown(run):
+def test_others_are_unknown():
     assert len(OURS) > 400
     for symbol in set(SYMBOLS) - set(OURS):
         assert run(symbol, (1, 1, 1)) == -1
@@ -117,7 +77,7 @@ def test_others_are_unknown(run):
         assert run(next(s for s in OURS if change[0] in s).replace(*change), (1, 1, 1)) == -1
 
 
-def test_every_bfloat16_and_half_survives(run):
+def test_every_bfloat16_and_half_survives():
     symbol = next(s for s in OURS if "26LayerNormForwardCUDAKernelIN3c104HalfEfEE" in s)
     for dtype, name in ((torch.float16, "N3c104HalfEf"), (torch.bfloat16, "N3c108BFloat16Ef")):
         values = torch.arange(-32768, 32768, dtype=torch.int32).to(torch.int16).view(dtype)

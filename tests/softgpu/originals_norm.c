@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The forward norm of originals_internal.h, a row at a time in float64. Only the variance in one pass is computed as on
+ * a GPU, in f32 and by a block of threads: its error is what tells those originals from others.
+ */
+#include "originals_internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LANES = 256 };
+
+struct moments {
+    double mean, rstd;
+};
+
+static int64_t row_begin(const struct softgpu_norm *n, int64_t row, int64_t stride)
+{
+    return row * (stride ? stride : n->cols);
+}
+
+/* What is normalised; kept in `s`, so that results may be written over x and residual. */
+static void row_sum(const struct softgpu_norm *n, int64_t row, double *s)
+{
+    for (int64_t i = 0; i < n->cols; i++) {
+        int64_t at = row_begin(n, row, n->residual_stride) + i;
+        s[i] = softgpu_load(n->x, row_begin(n, row, n->x_stride) + i, n->x_dtype);
+        if (n->bias)
+            s[i] = softgpu_round(s[i] + softgpu_load(n->bias, i, n->x_dtype), n->add_dtype);
+        if (n->residual) {
+            int64_t from = n->residual_period ? at % n->residual_period : at;
+            s[i] = softgpu_round(s[i] + softgpu_load(n->residual, from, n->x_dtype), n->add_dtype);
+        }
+        if (n->sum)
+            softgpu_store(n->sum, at, n->x_dtype, s[i]);
+    }
+}
+
+static float lanes_sum(float lane[LANES])
+{
+    for (int half = LANES / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            lane[i] += lane[i + half];
+    return lane[0];
+}
+
+static struct moments moments_one_pass(const struct softgpu_norm *n, const double *s)
+{
+    float sum[LANES] = {0}, squares[LANES] = {0};
+    for (int64_t i = 0; i < n->cols; i++) {
+        sum[i % LANES] += (float)s[i];
+        squares[i % LANES] += (float)s[i] * (float)s[i];
+    }
+    float mean = lanes_sum(sum) / (float)n->cols, square = lanes_sum(squares) / (float)n->cols;
+    return (struct moments){mean, 1 / sqrtf((n->rms ? square : square - mean * mean) + (float)n->eps)};
+}
+
+static struct moments moments_two_pass(const struct softgpu_norm *n, const double *s)
+{
+    double count = (double)n->cols, sum = 0, squares = 0, rest = 0;
+    for (int64_t i = 0; i < n->cols; i++)
+        sum += s[i];
+    double mean = sum / count, about = n->rms ? 0 : mean;
+    for (int64_t i = 0; i < n->cols; i++) {
+        squares += (s[i] - about) * (s[i] - about);
+        rest += s[i] - about;
+    }
+    if (!n->rms) { /* corrects what rounding left in the mean */
+        mean += rest / count;
+        squares -= rest * rest / count;
+    }
+    return (struct moments){mean, 1 / sqrt(squares / count + n->eps)};
+}
+
+static int64_t gamma_begin(const struct softgpu_norm *n, int64_t row)
+{
+    if (n->gamma_per_row == 0)
+        return 0;
+    return n->cols * (n->gamma_per_row > 0 ? row / n->gamma_per_row : row % -n->gamma_per_row);
+}
+
+static void row_apply(const struct softgpu_norm *n, int64_t row, struct moments m, const double *s)
+{
+    const int64_t first = gamma_begin(n, row);
+    const enum dtype step = n->rounds_affine ? n->y_dtype : F64;
+    for (int64_t i = 0; i < n->cols; i++) {
+        double value = softgpu_round((s[i] - (n->rms ? 0 : m.mean)) * m.rstd, step);
+        if (n->gamma) {
+            double gamma = softgpu_round(n->gamma_add + softgpu_load(n->gamma, first + i, n->y_dtype), n->acc);
+            value = softgpu_round(value * gamma, step);
+        }
+        if (n->beta)
+            value += softgpu_load(n->beta, first + i, n->y_dtype);
+        softgpu_store(n->y, row_begin(n, row, n->y_stride) + i, n->y_dtype, value);
+    }
+}
+
+int softgpu_norm_run(const struct softgpu_norm *n)
+{
+    double *s = malloc(((size_t)n->cols + 1) * sizeof *s);
+    if (!s)
+        return SOFTGPU_ORIGINAL_NO_MEMORY;
+    for (int64_t row = 0; row < n->rows; row++) {
+        row_sum(n, row, s);
+        struct moments m = n->one_pass ? moments_one_pass(n, s) : moments_two_pass(n, s);
+        row_apply(n, row, m, s);
+        if (n->mean)
+            softgpu_store(n->mean, row, n->acc, m.mean);
+        if (n->rstd)
+            softgpu_store(n->rstd, row, n->acc, m.rstd);
+    }
+    free(s);
+    return 0;
+}
