@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Reads what a module image holds: the kernels of a cubin with their registers, launch bounds, shared memory and
- * parameter bytes, or the entries of PTX text; and refuses what this device and driver could not load.
+ * parameters, or the entries of PTX text with theirs; and refuses what this device and driver could not load.
  * Cubins: the architecture is in e_flags, in the low byte (ELF ABI version 7) or the next one (version 8); registers
- * are attribute 0x2f of .nv.info, launch bounds 0x05 and parameter bytes 0x19 of .nv.info.NAME (as images of NVRTC 12.0
- * and 12.8 and of nvcc 13.0 have them for sm_70 ... sm_120; sh_info's top byte holds registers for sm_70 only).
+ * are attribute 0x2f of .nv.info, launch bounds 0x05, each parameter 0x17 and the bytes of all 0x19 of .nv.info.NAME
+ * (as images of NVRTC 12.0 and 12.8 and of nvcc 13.0 have them for sm_70 ... sm_120; sh_info's top byte holds registers
+ * for sm_70 only).
  */
 #include <ctype.h>
 #include <elf.h>
@@ -20,6 +21,7 @@ enum {
     FORMAT_VALUE = 3,
     FORMAT_SIZED = 4,
     ATTRIBUTE_MAX_THREADS = 0x05,
+    ATTRIBUTE_PARAM = 0x17,
     ATTRIBUTE_PARAM_BYTES = 0x19,
     ATTRIBUTE_REGISTERS = 0x2f
 };
@@ -62,22 +64,61 @@ static const Elf64_Shdr *section_find(const struct cubin *cubin, const char *pre
     return NULL;
 }
 
+struct attribute {
+    unsigned id;
+    uint32_t words[3]; /* of its payload; without one, the first is the value */
+};
+
+/* Reads the attribute at *at of the section and moves behind it; false at the end. */
+static bool info_next(const struct cubin *cubin, const Elf64_Shdr *section, size_t *at, struct attribute *ret_attribute)
+{
+    uint16_t value;
+    if (!section || *at + 4 > section->sh_size)
+        return false;
+    const unsigned char *record = cubin->bytes + section->sh_offset + *at;
+    memcpy(&value, record + 2, sizeof value);
+    const size_t payload = record[0] == FORMAT_SIZED ? value : 0, words_bytes = sizeof ret_attribute->words;
+    *ret_attribute = (struct attribute){.id = record[1], .words = {payload ? 0 : value}};
+    memcpy(ret_attribute->words, record + 4, payload < words_bytes ? payload : words_bytes);
+    *at += 4 + payload;
+    return true;
+}
+
 /* Word `index` of an attribute's payload whose first word is key (-1: any); 0 if there is none. */
 static unsigned info_word(const struct cubin *cubin, const Elf64_Shdr *section, unsigned attribute, long key, int index)
 {
-    const unsigned char *at = section ? cubin->bytes + section->sh_offset : NULL;
-    const unsigned char *end = section ? at + section->sh_size : NULL;
-    while (at && at + 4 <= end) {
-        uint16_t value;
-        uint32_t words[2] = {0, 0};
-        memcpy(&value, at + 2, sizeof value);
-        size_t payload = at[0] == FORMAT_SIZED ? value : 0;
-        memcpy(words, at + 4, payload < sizeof words ? payload : sizeof words);
-        if (at[1] == attribute && (key < 0 || (uint32_t)key == words[0]))
-            return payload ? words[index] : value;
-        at += 4 + payload;
-    }
+    struct attribute found;
+    for (size_t at = 0; info_next(cubin, section, &at, &found);)
+        if (found.id == attribute && (key < 0 || (uint32_t)key == found.words[0]))
+            return found.words[index];
     return 0;
+}
+
+/* Room for parameter `ordinal` and those before it. */
+static struct softgpu_parameter *parameter_add(struct softgpu_image_kernel *kernel, unsigned ordinal)
+{
+    if (ordinal >= kernel->param_count) {
+        struct softgpu_parameter *grown = realloc(kernel->params, (ordinal + 1) * sizeof *grown);
+        if (!grown)
+            return NULL;
+        memset(grown + kernel->param_count, 0, (ordinal + 1 - kernel->param_count) * sizeof *grown);
+        kernel->params = grown;
+        kernel->param_count = ordinal + 1;
+    }
+    return &kernel->params[ordinal];
+}
+
+/* The compiler writes the last parameter first: ordinal and offset in the second word, the size in the third. */
+static void cubin_parameters_add(const struct cubin *cubin, const Elf64_Shdr *section,
+                                 struct softgpu_image_kernel *kernel)
+{
+    struct attribute found;
+    for (size_t at = 0; info_next(cubin, section, &at, &found);) {
+        struct softgpu_parameter *parameter =
+            found.id == ATTRIBUTE_PARAM ? parameter_add(kernel, found.words[1] & 0xffff) : NULL;
+        if (parameter)
+            *parameter = (struct softgpu_parameter){found.words[1] >> 16, found.words[2] >> 18};
+    }
 }
 
 static void cubin_kernel_add(const struct cubin *cubin, CUmodule module, const char *name, long symbol,
@@ -91,6 +132,7 @@ static void cubin_kernel_add(const struct cubin *cubin, CUmodule module, const c
     kernel->registers = info_word(cubin, section_find(cubin, ".nv.info", ""), ATTRIBUTE_REGISTERS, symbol, 1);
     kernel->threads_max = info_word(cubin, info, ATTRIBUTE_MAX_THREADS, -1, 0);
     kernel->param_bytes = info_word(cubin, info, ATTRIBUTE_PARAM_BYTES, -1, 0);
+    cubin_parameters_add(cubin, info, kernel);
     kernel->smem_static_bytes = shared ? (unsigned)shared->sh_size : 0;
     if (architecture >= ARCHITECTURE_OF_RESERVED_SMEM && kernel->smem_static_bytes >= RESERVED_SMEM_BYTES)
         kernel->smem_static_bytes -= RESERVED_SMEM_BYTES; /* the driver's, not the kernel's */
@@ -144,6 +186,41 @@ static unsigned ptx_version_max(int driver_version)
     return (major - 4) * 10 + minor;
 }
 
+/* The parameter that `text` declares, as in `.param .u64 NAME` or `.param .align 8 .b8 NAME[24]`, behind `bytes` bytes
+ * of others. What follows the type, as in `.param .u64 .ptr .global .align 1 NAME`, is about what a pointer points to.
+ */
+static struct softgpu_parameter ptx_parameter(const char *text, const char *end, unsigned bytes)
+{
+    unsigned alignment = 0, size = 0;
+    const char *at = text + 1;
+    while (!size && (at = memchr(at, '.', (size_t)(end - at)))) {
+        if (strncmp(at, ".align", 6) == 0)
+            alignment = (unsigned)strtoul(at + 6, NULL, 10);
+        else if (strchr("usbf", at[1]) && isdigit((unsigned char)at[2]))
+            size = (unsigned)strtoul(at + 2, NULL, 10) / 8;
+        at++;
+    }
+    const char *array = at ? memchr(at, '[', (size_t)(end - at)) : NULL;
+    alignment = alignment ? alignment : size + !size;
+    return (struct softgpu_parameter){(bytes + alignment - 1) / alignment * alignment,
+                                      size * (array ? (unsigned)strtoul(array + 1, NULL, 10) : 1)};
+}
+
+/* `text` is what follows the entry's name. */
+static void ptx_parameters_add(const char *text, struct softgpu_image_kernel *kernel)
+{
+    const char *end = *text == '(' ? strchr(text, ')') : NULL;
+    for (const char *at = end ? strstr(text, ".param") : NULL; at && at < end; at = strstr(at, ".param")) {
+        const size_t length = strcspn(at, ",)");
+        struct softgpu_parameter *parameter = parameter_add(kernel, kernel->param_count);
+        if (!parameter)
+            return;
+        *parameter = ptx_parameter(at, at + length, kernel->param_bytes);
+        kernel->param_bytes = parameter->offset + parameter->bytes;
+        at += length;
+    }
+}
+
 static CUresult ptx_read(const char *text, CUmodule module)
 {
     static const char ENTRY[] = ".entry";
@@ -159,8 +236,11 @@ static CUresult ptx_read(const char *text, CUmodule module)
         at += sizeof ENTRY - 1;
         at += strspn(at, " \t\r\n");
         size_t length = strcspn(at, "( \t\r\n");
-        if (!kernel_add(module, at, length))
+        struct softgpu_image_kernel *kernel = kernel_add(module, at, length);
+        if (!kernel)
             return CUDA_ERROR_OUT_OF_MEMORY;
+        at += length;
+        ptx_parameters_add(at + strspn(at, " \t\r\n"), kernel);
     }
     return CUDA_SUCCESS;
 }

@@ -2,7 +2,7 @@
 /*
  * Modules, libraries, kernels and functions of the stand-in driver. A module is an image whose kernels were read
  * (driver_image.c): a name is found only if the image holds it, and a kernel of ours only if this library also holds
- * its CPU build. A library (what the runtime registers) has a kernel for any name: those are originals.
+ * its CPU build. A fat binary, as the runtime registers it, has a kernel for any name: those are originals.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -34,8 +34,10 @@ static void unload(CUmodule module)
         while ((object = softgpu_object_next(object, (enum softgpu_kind)kind)))
             if (((CUfunction)object)->module == module)
                 softgpu_object_kill(object);
-    for (size_t i = 0; i < module->kernel_count; ++i)
+    for (size_t i = 0; i < module->kernel_count; ++i) {
         free(module->kernels[i].name);
+        free(module->kernels[i].params);
+    }
     free(module->kernels);
     softgpu_object_kill(module);
 }
@@ -112,9 +114,12 @@ CUresult cuLibraryLoadData(CUlibrary *ret_library, const void *code, CUjit_optio
     CUmodule library = code ? softgpu_object_make(SOFTGPU_LIBRARY, sizeof *library) : NULL;
     if (!library)
         return code ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_ERROR_INVALID_VALUE;
-    library->any_name = true;
-    *ret_library = (CUlibrary)library;
-    return CUDA_SUCCESS;
+    const CUresult result = softgpu_image_read(code, library);
+    if (result == CUDA_SUCCESS)
+        *ret_library = (CUlibrary)library;
+    else
+        unload(library);
+    return result;
 }
 
 CUresult cuLibraryUnload(CUlibrary library)
@@ -151,7 +156,6 @@ CUresult cuLibraryGetModule(CUmodule *ret_module, CUlibrary library)
             return CUDA_ERROR_OUT_OF_MEMORY;
         module->context = context;
         module->library = (CUmodule)library;
-        module->any_name = true;
     }
     *ret_module = module;
     return CUDA_SUCCESS;
@@ -166,13 +170,31 @@ static CUfunction kernel_find(enum softgpu_kind kind, CUmodule module, const cha
     return NULL;
 }
 
-/* The same name has the same handle, as with real drivers. */
-static CUresult kernel_get(CUfunction *ret_kernel, enum softgpu_kind kind, CUmodule module, const char *name,
-                           const struct softgpu_image_kernel *facts)
+/* What the module's image says about the kernel, nothing where images are not read; or that it has none of that name.
+ */
+static CUresult facts_find(struct softgpu_image_kernel *ret_facts, const struct CUmod_st *module, const char *name)
 {
+    const struct CUmod_st *image = module->library ? module->library : module;
+    *ret_facts = (struct softgpu_image_kernel){0};
+    for (size_t i = 0; i < image->kernel_count; ++i)
+        if (strcmp(image->kernels[i].name, name) == 0) {
+            *ret_facts = image->kernels[i];
+            return CUDA_SUCCESS;
+        }
+    return image->any_name ? CUDA_SUCCESS : CUDA_ERROR_NOT_FOUND;
+}
+
+/* The same name has the same handle, as with real drivers. */
+static CUresult kernel_get(CUfunction *ret_kernel, enum softgpu_kind kind, CUmodule module, const char *name)
+{
+    struct softgpu_image_kernel facts;
+    CUresult result = facts_find(&facts, module, name);
+    if (result != CUDA_SUCCESS)
+        return result;
     CUfunction kernel = kernel_find(kind, module, name);
-    void *run = facts && strncmp(name, OUR_PREFIX, sizeof OUR_PREFIX - 1) == 0 ? cpu_build_find(name) : NULL;
-    if (facts && !run && strncmp(name, OUR_PREFIX, sizeof OUR_PREFIX - 1) == 0) {
+    const bool is_ours = facts.name && strncmp(name, OUR_PREFIX, sizeof OUR_PREFIX - 1) == 0;
+    void *run = is_ours ? cpu_build_find(name) : NULL;
+    if (is_ours && !run) {
         softgpu_error("kernel %s is in the image but was not compiled for the CPU", name);
         return CUDA_ERROR_NOT_FOUND;
     }
@@ -182,7 +204,7 @@ static CUresult kernel_get(CUfunction *ret_kernel, enum softgpu_kind kind, CUmod
             return CUDA_ERROR_OUT_OF_MEMORY;
         strcpy(kernel->name, name);
         kernel->module = module;
-        kernel->facts = facts ? *facts : (struct softgpu_image_kernel){0};
+        kernel->facts = facts;
         memcpy(&kernel->run, &run, sizeof run);
         kernel->smem_dynamic_max = SMEM_BYTES_DEFAULT - kernel->facts.smem_static_bytes;
     }
@@ -194,17 +216,14 @@ CUresult cuModuleGetFunction(CUfunction *ret_function, CUmodule module, const ch
 {
     if (!softgpu_object_is(module, SOFTGPU_MODULE))
         return CUDA_ERROR_INVALID_HANDLE;
-    for (size_t i = 0; i < module->kernel_count; ++i)
-        if (strcmp(module->kernels[i].name, name) == 0)
-            return kernel_get(ret_function, SOFTGPU_FUNCTION, module, name, &module->kernels[i]);
-    return module->any_name ? kernel_get(ret_function, SOFTGPU_FUNCTION, module, name, NULL) : CUDA_ERROR_NOT_FOUND;
+    return kernel_get(ret_function, SOFTGPU_FUNCTION, module, name);
 }
 
 CUresult cuLibraryGetKernel(CUkernel *ret_kernel, CUlibrary library, const char *name)
 {
     if (!softgpu_object_is(library, SOFTGPU_LIBRARY))
         return CUDA_ERROR_INVALID_HANDLE;
-    return kernel_get((CUfunction *)ret_kernel, SOFTGPU_KERNEL, (CUmodule)library, name, NULL);
+    return kernel_get((CUfunction *)ret_kernel, SOFTGPU_KERNEL, (CUmodule)library, name);
 }
 
 CUresult cuKernelGetFunction(CUfunction *ret_function, CUkernel handle)
@@ -214,7 +233,7 @@ CUresult cuKernelGetFunction(CUfunction *ret_function, CUkernel handle)
         return CUDA_ERROR_INVALID_HANDLE;
     CUresult result = CUDA_SUCCESS;
     if (!kernel->function)
-        result = kernel_get(&kernel->function, SOFTGPU_FUNCTION, kernel->module, kernel->name, NULL);
+        result = kernel_get(&kernel->function, SOFTGPU_FUNCTION, kernel->module, kernel->name);
     *ret_function = kernel->function;
     return result;
 }
@@ -233,6 +252,34 @@ GETTER(cuKernelGetName, CUkernel, SOFTGPU_KERNEL, const char *, name)
 GETTER(cuFuncGetModule, CUfunction, SOFTGPU_FUNCTION, CUmodule, module)
 GETTER(cuFuncGetName, CUfunction, SOFTGPU_FUNCTION, const char *, name)
 #undef GETTER
+
+/* What a fat binary says is not read. */
+static CUresult parameter_get(const struct softgpu_image_kernel *facts, size_t ordinal, size_t *ret_offset,
+                              size_t *ret_bytes)
+{
+    if (!facts->name)
+        return CUDA_ERROR_NOT_SUPPORTED;
+    if (ordinal >= facts->param_count || !ret_offset)
+        return CUDA_ERROR_INVALID_VALUE;
+    *ret_offset = facts->params[ordinal].offset;
+    if (ret_bytes)
+        *ret_bytes = facts->params[ordinal].bytes;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuFuncGetParamInfo(CUfunction function, size_t ordinal, size_t *ret_offset, size_t *ret_bytes)
+{
+    return softgpu_object_is(function, SOFTGPU_FUNCTION)
+               ? parameter_get(&function->facts, ordinal, ret_offset, ret_bytes)
+               : CUDA_ERROR_INVALID_HANDLE;
+}
+
+CUresult cuKernelGetParamInfo(CUkernel kernel, size_t ordinal, size_t *ret_offset, size_t *ret_bytes)
+{
+    return softgpu_object_is(kernel, SOFTGPU_KERNEL)
+               ? parameter_get(&((CUfunction)kernel)->facts, ordinal, ret_offset, ret_bytes)
+               : CUDA_ERROR_INVALID_HANDLE;
+}
 
 static CUresult attribute_get(int *ret_value, CUfunction_attribute attribute, CUfunction function)
 {

@@ -83,6 +83,10 @@ struct CUevent_st {
 struct softgpu_image_kernel {
     char *name;
     unsigned registers, threads_max, smem_static_bytes, param_bytes; /* 0: unknown */
+    struct softgpu_parameter {
+        unsigned offset, bytes;
+    } * params; /* the module's */
+    unsigned param_count;
 };
 
 struct CUmod_st { /* a CUlibrary too */

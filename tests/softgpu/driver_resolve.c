@@ -47,9 +47,9 @@
     P(cuModuleUnload, 2000) P(cuModuleGetFunction, 2000) P(cuModuleGetLoadingMode, 11070) \
     P(cuLibraryLoadData, 12000) P(cuLibraryUnload, 12000) P(cuLibraryGetKernel, 12000) P(cuLibraryGetModule, 12000) \
     P(cuKernelGetFunction, 12000) P(cuKernelGetLibrary, 12050) P(cuKernelGetName, 12030) \
-    P(cuKernelGetAttribute, 12000) P(cuKernelSetAttribute, 12000) \
+    P(cuKernelGetAttribute, 12000) P(cuKernelSetAttribute, 12000) P(cuKernelGetParamInfo, 12040) \
     P(cuFuncGetName, 12030) P(cuFuncGetModule, 11000) P(cuFuncGetAttribute, 2020) P(cuFuncSetAttribute, 9000) \
-    P(cuFuncSetCacheConfig, 3000) P(cuOccupancyMaxActiveBlocksPerMultiprocessor, 6050) \
+    P(cuFuncGetParamInfo, 12040) P(cuFuncSetCacheConfig, 3000) P(cuOccupancyMaxActiveBlocksPerMultiprocessor, 6050) \
     P(cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags, 7000) \
     S(cuStreamSynchronize, 2000, (CUstream stream), (stream)) \
     S(cuStreamQuery, 2000, (CUstream stream), (stream)) \
@@ -97,13 +97,13 @@
     X(cuCtxEnablePeerAccess) X(cuCtxFromGreenCtx) X(cuCtxGetCacheConfig) X(cuCtxGetLimit) \
     X(cuCtxResetPersistingL2Cache) X(cuCtxSetCacheConfig) X(cuCtxSetLimit) X(cuDeviceGetByPCIBusId) \
     X(cuDeviceGetDefaultMemPool) X(cuDeviceGetDevResource) X(cuDeviceGetMemPool) X(cuDevicePrimaryCtxReset_v2) \
-    X(cuDeviceSetMemPool) X(cuFuncGetParamInfo) X(cuFuncIsLoaded) X(cuFuncLoad) X(cuGraphAddKernelNode_v2) \
+    X(cuDeviceSetMemPool) X(cuFuncIsLoaded) X(cuFuncLoad) X(cuGraphAddKernelNode_v2) \
     X(cuGraphAddMemcpyNode) X(cuGraphAddMemsetNode) X(cuGraphAddNode_v2) X(cuGraphDebugDotPrint) \
     X(cuGraphExecKernelNodeSetParams_v2) X(cuGraphGetEdges) X(cuGraphGetRootNodes) \
     X(cuGraphInstantiateWithParams) X(cuGraphKernelNodeGetParams_v2) X(cuGraphKernelNodeSetParams_v2) \
     X(cuGraphNodeGetType) X(cuGreenCtxCreate) X(cuGreenCtxDestroy) \
     X(cuGreenCtxStreamCreate) X(cuIpcCloseMemHandle) X(cuIpcGetEventHandle) X(cuIpcGetMemHandle) \
-    X(cuIpcOpenEventHandle) X(cuIpcOpenMemHandle_v2) X(cuKernelGetParamInfo) X(cuKernelSetCacheConfig) \
+    X(cuIpcOpenEventHandle) X(cuIpcOpenMemHandle_v2) X(cuKernelSetCacheConfig) \
     X(cuLaunchCooperativeKernelMultiDevice) X(cuLibraryEnumerateKernels) X(cuLibraryGetGlobal) \
     X(cuLibraryGetKernelCount) X(cuLibraryGetManaged) X(cuLibraryLoadFromFile) X(cuLinkAddData_v2) \
     X(cuLinkAddFile_v2) X(cuLinkComplete) X(cuLinkCreate_v2) X(cuLinkDestroy) X(cuMemAdvise_v2) \

@@ -120,6 +120,7 @@ static void ptx_of_newer_compilers_is_refused(void **state)
     static const char PTX[] = "//\n.version 8.0\n.target sm_90\n.visible .entry fuseln_ln_test_sum(\n.param";
     assert_int_equal(cuModuleLoadData(&module, PTX), 0);
     assert_int_equal(cuModuleGetFunction(&function, module, "fuseln_ln_test_sum"), 0);
+    assert_int_equal(cuModuleGetFunction(&function, module, "fuseln_ln_test_su"), CUDA_ERROR_NOT_FOUND);
     assert_int_equal(cuModuleLoadData(&module, "//\n.version 9.3\n.target sm_90\n"),
                      CUDA_ERROR_UNSUPPORTED_PTX_VERSION);
     assert_int_equal(cuModuleLoadData(&module, "//\n.version 8.0\n.target sm_100\n"), CUDA_ERROR_NO_BINARY_FOR_GPU);
@@ -136,6 +137,42 @@ static void a_name_needs_image_and_cpu_build(void **state)
     assert_int_equal(cubin_load(&module, "fuseln_ln_test_absent", 90, ABI_7, 1), 0);
     assert_int_equal(cuModuleGetFunction(&function, module, "fuseln_ln_test_absent"), CUDA_ERROR_NOT_FOUND);
     assert_int_equal(softgpu_errors_take(), 1);
+}
+
+/* In PTX as CTranslate2, Triton and test_driver_kernels.cu have it. */
+static void parameters_are_those_of_the_image(void **state)
+{
+    (void)state;
+    static const char PTX[] = "//\n.version 8.7\n.target sm_86\n.visible .entry _Z5firstv()\n{}\n"
+                              ".entry _Z6secondPfjfb3row(\n.param .u64 _Z6second_param_0,\n"
+                              ".param .u64 .ptr .global .align 1 _Z6second_param_1,\n.param .u32 _Z6second_param_2,\n"
+                              ".param .u8 _Z6second_param_3,\n.param .f32 _Z6second_param_4,\n"
+                              ".param .align 8 .b8 _Z6second_param_5[24]\n)\n{\nld.param.u64 %rd1, [x];\n}\n";
+    static const size_t PARAMETERS[][2] = {{0, 8}, {8, 8}, {16, 4}, {20, 1}, {24, 4}, {32, 24}};
+    enum { COUNT = sizeof PARAMETERS / sizeof PARAMETERS[0] };
+    CUlibrary library;
+    CUkernel kernel;
+    CUfunction function;
+    size_t offset, bytes;
+    assert_int_equal(cuLibraryLoadData(&library, PTX, NULL, NULL, 0, NULL, NULL, 0), 0);
+    assert_int_equal(cuLibraryGetKernel(&kernel, library, "_Z5firstv"), 0);
+    assert_int_equal(cuKernelGetParamInfo(kernel, 0, &offset, &bytes), CUDA_ERROR_INVALID_VALUE);
+    assert_int_equal(cuLibraryGetKernel(&kernel, library, "_Z6secondPfjfb3row"), 0);
+    assert_int_equal(cuKernelGetFunction(&function, kernel), 0);
+    for (size_t i = 0; i < COUNT; ++i) {
+        assert_int_equal(cuKernelGetParamInfo(kernel, i, &offset, &bytes), 0);
+        assert_true(offset == PARAMETERS[i][0] && bytes == PARAMETERS[i][1]);
+        assert_int_equal(cuFuncGetParamInfo(function, i, &offset, NULL), 0);
+        assert_int_equal(offset, PARAMETERS[i][0]);
+    }
+    assert_int_equal(cuKernelGetParamInfo(kernel, COUNT, &offset, &bytes), CUDA_ERROR_INVALID_VALUE);
+    assert_int_equal(cuFuncGetParamInfo((CUfunction)kernel, 0, &offset, &bytes), CUDA_ERROR_INVALID_HANDLE);
+    function = function_load("fuseln_ln_test_sum", REGISTERS);
+    assert_int_equal(cuFuncGetParamInfo(function, 0, &offset, &bytes), 0);
+    assert_true(offset == 0 && bytes == sizeof(struct fuseln_ln_params) - 4);
+    assert_int_equal(cuFuncGetParamInfo(function, 1, &offset, &bytes), 0);
+    assert_true(offset == sizeof(struct fuseln_ln_params) - 4 && bytes == 4);
+    assert_int_equal(cuFuncGetParamInfo(function, 2, &offset, &bytes), CUDA_ERROR_INVALID_VALUE);
 }
 
 static void launches_beyond_a_limit_are_refused(void **state)
@@ -375,11 +412,13 @@ static void originals_run_by_name_only(void **state)
     CUkernel kernel, again;
     CUfunction function;
     const char *name;
+    size_t offset;
     void *params[] = {NULL};
-    assert_int_equal(cuLibraryLoadData(&library, "fat binary", NULL, NULL, 0, NULL, NULL, 0), 0);
+    assert_int_equal(cuLibraryLoadData(&library, FATBIN, NULL, NULL, 0, NULL, NULL, 0), 0);
     assert_int_equal(cuLibraryGetKernel(&kernel, library, "_Z7unknowni"), 0);
     assert_int_equal(cuLibraryGetKernel(&again, library, "_Z7unknowni"), 0);
     assert_ptr_equal(kernel, again);
+    assert_int_equal(cuKernelGetParamInfo(kernel, 0, &offset, NULL), CUDA_ERROR_NOT_SUPPORTED);
     assert_int_equal(cuKernelGetFunction(&function, kernel), 0);
     assert_int_equal(cuKernelGetName(&name, kernel), 0);
     assert_string_equal(name, "_Z7unknowni");
@@ -396,8 +435,8 @@ static void a_library_is_one_module_in_each_context(void **state)
     CUmodule module, again, others, elsewhere;
     CUfunction function;
     CUcontext context;
-    assert_int_equal(cuLibraryLoadData(&library, "fat binary", NULL, NULL, 0, NULL, NULL, 0), 0);
-    assert_int_equal(cuLibraryLoadData(&other, "another", NULL, NULL, 0, NULL, NULL, 0), 0);
+    assert_int_equal(cuLibraryLoadData(&library, FATBIN, NULL, NULL, 0, NULL, NULL, 0), 0);
+    assert_int_equal(cuLibraryLoadData(&other, FATBIN, NULL, NULL, 0, NULL, NULL, 0), 0);
     assert_int_equal(cuLibraryGetModule(&module, library), 0);
     assert_int_equal(cuLibraryGetModule(&again, library), 0);
     assert_int_equal(cuLibraryGetModule(&others, other), 0);
@@ -484,6 +523,7 @@ int main(void)
         TEST(images_of_other_devices_are_refused),
         TEST(ptx_of_newer_compilers_is_refused),
         TEST(a_name_needs_image_and_cpu_build),
+        TEST(parameters_are_those_of_the_image),
         TEST(launches_beyond_a_limit_are_refused),
         TEST(a_write_beside_an_allocation_is_an_error),
         TEST(capture_records_and_a_graph_replays),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What test_driver.c and test_virtual.c share: a context for each test, cubins written by hand (one kernel with the
- * architecture, ELF ABI version and registers that the test asks for), their functions, launches, device memory.
- * Loading such a cubin checks what the driver reads in real images.
+ * architecture, ELF ABI version and registers that the test asks for), a fat binary, functions, launches, device
+ * memory. Loading such a cubin checks what the driver reads in real images.
  */
 #ifndef SOFTGPU_TEST_DRIVER_H
 #define SOFTGPU_TEST_DRIVER_H
@@ -60,8 +60,11 @@ static void cubin_make(unsigned char *cubin, const char *kernel, unsigned archit
                              .st_other = 0x10, /* STO_CUDA_ENTRY */
                              .st_name = text_add(&text, "", kernel)}};
     uint32_t info[3] = {0x00080000u | 0x2f << 8 | 4, 1, registers};
-    uint32_t kernel_info[5] = {0x000c0000u | 0x05 << 8 | 4, THREADS_MAX, 1, 1,
-                               (uint32_t)sizeof(struct fuseln_ln_params) << 16 | 0x19 << 8 | 3};
+    const uint32_t bytes = sizeof(struct fuseln_ln_params);
+    uint32_t kernel_info[13] = {0x000c0000u | 0x05 << 8 | 4, THREADS_MAX, 1, 1, bytes << 16 | 0x19 << 8 | 3,
+                                /* parameters, the last one first */
+                                0x000c0000u | 0x17 << 8 | 4, 0, (bytes - 4) << 16 | 1, 4u << 18 | 0x1f000,
+                                0x000c0000u | 0x17 << 8 | 4, 0, 0, (bytes - 4) << 18 | 0x1f000};
     Elf64_Shdr sections[5] = {
         {0},
         {.sh_name = text_add(&text, "", ".shstrtab"), .sh_offset = 512},
@@ -77,6 +80,9 @@ static void cubin_make(unsigned char *cubin, const char *kernel, unsigned archit
     memcpy(cubin + 2304, info, sizeof info);
     memcpy(cubin + 2560, kernel_info, sizeof kernel_info);
 }
+
+/* What a runtime registers: nothing but its magic number is read. */
+static const uint32_t FATBIN[4] = {0xba55ed50, 0x00100001};
 
 static CUresult cubin_load(CUmodule *ret_module, const char *kernel, unsigned architecture, unsigned abi,
                            unsigned registers)

@@ -234,7 +234,7 @@ static void an_original_with_a_pointer_to_nothing_is_an_error(void **state)
     CUkernel kernel;
     CUdeviceptr no_pointer = at; /* an int parameter, which is half of a word that looks like a pointer */
     void *params[] = {&no_pointer, &at};
-    assert_int_equal(cuLibraryLoadData(&library, "fat binary", NULL, NULL, 0, NULL, NULL, 0), 0);
+    assert_int_equal(cuLibraryLoadData(&library, FATBIN, NULL, NULL, 0, NULL, NULL, 0), 0);
     assert_int_equal(cuLibraryGetKernel(&kernel, library, "_Z7unknownii"), 0);
     assert_int_equal(cuLaunchKernel((CUfunction)kernel, 1, 1, 1, 1, 1, 1, 0, NULL, params, NULL),
                      CUDA_ERROR_NOT_SUPPORTED);
