@@ -13,7 +13,7 @@
 
 /* The programs whose kernels have references: softgpu_original_run asks each in turn. The function of a program returns
  * SOFTGPU_ORIGINAL_UNKNOWN for a name that is not one of its kernels. */
-#define SOFTGPU_PROGRAMS(X) X(pytorch)
+#define SOFTGPU_PROGRAMS(X) X(pytorch) X(onnxruntime)
 
 #define X(program) int softgpu_original_##program(const struct softgpu_original *launch);
 SOFTGPU_PROGRAMS(X)
@@ -47,7 +47,7 @@ struct softgpu_norm {
     bool rounds_affine;              /* rounds xhat, the product and the sum to y's type; else y alone */
     enum dtype x_dtype;              /* of x, bias, residual and sum */
     enum dtype y_dtype;              /* of y, gamma and beta */
-    enum dtype acc;                  /* of mean and rstd */
+    enum dtype acc;                  /* of mean and rstd; all inputs, and gamma_add + gamma, are rounded to it */
     enum dtype add_dtype;            /* to which each addition to s is rounded */
     const void *x, *bias, *residual; /* bias is one row */
     const void *gamma, *beta;

@@ -20,17 +20,23 @@ static int64_t row_begin(const struct softgpu_norm *n, int64_t row, int64_t stri
     return row * (stride ? stride : n->cols);
 }
 
+/* An element as the kernel computes with it. */
+static double value(const struct softgpu_norm *n, const void *p, int64_t i, enum dtype dtype)
+{
+    return softgpu_round(softgpu_load(p, i, dtype), n->acc);
+}
+
 /* What is normalised; kept in `s`, so that results may be written over x and residual. */
 static void row_sum(const struct softgpu_norm *n, int64_t row, double *s)
 {
     for (int64_t i = 0; i < n->cols; i++) {
         int64_t at = row_begin(n, row, n->residual_stride) + i;
-        s[i] = softgpu_load(n->x, row_begin(n, row, n->x_stride) + i, n->x_dtype);
+        s[i] = value(n, n->x, row_begin(n, row, n->x_stride) + i, n->x_dtype);
         if (n->bias)
-            s[i] = softgpu_round(s[i] + softgpu_load(n->bias, i, n->x_dtype), n->add_dtype);
+            s[i] = softgpu_round(s[i] + value(n, n->bias, i, n->x_dtype), n->add_dtype);
         if (n->residual) {
             int64_t from = n->residual_period ? at % n->residual_period : at;
-            s[i] = softgpu_round(s[i] + softgpu_load(n->residual, from, n->x_dtype), n->add_dtype);
+            s[i] = softgpu_round(s[i] + value(n, n->residual, from, n->x_dtype), n->add_dtype);
         }
         if (n->sum)
             softgpu_store(n->sum, at, n->x_dtype, s[i]);
@@ -85,14 +91,14 @@ static void row_apply(const struct softgpu_norm *n, int64_t row, struct moments 
     const int64_t first = gamma_begin(n, row);
     const enum dtype step = n->rounds_affine ? n->y_dtype : F64;
     for (int64_t i = 0; i < n->cols; i++) {
-        double value = softgpu_round((s[i] - (n->rms ? 0 : m.mean)) * m.rstd, step);
+        double y = softgpu_round((s[i] - (n->rms ? 0 : m.mean)) * m.rstd, step);
         if (n->gamma) {
-            double gamma = softgpu_round(n->gamma_add + softgpu_load(n->gamma, first + i, n->y_dtype), n->acc);
-            value = softgpu_round(value * gamma, step);
+            double gamma = n->gamma_add + value(n, n->gamma, first + i, n->y_dtype);
+            y = softgpu_round(y * softgpu_round(gamma, n->acc), step);
         }
         if (n->beta)
-            value += softgpu_load(n->beta, first + i, n->y_dtype);
-        softgpu_store(n->y, row_begin(n, row, n->y_stride) + i, n->y_dtype, value);
+            y += value(n, n->beta, first + i, n->y_dtype);
+        softgpu_store(n->y, row_begin(n, row, n->y_stride) + i, n->y_dtype, y);
     }
 }
 
