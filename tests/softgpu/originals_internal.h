@@ -13,7 +13,7 @@
 
 /* The programs whose kernels have references: softgpu_original_run asks each in turn. The function of a program returns
  * SOFTGPU_ORIGINAL_UNKNOWN for a name that is not one of its kernels. */
-#define SOFTGPU_PROGRAMS(X) X(pytorch) X(vllm) X(sglang) X(apex)
+#define SOFTGPU_PROGRAMS(X) X(pytorch) X(onnxruntime) X(ctranslate2)
 
 #define X(program) int softgpu_original_##program(const struct softgpu_original *launch);
 SOFTGPU_PROGRAMS(X)
@@ -26,6 +26,11 @@ enum dtype { F32, F64, F16, BF16 };
 double softgpu_load(const void *p, int64_t i, enum dtype dtype);
 void softgpu_store(void *p, int64_t i, enum dtype dtype, double value); /* rounds to nearest even, once */
 double softgpu_round(double value, enum dtype dtype);
+
+static inline void *softgpu_pointer(const struct softgpu_original *launch, int i)
+{
+    return *(void **)launch->params[i];
+}
 
 /* Moves *s behind the word, if it begins with it. */
 bool softgpu_skip(const char **s, const char *word);
@@ -44,6 +49,7 @@ struct softgpu_norm {
     double eps, gamma_add;
     bool rms;                        /* about 0; `mean` still gets the mean */
     bool one_pass;                   /* variance E[s^2] - E[s]^2, in f32; else about the mean, in float64 */
+    bool clamps_variance;            /* of one pass: a negative one counts as 0 */
     bool rounds_affine;              /* rounds xhat, the product and the sum to y's type; else y alone */
     enum dtype x_dtype;              /* of x, bias, residual and sum */
     enum dtype y_dtype;              /* of y, gamma and beta */

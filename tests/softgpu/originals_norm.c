@@ -59,7 +59,10 @@ static struct moments moments_one_pass(const struct softgpu_norm *n, const doubl
         squares[i % LANES] += (float)s[i] * (float)s[i];
     }
     float mean = lanes_sum(sum) / (float)n->cols, square = lanes_sum(squares) / (float)n->cols;
-    return (struct moments){mean, 1 / sqrtf((n->rms ? square : square - mean * mean) + (float)n->eps)};
+    float variance = n->rms ? square : square - mean * mean;
+    if (n->clamps_variance && variance < 0)
+        variance = 0;
+    return (struct moments){mean, 1 / sqrtf(variance + (float)n->eps)};
 }
 
 static struct moments moments_two_pass(const struct softgpu_norm *n, const double *s)

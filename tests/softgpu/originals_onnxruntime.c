@@ -11,11 +11,6 @@
 
 #define SCOPE "_ZN11onnxruntime"
 
-static void *pointer(const struct softgpu_original *launch, int i)
-{
-    return *(void **)launch->params[i];
-}
-
 static int integer(const struct softgpu_original *launch, int i)
 {
     return *(int *)launch->params[i];
@@ -24,19 +19,19 @@ static int integer(const struct softgpu_original *launch, int i)
 /* (y, mean, rstd, x, int rows, int cols, eps, gamma, beta, int broadcast, skip, bias, sum) */
 static int run_apply(const struct softgpu_original *launch, struct softgpu_norm n)
 {
-    n.y = pointer(launch, 0);
-    n.mean = pointer(launch, 1);
-    n.rstd = pointer(launch, 2);
-    n.x = pointer(launch, 3);
+    n.y = softgpu_pointer(launch, 0);
+    n.mean = softgpu_pointer(launch, 1);
+    n.rstd = softgpu_pointer(launch, 2);
+    n.x = softgpu_pointer(launch, 3);
     n.rows = integer(launch, 4);
     n.cols = integer(launch, 5);
     n.eps = softgpu_load(launch->params[6], 0, n.acc);
-    n.gamma = pointer(launch, 7);
-    n.beta = n.rms ? NULL : pointer(launch, 8);
+    n.gamma = softgpu_pointer(launch, 7);
+    n.beta = n.rms ? NULL : softgpu_pointer(launch, 8);
     n.gamma_per_row = integer(launch, 9);
-    n.residual = pointer(launch, 10);
-    n.bias = pointer(launch, 11);
-    n.sum = pointer(launch, 12);
+    n.residual = softgpu_pointer(launch, 10);
+    n.bias = softgpu_pointer(launch, 11);
+    n.sum = softgpu_pointer(launch, 12);
     n.add_dtype = n.acc;
     return softgpu_norm_run(&n);
 }
@@ -44,13 +39,13 @@ static int run_apply(const struct softgpu_original *launch, struct softgpu_norm 
 /* (y, sum, x, skip, bias, gamma, beta, float eps, int cols, int elements of skip) */
 static int run_skip(const struct softgpu_original *launch, struct softgpu_norm n)
 {
-    n.y = pointer(launch, 0);
-    n.sum = pointer(launch, 1);
-    n.x = pointer(launch, 2);
-    n.residual = pointer(launch, 3);
-    n.bias = pointer(launch, 4);
-    n.gamma = pointer(launch, 5);
-    n.beta = n.rms ? NULL : pointer(launch, 6);
+    n.y = softgpu_pointer(launch, 0);
+    n.sum = softgpu_pointer(launch, 1);
+    n.x = softgpu_pointer(launch, 2);
+    n.residual = softgpu_pointer(launch, 3);
+    n.bias = softgpu_pointer(launch, 4);
+    n.gamma = softgpu_pointer(launch, 5);
+    n.beta = n.rms ? NULL : softgpu_pointer(launch, 6);
     n.eps = softgpu_load(launch->params[7], 0, F32);
     n.rows = launch->grid[0];
     n.cols = integer(launch, 8);
