@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a program that draws cases of its own norms (programs/norms.py) with fuseln and without, and prints a table."""
+
+import collections
+import json
+import os
+import pathlib
+
+from conftest import check_sums
+
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache"), "fuseln")
+
+
+def draw(run, command, **env):
+    """Runs a program that draws cases: the cases by kernel, and fuseln's report."""
+    log = run.folder / "log"
+    log.write_text("")
+    done = run(list(map(str, command)), env={"SOFTGPU_LOG": str(log)} | env, fuseln="FUSELN_MODE" not in env)
+    cases = collections.defaultdict(list)
+    for line in done.stdout.splitlines():
+        case = json.loads(line)
+        cases[case.pop("kernel")].append(case)
+    return cases, run.report()
+
+
+def reasons(report, kernel):
+    """Why launches of a target were not replaced, as the report says."""
+    counts = collections.Counter()
+    for site in report["sites"]:
+        if site["target"] == kernel:
+            counts.update(site["passed_through"])
+    return ", ".join(f"{reason} {n}" for reason, n in counts.items())
+
+
+def compare(run, command, capsys):
+    """Runs the program alone, then with fuseln replacing all that it can, and prints the table. Returns the number of
+    replaced cases by kernel; none may be wrong."""
+    alone, _ = draw(run, command, FUSELN_MODE="off")
+    cases, report = draw(run, command, FUSELN_CHECK="0")
+    assert alone and alone.keys() == cases.keys()
+    rows = [("kernel", "drawn", "replaced", "passed on", "largest error", "original's")]
+    for kernel, some in cases.items():
+        replaced = [i for i, case in enumerate(some) if case["replaced"]]
+        errors = [max((found[kernel][i]["error"] for i in replaced or range(len(some))), default=0)
+                  for found in (cases, alone)]  # fmt: skip
+        ours = f"{errors[0]:.3f}" if replaced else "-"
+        passed = reasons(report, kernel) or ("-" if len(replaced) == len(some) else "no row")
+        rows.append((kernel, len(some), len(replaced), passed, ours, f"{errors[1]:.3f}"))
+    wrong = sum(case["wrong"] > 0 for found in (alone, cases) for some in found.values() for case in some)
+    widths = [max(len(str(row[i])) for row in rows) for i in range(len(rows[0]))]
+    with capsys.disabled():
+        print()
+        for row in rows:
+            print("  ".join(str(cell).ljust(width) for cell, width in zip(row, widths)).rstrip())
+        print(f"errors in epsilons of the type; wrong: {wrong}")
+    assert wrong == 0
+    return {kernel: sum(case["replaced"] for case in some) for kernel, some in cases.items()}
+
+
+def library(name):
+    """The one library of a wheel that tools/test.sh keeps."""
+    (found,) = CACHE.glob(f"{name}-library/*.so")
+    return found
