@@ -121,6 +121,7 @@ fuseln_need_debian11
 fuseln_need_models
 fuseln_need_neighbours
 fuseln_need_library vllm 0.33.0 vllm/_C_stable_libtorch.abi3.so
+fuseln_need_library sglang-kernel 0.4.10 sgl_kernel/sm90/common_ops.abi3.so
 fuseln_need_torch "$fuseln_torch_cuda12"
 "$fuseln_root/tools/build.sh"
 cd "$build"
