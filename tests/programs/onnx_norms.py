@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""onnx_norms.py OUT: drawn norms in sessions of ONNX Runtime, on its CUDA provider and, where it has them, on its CPU
+provider, both held against float64; and a pre-LN transformer block of which the CUDA provider gets the layer norms
+alone. Writes to OUT a list in JSON, an object for each session: which kernel it launches and how often, what is to
+become of it, the largest errors in units of the type's epsilon, and how many results float32 does not explain."""
+import ctypes
+import json
+import sys
+
+import ml_dtypes
+import numpy as np
+import onnx
+import onnxruntime as ort
+
+BF16 = np.dtype(ml_dtypes.bfloat16)
+TYPES = {  # dtype, ONNX's type, half its epsilon
+    "f32": (np.dtype(np.float32), onnx.TensorProto.FLOAT, 2.0**-24),
+    "f16": (np.dtype(np.float16), onnx.TensorProto.FLOAT16, 2.0**-11),
+    "bf16": (BF16, onnx.TensorProto.BFLOAT16, 2.0**-8),
+}
+EPS, U, SMALLEST = float(np.float32(1e-5)), 2.0**-24, 2.0**-24
+SHAPES = [(1, 768), (7, 768), (7, 1023), (3, 1), (5, 2), (33, 31), (2, 4096), (3, 5001), (9, 64)]
+LARGE = {"f32": [(70000, 64)], "f16": [(3000, 768), (70000, 64)], "bf16": [(3000, 769)]}
+CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+
+
+class Norm:
+    """A kind of session: an operator of ONNX, its inputs behind x, its outputs, the kernel that it launches, and whether
+    the launch is replaced, or the reason why not. "_each": x has two batches, and each has a row of this; "_one": both
+    batches share it."""
+
+    def __init__(self, op, kernel, inputs, outputs="y", becomes="replaced"):
+        self.op, self.kernel, self.inputs, self.outputs = op, kernel, inputs.split(), outputs.split()
+        self.becomes, self.rms = becomes, "rms" in kernel
+        self.batches = 2 if "_" in inputs else 1
+
+    def model(self, dtype):
+        """With open shapes. Statistics are float32."""
+        of_ort = self.op.startswith("Skip")
+        domain, opset = ("com.microsoft", 1) if of_ort else ("", 23 if self.op.startswith("RMS") else 17)
+        names = [name if name in self.outputs else "" for name in ("y", "", "", "sum")] if of_ort else self.outputs
+        node = onnx.helper.make_node(self.op, ["x", *self.inputs], names, domain=domain, epsilon=EPS)
+        infos = [[onnx.helper.make_tensor_value_info(
+            name, onnx.TensorProto.FLOAT if name in ("mean", "rstd") else TYPES[dtype][1], None) for name in part]
+            for part in (["x", *self.inputs], self.outputs)]  # fmt: skip
+        opsets = {"": 17} | {domain: opset}
+        return onnx.helper.make_model(
+            onnx.helper.make_graph([node], "norm", *infos), ir_version=10,
+            opset_imports=[onnx.helper.make_opsetid(*item) for item in opsets.items()]).SerializeToString()  # fmt: skip
+
+    def draw(self, random, dtype, rows, cols):
+        offset, scale = random.choice([0.0, 0.5, 2.0]), random.choice([0.1, 1.0, 10.0])
+        dims = {"x": (self.batches, rows, cols), "skip": (self.batches, rows, cols), "skip_one": (1, rows, cols)}
+        drawn = {}
+        for name in ("x", *self.inputs):
+            shape = dims.get(name, (self.batches, 1, cols) if name.endswith("_each") else (cols,))
+            values = random.standard_normal(shape, np.float32)
+            values = scale * (values + offset) if name == "x" else values + ("gamma" in name)
+            drawn[name] = values.astype(TYPES[dtype][0])
+        return drawn
+
+
+NORMS = [
+    Norm("LayerNormalization", "layer_norm", "gamma beta"),
+    Norm("LayerNormalization", "layer_norm", "gamma"),
+    Norm("LayerNormalization", "layer_norm", "gamma beta", "y mean rstd"),
+    Norm("LayerNormalization", "layer_norm", "gamma_each beta_each", becomes="require"),
+    Norm("RMSNormalization", "rms_norm", "gamma"),
+    Norm("SkipLayerNormalization", "skip_layer_norm", "skip gamma beta", becomes="unknown"),
+    Norm("SkipLayerNormalization", "skip_layer_norm", "skip gamma beta bias", "y sum", becomes="unknown"),
+    Norm("SkipLayerNormalization", "skip_layer_norm", "skip_one gamma beta", becomes="unknown"),
+    Norm("SkipSimplifiedLayerNormalization", "skip_rms_norm", "skip gamma bias", "y sum", becomes="unknown"),
+]  # fmt: skip
+
+
+def value(array):
+    if array.dtype == BF16:
+        return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(array.view(np.uint16), onnx.TensorProto.BFLOAT16)
+    return ort.OrtValue.ortvalue_from_numpy(array)
+
+
+def array(value, dtype):
+    memory = (ctypes.c_char * value.tensor_size_in_bytes()).from_address(value.data_ptr())
+    return np.frombuffer(memory, dtype).reshape(value.shape()).astype(np.float64)
+
+
+def session(model, provider, settings=()):
+    """None where this provider does not have the operator in this type."""
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.disable_cpu_ep_fallback", "0" if settings or provider == CPU else "1")
+    for name, setting in settings:
+        options.add_session_config_entry(name, setting)
+    try:
+        return ort.InferenceSession(model, options, providers=[provider])
+    except (ort.capi.onnxruntime_pybind11_state.NotImplemented, ort.capi.onnxruntime_pybind11_state.InvalidGraph):
+        return None
+
+
+def chain(n):
+    """Longest chain of roundings in a sum of n terms: chunks held by a thread, then a tree of three roundings each."""
+    return min(n, 64) + n / 256 + 3 * (np.log2(n + 1) + 2)
+
+
+def exact(norm, inputs):
+    """What is computed, in float64, and how far float32 may be from it: {output: (value, error)}"""
+    s = inputs["x"]
+    for name in ("bias", "skip", "skip_one"):  # ONNX Runtime rounds each sum
+        s = s + inputs[name] if name in inputs else s
+    gamma, beta = (next((inputs[name].astype(np.float64) for name in inputs if name.startswith(what)), other)
+                   for what, other in (("gamma", 1.0), ("beta", 0.0)))  # fmt: skip
+    total, h = s.astype(np.float64), chain(s.shape[-1])
+    square = np.square(total).mean(-1, keepdims=True)
+    mean = 0 * square if norm.rms else total.mean(-1, keepdims=True)
+    mean_error = 0 * square if norm.rms else h * U * np.abs(total).mean(-1, keepdims=True)
+    variance = np.square(total - mean).mean(-1, keepdims=True)
+    variance_error = (h + 4) * U * variance + 2 * mean_error**2
+    if norm.kernel.startswith("skip"):  # E[s^2] - E[s]^2
+        variance_error = variance_error + 2 * (h + 2) * U * square
+    rstd = 1 / np.sqrt(variance + EPS)
+    rstd_error = 1.1 * rstd * (variance_error / (2 * (variance + EPS)) + 3 * U)
+    xhat = (total - mean) * rstd
+    error = rstd * mean_error + np.abs(total - mean) * rstd_error + 3 * U * (np.abs(xhat) + rstd * mean_error)
+    y = xhat * gamma + beta
+    return {"y": (y, np.abs(gamma) * error + 3 * U * (np.abs(xhat * gamma) + np.abs(beta))), "mean": (mean, mean_error),
+            "rstd": (rstd, rstd_error), "sum": (total, 0 * total)}  # fmt: skip
+
+
+def compare(norm, dtype, inputs, results):
+    """(largest error of y in epsilons, of at least 1; results that are wrong)"""
+    wanted, wrong, worst = exact(norm, inputs), 0, 0.0
+    for name, got in zip(norm.outputs, results, strict=True):
+        of, unit = (np.dtype(np.float32), U) if name in ("mean", "rstd") else TYPES[dtype][::2]
+        got, (right, error) = array(got, of), wanted[name]
+        off = np.abs(got - right)
+        wrong += int((~(off <= 1.01 * (error + unit * np.abs(right)) + SMALLEST)).sum())
+        if name == "y":
+            worst = float((off / (2 * unit * np.maximum(np.abs(right), 1))).max())
+    return worst, wrong
+
+
+def run_norm(norm, dtype, random):
+    """Runs all shapes in one session of each provider."""
+    model = norm.model(dtype)
+    cuda, cpu = session(model, CUDA), session(model, CPU)
+    said = {"kernel": f"{norm.kernel}/{dtype}", "becomes": norm.becomes, "runs": 0, "error": 0.0, "cpu": None, "wrong": 0}
+    large = LARGE[dtype] if norm in (NORMS[0], NORMS[4]) else []
+    for rows, cols in SHAPES + large if cuda else []:
+        inputs = norm.draw(random, dtype, rows, cols)
+        feeds = {name: value(of) for name, of in inputs.items()}
+        error, wrong = compare(norm, dtype, inputs, cuda.run_with_ort_values(norm.outputs, feeds))
+        said |= {"runs": said["runs"] + 1, "error": max(said["error"], error), "wrong": said["wrong"] + wrong}
+        if cpu:
+            said["cpu"] = max(said["cpu"] or 0, compare(norm, dtype, inputs, cpu.run_with_ort_values(norm.outputs, feeds))[0])
+    return said
+
+
+BLOCK = """<ir_version: 10, opset_import: ["" : 20]>
+block (float[B, S, 64] x, float[64] gamma, float[64] beta, float[64, 64] q, float[64, 64] k, float[64, 64] v,
+       float[64, 64] o, float[64, 256] up, float[256, 64] down) => (float[B, S, 64] y)
+<int64[4] heads = {0, 0, 4, 16}, int64[3] joined = {0, 0, 64}, float scale = {0.25}> {
+    h = LayerNormalization <axis = -1, epsilon = 1e-5> (x, gamma, beta)
+    hq = MatMul (h, q)  q4 = Reshape (hq, heads)  qh = Transpose <perm = [0, 2, 1, 3]> (q4)
+    hk = MatMul (h, k)  k4 = Reshape (hk, heads)  kh = Transpose <perm = [0, 2, 3, 1]> (k4)
+    hv = MatMul (h, v)  v4 = Reshape (hv, heads)  vh = Transpose <perm = [0, 2, 1, 3]> (v4)
+    scores = MatMul (qh, kh)  scaled = Mul (scores, scale)  weights = Softmax <axis = -1> (scaled)
+    mixed = MatMul (weights, vh)  m4 = Transpose <perm = [0, 2, 1, 3]> (mixed)  m = Reshape (m4, joined)
+    attended = MatMul (m, o)  middle = Add (x, attended)
+    g = LayerNormalization <axis = -1, epsilon = 1e-5> (middle, gamma, beta)
+    wide = MatMul (g, up)  active = Gelu (wide)  narrow = MatMul (active, down)  y = Add (middle, narrow)
+}"""
+
+
+def run_block(random):
+    """All nodes but the layer norms go to the CPU provider, as the software device has no cuBLAS. With both providers the
+    result must be the same but for what rounding may do: less than 1,000 roundings lie between inputs and result."""
+    model = onnx.parser.parse_model(BLOCK)
+    for node in model.graph.node:
+        if node.op_type != "LayerNormalization":
+            node.metadata_props.add(key="layer_ann", value="rest")
+    cuda = session(model.SerializeToString(), CUDA, [("session.layer_assignment_settings", "cpu(rest)")])
+    cpu = session(model.SerializeToString(), CPU)
+    dims = {info.name: [of.dim_value or 6 for of in info.type.tensor_type.shape.dim] for info in model.graph.input}
+    feeds = {name: (random.standard_normal(shape) / (8 if len(shape) == 2 else 1)).astype(np.float32)
+             for name, shape in dims.items()}  # fmt: skip
+    ours, theirs = (runner.run(None, feeds)[0] for runner in (cuda, cpu))
+    off, unit = np.abs(ours.astype(np.float64) - theirs), U * np.abs(theirs).max()
+    return {"kernel": "layer_norm/f32", "becomes": "replaced", "runs": 2, "error": float(off.max() / (2 * unit)),
+            "cpu": 0.0, "wrong": int((~(off < 1000 * unit)).sum()), "block": True}  # fmt: skip
+
+
+def main(out):
+    random = np.random.default_rng(21)
+    said = [run_norm(norm, dtype, random) for norm in NORMS for dtype in TYPES] + [run_block(random)]
+    with open(out, "w") as file:
+        json.dump(said, file)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
