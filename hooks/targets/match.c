@@ -114,14 +114,24 @@ static bool match_pattern(const char *pattern, const char *name, const struct fu
     return *name == '\0';
 }
 
-static bool match_row(const struct fuseln_framework *framework, const struct fuseln_target_row *row, const char *symbol,
-                      struct fuseln_target *ret_target)
+/* Most names differ from a row's before its first placeholder: then no type needs to be tried. */
+static bool begins_alike(const char *pattern, const char *name)
 {
-    const char *rest = past_scope(framework, symbol);
+    while (*pattern && *pattern != '$' && *pattern == *name)
+        pattern++, name++;
+    return !*pattern || *pattern == '$' || *pattern == 'S';
+}
+
+/* `rest` is what follows the framework's scope. */
+static bool match_row(const struct fuseln_framework *framework, const struct fuseln_target_row *row, const char *symbol,
+                      const char *rest, struct fuseln_target *ret_target)
+{
     const int program = (int)strcspn(row->name, "/") + 1;
     struct fuseln_refusal none;
 
-    for (size_t i = 0; rest && i < framework->type_count; i++) {
+    if (!begins_alike(row->symbol, rest))
+        return false;
+    for (size_t i = 0; i < framework->type_count; i++) {
         const struct fuseln_type_name *type = &framework->types[i];
         struct fuseln_target target = {.symbol = symbol};
         bool rms = false;
@@ -140,10 +150,12 @@ static bool match_row(const struct fuseln_framework *framework, const struct fus
 
 bool fuseln_targets_match(const char *symbol, struct fuseln_target *ret_target)
 {
-    for (size_t f = 0; f < FRAMEWORKS; f++)
-        for (size_t i = 0; past_scope(frameworks[f], symbol) && i < frameworks[f]->row_count; i++)
-            if (match_row(frameworks[f], &frameworks[f]->rows[i], symbol, ret_target))
+    for (size_t f = 0; f < FRAMEWORKS; f++) {
+        const char *rest = past_scope(frameworks[f], symbol);
+        for (size_t i = 0; rest && i < frameworks[f]->row_count; i++)
+            if (match_row(frameworks[f], &frameworks[f]->rows[i], symbol, rest, ret_target))
                 return true;
+    }
     return false;
 }
 
@@ -198,6 +210,7 @@ const struct fuseln_framework *fuseln_targets_framework(size_t index)
 bool fuseln_targets_match_row(size_t index, const char *symbol, struct fuseln_target *ret_target)
 {
     const struct fuseln_framework *framework = framework_of(&index);
+    const char *rest = framework ? past_scope(framework, symbol) : NULL;
 
-    return framework && match_row(framework, &framework->rows[index], symbol, ret_target);
+    return rest && match_row(framework, &framework->rows[index], symbol, rest, ret_target);
 }
