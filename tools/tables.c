@@ -18,21 +18,33 @@ static int operation_length(const char *words, const char **ret_operation)
     return (int)strcspn(*ret_operation, " ");
 }
 
+/* The last of the nested names that a pattern begins with. */
+static int function_length(const char *symbol, const char **ret_function)
+{
+    long length = 0;
+
+    for (const char *at = symbol; *at >= '1' && *at <= '9'; at = *ret_function + length) {
+        char *name;
+        length = strtol(at, &name, 10);
+        *ret_function = name;
+    }
+    return (int)length;
+}
+
 static void print_targets(void)
 {
     struct fuseln_target_row row;
     const struct fuseln_framework *framework = NULL;
 
     for (size_t i = 0; fuseln_targets_row(i, &row); i++) {
-        char *name;
-        const char *operation;
-        const long length = strtol(row.symbol, &name, 10);
+        const char *name = "", *operation;
+        const int length = function_length(row.symbol, &name);
         const int operation_bytes = operation_length(row.words, &operation);
         if (fuseln_targets_framework(i) != framework)
             printf("%s| target | %s | computes | releases |\n|---|---|---|---|\n", framework ? "\n" : "",
                    fuseln_targets_framework(i)->program);
         framework = fuseln_targets_framework(i);
-        printf("| `%s` | `%.*s` | %.*s | %s |\n", row.name, (int)length, name, operation_bytes, operation,
+        printf("| `%s` | `%.*s` | %.*s | %s |\n", row.name, length, name, operation_bytes, operation,
                row.versions);
     }
 }
