@@ -18,8 +18,7 @@ enum { SMS = 132, SMEM_OPTIN = 232448 }; /* of the stand-in's device */
 
 CUresult cuThreadExchangeStreamCaptureMode(int *mode);
 
-/* Of the last launch of ours; and of the last kernel that compares, or sums up. */
-static atomic_bool y_null, mean_null;
+/* Of the last kernel that compares, or sums up. */
 static struct fuseln_check_params last_check;
 
 /* Since the test began. */
@@ -30,11 +29,8 @@ static struct fuseln_check_params last_check;
 
 static void launched(const struct stand_in_launch *launch)
 {
-    const struct fuseln_ln_params *p = launch->params[0];
     if (strncmp(launch->kernel, "fuseln_check_", 13) == 0)
         memcpy(&last_check, launch->params[0], sizeof last_check);
-    y_null = !p->y;
-    mean_null = !p->mean;
 }
 
 static bool racing; /* all threads find no module before one of them has loaded it */
@@ -75,11 +71,10 @@ static void set_scratch(size_t bytes)
 
 static struct fuseln_slab *sums;
 
-static enum fuseln_verdict launch_with(enum fuseln_op op, bool rms, CUstream stream, size_t limit)
+static enum fuseln_verdict launch_with(enum fuseln_op op, CUstream stream, size_t limit)
 {
     static char memory[64] __attribute__((aligned(16)));
     struct fuseln_call call = {.op = op,
-                               .rms = rms,
                                .rows = rows,
                                .cols = 1024,
                                .eps = 1e-5,
@@ -116,7 +111,7 @@ static size_t scratch_bytes(void)
 
 static enum fuseln_verdict launch(enum fuseln_op op)
 {
-    const enum fuseln_verdict verdict = launch_with(op, false, STREAM, 32 << 20);
+    const enum fuseln_verdict verdict = launch_with(op, STREAM, 32 << 20);
     assert_int_equal(capture_mode(), 0);
     return verdict;
 }
@@ -132,14 +127,6 @@ TEST(the_second_launch_asks_for_the_context_only)
     assert_int_equal(calls(launch_kernel), 2);
     assert_int_equal(launch(FUSELN_OP_DX), FUSELN_VERDICT_OK); /* another module */
     assert_int_equal(calls(module_load_data), 2);
-}
-
-TEST(moments_write_no_y_and_rms_norm_no_mean)
-{
-    assert_int_equal(launch(FUSELN_OP_MOMENTS), FUSELN_VERDICT_OK);
-    assert_true(y_null && !mean_null);
-    assert_int_equal(launch_with(FUSELN_OP_FORWARD, true, STREAM, 0), FUSELN_VERDICT_OK);
-    assert_true(!y_null && mean_null);
 }
 
 TEST(in_capture_only_what_ran_before)
@@ -164,9 +151,9 @@ TEST(in_capture_only_what_ran_before)
 TEST(sums_of_few_rows_need_no_scratch_and_may_be_captured)
 {
     rows--;
-    assert_int_equal(launch_with(FUSELN_OP_DGAMMA, false, STREAM, 0), FUSELN_VERDICT_OK);
+    assert_int_equal(launch_with(FUSELN_OP_DGAMMA, STREAM, 0), FUSELN_VERDICT_OK);
     stand_in_capturing = 1;
-    assert_int_equal(launch_with(FUSELN_OP_DGAMMA, false, STREAM, 0), FUSELN_VERDICT_OK);
+    assert_int_equal(launch_with(FUSELN_OP_DGAMMA, STREAM, 0), FUSELN_VERDICT_OK);
     assert_int_equal(calls(launch_kernel), 2);
     assert_int_equal(calls(mem_alloc), 0);
     rows++;
@@ -177,7 +164,7 @@ TEST(a_stream_of_another_context_is_left_alone)
     stand_in_stream_context = 7;
     assert_int_equal(launch(FUSELN_OP_FORWARD), FUSELN_VERDICT_CONTEXT);
     assert_int_equal(calls(launch_kernel), 0);
-    assert_int_equal(launch_with(FUSELN_OP_FORWARD, false, CU_STREAM_PER_THREAD, 0), FUSELN_VERDICT_OK);
+    assert_int_equal(launch_with(FUSELN_OP_FORWARD, CU_STREAM_PER_THREAD, 0), FUSELN_VERDICT_OK);
 }
 
 TEST(a_refused_image_gives_way_to_ptx)
@@ -210,7 +197,7 @@ TEST(only_a_refusal_of_the_kernel_itself_is_remembered)
 
 static enum fuseln_verdict launch_on(CUstream stream)
 {
-    return launch_with(FUSELN_OP_DGAMMA, false, stream, 32 << 20);
+    return launch_with(FUSELN_OP_DGAMMA, stream, 32 << 20);
 }
 
 /* Of sums that were made: a reduction alone. */
@@ -276,7 +263,7 @@ TEST(no_slab_before_both_kernels_are_there)
 
 TEST(scratch_is_by_stream_and_under_the_limit)
 {
-    assert_int_equal(launch_with(FUSELN_OP_DGAMMA, false, STREAM, 1000), FUSELN_VERDICT_SCRATCH);
+    assert_int_equal(launch_with(FUSELN_OP_DGAMMA, STREAM, 1000), FUSELN_VERDICT_SCRATCH);
     const size_t before = scratch_bytes();
     assert_int_equal(launch(FUSELN_OP_DGAMMA), FUSELN_VERDICT_OK);
     const size_t held = scratch_bytes(), first = held - before;
@@ -284,8 +271,8 @@ TEST(scratch_is_by_stream_and_under_the_limit)
     assert_int_equal(launch(FUSELN_OP_DGAMMA), FUSELN_VERDICT_OK);
     assert_int_equal(stand_in_driver_calls, 3); /* context, capture, stream */
     assert_int_equal(calls(mem_alloc), 1);
-    assert_int_equal(launch_with(FUSELN_OP_DGAMMA, false, OTHER_STREAM, held + first - 1), FUSELN_VERDICT_SCRATCH);
-    assert_int_equal(launch_with(FUSELN_OP_DGAMMA, false, OTHER_STREAM, held + first), FUSELN_VERDICT_OK);
+    assert_int_equal(launch_with(FUSELN_OP_DGAMMA, OTHER_STREAM, held + first - 1), FUSELN_VERDICT_SCRATCH);
+    assert_int_equal(launch_with(FUSELN_OP_DGAMMA, OTHER_STREAM, held + first), FUSELN_VERDICT_OK);
     assert_int_equal(calls(mem_alloc), 2);
     fuseln_context_after_fork();
     fuseln_scratch_after_fork();
@@ -296,7 +283,7 @@ TEST(scratch_is_by_stream_and_under_the_limit)
 static void *launch_in_thread(void *barrier)
 {
     pthread_barrier_wait(barrier);
-    return (void *)(uintptr_t)launch_with(FUSELN_OP_FORWARD, false, NULL, 0);
+    return (void *)(uintptr_t)launch_with(FUSELN_OP_FORWARD, NULL, 0);
 }
 
 TEST(losers_of_a_race_unload_their_module)

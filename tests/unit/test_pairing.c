@@ -219,6 +219,7 @@ TEST(only_the_partner_gets_them)
     calls[5].cols = 31;
     calls[6].dtype = FUSELN_DTYPE_BF16;
     calls[7].rms = true;
+    calls[7].mean = NULL;
     for (size_t i = 0; i < 8; i++) {
         make_anew(5);
         assert_null(use(&dgamma, &calls[i], 5));

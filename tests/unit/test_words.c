@@ -176,6 +176,10 @@ TEST(wrong_rows_are_refused_with_the_word_and_the_reason)
         {LN "eps = arg1 gamma = arg3 beta? = arg4 dx = arg5", "", "not those of this operation"},
         {"args = ptr float op = layernorm dtype = f16", "float", "not a type"},
         {"op = layernorm.dy", "layernorm.dy", "not an operation"},
+        {"dtype = f32 args = i32 f32 ptr ptr ptr ptr op = layernorm.moments rows = grid.x cols = arg0 eps = arg1 x = "
+         "arg2 "
+         "mean = arg3 rstd = arg4 y = arg5",
+         "", "not those of this operation"},
         {"dtype = f8", "f8", "is not f32"},
         {"rows = grid.y", "grid.y", "is not an argument, grid.x"},
         {"cols_per_block = 0", "0", "not a number from 1"},
