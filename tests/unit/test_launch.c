@@ -320,7 +320,8 @@ static enum fuseln_verdict check_rows(int64_t many, uintptr_t x, int slice, void
                                      .mean = (void *)0x80000000,
                                      .rstd = (void *)0x90000000,
                                      .out_rows = 1};
-    const struct fuseln_check check = {fuseln_context_current(), STREAM, slice, owner};
+    const struct fuseln_check check = {
+        .context = fuseln_context_current(), .stream = STREAM, .slice = slice, .owner = owner};
     assert_non_null(check.context);
     set_scratch(limit);
     const enum fuseln_verdict verdict = fuseln_kernel_check(&check, &call);
