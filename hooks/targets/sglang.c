@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * flashinfer's RMS norm, as sglang-kernel (before: sgl-kernel) holds it, and as flashinfer compiles it on a user's
+ * machine. Gemma's adds 1 to the weight. Rows and nothing else; words.h explains their words.
+ */
+#include "hooks/targets/match.h"
+
+// clang-format off
+static const struct fuseln_type_name types[] = {
+    {"f",               0, FUSELN_DTYPE_F32},
+    {"6__half",         1, FUSELN_DTYPE_F16},
+    {"13__nv_bfloat16", 1, FUSELN_DTYPE_BF16},
+};
+
+/* Name, wheels that hold it; pattern of the symbol, words. */
+static const struct fuseln_target_row rows[] = {
+    {"sglang/rmsnorm", "sglang-kernel 0.4.10, sgl-kernel 0.3.21", "13RMSNormKernelI$U$TEEvPT0_S3_S3_jjjff",
+     "op = rmsnorm  args = ptr ptr ptr u32 u32 u32 f32 f32  rows = grid.x  cols = arg3  eps = arg7  x = arg0  "
+     "gamma = arg1  gamma_add = arg6  y = arg2  xstride = arg4  ystride = arg5"},
+};
+// clang-format on
+
+const struct fuseln_framework fuseln_sglang = {
+    .program = "sglang, `flashinfer::norm`",
+    .scope = "_ZN10flashinfer4norm",
+    .types = types,
+    .type_count = sizeof(types) / sizeof(types[0]),
+    .rows = rows,
+    .row_count = sizeof(rows) / sizeof(rows[0]),
+};
