@@ -4,8 +4,8 @@
  *   mean = sum x / N, rstd = 1 / sqrt(sum (x - mean)^2 / N + eps), y = gamma ((x - mean) rstd) + beta.
  * A row is read once and held on chip until it is written: in registers, or in a ring in shared memory that fetches the
  * next row meanwhile. A row that fits in neither is read twice.
- * A NULL y selects MOMENTS; mean and rstd may be NULL, too. In RMS norm a row with an Inf has rstd 0 in FORWARD but NaN in
- * MOMENTS, as in the originals: PyTorch's MOMENTS computes the variance and adds the square of the mean, its FORWARD
+ * A NULL y selects MOMENTS; mean and rstd may be NULL, too. In RMS norm a row with an Inf has rstd 0 in FORWARD but NaN
+ * in MOMENTS, as in the originals: PyTorch's MOMENTS computes the variance and adds the square of the mean, its FORWARD
  * does not.
  */
 #include "kernels/row.cuh"
@@ -37,8 +37,10 @@ static __device__ __forceinline__ moments<A> row_moments(const fuseln_ln_params 
                                                          pair<A> (&v)[K][P], const Tile &tile)
 {
     const A inverse = inverse_cols<A>(p);
-    return tile.lanes() > 32 ? block_held_moments<(LANES > 32 ? LANES / 32 : 0)>(x, v, tile, inverse, p.rms)
-                             : held_moments(x, v, tile, inverse, p.rms);
+    if constexpr (LANES == 0 || LANES > 32)
+        return block_held_moments<LANES / 32>(x, v, tile, inverse, p.rms);
+    else
+        return held_moments(x, v, tile, inverse, p.rms);
 }
 
 /*

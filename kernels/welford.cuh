@@ -176,7 +176,8 @@ static __device__ __forceinline__ moments<A> held_moments(const chunk<T> (&x)[K]
     return {0, mean, held_squares(v, tile, rms ? A(0) : mean)};
 }
 
-/* The same for a row that all warps of a block hold; WARPS as LANES of sum_lanes(). Two barriers. */
+/* The same for a row that all warps of a block hold, with two barriers. WARPS as LANES of sum_lanes(): 0 also takes
+ * rows that lanes of one warp share. */
 template <int WARPS, int K, class T, class A, int P, class Tile>
 static __device__ __forceinline__ moments<A> block_held_moments(const chunk<T> (&x)[K], pair<A> (&v)[K][P],
                                                                 const Tile &tile, A inverse_cols, bool rms)
@@ -184,20 +185,27 @@ static __device__ __forceinline__ moments<A> block_held_moments(const chunk<T> (
     constexpr A scale = sum_scale<K, 2 * P>();
     __shared__ pivoted<A> sums[FUSELN_ROW_WARPS];
     __shared__ A squares[FUSELN_ROW_WARPS];
-    const int warps = tile.lanes() / 32, w = threadIdx.x % warps, own = threadIdx.x / 32;
-    const bool leads = threadIdx.x % 32 == 0;
+    const bool shared = tile.lanes() > 32, leads = threadIdx.x % 32 == 0;
+    const int warps = tile.lanes() / 32, w = threadIdx.x % (shared ? warps : 1), own = threadIdx.x / 32;
     const pivoted<A> sum = held_sum(x, v, tile);
-    if (leads)
-        sums[own] = sum;
-    __syncthreads();
-    const pivoted<A> part = sums[w];
-    const A pivot = sums[0].pivot, rest = mul_add(tile.held(w) * scale, part.pivot - pivot, part.rest);
-    const A mean = mul_add(sum_lanes<WARPS>(rest, warps), inverse_cols * (1 / scale), pivot);
-    const A m2 = held_squares(v, tile, rms ? A(0) : mean);
-    if (leads)
-        squares[own] = m2;
-    __syncthreads();
-    return {0, mean, sum_lanes<WARPS>(squares[w], warps)};
+    A pivot = sum.pivot, rest = sum.rest;
+    if (shared) {
+        if (leads)
+            sums[own] = sum;
+        __syncthreads();
+        const pivoted<A> part = sums[w];
+        pivot = sums[0].pivot;
+        rest = sum_lanes<WARPS>(mul_add(tile.held(w) * scale, part.pivot - pivot, part.rest), warps);
+    }
+    const A mean = mul_add(rest, inverse_cols * (1 / scale), pivot);
+    A m2 = held_squares(v, tile, rms ? A(0) : mean);
+    if (shared) {
+        if (leads)
+            squares[own] = m2;
+        __syncthreads();
+        m2 = sum_lanes<WARPS>(squares[w], warps);
+    }
+    return {0, mean, m2};
 }
 
 /* The moments of a row from those that the block's warps have of its parts. `slots`: shared, one a warp. One barrier.
