@@ -43,8 +43,9 @@ static __device__ __forceinline__ constexpr int logarithm(int n)
 /* What is known of the row's chunks in a tile. WHOLE: each is whole or missing, as in aligned rows. SKIPPED: also, a
  * thread does nothing for chunks that it lacks. HELD: also, it lacks none of the first half, as a schedule takes rows
  * that are too long for half its chunks, except the one with the fewest lanes. RAGGED: the row may end inside a chunk.
+ * ANY: it may, and missing chunks are skipped.
  */
-enum row_fill { HELD, SKIPPED, WHOLE, RAGGED };
+enum row_fill { HELD, SKIPPED, ANY, WHOLE, RAGGED };
 
 template <class T, int LANES, int K, row_fill FILL>
 struct row_tile {
@@ -55,7 +56,7 @@ struct row_tile {
         SURE = FILL == HELD && LANES > 8 ? K / 2 : 0, /* so many chunks no thread lacks */
         E = chunk<T>::size
     };
-    enum : bool { MAY_BE_RAGGED = FILL == RAGGED };
+    enum : bool { MAY_BE_RAGGED = FILL == ANY || FILL == RAGGED };
 
     const int log_lanes, lane; /* lanes is a power of two */
     int left;                  /* bytes of the row in this tile */

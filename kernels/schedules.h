@@ -13,7 +13,7 @@
 // clang-format off
 
 /* The modules, one .cu file and one image per architecture each. X(name) */
-#define FUSELN_MODULES(X) X(forward) X(apply) X(backward) X(dx) X(dgamma) X(check)
+#define FUSELN_MODULES(X) X(forward) X(apply) X(residual) X(backward) X(dx) X(dgamma) X(check)
 
 /* X(..., FUSELN_DTYPE_, name, device type). f64 has one variant an operation, below. */
 #define FUSELN_TYPES(X, ...)           \
@@ -104,6 +104,11 @@
 /* Blocks of FUSELN_COLUMN_THREADS threads; FUSELN_APPLY_LANES of them share a row. */
 #define FUSELN_APPLY_VARIANTS(X) FUSELN_PLAIN_ALL(X, apply, apply, 0, 4, MEMORY, 3)
 
+/* FUSELN_RESIDUAL_WARPS warps at most, as few as hold a row. */
+#define FUSELN_RESIDUAL_VARIANTS(X)                                                    \
+    FUSELN_TYPES(FUSELN_ALIGNED, X, residual, residual, held, 32, 8, 1, REGISTERS, 1)  \
+    FUSELN_TYPES(FUSELN_UNALIGNED, X, residual, residual, staged, 32, 8, 1, MEMORY, 1)
+
 #define FUSELN_PARTIAL_VARIANTS(X)                                                                \
     FUSELN_TYPES(FUSELN_ALIGNED, X, dgamma, dgamma, partial, 256, 1, 1, REGISTERS, 2)             \
     FUSELN_TYPES(FUSELN_UNALIGNED, X, dgamma, dgamma, partial_unaligned, 256, 1, 1, REGISTERS, 2) \
@@ -120,7 +125,7 @@
 
 #define FUSELN_NORM_VARIANTS(X)                                                  \
     FUSELN_FORWARD_VARIANTS(X) FUSELN_BACKWARD_VARIANTS(X) FUSELN_DX_VARIANTS(X) \
-    FUSELN_APPLY_VARIANTS(X) FUSELN_PARTIAL_VARIANTS(X) FUSELN_DIRECT_VARIANTS(X) FUSELN_REDUCE_VARIANTS(X)
+    FUSELN_APPLY_VARIANTS(X) FUSELN_RESIDUAL_VARIANTS(X) FUSELN_PARTIAL_VARIANTS(X) FUSELN_DIRECT_VARIANTS(X) FUSELN_REDUCE_VARIANTS(X)
 #define FUSELN_VARIANTS(X) FUSELN_NORM_VARIANTS(X) FUSELN_CHECK_VARIANTS(X)
 // clang-format on
 
@@ -129,6 +134,7 @@ enum { FUSELN_REGISTERS, FUSELN_RING, FUSELN_MEMORY }; /* the storage above */
 enum {
     FUSELN_CHUNK_BYTES = 16,
     FUSELN_ROW_THREADS = 128,      /* of a block of FORWARD whose rows have a warp or less; else its lanes */
+    FUSELN_RESIDUAL_WARPS = 16,    /* at most, of a row of RESIDUAL */
     FUSELN_BACKWARD_THREADS = 256, /* at least, of a block of BACKWARD; more are one row's lanes */
     FUSELN_ROW_WARPS = 8,          /* at most, of a row of FORWARD in registers */
     FUSELN_BACKWARD_WARPS = 16,    /* at most, of a block of BACKWARD */

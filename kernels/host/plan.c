@@ -37,7 +37,8 @@ enum {
     BACKWARD = FORWARD FUSELN_FORWARD_VARIANTS(COUNT),
     DX = BACKWARD FUSELN_BACKWARD_VARIANTS(COUNT),
     APPLY = DX FUSELN_DX_VARIANTS(COUNT),
-    PARTIAL = APPLY FUSELN_APPLY_VARIANTS(COUNT),
+    RESIDUAL = APPLY FUSELN_APPLY_VARIANTS(COUNT),
+    PARTIAL = RESIDUAL FUSELN_RESIDUAL_VARIANTS(COUNT),
     DIRECT = PARTIAL FUSELN_PARTIAL_VARIANTS(COUNT),
     REDUCE = DIRECT FUSELN_DIRECT_VARIANTS(COUNT),
     FORWARD_SCHEDULES = 0 FUSELN_FORWARD_SCHEDULES(COUNT, ),
@@ -82,6 +83,17 @@ static bool lacks_pointer(const struct fuseln_call *call)
            (writes_y(call->op) && !call->y) || (call->op == FUSELN_OP_DX && !call->dx);
 }
 
+/* FORWARD of a sum, or with a number added to gamma: kernels/residual.cu. */
+static bool has_sum(const struct fuseln_call *call)
+{
+    return call->residual || call->bias || call->sum || call->gamma_add != 0;
+}
+static bool lacks_kernel(const struct fuseln_call *call)
+{
+    return has_sum(call) && (call->op != FUSELN_OP_FORWARD || call->dtype == FUSELN_DTYPE_F64 ||
+                             (call->sum && !call->residual && !call->bias));
+}
+
 static uintptr_t bits(const void *pointer)
 {
     return (uintptr_t)pointer;
@@ -95,12 +107,13 @@ static enum fuseln_verdict validate(const struct fuseln_call *call)
     if (call->rows < 0 || call->rows > INT_MAX || call->cols < 0 || call->cols > INT_MAX ||
         call->rows > INT64_MAX / 8 / call->cols || (call->op == FUSELN_OP_DGAMMA && call->out_rows < 1))
         return FUSELN_VERDICT_SHAPE;
-    if (call->residual || call->bias || call->sum || call->gamma_add != 0) /* no kernel of ours has them */
+    if (lacks_kernel(call))
         return FUSELN_VERDICT_REQUIRE;
     if (lacks_pointer(call))
         return FUSELN_VERDICT_NULLPTR;
     const uintptr_t tensors = bits(call->x) | bits(call->dy) | bits(call->y) | bits(call->dx) | bits(call->gamma) |
-                              bits(call->beta) | bits(call->dgamma) | bits(call->dbeta);
+                              bits(call->beta) | bits(call->dgamma) | bits(call->dbeta) | bits(call->residual) |
+                              bits(call->bias) | bits(call->sum);
     const uintptr_t statistics = bits(call->rstd) | bits(call->mean);
     return tensors % size || statistics % acc ? FUSELN_VERDICT_ALIGN : FUSELN_VERDICT_OK;
 }
@@ -109,7 +122,7 @@ static bool parameters_aligned(const struct fuseln_call *call)
 {
     const uintptr_t gamma = call->op == FUSELN_OP_DX || call->op == FUSELN_OP_FORWARD ? bits(call->gamma) : 0;
     const uintptr_t beta = call->op == FUSELN_OP_FORWARD ? bits(call->beta) : 0;
-    return (gamma | beta) % FUSELN_CHUNK_BYTES == 0;
+    return (gamma | beta | bits(call->bias)) % FUSELN_CHUNK_BYTES == 0;
 }
 
 /* The common alignment of the rows that the operation touches, at most 16, and 16 only if gamma and beta have it too.
@@ -118,7 +131,7 @@ static unsigned row_width(const struct fuseln_call *call)
 {
     const uintptr_t all = bits(call->x) | (reads_dy(call->op) ? bits(call->dy) : 0) | (uintptr_t)row_bytes(call) |
                           (writes_y(call->op) ? bits(call->y) : 0) | (call->op == FUSELN_OP_DX ? bits(call->dx) : 0) |
-                          FUSELN_CHUNK_BYTES;
+                          bits(call->residual) | bits(call->sum) | FUSELN_CHUNK_BYTES;
     const unsigned width = (unsigned)(all & (0 - all)); /* the lowest bit */
     return width == FUSELN_CHUNK_BYTES && !parameters_aligned(call) ? FUSELN_CHUNK_BYTES / 2 : width;
 }
@@ -222,6 +235,22 @@ static enum fuseln_verdict plan_forward(const struct fuseln_call *call, const st
     const int64_t groups = block / schedules[at].lanes, rows = groups * (unaligned ? 1 : schedules[at].rows);
     plan->smem_bytes[0] = unaligned ? (unsigned)groups * tile_bytes(schedules[at].lanes * schedules[at].chunks) : 0;
     return set_grid(plan, 0, divide_up(call->rows, rows), block);
+}
+
+/* Of a sum: a warp for each 4 KB of the row, and the sums of unaligned rows in shared memory. */
+static enum fuseln_verdict plan_residual(const struct fuseln_call *call, const struct fuseln_device *device,
+                                         struct fuseln_plan *plan)
+{
+    const struct fuseln_variant *variant = variant_of(RESIDUAL, is_unaligned(call, plan), call->dtype);
+    const int64_t chunks = divide_up(row_bytes(call), FUSELN_CHUNK_BYTES);
+    const int64_t warps = divide_up(chunks, (int64_t)variant->lanes * variant->chunks);
+    const int64_t rows = warps > 1 ? 1 : FUSELN_ROW_THREADS / 32; /* of a block */
+    const int64_t sums = chunks * (int64_t)(FUSELN_CHUNK_BYTES / fuseln_dtype_bytes(call->dtype) * sizeof(float));
+    if (warps > FUSELN_RESIDUAL_WARPS || (variant->unaligned && rows * sums > shared_bytes(device, 1)))
+        return FUSELN_VERDICT_SHAPE;
+    plan->kernel[0] = variant;
+    plan->smem_bytes[0] = variant->unaligned ? (unsigned)(rows * sums) : 0;
+    return set_grid(plan, 0, divide_up(call->rows, rows), rows > 1 ? FUSELN_ROW_THREADS : warps * 32);
 }
 
 static int64_t partial_pitch(const struct fuseln_call *call)
@@ -397,7 +426,7 @@ enum fuseln_verdict fuseln_plan_make(const struct fuseln_call *call, const struc
         verdict = plan_apply(call, &plan);
         break;
     default:
-        verdict = plan_forward(call, device, &plan);
+        verdict = has_sum(call) ? plan_residual(call, device, &plan) : plan_forward(call, device, &plan);
     }
     if (verdict == FUSELN_VERDICT_OK)
         *ret_plan = plan;
