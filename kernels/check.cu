@@ -15,6 +15,7 @@
  *            and may also err by what they may: |gamma| (|x - mean| drstd + rstd dmean). Where its variance is
  *            E[x^2] - E[x]^2, that errs by the chain's error of E[x^2] and of the mean's square; a variance of which
  *            too little is left proves nothing. An original may round xhat and gamma xhat to the type of y, too.
+ *   sum:     the float sum, rounded where the call says so; y and the statistics are those of that sum.
  *   dx:      from mean and rstd. An error of a row's two sums shifts all of its elements by the same multiple of 1 and
  *            of xhat: those multiples are fitted, checked against the bound of the sums, and subtracted. The roundings
  *            of each element are left. The fit's own noise is their average (Hoeffding: more than 8 / sqrt(n) of their
@@ -88,6 +89,32 @@ static __device__ __forceinline__ double sum_warp(double v)
     for (int distance = 16; distance > 0; distance /= 2)
         v += __shfl_xor_sync(0xffffffffu, v, distance);
     return v;
+}
+
+static __device__ __forceinline__ float rounded(float v, int dtype)
+{
+    return dtype == FUSELN_CHECK_F16    ? __half2float(__float2half_rn(v))
+           : dtype == FUSELN_CHECK_BF16 ? __bfloat162float(__float2bfloat16_rn(v))
+                                        : v;
+}
+
+/* An element of what is normalised: of x, or of its sum with bias and residual as both kernels add it up. Of double
+ * there are no sums. stored: as `sum` has it. */
+static __device__ __forceinline__ double input(const fuseln_check_params &p, const number_type &type, long long from,
+                                               long long i, bool stored = false)
+{
+    const double x = load(p.host.x, from + i, type.dtype);
+    if (!p.host.bias && !p.host.residual)
+        return x;
+    const bool each = p.host.round_sum;
+    float v = static_cast<float>(x);
+    if (p.host.bias)
+        v += static_cast<float>(load(p.host.bias, i, type.dtype));
+    if (p.host.bias && each)
+        v = rounded(v, type.dtype);
+    if (p.host.residual)
+        v += static_cast<float>(load(p.host.residual, from + i, type.dtype));
+    return each || stored ? rounded(v, type.dtype) : v;
 }
 
 /* How an element is checked: by value; by its pattern; loosely, finite or not; or not at all. */
@@ -243,7 +270,7 @@ static __device__ __forceinline__ void statistics_facts(const fuseln_check_param
     for (int pass = 0; pass < 2; pass++) {
 #pragma unroll 1
         for (long long i = threadIdx.x % 32; i < cols; i += 32) {
-            const double d = load(p.host.x, from + i, type.dtype) - sum;
+            const double d = input(p, type, from, i) - sum;
             if (pass) {
                 squares += d * d;
             } else {
@@ -393,7 +420,7 @@ static __device__ __forceinline__ void expect_output(const fuseln_check_params &
                                                      long long from, long long i, const row_facts &row,
                                                      expectation &expect)
 {
-    const double x = load(p.host.x, from + i, type.dtype);
+    const double x = input(p, type, from, i);
     const double gamma = (p.host.gamma ? load(p.host.gamma, i, type.dtype) : 1.0) + p.host.gamma_add;
     const double beta = p.host.beta && !p.rms ? load(p.host.beta, i, type.dtype) : 0.0;
     const double added = p.host.gamma_add != 0 ? 1.0 : 0.0;               /* one more rounding */
@@ -422,6 +449,18 @@ static __device__ __forceinline__ void expect_output(const fuseln_check_params &
     }
     largest = largest > fabs(expect.truth[THEIRS]) ? largest : fabs(expect.truth[THEIRS]);
     expect.unit = type.ulp(largest, type.dtype);
+}
+
+/* The sum that is stored has one value. */
+static __device__ __forceinline__ void expect_sum(const number_type &type, double stored, expectation &expect)
+{
+    expect.unit = type.ulp(fabs(stored), type.dtype);
+    expect.mode = mode_of(fabs(stored), stored);
+#pragma unroll
+    for (int who = OURS; who <= THEIRS; who++) {
+        expect.truth[who] = stored;
+        expect.bound[who] = type.u * TINY; /* an original may turn denormals into zeros */
+    }
 }
 
 static __device__ __forceinline__ void expect_statistic(const number_type &type, bool rstd, const row_facts &row,
@@ -454,13 +493,14 @@ static __device__ __forceinline__ void check_row(const fuseln_check_params &p, c
     } else if (p.host.dx) {
         gradient_facts(p, type, from, row, found, index);
     }
-    /* After the elements come rstd and mean, where they are outputs. */
+    /* After the elements come those of the sum, then rstd and mean, where they are outputs. */
     const void *theirs_out = p.host.dx ? p.host.dx : p.host.y;
     const bool has_rstd = p.rstd && p.host.rstd, has_mean = p.rstd && mean;
-    const long long elements = theirs_out ? cols : 0, all = elements + has_rstd + has_mean;
+    const long long elements = theirs_out ? cols : 0, outputs = elements + (p.host.sum ? cols : 0),
+                    all = outputs + has_rstd + has_mean;
 #pragma unroll 1
     for (long long i = threadIdx.x % 32; i < all; i += 32) {
-        const bool rstd = has_rstd && i == elements;
+        const bool rstd = has_rstd && i == outputs;
         expectation expect;
         double ours, theirs;
         expect.mode = row.mode;
@@ -472,12 +512,16 @@ static __device__ __forceinline__ void check_row(const fuseln_check_params &p, c
                 expect_gradient(p, type, from, i, row, expect);
             else
                 expect_output(p, type, from, i, row, expect);
+        } else if (i < outputs) {
+            ours = load(p.sum, from + i - cols, type.dtype);
+            theirs = load(p.host.sum, from + i - cols, type.dtype);
+            expect_sum(type, input(p, type, from, i - cols, true), expect);
         } else {
             ours = rstd ? row.stats[OURS].rstd : row.stats[OURS].mean;
             theirs = rstd ? row.stats[THEIRS].rstd : row.stats[THEIRS].mean;
             expect_statistic(type, rstd, row, expect);
         }
-        found.check(type, ours, theirs, expect, index + (i < elements ? i : 0));
+        found.check(type, ours, theirs, expect, index + (i < outputs ? i % cols : 0));
     }
 }
 
@@ -491,6 +535,26 @@ extern "C" __global__ void __launch_bounds__(FUSELN_CHECK_THREADS, 1)
     for (long long row = warp; row < p.host.rows; row += static_cast<long long>(gridDim.x) * BLOCK_WARPS)
         check_row(p, type, row, found);
     found.store(p.records + warp * FUSELN_CHECK_FIELDS, p.more);
+}
+
+/* Copies the rows of x and of residual, which the original may write over. Two bytes at a time: any type, any address.
+ */
+extern "C" __global__ void __launch_bounds__(FUSELN_CHECK_THREADS, 1)
+    fuseln_check_save(const struct fuseln_check_params p)
+{
+    const number_type type(p.dtype);
+    const long long cells = p.host.rows * p.host.cols *
+                            (type.dtype == FUSELN_CHECK_F32   ? 2
+                             : type.dtype == FUSELN_CHECK_F64 ? 4
+                                                              : 1);
+#pragma unroll 1
+    for (long long i = static_cast<long long>(blockIdx.x) * FUSELN_CHECK_THREADS + threadIdx.x; i < cells;
+         i += static_cast<long long>(gridDim.x) * FUSELN_CHECK_THREADS) {
+        static_cast<unsigned short *>(p.saved_x)[i] = static_cast<const unsigned short *>(p.host.x)[i];
+        if (p.host.residual)
+            static_cast<unsigned short *>(p.saved_residual)[i] =
+                static_cast<const unsigned short *>(p.host.residual)[i];
+    }
 }
 
 /* Checks dgamma or dbeta of one column. sum: of its terms; size: of the magnitudes of the finite ones; terms: how many

@@ -70,8 +70,9 @@ struct fuseln_check_params {
     struct fuseln_ln_params host;  /* the launch, or a slice of its rows; y only of FORWARD and APPLY, dx only of DX */
     const void *out, *mean, *rstd; /* written by ours: y, dx or dgamma; the statistics, NULL where they are inputs,
                                       never where they are outputs: of the host's launch they may be absent */
-    const void *dbeta;
-    double *records; /* [record_count][FUSELN_CHECK_FIELDS], one a warp */
+    const void *dbeta, *sum;
+    void *saved_x, *saved_residual; /* room for copies, of fuseln_check_save */
+    double *records;                /* [record_count][FUSELN_CHECK_FIELDS], one a warp */
     struct fuseln_check_result *result;
     unsigned long long ticket;
     long long first_row; /* of the slice */

@@ -187,6 +187,7 @@ static bool reads_unchanged(const struct fuseln_call *call)
         const void *at;
         size_t bytes;
     } outs[] = {{call->y, tensor},
+                {call->sum, tensor},
                 {call->dx, tensor},
                 {call->dgamma, gradients},
                 {call->dbeta, gradients},
@@ -194,6 +195,8 @@ static bool reads_unchanged(const struct fuseln_call *call)
                 {written ? call->rstd : NULL, statistics}},
       ins[] = {{call->x, tensor},
                {call->dy, tensor},
+               {call->residual, tensor},
+               {call->bias, row},
                {call->gamma, row},
                {call->beta, row},
                {written ? NULL : call->mean, statistics},
@@ -247,6 +250,7 @@ static size_t outputs(struct run *run, const struct fuseln_call *call, int64_t r
     struct fuseln_call *ours = &run->ours;
     run->used = 0;
     ours->y = reserve_output(run, call->y, row * (size_t)rows);
+    ours->sum = reserve_output(run, call->sum, row * (size_t)rows);
     ours->dx = reserve_output(run, call->dx, row * (size_t)rows);
     ours->dgamma = reserve_output(run, call->dgamma, row);
     ours->dbeta = reserve_output(run, call->dbeta, row);
@@ -289,7 +293,9 @@ static struct fuseln_call slice_of(const struct fuseln_call *call, int64_t first
     slice.rows = rows;
     slice.x = row_of(call->x, first, bytes);
     slice.dy = row_of(call->dy, first, bytes);
+    slice.residual = row_of(call->residual, first, bytes);
     slice.y = row_of(call->y, first, bytes);
+    slice.sum = row_of(call->sum, first, bytes);
     slice.dx = row_of(call->dx, first, bytes);
     slice.mean = row_of(call->mean, first, acc);
     slice.rstd = row_of(call->rstd, first, acc);
@@ -331,6 +337,7 @@ static void params_set(struct run *run, const struct fuseln_call *theirs, int64_
     params->host.dx = theirs->op == FUSELN_OP_DX ? theirs->dx : NULL;
     params->out = is_columns(theirs) ? ours->dgamma : theirs->op == FUSELN_OP_DX ? ours->dx : ours->y;
     params->dbeta = ours->dbeta;
+    params->sum = ours->sum;
     params->mean = statistics ? ours->mean : NULL;
     params->rstd = statistics ? ours->rstd : NULL;
     params->first_row = first;
@@ -350,13 +357,13 @@ static int64_t slice_begin(const struct fuseln_call *call, int64_t rows, int sli
 static enum fuseln_verdict check_slices(struct run *run, const struct fuseln_call *call)
 {
     const unsigned grid = (unsigned)run->params.record_count / (FUSELN_CHECK_THREADS / 32);
-    const bool columns = is_columns(call), all = run->check->slice < 0 || columns;
+    const bool columns = is_columns(call), all = run->check->slice < 0 || run->check->saved.slab || columns;
     enum fuseln_verdict verdict = FUSELN_VERDICT_OK;
     int64_t at = all ? 0 : slice_begin(call, run->rows, run->check->slice);
     do {
         const struct fuseln_call theirs = slice_of(call, at, at + run->rows < call->rows ? run->rows : call->rows - at);
         verdict = launch_ours(run, &theirs);
-        params_set(run, &theirs, at);
+        params_set(run, &theirs, run->check->saved.first + at);
         if (verdict == FUSELN_VERDICT_OK)
             verdict =
                 launch_check(run, columns ? "fuseln_check_columns" : "fuseln_check_rows", grid, FUSELN_CHECK_THREADS);
@@ -385,11 +392,72 @@ static enum fuseln_verdict check_issue(const struct fuseln_check *check, const s
     return verdict;
 }
 
+/* Where the copies stand in their slab, and how much of it they take. */
+static size_t copies(const struct fuseln_saved *saved, const struct fuseln_call *call, void **ret_x,
+                     void **ret_residual)
+{
+    const size_t bytes = (size_t)saved->rows * (size_t)call->cols * fuseln_dtype_bytes(call->dtype);
+    struct run run = {.slab = saved->slab};
+    *ret_x = reserve_output(&run, call->x, bytes);
+    *ret_residual = reserve_output(&run, call->residual, bytes);
+    return run.used;
+}
+
+/* As many rows as leave room for our outputs. */
+static int64_t rows_to_save(struct run *run, const struct fuseln_call *call)
+{
+    struct fuseln_saved saved = {.rows = call->rows};
+    void *unused[2];
+    while (saved.rows > 1 && copies(&saved, call, &unused[0], &unused[1]) + outputs(run, call, saved.rows) >
+                                 fuseln_config_get()->scratch_bytes / 4)
+        saved.rows = (saved.rows + 1) / 2;
+    return saved.rows;
+}
+
+struct fuseln_saved fuseln_kernel_check_save(const struct fuseln_check *check, const struct fuseln_call *call)
+{
+    struct run run = {.check = check};
+    struct fuseln_saved saved = {NULL, 0, 0};
+    if (call->op != FUSELN_OP_FORWARD || reads_unchanged(call) || fuseln_kernel_capturing(check->stream))
+        return saved;
+    saved.rows = rows_to_save(&run, call);
+    saved.first = slice_begin(call, saved.rows, check->slice < 0 ? 0 : check->slice);
+    const struct fuseln_call slice = slice_of(call, saved.first, saved.rows);
+    struct fuseln_plan plan = {.scratch_bytes =
+                                   copies(&saved, &slice, &run.params.saved_x, &run.params.saved_residual)};
+    const struct fuseln_job job = {check->context, &plan, check->stream, NULL};
+    if (fuseln_slab_acquire(&job, &saved.slab) != FUSELN_VERDICT_OK) {
+        saved.slab = NULL;
+        return saved;
+    }
+    copies(&saved, &slice, &run.params.saved_x, &run.params.saved_residual);
+    run.params.host = slice.params;
+    run.params.dtype = (int)call->dtype;
+    const unsigned grid = 2 * (unsigned)fuseln_context_device(check->context)->sm_count;
+    if (launch_check(&run, "fuseln_check_save", grid, FUSELN_CHECK_THREADS) != FUSELN_VERDICT_OK) {
+        fuseln_slab_release(saved.slab);
+        saved.slab = NULL;
+    }
+    return saved;
+}
+
+/* The part of the launch whose inputs were saved, which reads them where they are. */
+static struct fuseln_call saved_part(const struct fuseln_saved *saved, const struct fuseln_call *call)
+{
+    struct fuseln_call part = slice_of(call, saved->first, saved->rows);
+    void *x, *residual;
+    copies(saved, &part, &x, &residual);
+    part.x = x;
+    part.residual = residual;
+    return part;
+}
+
 enum fuseln_verdict fuseln_kernel_check(const struct fuseln_check *check, const struct fuseln_call *call)
 {
+    const struct fuseln_call part = check->saved.slab ? saved_part(&check->saved, call) : *call;
     struct fuseln_check_region *region;
     size_t slot;
-    if (!reads_unchanged(call))
+    if (!reads_unchanged(&part))
         return FUSELN_VERDICT_ALIAS;
     if (fuseln_kernel_capturing(check->stream))
         return FUSELN_VERDICT_CAPTURE;
@@ -398,7 +466,7 @@ enum fuseln_verdict fuseln_kernel_check(const struct fuseln_check *check, const 
         verdict = slot_claim(region, check->owner, &slot);
     if (verdict != FUSELN_VERDICT_OK)
         return verdict;
-    verdict = check_issue(check, call, region, slot);
+    verdict = check_issue(check, &part, region, slot);
     slot_end(region, slot, verdict == FUSELN_VERDICT_OK);
     return verdict;
 }

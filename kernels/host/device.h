@@ -109,6 +109,12 @@ const char *fuseln_job_kernel(const struct fuseln_job *job);
  */
 enum fuseln_verdict fuseln_kernel_launch(const struct fuseln_job *job, struct fuseln_call *call);
 
+/* Copies of x and residual in rows of a launch whose original writes over them. */
+struct fuseln_saved {
+    struct fuseln_slab *slab; /* NULL: none were made */
+    int64_t first, rows;
+};
+
 /* A check of a launch whose original was just launched on stream. */
 struct fuseln_check {
     struct fuseln_context *context;
@@ -116,12 +122,18 @@ struct fuseln_check {
     int slice; /* where all rows do not fit: 0 the first ones, 1 the last, 2 those in the middle, -1 all, one by one */
     void *owner;                 /* comes back with the result */
     bool one_pass, round_affine; /* how the original computes (base/target.h) */
+    struct fuseln_saved saved;
 };
+
+/* Before the original: where its outputs lie on its inputs, copies those, or as many rows of them as fit. They are the
+ * caller's to release. */
+struct fuseln_saved fuseln_kernel_check_save(const struct fuseln_check *check, const struct fuseln_call *call);
 
 /*
  * Launch ours beside the original, into device memory of ours, and have the device count how what both wrote differs,
  * without waiting. At most three kernels for a slice. Returns OK: the result will come by fuseln_check_collect, unless
- * the context goes first. Else CAPTURE, CONTEXT, SCRATCH, IMAGE, REFUSED, ALIAS (an output lies on an input) or BUSY
+ * the context goes first. Else CAPTURE, CONTEXT, SCRATCH, IMAGE, REFUSED, ALIAS (an output lies on an input,
+ * which was not saved) or BUSY
  * (too many results to come): nothing of the host's was written.
  */
 enum fuseln_verdict fuseln_kernel_check(const struct fuseln_check *check, const struct fuseln_call *call);

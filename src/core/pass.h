@@ -24,6 +24,7 @@ struct fuseln_pass {
     enum fuseln_verdict verdict;        /* OK: ours was launched; else why the original must be */
     struct fuseln_site *site;           /* NULL: the other boundary counts this launch */
     bool check;                         /* the original, once launched, is to be checked against ours */
+    struct fuseln_saved saved;          /* inputs that the original writes over */
     struct fuseln_timer *timer;         /* runs while the original is launched; NULL: it is not timed */
 };
 

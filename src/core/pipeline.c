@@ -126,6 +126,7 @@ static void begin(const struct fuseln_launch *launch, struct fuseln_pass *pass)
     pass->job.context = fuseln_context_current();
     pass->job.stream = launch->stream;
     pass->check = false;
+    pass->saved.slab = NULL;
     pass->timer = NULL;
 }
 
@@ -145,6 +146,8 @@ static enum fuseln_verdict decide(struct fuseln_pass *pass)
     pass->site = find_site(pass);
     if (verdict == FUSELN_VERDICT_OK)
         verdict = fuseln_verify_begin(pass);
+    if (pass->check)
+        fuseln_verify_save(pass);
     if (verdict == FUSELN_VERDICT_OK && pass->config->mode == FUSELN_MODE_MEASURE)
         verdict = fuseln_measure_begin(pass);
     pass->verdict = verdict;
@@ -226,6 +229,8 @@ void fuseln_pipeline_end(const struct fuseln_pass *pass, bool launched)
         fuseln_timer_end(pass->timer, pass->launch->stream, launched);
     else if (pass->check && launched)
         fuseln_verify_start_check(pass);
+    if (pass->saved.slab)
+        fuseln_slab_release(pass->saved.slab);
 }
 
 void fuseln_pipeline_after_fork(void)

@@ -41,18 +41,31 @@ enum fuseln_verdict fuseln_verify_begin(struct fuseln_pass *pass)
     return FUSELN_VERDICT_CHECK;
 }
 
+static struct fuseln_check check_of(const struct fuseln_pass *pass, unsigned number)
+{
+    const struct fuseln_layout *layout = &pass->launch->target->layout;
+    return (struct fuseln_check){.context = pass->job.context,
+                                 .stream = pass->launch->stream,
+                                 .slice = pass->config->mode == FUSELN_MODE_VERIFY ? -1 : (int)(number % 3),
+                                 .owner = pass->site,
+                                 .one_pass = layout->one_pass,
+                                 .round_affine = layout->round_affine,
+                                 .saved = pass->saved};
+}
+
+void fuseln_verify_save(struct fuseln_pass *pass)
+{
+    const struct fuseln_check check =
+        check_of(pass, atomic_load_explicit(&pass->site->checked.issued, memory_order_relaxed));
+    pass->saved = fuseln_kernel_check_save(&check, &pass->call);
+}
+
 void fuseln_verify_start_check(const struct fuseln_pass *pass)
 {
     struct fuseln_checked *checked = &pass->site->checked;
     const bool all = pass->config->mode == FUSELN_MODE_VERIFY;
     const unsigned number = atomic_fetch_add(&checked->issued, 1);
-    const struct fuseln_layout *layout = &pass->launch->target->layout;
-    const struct fuseln_check check = {.context = pass->job.context,
-                                       .stream = pass->launch->stream,
-                                       .slice = all ? -1 : (int)(number % 3),
-                                       .owner = pass->site,
-                                       .one_pass = layout->one_pass,
-                                       .round_affine = layout->round_affine};
+    const struct fuseln_check check = check_of(pass, number);
     enum fuseln_verdict verdict = FUSELN_VERDICT_CHECK;
 
     if (all || number < pass->config->check)

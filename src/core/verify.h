@@ -13,6 +13,8 @@
 /* A launch that could be replaced is about to be made at the pass's site. OK: it may be. Else VERIFY, CHECK or FAILED;
  * pass->check then tells whether fuseln_verify_start_check is to be called once the original was launched. */
 enum fuseln_verdict fuseln_verify_begin(struct fuseln_pass *pass);
+/* Then, before the original: copies what it reads and may write over. */
+void fuseln_verify_save(struct fuseln_pass *pass);
 /* The original was just launched on the pass's stream: starts the check. */
 void fuseln_verify_start_check(const struct fuseln_pass *pass);
 
