@@ -193,7 +193,7 @@ static void wrong_grids(const struct fuseln_target *target)
     struct arguments arguments;
     struct fuseln_launch launch = make_launch(target, &arguments);
     struct fuseln_call call;
-    bool rows_are_an_argument = target->layout.rows >= 0;
+    bool rows_are_an_argument = target->layout.rows >= 0, rows_are_required = false;
 
     if (target->layout.rows_from == FUSELN_ROWS_GRID) /* any grid */
         return;
@@ -205,9 +205,14 @@ static void wrong_grids(const struct fuseln_target *target)
         assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_GEOMETRY);
         launch.grid[1] = 1;
     }
+    for (int i = 0; i < target->layout.require_count; i++)
+        rows_are_required |= target->layout.require[i].kind == FUSELN_REQUIRED_ROWS ||
+                             target->layout.require[i].kind == FUSELN_REQUIRED_ELEMENTS;
     launch.grid[0]++;
     if (rows_are_an_argument)
         assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_GEOMETRY);
+    else if (rows_are_required)
+        assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_REQUIRE);
     else
         assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_OK); /* one row more is another launch */
 }
