@@ -222,6 +222,102 @@ TEST(what_has_no_kernel_is_declined)
     sums_free(&s);
 }
 
+#define BODY(name)                                    \
+    void name(struct fuseln_check_params p);          \
+    static void run_##name(const void *p)             \
+    {                                                 \
+        name(*(const struct fuseln_check_params *)p); \
+    }
+BODY(fuseln_check_save)
+BODY(fuseln_check_rows)
+BODY(fuseln_check_sum)
+
+static void check_kernel(void (*body)(const void *), unsigned block, const struct fuseln_check_params *params)
+{
+    const struct softgpu_grid grid = {.kernel = "check", .grid_dim = {1, 1, 1}, .block_dim = {block, 1, 1}};
+    const char *error = softgpu_execute(&grid, body, params);
+    if (error)
+        fail_msg("%s", error);
+}
+
+/* Ours against an original that computes in double and wrote `theirs`, by the kernels of a check. */
+static struct fuseln_check_result result_of(const struct sums *s, const struct tensor *theirs_y,
+                                            const struct tensor *theirs_sum)
+{
+    static double records[FUSELN_CHECK_THREADS / 32 * FUSELN_CHECK_FIELDS];
+    static struct fuseln_check_result result;
+    struct fuseln_check_params p = {.host = s->l.call.params,
+                                    .out = s->l.call.y,
+                                    .sum = s->l.call.sum,
+                                    .mean = s->form.rms ? NULL : s->l.mean.at,
+                                    .rstd = s->l.rstd.at,
+                                    .records = records,
+                                    .record_count = FUSELN_CHECK_THREADS / 32,
+                                    .result = &result,
+                                    .dtype = (int)s->l.dtype,
+                                    .rms = s->form.rms};
+    p.host.x = s->before[0];
+    p.host.residual = s->form.residual ? s->before[1] : NULL;
+    p.host.y = theirs_y->at;
+    p.host.sum = s->l.call.sum ? theirs_sum->at : NULL;
+    p.host.mean = p.host.rstd = p.host.dx = NULL;
+    check_kernel(run_fuseln_check_rows, FUSELN_CHECK_THREADS, &p);
+    check_kernel(run_fuseln_check_sum, 32, &p);
+    return result;
+}
+
+static double wrong(const struct fuseln_check_result *found)
+{
+    return found->field[FUSELN_CHECK_OUTSIDE_OURS] + found->field[FUSELN_CHECK_OUTSIDE_THEIRS];
+}
+
+TEST(a_check_holds_both_against_the_sum_of_what_was_there)
+{
+    for (int i = 0; i < FORMS * FUSELN_DTYPE_F64; i++) {
+        const enum fuseln_dtype dtype = (enum fuseln_dtype)(i / FORMS);
+        struct sums s = sums_make(dtype, 9, 300, 0, &forms[i % FORMS]);
+        struct tensor y = tensor_make(s.l.y.bytes, 0), sum = tensor_make(s.l.y.bytes, 0);
+        struct fuseln_check_params save = {.host = {.rows = 9, .cols = 300, .x = s.l.x.at, .residual = s.residual.at},
+                                           .saved_x = y.at,
+                                           .saved_residual = sum.at,
+                                           .dtype = (int)dtype};
+        struct batch b;
+        float stored;
+
+        check_kernel(run_fuseln_check_save, FUSELN_CHECK_THREADS, &save);
+        assert_memory_equal(y.at, s.l.x.at, y.bytes);
+        assert_memory_equal(sum.at, s.residual.at, sum.bytes);
+        sums_run(&s);
+        struct truth truth = truth_of(&s, &b);
+        for (int64_t at = 0; at < 9 * 300; at++) {
+            sum_at(&s, at, &stored);
+            put(y.at, dtype, at, round_to(dtype, truth.want[Y][at]));
+            put(sum.at, dtype, at, (double)stored);
+        }
+        struct fuseln_check_result found = result_of(&s, &y, &sum);
+        assert_true(wrong(&found) == 0);
+        assert_true(found.field[FUSELN_CHECK_ELEMENTS] == (s.form.sum ? 2 : 1) * 9 * 300);
+
+        const double was = get(y.at, dtype, 700);
+        put(y.at, dtype, 700, was + (fabs(was) + 1) / 16);
+        found = result_of(&s, &y, &sum);
+        assert_true(found.field[FUSELN_CHECK_OUTSIDE_THEIRS] == 1 && found.field[FUSELN_CHECK_FIRST] == -700);
+        put(y.at, dtype, 700, was);
+        if (s.form.sum) {
+            const double right = get(sum.at, dtype, 800);
+            put(sum.at, dtype, 800, right + ulp(dtype, right));
+            found = result_of(&s, &y, &sum);
+            assert_true(found.field[FUSELN_CHECK_OUTSIDE_THEIRS] == 1 && found.field[FUSELN_CHECK_FIRST] == -800);
+            put(s.l.call.sum, dtype, 900, get(s.l.call.sum, dtype, 900) + 1);
+            found = result_of(&s, &y, &sum);
+            assert_true(found.field[FUSELN_CHECK_OUTSIDE_OURS] == 1);
+        }
+        tensor_free(&y), tensor_free(&sum);
+        truth_free(&truth), batch_free(&b);
+        sums_free(&s);
+    }
+}
+
 int main(void)
 {
     return run_registered_tests();
