@@ -17,7 +17,7 @@ struct fuseln_site_key {
     const struct fuseln_target *target;
     int64_t cols;
     int device;     /* CUdevice ordinal; -1 where no context was current */
-    unsigned nulls; /* bit r set: the argument of enum fuseln_role r is null */
+    unsigned nulls; /* as in struct fuseln_call */
     unsigned width; /* 16 for aligned rows, else the widest access that fits */
     enum fuseln_boundary boundary;
 };

@@ -114,11 +114,11 @@ static void write_nulls(struct fuseln_json *json, unsigned nulls)
 {
     static const char *const roles[] = {
 #define X(id, word) word,
-        FUSELN_ROLES(X)
+        FUSELN_POINTER_ROLES(X)
 #undef X
     };
     fuseln_json_open(json, "null_arguments", '[');
-    for (unsigned role = 0; role < FUSELN_ROLE_COUNT; role++)
+    for (unsigned role = 0; role < FUSELN_POINTER_ROLES_END; role++)
         if (nulls >> role & 1)
             fuseln_json_string(json, NULL, roles[role]);
     fuseln_json_close(json, ']');
@@ -142,6 +142,7 @@ static void write_identity(struct fuseln_json *json, const struct fuseln_site_vi
     fuseln_json_string(json, "boundary", fuseln_boundary_name(site->key->boundary));
     fuseln_json_integer(json, "access_bytes", site->key->width);
     write_nulls(json, site->key->nulls);
+    fuseln_json_bool(json, "gamma_add", site->key->nulls >> FUSELN_ROLE_GAMMA_ADD & 1);
 }
 
 /* Differences and errors are in ulp of the element type at the largest term. */

@@ -34,7 +34,7 @@ static const struct fuseln_field measure[] = {
 const struct fuseln_field fuseln_schema_site[] = {
     {TEXT,   MUST, SAME,     NULL,     {"target"}},
     {TEXT,   MAY,  SAME,     NULL,     {"library", "build_id", "build", "op", "dtype"}},
-    {ANY,    MAY,  SAME,     NULL,     {"symbol", "runtime", "rms", "boundary", "access_bytes", "null_arguments"}},
+    {ANY,    MAY,  SAME,     NULL,     {"symbol", "runtime", "rms", "boundary", "access_bytes", "null_arguments", "gamma_add"}},
     {COUNT,  MAY,  SAME,     NULL,     {"cols"}},
     {COUNT,  MUST, LEAST,    NULL,     {"rows_min"}},
     {COUNT,  MUST, MOST,     NULL,     {"rows_max"}},
