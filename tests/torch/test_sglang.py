@@ -2,8 +2,17 @@
 """sglang-kernel's RMS norms, by the compiled library of its own wheel, on the software device."""
 
 from conftest import PROGRAMS
-from norms_table import compare, library
+from norms_table import check, compare, library
+
+COMMAND = [PROGRAMS / "use_sglang_norms.py", library("sglang-kernel-0.4.10")]
+REPLACED = {f"sglang/rmsnorm/{dtype}" for dtype in ("f16", "bf16")}
 
 
 def test_drawn_cases(run, capsys):
-    compare(run, [PROGRAMS / "use_sglang_norms.py", library("sglang-kernel-0.4.10")], capsys)
+    replaced = compare(run, COMMAND, capsys)
+    assert {kernel for kernel, n in replaced.items() if n > 40} == REPLACED
+
+
+def test_the_first_launches_are_checked(run):
+    replaced = check(run, COMMAND)
+    assert {kernel for kernel, n in replaced.items() if n > 0} == REPLACED

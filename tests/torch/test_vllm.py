@@ -2,8 +2,17 @@
 """vLLM's RMS norms, by the compiled library of its own wheel, on the software device."""
 
 from conftest import PROGRAMS
-from norms_table import compare, library
+from norms_table import check, compare, library
+
+COMMAND = [PROGRAMS / "use_vllm_norms.py", library("vllm-0.33.0")]
+REPLACED = {f"vllm/rms_norm/{dtype}" for dtype in ("f32", "f16", "bf16")}
 
 
 def test_drawn_cases(run, capsys):
-    compare(run, [PROGRAMS / "use_vllm_norms.py", library("vllm-0.33.0")], capsys)
+    replaced = compare(run, COMMAND, capsys)
+    assert {kernel for kernel, n in replaced.items() if n > 40} == REPLACED
+
+
+def test_the_first_launches_are_checked(run):
+    replaced = check(run, COMMAND)
+    assert {kernel for kernel, n in replaced.items() if n > 0} == REPLACED

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Stands for apex's fused_layer_norm_cuda: a library that registers apex's kernels by their names (NAMES: the lines
+ * NAME("..."), in a file) when it is loaded, and launches one by the CUDA runtime. Which arguments a launch has is up to
+ * its caller (use_apex_norms.py).
+ */
+#include "../cudart.h"
+
+register_image __cudaRegisterFatBinary;
+register_function __cudaRegisterFunction;
+runtime_launch cudaLaunchKernel;
+void __cudaUnregisterFatBinary(void *fatbin);
+
+#define NAME(name) name,
+static char *const names[] = {
+#include NAMES
+};
+enum { COUNT = sizeof names / sizeof *names };
+
+static char host_functions[COUNT];
+static void *fatbin;
+
+static __attribute__((constructor)) void load(void)
+{
+    static int image[6] = {0x466243b1, 1}; /* __fatBinC_Wrapper_t: the software device reads its magic number alone */
+    fatbin = __cudaRegisterFatBinary(image);
+    for (int i = 0; i < COUNT; i++)
+        __cudaRegisterFunction(fatbin, &host_functions[i], names[i], names[i], -1, NULL, NULL, NULL, NULL, NULL);
+}
+
+static __attribute__((destructor)) void unload(void)
+{
+    __cudaUnregisterFatBinary(fatbin);
+}
+
+/* Launches the kernel of this index on the default stream; returns a cudaError_t. */
+int apex_launch(int kernel, const unsigned grid[2], const unsigned block[2], size_t smem_bytes, void **args)
+{
+    const struct dim3 blocks = {grid[0], grid[1], 1}, threads = {block[0], block[1], 1};
+    return cudaLaunchKernel(&host_functions[kernel], blocks, threads, args, smem_bytes, NULL);
+}

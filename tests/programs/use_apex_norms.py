@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""use_apex_norms.py LIBRARY NAMES: apex's layer norm and RMS norm, forward and backward, on drawn cases (norms.py). The
+library stands for apex's own (apex.c); the order of launches, their grids and arguments are apex's."""
+
+import ctypes
+import pathlib
+import sys
+
+import norms
+import torch
+
+SYMBOLS = pathlib.Path(sys.argv[2]).read_text().split()
+TYPES = {torch.float32: "f", torch.float16: "N3c104HalfE", torch.bfloat16: "N3c108BFloat16E"}
+PARTS = 16
+i32, f32, f64, flag = ctypes.c_int, ctypes.c_float, ctypes.c_double, ctypes.c_bool
+
+library = ctypes.CDLL(sys.argv[1])
+drawn = norms.Drawn()
+
+
+def launch(name, grid, block, smem, *arguments):
+    """Launches the kernel whose mangled name begins like this."""
+    (symbol,) = (i for i, symbol in enumerate(SYMBOLS) if symbol.startswith(name))
+    values = [ctypes.c_void_p(a if a is None else a.data_ptr()) if a is None or isinstance(a, torch.Tensor) else a
+              for a in arguments]  # fmt: skip
+    addresses = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))
+    pair = ctypes.c_uint * 2
+    assert library.apex_launch(symbol, pair(*grid), pair(*block), ctypes.c_size_t(smem), addresses) == 0
+
+
+def empty(dtype, *shape):
+    return torch.full(shape, 7.0, dtype=dtype, device="cuda")
+
+
+class Case:
+    """A module of apex: x of type T, y and gamma of V."""
+
+    def __init__(self, t, v, rows, cols):
+        self.t, self.v, self.rows, self.cols = t, v, rows, cols
+        self.eps, self.rms = drawn.pick(1e-5, 1e-6, 1e-3), drawn.pick(False, True)
+        self.template = TYPES[t] + "f" + ("S1_" if t == v != torch.float32 else TYPES[v])
+        self.scale = drawn.pick(1.0, 20.0)
+        offset, skew = drawn.pick(0.0, 0.0, 3.0), drawn.pick(0, 0, 1)
+        self.x64, self.x = drawn.values(t, rows, cols, offset=offset, scale=self.scale, skew=skew)
+        self.affine = drawn.pick(True, True, True, False)
+        self.gamma64, self.gamma = drawn.values(v, cols)
+        self.beta64, self.beta = drawn.values(v, cols)
+        if not self.affine:
+            self.gamma = self.beta = None
+            self.gamma64, self.beta64 = torch.ones(cols), torch.zeros(cols)
+        if self.rms:
+            self.beta, self.beta64 = None, torch.zeros(cols)
+        self.grid = 1, min(rows, 65535)
+
+    def say(self, what, *results, roundings=1):
+        suffix = "" if self.t == self.v else " to another type"
+        drawn.say(f"apex/{what}/{norms.SHORT[self.t]}{suffix}", *results, roundings=roundings)
+
+    def forward(self):
+        y, self.mean, self.rstd = empty(self.v, self.rows, self.cols), *empty(torch.float32, 2, self.rows)
+        value, mean, rstd = norms.norm(self.x64, self.gamma64, self.beta64, self.eps, self.rms)
+        numbers = i32(self.rows), i32(self.cols), f32(self.eps)
+        name = "_Z14cuApplyRMSNormI" if self.rms else "_Z16cuApplyLayerNormI"
+        outputs = [y, *[self.mean] * (not self.rms), self.rstd]
+        parameters = [self.gamma, *[self.beta] * (not self.rms)]
+        launch(f"{name}{self.template}E", self.grid, (32, 4), 24, *outputs, self.x, *numbers, *parameters)
+        u, h = norms.u, norms.chain(self.cols)
+        magnitude = self.x64.abs().mean(1)
+        self.say("rms_norm" if self.rms else "layer_norm", (y, value), roundings=3)
+        got_mean, got_rstd = self.mean.cpu().double(), self.rstd.cpu().double()
+        assert self.rms or ((got_mean - mean[:, 0]).abs() <= (h + 1) * u * magnitude).all()
+        squares = (self.x64 - mean).square().mean(1) + self.eps
+        bound = ((h + 4) * u + 2 * (h * u * magnitude).square() / squares) / 2 + 4 * u
+        assert ((got_rstd / rstd[:, 0] - 1).abs() <= bound * 1.1).all()
+        if self.rms:
+            self.mean = self.rstd  # as apex passes it
+
+    def backward(self):
+        dy64, dy = drawn.values(self.v, self.rows, self.cols)
+        rstd = self.rstd.cpu().double()[:, None]
+        mean = 0 if self.rms else self.mean.cpu().double()[:, None]
+        xhat, u, h = (self.x64 - mean) * rstd, norms.u, norms.chain(self.cols)
+        inputs = [dy, self.x, i32(self.rows), i32(self.cols), self.mean, self.rstd, f32(self.eps), self.gamma]
+        inputs.append(self.gamma if self.rms else self.beta)
+        last = f64(self.eps), flag(self.rms)
+        if self.affine:
+            self.gradients(dy64, xhat, inputs, last)
+        dx = empty(self.t, self.rows, self.cols)
+        launch(f"_Z18cuComputeGradInputI{self.template}Lb0E", self.grid, (32, 4), 512, *inputs, dx, *last)
+        g = dy64 * self.gamma64
+        s1, s2 = (0 if self.rms else g.sum(1, keepdim=True)), (g * xhat).sum(1, keepdim=True)
+        s_error = (h + 4) * u * (g.abs() * (1 + xhat.abs()) * (1 + xhat.abs())).sum(1, keepdim=True) / self.cols
+        terms = rstd * (g.abs() + ((xhat * s2).abs() + abs(s1)) / self.cols)
+        # the original multiplies by eps where gamma is nearer to 0
+        clamped = rstd * dy64.abs() * (self.eps * 1.01 - self.gamma64.abs()).clamp(min=0) if self.affine else 0
+        bound = 10 * u * terms + rstd * s_error * (1 + xhat.abs()) + clamped
+        value = norms.Value(rstd * (g - (s1 + xhat * s2) / self.cols), terms, bound)
+        self.say("rms_norm_dx" if self.rms else "layer_norm_dx", (dx, value))
+
+    def gradients(self, dy64, xhat, inputs, last):
+        parts, sums = empty(torch.float32, 2, PARTS, self.cols), empty(self.v, 2, self.cols)
+        columns = (self.cols + 31) // 32
+        launch(f"_Z26cuComputePartGradGammaBetaI{self.template}Lb0E", (columns, PARTS), (32, 4), 4224, *inputs,
+               *(parts if not self.rms else (parts[0], None)), *last)  # fmt: skip
+        shape = i32(PARTS), i32(self.rows), i32(self.cols)
+        launch(f"_Z22cuComputeGradGammaBetaIf{TYPES[self.v]}E", (columns, 1), (32, 8), 1024, parts[0],
+               None if self.rms else parts[1], *shape, sums[0], None if self.rms else sums[1], flag(self.rms))  # fmt: skip
+        results = []
+        for i, terms in enumerate([dy64 * xhat] if self.rms else [dy64 * xhat, dy64]):
+            magnitude = terms.abs().sum(0)
+            results.append((sums[i], norms.Value(terms.sum(0), magnitude, (self.rows + 4) * norms.u * magnitude)))
+        self.say("gamma and beta", *results)
+
+
+for t in TYPES:
+    for shape in drawn.shapes():
+        case = Case(t, t, *shape)
+        case.forward()
+        case.backward()
+for v in (torch.float16, torch.bfloat16):  # x of float
+    for shape in ((7, 768), (33, 1023)):
+        case = Case(torch.float32, v, *shape)
+        case.forward()
+        case.backward()
