@@ -15,7 +15,8 @@ def draw(run, command, **env):
     """Runs a program that draws cases: the cases by kernel, and fuseln's report."""
     log = run.folder / "log"
     log.write_text("")
-    done = run(list(map(str, command)), env={"SOFTGPU_LOG": str(log)} | env, fuseln="FUSELN_MODE" not in env)
+    done = run(list(map(str, command)), env={"SOFTGPU_LOG": str(log)} | env, fuseln="FUSELN_MODE" not in env,
+               timeout=1000)  # fmt: skip
     cases = collections.defaultdict(list)
     for line in done.stdout.splitlines():
         case = json.loads(line)
