@@ -10,6 +10,43 @@
  */
 #include "kernels/row.cuh"
 
+/* x + c, each sum rounded. A float sum of half types that is rounded once more is the exact sum rounded once, as float
+ * has more than twice their digits: so one instruction may add two elements. */
+template <class T>
+static __device__ __forceinline__ void add_rounded(chunk<T> &x, const chunk<T> &c)
+{
+    constexpr int P = chunk<T>::size / 2;
+    pair<float> v[P], more[P];
+    widen(x, v);
+    widen(c, more);
+#pragma unroll
+    for (int i = 0; i < P; i++)
+        v[i] = add(v[i], more[i]);
+    round_into(v, x);
+}
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+template <class PAIR>
+static __device__ __forceinline__ void add_pairs(unsigned (&x)[4], const unsigned (&c)[4])
+{
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        PAIR a, b;
+        memcpy(&a, &x[i], sizeof a);
+        memcpy(&b, &c[i], sizeof b);
+        a = __hadd2(a, b);
+        memcpy(&x[i], &a, sizeof a);
+    }
+}
+static __device__ __forceinline__ void add_rounded(chunk<__half> &x, const chunk<__half> &c)
+{
+    add_pairs<__half2>(x.word, c.word);
+}
+static __device__ __forceinline__ void add_rounded(chunk<__nv_bfloat16> &x, const chunk<__nv_bfloat16> &c)
+{
+    add_pairs<__nv_bfloat162>(x.word, c.word);
+}
+#endif
+
 template <class T, int K, bool STAGED>
 struct residual {
     using A = acc_of<T>;
@@ -56,45 +93,63 @@ struct residual {
         for (int k = 0; k < K && tile.reaches(k); k++)
             tile.load(c[k], from, k);
     }
+    __device__ __forceinline__ void store_sum(int k, const chunk<T> &c) const
+    {
+        if (p.sum && tile.has(k))
+            *reinterpret_cast<uint4 *>(static_cast<char *>(p.sum) + row * pitch + own + tile.step(k)) = c.raw;
+    }
     __device__ __forceinline__ void add_up()
     {
-        bool more = p.bias || p.residual;
+        bool more = p.bias && p.residual;
         chunk<T> x[K], c[K];
         load(x, row_of(p.x));
-        if (more)
+        if (p.bias || p.residual) {
             load(c, p.bias ? part_of(p.bias) : row_of(p.residual));
+        } else {
 #pragma unroll
-        for (int k = 0; k < K && tile.reaches(k); k++)
-            widen(x[k], v[k]);
+            for (int k = 0; k < K; k++)
+                c[k] = splat<T>(-0.0f); /* changes nothing, not even a zero's sign */
+        }
+        if (p.round_sum) {
 #pragma unroll 1
-        for (bool last = !p.bias || !p.residual; more; last = true) {
+            for (;; more = false) {
+#pragma unroll
+                for (int k = 0; k < K && tile.reaches(k); k++)
+                    add_rounded(x[k], c[k]);
+                if (!more)
+                    break;
+                load(c, row_of(p.residual));
+            }
 #pragma unroll
             for (int k = 0; k < K && tile.reaches(k); k++) {
-                pair<A> addend[P];
-                widen(c[k], addend);
-#pragma unroll
-                for (int i = 0; i < P; i++)
-                    v[k][i] = add(v[k][i], addend[i]);
-                round_into(v[k], c[k]);
-                if (p.round_sum)
-                    widen(c[k], v[k]);
+                store_sum(k, x[k]);
+                widen(x[k], v[k]);
             }
-            more = !last;
-            if (more)
-                load(c, row_of(p.residual));
-        }
-        if (p.sum)
-            store(p.sum, c);
-    }
-    __device__ __forceinline__ void store(void *base, const chunk<T> (&c)[K]) const
-    {
-        char *to = static_cast<char *>(base) + row * pitch + own;
+        } else {
 #pragma unroll
-        for (int k = 0; k < K && tile.reaches(k); k++)
-            if (tile.has(k))
-                *reinterpret_cast<uint4 *>(to + tile.step(k)) = c[k].raw;
+            for (int k = 0; k < K && tile.reaches(k); k++)
+                widen(x[k], v[k]);
+#pragma unroll 1
+            for (;; more = false) {
+#pragma unroll
+                for (int k = 0; k < K && tile.reaches(k); k++) {
+                    pair<A> addend[P];
+                    widen(c[k], addend);
+#pragma unroll
+                    for (int i = 0; i < P; i++)
+                        v[k][i] = add(v[k][i], addend[i]);
+                }
+                if (!more)
+                    break;
+                load(c, row_of(p.residual));
+            }
+#pragma unroll
+            for (int k = 0; k < K && tile.reaches(k); k++) {
+                round_into(v[k], x[k]);
+                store_sum(k, x[k]);
+            }
+        }
     }
-
     __device__ __forceinline__ void output(A rstd) const
     {
         char *to = static_cast<char *>(p.y) + row * pitch + own;
@@ -104,15 +159,15 @@ struct residual {
 #pragma unroll
             for (int i = 0; i < FEW && k % FEW == 0 && tile.reaches(k + i); i++) {
                 gamma[i] = splat<T>(1);
-                beta[i] = splat<T>(0);
                 if (p.gamma)
                     tile.load(gamma[i], part_of(p.gamma), k + i);
                 if (p.beta)
                     tile.load(beta[i], part_of(p.beta), k + i);
             }
-            pair<A> g[P], b[P];
+            pair<A> g[P], b[P] = {};
             widen(gamma[k % FEW], g);
-            widen(beta[k % FEW], b);
+            if (p.beta)
+                widen(beta[k % FEW], b);
             if (p.gamma_add != 0) { /* mostly it is */
 #pragma unroll
                 for (int i = 0; i < P; i++)
@@ -141,10 +196,6 @@ struct residual {
         else
             __syncwarp();
     }
-    static __device__ __forceinline__ T element(const void *base, long long i)
-    {
-        return static_cast<const T *>(base)[i];
-    }
     __device__ __forceinline__ void add_element(A &sum, T &c, T addend) const
     {
         sum = add(sum, A(addend));
@@ -155,45 +206,50 @@ struct residual {
     __device__ __forceinline__ void stage() const
     {
         const long long from = row * p.cols;
+        const T *const x = static_cast<const T *>(p.x) + from, *const bias = static_cast<const T *>(p.bias);
+        const T *const other = p.residual ? static_cast<const T *>(p.residual) + from : nullptr;
+        T *const sum = p.sum ? static_cast<T *>(p.sum) + from : nullptr;
+        A *const to = window();
         const int threads = warps * 32;
 #pragma unroll 1
         for (int first = warp * 32 + tile.lane; first < padded(); first += FEW * threads) {
-            T x[FEW], c[FEW];
+            T s[FEW], r[FEW];
 #pragma unroll
             for (int n = 0; n < FEW; n++) {
                 const int i = first + n * threads;
                 if (i < cols)
-                    x[n] = element(p.x, from + i);
-                if (i < cols && p.residual)
-                    c[n] = element(p.residual, from + i);
+                    s[n] = x[i];
+                if (i < cols && other)
+                    r[n] = other[i];
             }
 #pragma unroll
             for (int n = 0; n < FEW; n++) {
                 const int i = first + n * threads;
-                A sum = 0;
+                A total = 0;
                 if (i < cols) {
-                    sum = x[n];
-                    if (p.bias)
-                        add_element(sum, x[n], element(p.bias, i));
-                    if (p.residual)
-                        add_element(sum, x[n], c[n]);
-                    if (p.sum)
-                        static_cast<T *>(p.sum)[from + i] = x[n];
+                    total = s[n];
+                    if (bias)
+                        add_element(total, s[n], bias[i]);
+                    if (other)
+                        add_element(total, s[n], r[n]);
+                    if (sum)
+                        sum[i] = s[n];
                 }
                 if (i < padded())
-                    window()[i] = sum;
+                    to[i] = total;
             }
         }
         sync();
     }
     __device__ __forceinline__ void output_staged(A mean, A rstd) const
     {
-        T *y = static_cast<T *>(p.y) + row * p.cols;
+        T *const y = static_cast<T *>(p.y) + row * p.cols;
+        const T *const gamma = static_cast<const T *>(p.gamma), *const beta = static_cast<const T *>(p.beta);
+        const A *const from = window();
 #pragma unroll 1
         for (int i = warp * 32 + tile.lane; i < cols; i += warps * 32) {
-            const A gamma = add(p.gamma ? A(element(p.gamma, i)) : A(1), A(p.gamma_add));
-            const A beta = p.beta ? A(element(p.beta, i)) : A(0);
-            y[i] = mul_add(gamma, add(window()[i], -mean) * rstd, beta);
+            const A g = add(gamma ? A(gamma[i]) : A(1), A(p.gamma_add)), b = beta ? A(beta[i]) : A(0);
+            y[i] = mul_add(g, add(from[i], -mean) * rstd, b);
         }
     }
 
@@ -275,11 +331,11 @@ struct residual {
             stage();
         else
             add_up();
-        const A average = mean(), middle = p.rms ? A(0) : average;
+        const A middle = p.rms ? A(0) : mean();
         const A rstd = rsqrt(mul_add(squares(middle), inverse_cols<A>(p), A(p.eps_f)));
         if (warp == 0 && tile.lane == 0) {
             if (p.mean)
-                static_cast<A *>(p.mean)[row] = average;
+                static_cast<A *>(p.mean)[row] = middle;
             if (p.rstd)
                 static_cast<A *>(p.rstd)[row] = rstd;
         }

@@ -27,9 +27,10 @@ PROGRAMS = {  # the kernels that each holds, and what else it links
     "test_counters": ("softgpu_counted_kernels", ["softgpu_executor", "softgpu_counters"]),
     "test_kernels": ("softgpu_kernels", ["softgpu_executor"]),
     "test_bits": ("softgpu_kernels", ["softgpu_executor"]),
+    "test_residual": ("softgpu_kernels", ["softgpu_executor"]),
     "test_alignment": ("softgpu_kernels", ["softgpu_executor"]),
 }
-MODULES = ["apply", "backward", "dgamma", "dx", "forward"]
+MODULES = ["apply", "backward", "dgamma", "dx", "forward", "residual"]
 PLAN = "plan"  # compiled from C into the programs' archive
 SECONDS = 600  # of one program; each takes less than a minute on an idle core
 
