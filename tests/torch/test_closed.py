@@ -62,11 +62,17 @@ def test_a_stream_of_another_context_passes(run, closed, image):
 
 
 @pytest.mark.parametrize("mode", ("replace", "verify"))
-def test_in_place_is_not_checked_and_so_not_replaced(run, closed, image, mode):
-    original, error = launch(run, closed, image, "in-place", env={"FUSELN_MODE": mode, "FUSELN_CHECK": "3"})
-    assert (original["kind"], error < 1) == ("original", True)
+def test_in_place_is_checked_from_a_copy(run, closed, image, mode):
+    log = run.folder / "log"
+    log.unlink(missing_ok=True)
+    env = {"FUSELN_MODE": mode, "FUSELN_CHECK": "3", "SOFTGPU_LOG": str(log)}
+    done = run.program([closed, *image, "in-place"], env=env)
+    assert float(done.stdout.split()[0]) < 1
+    names = [json.loads(line)["name"] for line in log.read_text().splitlines()]
+    assert names[:2] == ["fuseln_check_save", image[1]] and "fuseln_check_rows" in names[2:]  # the copy comes first
     (site,) = run.report()["sites"]
-    assert (site["substituted"], site["verify"]["launches"], site["verify"]["unchecked"]) == (0, 0, {"alias": 1})
+    assert (site["substituted"], site["verify"]["launches"], site["verify"]["unchecked"]) == (0, 1, {})
+    assert site["verify"]["elements"] == 5 * (768 + 2) and not site["verify"]["failed"]
     ours, error = launch(run, closed, image, "in-place")  # at once: ours reads a row before it writes it
     assert (ours["kind"], error < 1) == ("ours", True)
 
