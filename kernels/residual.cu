@@ -10,41 +10,37 @@
  */
 #include "kernels/row.cuh"
 
-/* x + c, each sum rounded. A float sum of half types that is rounded once more is the exact sum rounded once, as float
- * has more than twice their digits: so one instruction may add two elements. */
+/*
+ * x + c, each sum rounded, two at a time, where an instruction does so. It rounds as a float sum that is rounded: float
+ * has more than twice the digits of half types.
+ */
 template <class T>
-static __device__ __forceinline__ void add_rounded(chunk<T> &x, const chunk<T> &c)
-{
-    constexpr int P = chunk<T>::size / 2;
-    pair<float> v[P], more[P];
-    widen(x, v);
-    widen(c, more);
-#pragma unroll
-    for (int i = 0; i < P; i++)
-        v[i] = add(v[i], more[i]);
-    round_into(v, x);
-}
+struct packed {
+    enum : bool { EXISTS = false };
+    static __device__ __forceinline__ void add_rounded(chunk<T> &, const chunk<T> &) {}
+};
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
-template <class PAIR>
-static __device__ __forceinline__ void add_pairs(unsigned (&x)[4], const unsigned (&c)[4])
-{
+template <class T, class PAIR>
+struct packed_pairs {
+    enum : bool { EXISTS = true };
+    static __device__ __forceinline__ void add_rounded(chunk<T> &x, const chunk<T> &c)
+    {
 #pragma unroll
-    for (int i = 0; i < 4; i++) {
-        PAIR a, b;
-        memcpy(&a, &x[i], sizeof a);
-        memcpy(&b, &c[i], sizeof b);
-        a = __hadd2(a, b);
-        memcpy(&x[i], &a, sizeof a);
+        for (int i = 0; i < 4; i++) {
+            PAIR a, b;
+            memcpy(&a, &x.word[i], sizeof a);
+            memcpy(&b, &c.word[i], sizeof b);
+            a = __hadd2(a, b);
+            memcpy(&x.word[i], &a, sizeof a);
+        }
     }
-}
-static __device__ __forceinline__ void add_rounded(chunk<__half> &x, const chunk<__half> &c)
-{
-    add_pairs<__half2>(x.word, c.word);
-}
-static __device__ __forceinline__ void add_rounded(chunk<__nv_bfloat16> &x, const chunk<__nv_bfloat16> &c)
-{
-    add_pairs<__nv_bfloat162>(x.word, c.word);
-}
+};
+template <>
+struct packed<__half> : packed_pairs<__half, __half2> {
+};
+template <>
+struct packed<__nv_bfloat16> : packed_pairs<__nv_bfloat16, __nv_bfloat162> {
+};
 #endif
 
 template <class T, int K, bool STAGED>
@@ -110,12 +106,12 @@ struct residual {
             for (int k = 0; k < K; k++)
                 c[k] = splat<T>(-0.0f); /* changes nothing, not even a zero's sign */
         }
-        if (p.round_sum) {
+        if (packed<T>::EXISTS && p.round_sum) {
 #pragma unroll 1
             for (;; more = false) {
 #pragma unroll
                 for (int k = 0; k < K && tile.reaches(k); k++)
-                    add_rounded(x[k], c[k]);
+                    packed<T>::add_rounded(x[k], c[k]);
                 if (!more)
                     break;
                 load(c, row_of(p.residual));
@@ -125,31 +121,33 @@ struct residual {
                 store_sum(k, x[k]);
                 widen(x[k], v[k]);
             }
-        } else {
-#pragma unroll
-            for (int k = 0; k < K && tile.reaches(k); k++)
-                widen(x[k], v[k]);
-#pragma unroll 1
-            for (;; more = false) {
-#pragma unroll
-                for (int k = 0; k < K && tile.reaches(k); k++) {
-                    pair<A> addend[P];
-                    widen(c[k], addend);
-#pragma unroll
-                    for (int i = 0; i < P; i++)
-                        v[k][i] = add(v[k][i], addend[i]);
-                }
-                if (!more)
-                    break;
-                load(c, row_of(p.residual));
-            }
-#pragma unroll
-            for (int k = 0; k < K && tile.reaches(k); k++) {
-                round_into(v[k], x[k]);
-                store_sum(k, x[k]);
-            }
+            return;
         }
+#pragma unroll
+        for (int k = 0; k < K && tile.reaches(k); k++)
+            widen(x[k], v[k]);
+#pragma unroll 1
+        for (;; more = false) {
+#pragma unroll
+            for (int k = 0; k < K && tile.reaches(k); k++) {
+                pair<A> addend[P];
+                widen(c[k], addend);
+#pragma unroll
+                for (int i = 0; i < P; i++)
+                    v[k][i] = add(v[k][i], addend[i]);
+                round_into(v[k], c[k]);
+                if (!packed<T>::EXISTS && p.round_sum)
+                    widen(c[k], v[k]);
+            }
+            if (!more)
+                break;
+            load(c, row_of(p.residual));
+        }
+#pragma unroll
+        for (int k = 0; k < K && tile.reaches(k); k++)
+            store_sum(k, c[k]);
     }
+
     __device__ __forceinline__ void output(A rstd) const
     {
         char *to = static_cast<char *>(p.y) + row * pitch + own;

@@ -3,7 +3,7 @@
 # tools/budgets.sh [GROUP...]: measures the library's cost on the host and reads the kernels' cost off their machine
 # code; needs no GPU. Each line has the name, the measured value, the budget, their ratio (above 1: missed) and, for
 # kernels, PyTorch's own figure. Exits 1 if a budget is missed. Groups (default: all): foreign matched registrations
-# process size; from machine code: stack early accesses forward held flight backward prologue unaligned. Run
+# process size; from machine code: stack early accesses forward held flight sums backward prologue unaligned. Run
 # tools/build.sh first.
 set -euo pipefail
 . "$(dirname "$0")/setup.sh"

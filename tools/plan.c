@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which kernel runs for my model? Prints what fuseln launches for one shape and each operation, as fuseln_plan_make
+ * Which kernel runs for my model? Prints what fuseln launches for one shape and each operation (sum: FORWARD of x + bias + residual), as fuseln_plan_make
  * decides: kernels, grid, block, dynamic shared memory, elements per thread, partial rows, scratch.
  *   plan [--json] [--sms N] [--smem BYTES] [--cc MAJOR.MINOR] [--offset BYTES] DTYPE COLS [ROWS]
  * --offset: bytes from a 16-byte boundary to the first element of x, dy, y and dx. The defaults are an H100's; no
@@ -78,11 +78,13 @@ static bool parse(int argc, char **argv, struct question *question)
            (argc - i == 2 || parse_number(argv[i + 2], 1, INT64_MAX, &question->rows));
 }
 
+enum { SUM = FUSELN_OP_COUNT, LAUNCHES }; /* FORWARD of a sum */
+
 /* A call with every pointer set. Only their alignment matters: they are never dereferenced. */
-static struct fuseln_call call_of(enum fuseln_op op, const struct question *question)
+static struct fuseln_call call_of(int launch, const struct question *question)
 {
     void *const there = (void *)(uintptr_t)4096, *const rows = (void *)(uintptr_t)(4096 + question->offset);
-    return (struct fuseln_call){.op = op,
+    return (struct fuseln_call){.op = launch == SUM ? FUSELN_OP_FORWARD : (enum fuseln_op)launch,
                                 .dtype = question->dtype,
                                 .rows = question->rows,
                                 .cols = question->cols,
@@ -96,14 +98,22 @@ static struct fuseln_call call_of(enum fuseln_op op, const struct question *ques
                                 .dx = rows,
                                 .dgamma = there,
                                 .dbeta = there,
+                                .residual = launch == SUM ? rows : NULL,
+                                .bias = launch == SUM ? there : NULL,
+                                .sum = launch == SUM ? rows : NULL,
                                 .out_rows = 1};
 }
 
-static void print_json(const struct fuseln_plan *plan, enum fuseln_op op, bool first)
+static const char *launch_name(int launch)
+{
+    return launch == SUM ? "sum" : fuseln_op_name((enum fuseln_op)launch);
+}
+
+static void print_json(const struct fuseln_plan *plan, int launch, bool first)
 {
     printf("%s\n \"%s\": {\"width\": %u, \"log_lanes\": %u, \"stages\": %u, \"partial_rows\": %lld, \"parts\": %lld, "
            "\"scratch_bytes\": %zu, \"kernels\": [",
-           first ? "{" : ",", fuseln_op_name(op), plan->width, plan->log_lanes, plan->stages,
+           first ? "{" : ",", launch_name(launch), plan->width, plan->log_lanes, plan->stages,
            (long long)plan->partial_rows, (long long)plan->parts, plan->scratch_bytes);
     for (int i = 0; i < 2 && plan->kernel[i]; i++)
         printf("%s{\"name\": \"%s\", \"grid\": %u, \"block\": %u, \"smem\": %u}", i ? ", " : "",
@@ -111,11 +121,11 @@ static void print_json(const struct fuseln_plan *plan, enum fuseln_op op, bool f
     printf("]}");
 }
 
-static void print_text(const struct fuseln_plan *plan, const struct question *question, enum fuseln_op op)
+static void print_text(const struct fuseln_plan *plan, const struct question *question, int launch)
 {
     const double elements = (double)question->rows * (double)question->cols;
     for (int i = 0; i < 2 && plan->kernel[i]; i++) {
-        printf("%-8s %s: grid %u, block %u, shared memory %u B", i ? "" : fuseln_op_name(op),
+        printf("%-8s %s: grid %u, block %u, shared memory %u B", i ? "" : launch_name(launch),
                fuseln_variant_name(plan->kernel[i]), plan->grid[i], plan->block[i], plan->smem_bytes[i]);
         if (i == 0)
             printf(", %.1f elements a thread in %u-byte accesses", elements / plan->grid[i] / plan->block[i],
@@ -137,16 +147,16 @@ int main(int argc, char **argv)
     }
     question.device.direct_rows = FUSELN_DIRECT_ROWS;
     bool first = true;
-    for (int op = 0; op < FUSELN_OP_COUNT; op++) {
-        const struct fuseln_call call = call_of((enum fuseln_op)op, &question);
+    for (int launch = 0; launch < LAUNCHES; launch++) {
+        const struct fuseln_call call = call_of(launch, &question);
         struct fuseln_plan plan;
         const enum fuseln_verdict verdict = fuseln_plan_make(&call, &question.device, &plan);
         if (verdict == FUSELN_VERDICT_OK && question.json)
-            print_json(&plan, call.op, first);
+            print_json(&plan, launch, first);
         else if (verdict == FUSELN_VERDICT_OK)
-            print_text(&plan, &question, call.op);
+            print_text(&plan, &question, launch);
         else if (!question.json)
-            printf("%-8s the original: %s\n", fuseln_op_name(call.op), fuseln_verdict_text(verdict));
+            printf("%-8s the original: %s\n", launch_name(launch), fuseln_verdict_text(verdict));
         first = first && verdict != FUSELN_VERDICT_OK;
     }
     if (question.json)

@@ -27,6 +27,8 @@ BACKWARD_COLS = FORWARD_COLS[:-1]
 FLIGHT = {80: 16, 90: 25, 100: 60} # KB of x a multiprocessor
 DGAMMA_FLIGHT = 25
 ROUNDS, WARPS, REGISTERS = 4, 16, 128
+SUM_COLS = (256, 768, 1024, 2048, 4096, 5120, 8192, 14336, 16384)
+SUM_IE = 16 # of full rows of half types
 OVER = {(90, 1152)} # (architecture, columns) of held rows whose i/e is above the budget: 14.1
 EACH = tuple(itertools.product(DEVICES, TYPES))
 FIRST = listing.LOADS | listing.STORES | {"EXIT", "BRA", "BAR", "ACQBULK"}
@@ -148,6 +150,17 @@ def backward():
         yield f"backward registers sm_{arch} {worst}", used[worst], REGISTERS, "", None, False
 
 
+def sums():
+    """The forward of a sum, as vLLM's RMS norm has it: sum, y and gamma, no bias, beta or statistics."""
+    for arch, dtype in EACH:
+        found = {cols: ours(arch, "sum", dtype, cols, null="bias beta mean rstd") for cols in SUM_COLS}
+        figures = {cols: one["ie"] for cols, one in found.items()}
+        show("sum i/e", arch, dtype, figures)
+        if dtype != "f32" and arch >= 80:
+            yield line("sum i/e", arch, dtype, {cols: figures[cols] for cols in (2048, 4096, 8192, 16384)}, SUM_IE)
+        yield line("sum rounds of loads", arch, dtype, {cols: one["rounds"] for cols, one in found.items()}, ROUNDS)
+
+
 def prologue():
     """What a block of the backward does before its first row is on its way, at the worst of all schedules."""
     for arch, dtype in itertools.product(BUDGETED, ("bf16", "f32")):
@@ -170,7 +183,7 @@ def short_accesses(arch, op, dtype, cols, rows):
     """Accesses of less than 16 bytes to rows and parameters."""
     found = ours(arch, op, dtype, cols, rows)
     return {f"{tensor} {size}" for (kind, tensor, size), n in found["access"].items()
-            if n and size < 16 and tensor in ("x", "dy", "gamma", "beta", "y", "dx", "?")}
+            if n and size < 16 and tensor in ("x", "dy", "gamma", "beta", "y", "dx", "residual", "bias", "sum", "?")}
 
 
 def accesses():
@@ -181,7 +194,7 @@ def accesses():
         for dtype, rows in itertools.product(TYPES, (few, many)):
             for cols in (1 << n for n in range(3, 18)):
                 for op, chosen in plan(arch, dtype, cols, rows).items():
-                    if op in ("forward", "dx", "dgamma") and chosen["width"] == 16:
+                    if op in ("forward", "dx", "dgamma", "sum") and chosen["width"] == 16:
                         name = chosen["kernels"][0]["name"]
                         if not (name, op) in widest or cols <= 1 << 15: # longer rows only loop more
                             widest[name, op] = dtype, cols, rows
@@ -221,7 +234,7 @@ def early():
             print(f"    {name}")
 
 
-MEASURES = (stack, early, accesses, forward, held, flight, backward, prologue, unaligned)
+MEASURES = (stack, early, accesses, forward, held, flight, sums, backward, prologue, unaligned)
 
 if __name__ == "__main__":
     if sys.argv[1] == "--record":

@@ -27,6 +27,7 @@ TYPES = {"bf16": 2, "f16": 2, "f32": 4}
 # Multiprocessors and shared memory a block may have (V100, T4, A100, H100, B200, RTX PRO 6000).
 DEVICES = {70: (80, 98304), 75: (40, 65536), 80: (108, 166912), 90: (132, 232448), 100: (148, 232448),
            120: (188, 101376)}
+FORMS = {"sum": {"rms": 1, "round_sum": 1}} # scalars of a launch: a sum as vLLM adds it up
 TURNS = 3, 5  # of the short walks: past the filling of two stages, and as many even turns as odd ones between them
 
 
@@ -100,7 +101,8 @@ class Launch:
     """A kernel of a plan and its geometry. null: names of pointers that are NULL."""
 
     def __init__(self, arch, op, dtype, cols, rows, null, which):
-        self.arch, self.cols, self.null = arch, cols, null
+        self.arch, self.cols = arch, cols
+        self.scalars = FORMS.get(op, {}) | dict.fromkeys(null.split(), 0)
         self.chosen = plan(arch, dtype, cols, rows)[op]
         self.kernel = self.chosen["kernels"][which]
         self.turn = rows_a_turn(self.chosen, self.kernel)
@@ -108,7 +110,7 @@ class Launch:
 
     def walk(self, rows):
         values = {key: value for key, value in self.chosen.items() if key != "kernels"}
-        values = sass.fuseln_values(rows, self.cols, **values) | dict.fromkeys(self.null.split(), 0)
+        values = sass.fuseln_values(rows, self.cols, **values) | self.scalars
         parameters, tensors = sass.pack(sass.fuseln_words(), values)
         path, known = facts(self.arch)[self.kernel["name"]]
         return measure(self.arch, path, self.kernel["name"], known,
