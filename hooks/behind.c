@@ -13,6 +13,7 @@
 
 _Atomic(void *) fuseln_behind[FUSELN_DRIVER_GIVEN];
 _Atomic(fuseln_name_function *) fuseln_behind_kernel_name, fuseln_behind_function_name;
+_Atomic(fuseln_param_function *) fuseln_behind_kernel_param, fuseln_behind_function_param;
 
 void fuseln_behind_fill(void *handle)
 {
@@ -25,6 +26,8 @@ void fuseln_behind_fill(void *handle)
     }
     atomic_store(&fuseln_behind_kernel_name, (fuseln_name_function *)real(handle, "cuKernelGetName"));
     atomic_store(&fuseln_behind_function_name, (fuseln_name_function *)real(handle, "cuFuncGetName"));
+    atomic_store(&fuseln_behind_kernel_param, (fuseln_param_function *)real(handle, "cuKernelGetParamInfo"));
+    atomic_store(&fuseln_behind_function_param, (fuseln_param_function *)real(handle, "cuFuncGetParamInfo"));
     dlerror(); /* the host must not find there what we did not find */
 }
 

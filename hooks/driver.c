@@ -81,22 +81,28 @@ static int launch_ex(struct fuseln_hooked *hooked, const struct launch_config *c
 
 /* ---- look-ups ---- */
 
-static int get_function(int (*real)(void **, void *, const char *), void **ret_handle, void *owner, const char *name,
-                        const void *caller)
+typedef int get_function(void **ret_handle, void *owner, const char *name);
+
+/* found lacks its handle. */
+static int look_up(get_function *real, void **ret_handle, struct fuseln_found found)
 {
-    const int rc = real(ret_handle, owner, name);
-    if (rc == 0 && ret_handle)
-        fuseln_handles_learn(*ret_handle, owner, name, caller);
+    const int rc = real(ret_handle, found.module, found.name);
+    if (rc != 0 || !ret_handle)
+        return rc;
+    found.handle = *ret_handle;
+    fuseln_behind_complete();
+    fuseln_handles_learn(&found);
     return rc;
 }
 
-/* What an enumeration gave out. */
-static void learn_all(fuseln_name_function *name_get, void **handles, unsigned count, void *owner, const void *caller)
+/* What an enumeration gave out: found lacks handles and names. */
+static void learn_all(fuseln_name_function *name_get, void **handles, unsigned count, struct fuseln_found found)
 {
     for (unsigned i = 0; name_get && handles && i < count; i++) {
-        const char *name = NULL;
-        if (handles[i] && name_get(&name, handles[i]) == 0)
-            fuseln_handles_learn(handles[i], owner, name, caller);
+        found.handle = handles[i];
+        found.name = NULL;
+        if (handles[i] && name_get(&found.name, handles[i]) == 0)
+            fuseln_handles_learn(&found);
     }
 }
 
@@ -106,7 +112,8 @@ static int enumerate_functions(int (*real)(void **, unsigned, void *), void **re
     const int rc = real(ret_functions, count, module);
     fuseln_behind_complete();
     if (rc == 0)
-        learn_all(atomic_load(&fuseln_behind_function_name), ret_functions, count, module, caller);
+        learn_all(atomic_load(&fuseln_behind_function_name), ret_functions, count,
+                  (struct fuseln_found){.module = module, .caller = caller});
     return rc;
 }
 
@@ -116,7 +123,8 @@ static int enumerate_kernels(int (*real)(void **, unsigned, void *), void **ret_
     const int rc = real(ret_kernels, count, library);
     fuseln_behind_complete();
     if (rc == 0)
-        learn_all(atomic_load(&fuseln_behind_kernel_name), ret_kernels, count, library, caller);
+        learn_all(atomic_load(&fuseln_behind_kernel_name), ret_kernels, count,
+                  (struct fuseln_found){.is_kernel = true, .module = library, .caller = caller});
     return rc;
 }
 
@@ -227,9 +235,11 @@ LAUNCH_HOOK(CU_LAUNCH_EX_PTSZ, cuLaunchKernelEx_ptsz,
             (config, function, args, extra), LAUNCH_EX(true))
 
 HOOK(CU_MODULE_FUNCTION, cuModuleGetFunction, (void **ret_function, void *module, const char *name),
-     get_function(real, ret_function, module, name, CALLER))
+     look_up((get_function *)real, ret_function,
+             (struct fuseln_found){.module = module, .name = name, .caller = CALLER}))
 HOOK(CU_LIBRARY_KERNEL, cuLibraryGetKernel, (void **ret_kernel, void *library, const char *name),
-     get_function(real, ret_kernel, library, name, CALLER))
+     look_up((get_function *)real, ret_kernel,
+             (struct fuseln_found){.is_kernel = true, .module = library, .name = name, .caller = CALLER}))
 HOOK(CU_MODULE_FUNCTIONS, cuModuleEnumerateFunctions, (void **ret_functions, unsigned count, void *module),
      enumerate_functions(real, ret_functions, count, module, CALLER))
 HOOK(CU_LIBRARY_KERNELS, cuLibraryEnumerateKernels, (void **ret_kernels, unsigned count, void *library),

@@ -7,11 +7,15 @@
 #include "core/library.h"
 #include "core/pairing.h"
 #include "core/registry.h"
+#include "hooks/behind.h"
 #include "hooks/process.h"
 #include "hooks/real.h"
 #include "hooks/targets/match.h"
+#include "hooks/targets/user.h"
 
 #include <errno.h>
+
+enum { NOT_SUPPORTED = 801 /* CUDA_ERROR_NOT_SUPPORTED */ };
 
 /* Modules that belong to a CUlibrary, and are unloaded with it. Where the table is full a module stands for itself, and
  * is forgotten when there is no room (registry.h). */
@@ -98,6 +102,78 @@ static bool recognise(const char *name, const void *from, enum fuseln_boundary b
     return ret_target->library;
 }
 
+/* ---- the user's rows ----
+ * They are recognised at the driver, where each handle can be asked for its parameters; what a shared runtime launches
+ * comes out there, too. A registration only tells which library the kernel is in. */
+
+static void note_library(const char *name, const void *from)
+{
+    struct fuseln_user_row *row = fuseln_config_hooks(FUSELN_BOUNDARY_DRIVER) ? fuseln_user_find(name) : NULL;
+    const struct fuseln_library *library = row ? fuseln_library_of(from, fuseln_targets_known_build) : NULL,
+                                *earlier = NULL;
+
+    if (row && !atomic_compare_exchange_strong(&row->library, &earlier, library) && earlier != library)
+        atomic_store(&row->ambiguous, true);
+}
+
+/* The library that holds the kernel; NULL where it cannot be told. */
+static const struct fuseln_library *library_of(const struct fuseln_user_row *row, const struct fuseln_found *found)
+{
+    const struct fuseln_library *registered = atomic_load(&row->library);
+
+    if (registered && fuseln_real_is_runtime(found->caller))
+        return atomic_load(&row->ambiguous) ? NULL : registered;
+    fuseln_library_forget(found->caller);
+    return fuseln_library_of(found->caller, fuseln_targets_known_build);
+}
+
+/* NULL, or how the row differs from what the driver says of the kernel's parameters. */
+static const char *parameters_wrong(const struct fuseln_layout *layout, const struct fuseln_found *found)
+{
+    fuseln_param_function *const ask =
+        atomic_load(found->is_kernel ? &fuseln_behind_kernel_param : &fuseln_behind_function_param);
+    size_t end = 0, offset, bytes;
+
+    if (!ask)
+        return "the driver does not tell the kernel's parameters (CUDA 12.4 and later do)";
+    for (unsigned i = 0; i < layout->count; i++) {
+        const size_t size = fuseln_arg_bytes((enum fuseln_arg_type)layout->type[i]);
+        const int rc = ask(found->handle, i, &offset, &bytes);
+        if (rc != 0)
+            return rc == NOT_SUPPORTED ? "the driver does not tell the parameters of this kernel"
+                                       : "args has more arguments than the kernel";
+        end = (end + size - 1) / size * size;
+        if (offset != end || bytes != size)
+            return "an argument of the kernel has another size";
+        end += size;
+    }
+    return ask(found->handle, layout->count, &offset, &bytes) == 0 ? "args has fewer arguments than the kernel" : NULL;
+}
+
+/* As recognise does for rows of ours. */
+static bool recognise_user(const struct fuseln_found *found, struct fuseln_target *ret_target)
+{
+    struct fuseln_user_row *row =
+        found->name && fuseln_config_hooks(FUSELN_BOUNDARY_DRIVER) ? fuseln_user_find(found->name) : NULL;
+
+    if (!row)
+        return false;
+    const char *wrong = parameters_wrong(&row->target.layout, found);
+    if (wrong) {
+        fuseln_user_refuse(row, wrong);
+        return false;
+    }
+    fuseln_process_handle_fork();
+    const struct fuseln_library *library = library_of(row, found);
+    if (!library || !fuseln_user_has_build(row, library->build_id))
+        return false;
+    *ret_target = row->target;
+    ret_target->symbol = found->name;
+    ret_target->library = library;
+    ret_target->owner = owner_of(found->module);
+    return true;
+}
+
 void fuseln_handles_register(void **fatbin, const char *host_function, const char *device_name)
 {
     const int saved_errno = errno;
@@ -105,6 +181,8 @@ void fuseln_handles_register(void **fatbin, const char *host_function, const cha
 
     if (recognise(device_name, host_function, FUSELN_BOUNDARY_RUNTIME, &target))
         fuseln_registry_add(host_function, fatbin, &target);
+    else if (device_name)
+        note_library(device_name, host_function);
     fuseln_process_left_out();
     errno = saved_errno;
 }
@@ -128,19 +206,20 @@ static void learn_norm(const void *handle, const void *owner, const char *name)
     fuseln_registry_learn_norm(handle, owner, name, maker);
 }
 
-void fuseln_handles_learn(const void *handle, void *module, const char *name, const void *caller)
+void fuseln_handles_learn(const struct fuseln_found *found)
 {
     const int saved_errno = errno;
     struct fuseln_target target;
-    const bool known = recognise(name, caller, FUSELN_BOUNDARY_DRIVER, &target);
+    const bool known =
+        recognise(found->name, found->caller, FUSELN_BOUNDARY_DRIVER, &target) || recognise_user(found, &target);
 
     if (known)
-        target.runtime = fuseln_real_is_runtime(caller) ? FUSELN_RUNTIME_SHARED
-                         : has_runtime(caller)          ? FUSELN_RUNTIME_STATIC
-                                                        : FUSELN_RUNTIME_NONE;
-    fuseln_registry_learn(handle, owner_of(module), known ? &target : NULL);
-    if (!known && name)
-        learn_norm(handle, owner_of(module), name);
+        target.runtime = fuseln_real_is_runtime(found->caller) ? FUSELN_RUNTIME_SHARED
+                         : has_runtime(found->caller)          ? FUSELN_RUNTIME_STATIC
+                                                               : FUSELN_RUNTIME_NONE;
+    fuseln_registry_learn(found->handle, owner_of(found->module), known ? &target : NULL);
+    if (!known && found->name)
+        learn_norm(found->handle, owner_of(found->module), found->name);
     fuseln_process_left_out();
     errno = saved_errno;
 }

@@ -27,8 +27,6 @@ static enum fuseln_verdict check_attributes(const struct fuseln_attribute *attri
 /* Arguments packed in one buffer (CU_LAUNCH_PARAM_*): each at the next multiple of its size, as in a C struct. */
 static bool unpack(const struct fuseln_layout *layout, void **extra, void **ret_args)
 {
-    static const unsigned char sizes[] = {
-        [FUSELN_ARG_PTR] = 8, [FUSELN_ARG_I32] = 4, [FUSELN_ARG_I64] = 8, [FUSELN_ARG_F32] = 4, [FUSELN_ARG_F64] = 8};
     enum { END, BUFFER, SIZE };
     char *buffer = NULL;
     size_t bytes = 0, at = 0;
@@ -42,7 +40,7 @@ static bool unpack(const struct fuseln_layout *layout, void **extra, void **ret_
             return false;
     }
     for (unsigned i = 0; i < layout->count; i++) {
-        const size_t size = sizes[layout->type[i]];
+        const size_t size = fuseln_arg_bytes((enum fuseln_arg_type)layout->type[i]);
         at = (at + size - 1) / size * size;
         ret_args[i] = buffer + at;
         at += size;

@@ -16,6 +16,7 @@
 #include "core/pairing.h"
 #include "core/pipeline.h"
 #include "core/registry.h"
+#include "core/user.h"
 #include "kernels/host/device.h"
 #include "report/report.h"
 #include "version.h"
@@ -59,6 +60,8 @@ void fuseln_process_left_out(void)
     if (atomic_load(&launched) && fuseln_registry_left_out() > 0)
         pr_warn("this process registered more layer-norm kernels than fuseln has room for; some stay with their "
                 "originals");
+    if (atomic_load(&launched))
+        fuseln_user_complain();
 }
 
 static void warn(const char *text, int length)

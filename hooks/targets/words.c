@@ -438,6 +438,27 @@ static bool set_ignore(struct parser *parser, struct fuseln_text value)
     return true;
 }
 
+/* Arguments that have a role besides. */
+static bool set_in(struct parser *parser, struct fuseln_text value)
+{
+    struct fuseln_text one;
+
+    while (next_part(&value, ',', &one)) {
+        const int argument = argument_of(one);
+        if (argument == NONE)
+            return refuse(parser, "is not an argument, such as arg0", one);
+        parser->layout->in |= 1u << argument;
+    }
+    return true;
+}
+
+/* hooks/targets/user.c reads them. */
+static bool pass_over(struct parser *parser, struct fuseln_text value)
+{
+    (void)parser, (void)value;
+    return true;
+}
+
 static bool set_round(struct parser *parser, struct fuseln_text value)
 {
     struct fuseln_text one;
@@ -474,9 +495,9 @@ static bool set_field(struct parser *parser, struct fuseln_text key, struct fuse
     static const struct {
         const char *key;
         bool (*set)(struct parser *parser, struct fuseln_text value);
-    } keys[] = {{"args", set_args},   {"op", set_op},           {"rows", set_rows},
-                {"eps", set_eps},     {"require", set_require}, {"ignore", set_ignore},
-                {"round", set_round}, {"inplace", set_inplace}, {"gamma_add", set_gamma_add}};
+    } keys[] = {{"args", set_args},           {"op", set_op},         {"rows", set_rows},    {"eps", set_eps},
+                {"require", set_require},     {"ignore", set_ignore}, {"round", set_round},  {"inplace", set_inplace},
+                {"gamma_add", set_gamma_add}, {"in", set_in},         {"symbol", pass_over}, {"build", pass_over}};
 
     if (!value.length)
         return refuse(parser, "has no value", key);
@@ -522,6 +543,8 @@ static bool types_fit(const struct fuseln_layout *layout)
 
     for (int i = 0; i < layout->pointer_count; i++)
         fit = fit && argument_is(layout, layout->pointers[i].argument, pointer);
+    for (int i = 0; i < FUSELN_ARGS_MAX; i++)
+        fit = fit && (!(layout->in >> i & 1) || (i < layout->count && argument_is(layout, i, pointer)));
     for (int i = 0; i < layout->require_count; i++)
         fit = fit && argument_is(layout, layout->require[i].argument, integers | pointer | flag);
     return fit;

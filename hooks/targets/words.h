@@ -25,6 +25,11 @@
  *   cols_per_block = 32       dgamma: gridDim.x is cols / 32, rounded up
  *   out_rows = grid.y         dgamma: writes gridDim.y rows of partial sums
  *
+ * Only in a user's file (user.h), where each row begins with its [name]:
+ *   symbol = _Z6kernel...     the complete mangled name
+ *   build = ID, ...           GNU build-ids of the libraries that it holds for; without it for all
+ *   in = arg2, ...            pointers that the kernel only reads, where the name does not show it
+ *
  * Every argument is named exactly once. sdtype, wdtype, ydtype and rdtype (of the statistics, gamma and beta, y, the
  * residual) may be given, and must be what fuseln has kernels for: acc, and three times dtype.
  */

@@ -93,6 +93,11 @@ static const char *parse_TRACE(struct fuseln_config *config, const char *value)
     return copy_text(config->trace, sizeof config->trace, value);
 }
 
+static const char *parse_TARGETS(struct fuseln_config *config, const char *value)
+{
+    return copy_text(config->targets, sizeof config->targets, value);
+}
+
 static const char *parse_REPORT_EVERY(struct fuseln_config *config, const char *value)
 {
     return copy_number(&config->report_every_s, 1, 86400, value);
@@ -351,8 +356,10 @@ static void complain_of_template(const char *name, const char *path_template, vo
 void fuseln_config_complain(void (*say)(const char *text, int length))
 {
     const struct fuseln_config *config = fuseln_config_get();
-    const char *const templates[][2] = {
-        {"FUSELN_REPORT", config->report}, {"FUSELN_TRACE", config->trace}, {"FUSELN_LOG", config->log_path}};
+    const char *const templates[][2] = {{"FUSELN_REPORT", config->report},
+                                        {"FUSELN_TRACE", config->trace},
+                                        {"FUSELN_LOG", config->log_path},
+                                        {"FUSELN_TARGETS", config->targets}};
     for (const char *line = config->warnings; *line; line += strcspn(line, "\n") + 1)
         say(line, (int)strcspn(line, "\n"));
     for (size_t i = 0; i < sizeof templates / sizeof *templates; i++)

@@ -34,6 +34,8 @@
     X(ONLY,         "",        "at most 1023 bytes", "comma list of the executables (names or shell globs) in which fuseln acts at all") \
     X(HOOKS,        "runtime,driver", "runtime driver, with a comma",                                                    \
                                "comma list of the boundaries at which launches are seen: `runtime` (a shared CUDA runtime), `driver` (everything else)") \
+    X(TARGETS,      "",        "at most 1023 bytes",                                                                     \
+                               "a text file of rows for kernels of your own programs (hooks/targets/README.md): which argument is what. Their first launches are always checked; path template as above") \
     X(SCRATCH,      "32M",     "bytes, with K, M or G if wanted", "device memory for partial sums and for verifying, per device")
 // clang-format on
 
@@ -51,6 +53,7 @@ struct fuseln_config {
     bool skip_pairs;
     unsigned hooks;            /* bit b set: enum fuseln_boundary b is hooked */
     enum fuseln_pairing pairs; /* PAIRED; or why this process forms no pairs: SKIPPED or UNSEEN */
+    char targets[1024];        /* path template of the user's rows; "" unset */
     size_t scratch_bytes;
     char folder[1024];   /* working directory when the settings were read: relative paths start there */
     char warnings[2048]; /* about bad values: lines, each ended by \n */

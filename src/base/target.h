@@ -36,6 +36,16 @@ enum fuseln_arg_type {
         FUSELN_ARG_TYPE_COUNT
 };
 
+static inline size_t fuseln_arg_bytes(enum fuseln_arg_type type)
+{
+    static const unsigned char bytes[] = {
+#define X(id, word, size) size,
+        FUSELN_ARG_TYPES(X)
+#undef X
+    };
+    return bytes[type];
+}
+
 enum { FUSELN_ARGS_MAX = 32, FUSELN_REQUIRES_MAX = 8 };
 
 /* What an argument, an integer or a pointer, must be for the launch to mean what the row says. */
@@ -71,6 +81,7 @@ struct fuseln_layout {
     bool plain;                          /* rows are gridDim.x, there is nothing to require, gamma_add is 0 */
     enum fuseln_rows rows_from;
     unsigned nullable; /* bit r: the pointer of role r may be null */
+    unsigned in;       /* bit a: the user says that the kernel only reads through argument a, and its name does not */
     float gamma_add;   /* where no argument says it */
     double eps_value;  /* the same */
     unsigned char require_count;
@@ -95,10 +106,12 @@ struct fuseln_target {
     enum fuseln_op op;
     enum fuseln_dtype dtype;
     bool rms;
+    bool user; /* a row of FUSELN_TARGETS: never replaced before it was checked */
     struct fuseln_layout layout;
     const char *symbol; /* complete mangled name; the registry owns the copy */
     const struct fuseln_library *library;
     enum fuseln_runtime runtime; /* of that library, as far as the hook could tell; SHARED by default */
+    const void *owner; /* of a user's row: its module, as another may hold something else by that name; else NULL */
 };
 
 #endif

@@ -16,6 +16,7 @@ enum { SLOTS = 1 << FUSELN_SLOT_BITS, SLOTS_TAKEN_MAX = SLOTS / 2 };
 enum { TARGETS_MAX = 4096, SYMBOL_BYTES = 1 << 20, OWNERS_MAX = 1024 };
 
 #define TOMBSTONE ((const void *)1)
+#define GONE      ((const void *)1) /* the owner of a target whose module was unloaded */
 
 pthread_mutex_t fuseln_core_mutex = PTHREAD_MUTEX_INITIALIZER;
 struct fuseln_slot fuseln_slots[SLOTS];
@@ -100,12 +101,14 @@ static void remove_slot(struct fuseln_slot *slot)
     }
 }
 
-/* Our copy of a target, the same one for the same kernel of the same library; NULL if there is no room. */
+/* Our copy of a target, the same one for the same kernel of the same library; NULL if there is no room. What a user's
+ * row calls by one name may be another kernel in another module: each is checked on its own. */
 static const struct fuseln_target *copy_target(const struct fuseln_target *target)
 {
     const size_t count = atomic_load(&target_count), bytes = strlen(target->symbol) + 1;
     for (size_t i = 0; i < count; i++)
-        if (targets[i].library == target->library && strcmp(targets[i].symbol, target->symbol) == 0)
+        if (targets[i].library == target->library && targets[i].owner == target->owner &&
+            strcmp(targets[i].symbol, target->symbol) == 0)
             return &targets[i];
     if (count == TARGETS_MAX || bytes > SYMBOL_BYTES - symbol_bytes)
         return NULL;
@@ -129,6 +132,9 @@ static void remove_owner(size_t i)
     for (size_t slot = 0; slot < SLOTS; slot++)
         if (owners[i] && fuseln_slots[slot].owner == owners[i])
             remove_slot(&fuseln_slots[slot]);
+    for (size_t t = 0; owners[i] && t < atomic_load(&target_count); t++)
+        if (targets[t].owner == owners[i]) /* the address may be another module's soon */
+            targets[t].owner = GONE;
     owners[i] = NULL;
 }
 
@@ -228,7 +234,7 @@ void fuseln_registry_learn(const void *handle, const void *owner, const struct f
 {
     const struct fuseln_target *known = fuseln_registry_find(handle);
     struct fuseln_shield before;
-    if (target && known && strcmp(known->symbol, target->symbol) == 0)
+    if (target && !target->user && known && strcmp(known->symbol, target->symbol) == 0)
         return;
     if ((target && fuseln_registry_add(handle, owner, target) == 0) || !find_slot(handle))
         return;

@@ -11,10 +11,14 @@
 #include "base/shield.h"
 #include "core/registry.h"
 
-/* By the launch's own target: the site `other` has none. */
-static bool is_checked_first(const struct fuseln_target *target, const struct fuseln_config *config)
+enum { USER_CHECKS = 3 };
+
+/* How many checks come before a launch is replaced. By its own target: the site `other` has none. */
+static unsigned checks_first(const struct fuseln_target *target, const struct fuseln_config *config)
 {
-    return config->check > 0 && !(target->library && target->library->known);
+    if (target->user)
+        return config->check > USER_CHECKS ? config->check : USER_CHECKS;
+    return target->library && target->library->known ? 0 : config->check;
 }
 
 enum fuseln_verdict fuseln_verify_begin(struct fuseln_pass *pass)
@@ -27,7 +31,8 @@ enum fuseln_verdict fuseln_verify_begin(struct fuseln_pass *pass)
         pass->check = true;
         return FUSELN_VERDICT_VERIFY;
     }
-    if (!is_checked_first(pass->launch->target, config))
+    const unsigned first = checks_first(pass->launch->target, config);
+    if (!first)
         return FUSELN_VERDICT_OK;
     if (!pass->site->key.target) /* the site `other` is many */
         return FUSELN_VERDICT_CHECK;
@@ -35,9 +40,9 @@ enum fuseln_verdict fuseln_verify_begin(struct fuseln_pass *pass)
     const uint64_t compared = atomic_load_explicit(&checked->compared, memory_order_acquire);
     if (atomic_load_explicit(&checked->failed, memory_order_relaxed))
         return FUSELN_VERDICT_FAILED;
-    if (compared >= config->check)
+    if (compared >= first)
         return FUSELN_VERDICT_OK;
-    pass->check = atomic_load_explicit(&checked->issued, memory_order_relaxed) < config->check;
+    pass->check = atomic_load_explicit(&checked->issued, memory_order_relaxed) < first;
     return FUSELN_VERDICT_CHECK;
 }
 
@@ -68,7 +73,7 @@ void fuseln_verify_start_check(const struct fuseln_pass *pass)
     const struct fuseln_check check = check_of(pass, number);
     enum fuseln_verdict verdict = FUSELN_VERDICT_CHECK;
 
-    if (all || number < pass->config->check)
+    if (all || number < checks_first(pass->launch->target, pass->config))
         verdict = fuseln_kernel_check(&check, &pass->call);
     if (verdict == FUSELN_VERDICT_OK)
         return;

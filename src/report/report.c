@@ -122,6 +122,7 @@ static void copy_sites(void)
          fuseln_measure_at(snapshot.measure_count, &snapshot.measures[snapshot.measure_count]);)
         snapshot.measure_count++;
     copy_foreign();
+    snapshot.user = atomic_load_explicit(&fuseln_user_rows, memory_order_acquire);
     snapshot.launches = fuseln_record_launches();
     snapshot.left_out = fuseln_registry_left_out();
 }

@@ -110,6 +110,38 @@ static void write_foreign(struct fuseln_json *json, const struct fuseln_snapshot
     fuseln_json_close(json, ']');
 }
 
+static void write_refused(struct fuseln_json *json, const char *name, unsigned line, const char *reason)
+{
+    fuseln_json_open(json, NULL, '{');
+    fuseln_json_integer(json, "line", line);
+    fuseln_json_string(json, "name", name);
+    fuseln_json_string(json, "reason", reason);
+    fuseln_json_close(json, '}');
+}
+
+/* The user's own rows. */
+static void write_targets(struct fuseln_json *json, const struct fuseln_user_rows *rows)
+{
+    char reason[256];
+
+    fuseln_json_line(json);
+    if (!rows) {
+        fuseln_json_string(json, "targets", NULL);
+        return;
+    }
+    fuseln_json_open(json, "targets", '{');
+    fuseln_json_string(json, "file", fuseln_config_get()->targets);
+    fuseln_json_integer(json, "rows", (int64_t)fuseln_user_accepted(rows));
+    fuseln_json_open(json, "refused", '[');
+    if (rows->wrong)
+        write_refused(json, NULL, 0, rows->wrong);
+    for (size_t i = 0; i < rows->count; i++)
+        if (fuseln_user_refusal(&rows->rows[i], reason))
+            write_refused(json, rows->rows[i].target.name, rows->rows[i].line, reason);
+    fuseln_json_close(json, ']');
+    fuseln_json_close(json, '}');
+}
+
 static void write_nulls(struct fuseln_json *json, unsigned nulls)
 {
     static const char *const roles[] = {
@@ -283,6 +315,7 @@ void fuseln_report_json(const struct fuseln_snapshot *snapshot, struct fuseln_ou
     write_totals(&json, snapshot);
     fuseln_json_string(&json, "why", snapshot->why);
     write_foreign(&json, snapshot);
+    write_targets(&json, snapshot->user);
     fuseln_json_line(&json);
     fuseln_json_open(&json, "sites", '[');
     for (size_t i = 0; i < snapshot->site_count; i++)

@@ -11,6 +11,7 @@
 #include "core/foreign.h"
 #include "core/measure.h"
 #include "core/record.h"
+#include "core/user.h"
 #include "kernels/host/device.h"
 
 enum { FUSELN_REPORT_DEVICES = 16 };
@@ -49,6 +50,7 @@ struct fuseln_snapshot {
     struct fuseln_site_view sites[FUSELN_SITES_MAX + 1]; /* most launches first */
     size_t foreign_count;
     struct fuseln_foreign_view foreign[FUSELN_FOREIGN_MAX + 1]; /* those launched, in the order of their look-up */
+    const struct fuseln_user_rows *user; /* NULL: FUSELN_TARGETS named no file, or it was not read */
     size_t measure_count;
     struct fuseln_measure_view measures[FUSELN_MEASURES_MAX];
 };

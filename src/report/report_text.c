@@ -163,6 +163,21 @@ static void write_foreign(struct fuseln_out *out, const struct fuseln_snapshot *
              snapshot->foreign[i].norm->maker, snapshot->foreign[i].norm->name);
 }
 
+/* What became of FUSELN_TARGETS. */
+static void write_targets(struct fuseln_out *out, const struct fuseln_user_rows *rows)
+{
+    char reason[256];
+
+    if (!rows)
+        return;
+    fuseln_out_text(out, "\n");
+    line(out, "FUSELN_TARGETS: %zu of %zu rows are used%s%s", fuseln_user_accepted(rows), rows->count,
+         rows->wrong ? ": " : "", rows->wrong ? rows->wrong : "");
+    for (size_t i = 0; i < rows->count; i++)
+        if (fuseln_user_refusal(&rows->rows[i], reason))
+            line(out, "  line %u: [%s] is refused: %s", rows->rows[i].line, rows->rows[i].target.name, reason);
+}
+
 /* Backward passes that made dX and the gradients of gamma and beta from one read of dY and X, and why others did not.
  */
 static void write_pairs(struct fuseln_out *out, const struct fuseln_snapshot *snapshot)
@@ -290,6 +305,7 @@ void fuseln_report_text(const struct fuseln_snapshot *snapshot, struct fuseln_ou
     write_sites(out, snapshot);
     write_passed(out, snapshot);
     write_foreign(out, snapshot);
+    write_targets(out, snapshot->user);
     write_pairs(out, snapshot);
     write_checks(out, snapshot);
     write_measures(out, snapshot);
