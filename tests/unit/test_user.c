@@ -179,3 +179,8 @@ TEST(what_a_name_shows)
     assert_string_equal(shown("_Z6kernelS9_"), "none");
     assert_string_equal(shown("_Z6kernelPPPPPPPPPPPPPPPPPPPPf"), "none"); /* deeper than any */
 }
+
+int main(void)
+{
+    return run_registered_tests();
+}
