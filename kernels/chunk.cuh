@@ -151,6 +151,20 @@ static __device__ __forceinline__ void round_into(const pair<float> (&v)[4], chu
         memcpy(&c.word[i], &two, sizeof two);
     }
 }
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+/* No instruction rounds to bfloat16 there. The upper half is the result: to the nearest, ties to even. */
+static __device__ __forceinline__ unsigned round_to_upper_half(float v)
+{
+    const unsigned bits = __float_as_uint(v);
+    return v != v ? 0x7fff0000u : bits + 0x7fffu + (bits >> 16 & 1);
+}
+static __device__ __forceinline__ void round_into(const pair<float> (&v)[4], chunk<__nv_bfloat16> &c)
+{
+#pragma unroll
+    for (int i = 0; i < 4; i++)
+        c.word[i] = __byte_perm(round_to_upper_half(v[i].lo), round_to_upper_half(v[i].hi), 0x7632);
+}
+#else
 static __device__ __forceinline__ void round_into(const pair<float> (&v)[4], chunk<__nv_bfloat16> &c)
 {
 #pragma unroll
@@ -159,6 +173,7 @@ static __device__ __forceinline__ void round_into(const pair<float> (&v)[4], chu
         memcpy(&c.word[i], &two, sizeof two);
     }
 }
+#endif
 
 /* A chunk of equal elements. */
 template <class T>
