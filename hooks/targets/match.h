@@ -50,7 +50,7 @@ struct fuseln_framework {
     const struct fuseln_known_build *known_builds;
     size_t build_count;
 };
-extern const struct fuseln_framework fuseln_pytorch, fuseln_vllm, fuseln_sglang, fuseln_apex;
+extern const struct fuseln_framework fuseln_pytorch, fuseln_onnxruntime, fuseln_vllm, fuseln_sglang, fuseln_apex;
 
 /*
  * Does this device name, as registered with the CUDA runtime, belong to a row? True: *ret_target holds name, op, dtype,

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ONNX Runtime's layer norm and RMS norm: cuApplyLayerNorm<x, statistics, y, rms> of its CUDA provider. A row of gamma
+ * and beta for each row of x (argument 9), and x + bias + skip (arguments 10 to 12) stay with the original. Rows and
+ * nothing else; words.h explains their words.
+ */
+#include "hooks/targets/match.h"
+
+// clang-format off
+static const struct fuseln_type_name types[] = {
+    {"fff",               0, FUSELN_DTYPE_F32},
+    {"6__halffS2_",       1, FUSELN_DTYPE_F16},
+    {"NS_8BFloat16EfS2_", 1, FUSELN_DTYPE_BF16},
+};
+
+#define APPLY "args = ptr ptr ptr ptr i32 i32 f32 ptr ptr i32 ptr ptr ptr  rows = arg4  rows_loop = grid.y  cols = arg5  " \
+    "eps = arg6  y = arg0  rstd? = arg2  x = arg3  gamma? = arg7  require = arg9 == 0, arg10 null, arg11 null, arg12 null"
+#define APPLY_TAIL "EEEvPT1_PT0_S5_PKT_iiS4_PKS2_SA_iS8_S8_PS6_"
+
+/* Name, wheels that hold it; pattern of the symbol, words. The RMS norm writes the mean, too, if it is asked for it. */
+static const struct fuseln_target_row rows[] = {
+    {"onnxruntime/layer_norm", "1.31", "4cuda16cuApplyLayerNormI$TLb0" APPLY_TAIL,
+     "op = layernorm  mean? = arg1  beta? = arg8  " APPLY},
+    {"onnxruntime/rms_norm", "1.31", "4cuda16cuApplyLayerNormI$TLb1" APPLY_TAIL,
+     "op = rmsnorm  " APPLY ", arg1 null, arg8 null"},
+};
+// clang-format on
+
+const struct fuseln_framework fuseln_onnxruntime = {
+    .program = "ONNX Runtime, `onnxruntime::cuda`",
+    .scope = "_ZN11onnxruntime",
+    .types = types,
+    .type_count = sizeof(types) / sizeof(types[0]),
+    .rows = rows,
+    .row_count = sizeof(rows) / sizeof(rows[0]),
+};
