@@ -25,7 +25,6 @@ part_fuzz() { python3 "$fuseln_root/tests/fuzz/fuzz.py" scan 300 && python3 "$fu
 part_coverage() { "$fuseln_root/tools/coverage.sh"; }
 part_programs() { # from large wheels
     fuseln_need_wheel tensorflow 2.21.0
-    fuseln_need_wheel onnxruntime-gpu 1.31.1
     fuseln_need_wheel jax 0.10.2 cuda12
     fuseln_need_wheel ctranslate2 4.8.5
     fuseln_need_wheel cupy-cuda13x 14.2.0
@@ -120,6 +119,7 @@ fuseln_need_browser
 fuseln_need_debian11
 fuseln_need_models
 fuseln_need_neighbours
+fuseln_need_wheel onnxruntime-gpu 1.31.1 "" numpy onnx==1.23.2 flatbuffers packaging protobuf
 fuseln_need_library vllm 0.33.0 vllm/_C_stable_libtorch.abi3.so
 fuseln_need_library sglang-kernel 0.4.10 sgl_kernel/sm90/common_ops.abi3.so
 fuseln_need_torch "$fuseln_torch_cuda12"

@@ -26,16 +26,16 @@ def environment(**variables):
 
 class Runner:
     """run(code or arguments of Python) and run.program(command) return a CompletedProcess; report() is the JSON report of
-    the last run, or None."""
+    the last run, or None. The Python is this one, or that of another environment."""
 
     def __init__(self, folder):
         self.folder = folder
         self.env = {}  # for every run
+        self.python = sys.executable
         self.path = folder / "report.json"
 
     def __call__(self, command, **options):
-        """Python, as the tests run it."""
-        return self.program([sys.executable, *(["-c", command] if isinstance(command, str) else command)], **options)
+        return self.program([self.python, *(["-c", command] if isinstance(command, str) else command)], **options)
 
     def program(
         self, command, *, fuseln=True, cpu_ops=False, count=False, seed=None, before=(), behind=(), env=None, timeout=300,

@@ -39,14 +39,16 @@ def compare(run, command, capsys):
     alone, _ = draw(run, command, FUSELN_MODE="off")
     cases, report = draw(run, command, FUSELN_CHECK="0")
     assert alone and alone.keys() == cases.keys()
-    rows = [("kernel", "drawn", "replaced", "passed on", "largest error", "original's")]
+    rows = [("kernel", "drawn", "replaced", "passed on", "largest error", "original's", "on the CPU")]
     for kernel, some in cases.items():
         replaced = [i for i, case in enumerate(some) if case["replaced"]]
         errors = [max((found[kernel][i]["error"] for i in replaced or range(len(some))), default=0)
                   for found in (cases, alone)]  # fmt: skip
         ours = f"{errors[0]:.3f}" if replaced else "-"
         passed = reasons(report, kernel) or ("-" if len(replaced) == len(some) else "no row")
-        rows.append((kernel, len(some), len(replaced), passed, ours, f"{errors[1]:.3f}"))
+        host = max((case["cpu"] for case in some if case.get("cpu") is not None), default=None)
+        rows.append((kernel, len(some), len(replaced), passed, ours, f"{errors[1]:.3f}",
+                     "-" if host is None else f"{host:.3f}"))  # fmt: skip
     wrong = sum(case["wrong"] > 0 for found in (alone, cases) for some in found.values() for case in some)
     widths = [max(len(str(row[i])) for row in rows) for i in range(len(rows[0]))]
     with capsys.disabled():
