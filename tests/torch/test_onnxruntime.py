@@ -25,11 +25,15 @@ def wheel(run):
 
 
 def test_drawn_cases(run, capsys):
+    """All are replaced but 9 of layer_norm, whose gamma and beta have many rows, and 9 of skip_layer_norm, whose skip is
+    shared."""
     replaced = compare(run, [PROGRAM], capsys)
-    for kernel in "layer_norm", "rms_norm":  # the 9 shapes of a norm whose gamma and beta have many rows pass through
-        for dtype, large in {"f32": 1, "f16": 2, "bf16": 1}.items():
-            assert replaced[f"onnxruntime/{kernel}/{dtype}"] == (27 + large if kernel == "layer_norm" else 9)
-    assert replaced["onnxruntime/layer_norm/f32, in a block"] == 1
+    assert replaced.pop("onnxruntime/layer_norm/f32, in a block") == 1
+    assert replaced == {
+        f"onnxruntime/{kernel}/{dtype}": count + (large if kernel == "layer_norm" else 0)
+        for kernel, count in {"layer_norm": 27, "rms_norm": 9, "skip_layer_norm": 18, "skip_rms_norm": 9}.items()
+        for dtype, large in {"f32": 1, "f16": 2, "bf16": 1}.items()
+    }
 
 
 def test_first_launches_are_checked(run):

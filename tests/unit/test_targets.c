@@ -148,7 +148,7 @@ static const struct other {
     // clang-format off
     {"apex-6424da3b.txt",          "apex/",   12, false},
     {"ctranslate2-4.8.5.txt",      "",         0, false},
-    {"onnxruntime-gpu-1.31.1.txt", "onnxruntime/", 6, false},
+    {"onnxruntime-gpu-1.31.1.txt", "onnxruntime/", 84, false},
     {"paddlepaddle-gpu-2.6.2.txt", "",         0, false},
     {"sglang-kernel-0.4.10.txt",   "sglang/", 10, true},
     {"vllm-0.23.0.txt",            "vllm/",   15, false},
