@@ -151,7 +151,7 @@ static __device__ __forceinline__ void round_into(const pair<float> (&v)[4], chu
         memcpy(&c.word[i], &two, sizeof two);
     }
 }
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+#if __CUDA_ARCH__ < 800 /* so is the CPU's build, which knows no architecture */
 /* No instruction rounds to bfloat16 there. The upper half is the result: to the nearest, ties to even. */
 static __device__ __forceinline__ unsigned round_to_upper_half(float v)
 {
