@@ -121,8 +121,12 @@ static void print_library(void)
     puts(".SH TARGETS");
     paragraph("The names of the kernels that are replaced, as reports and FUSELN_SKIP have them:");
     struct fuseln_target_row row;
-    for (size_t i = 0; fuseln_targets_row(i, &row); i++)
-        printf("%s%s\n", i ? ".br\n" : ".PP\n", row.name);
+    const char *last = NULL; /* rows of one name follow each other */
+    for (size_t i = 0; fuseln_targets_row(i, &row); i++) {
+        if (!last || strcmp(row.name, last) != 0)
+            printf("%s%s\n", last ? ".br\n" : ".PP\n", row.name);
+        last = row.name;
+    }
     puts(".SH SEE ALSO\n.BR fuseln (1),\n.BR ld.so (8)");
 }
 

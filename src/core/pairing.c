@@ -194,7 +194,7 @@ static bool is_partner(const struct fuseln_pending *entry, const struct fuseln_t
 {
     const struct fuseln_target *dx = GET(entry, target);
     return GET(entry, dy) == call->dy && GET(entry, x) == call->x && GET(entry, rstd) == call->rstd &&
-           GET(entry, mean) == (call->mean) && GET(entry, rows) == call->rows && GET(entry, cols) == call->cols &&
+           GET(entry, mean) == call->mean && GET(entry, rows) == call->rows && GET(entry, cols) == call->cols &&
            GET(entry, stream) == by->stream && GET(entry, context) == by->context && dx->library == target->library &&
            dx->dtype == call->dtype;
 }
