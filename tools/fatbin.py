@@ -11,7 +11,7 @@ import ctypes
 import struct
 
 FATBIN = b"\x50\xed\x55\xba"
-CUBIN = 2  # the kind of an image; 1 is PTX
+PTX, CUBIN = 1, 2  # the kind of an image
 LZ4, ZSTD = 0x2000, 0x8000  # flags of an image
 INFO = ".nv.info."  # a section with a kernel's attributes, followed by its name
 PARAMETER, PARAMETER_BYTES = 0x17, 0x19  # EIATTR_KPARAM_INFO, EIATTR_CBANK_PARAM_SIZE
@@ -31,29 +31,29 @@ def string(elf, offset):
     return elf[offset:elf.find(b"\0", offset)].decode()
 
 
-def fat_binaries(elf):
-    """The cubins of each fat binary: a list of Images, which may be empty."""
+def fat_binaries(elf, kind=CUBIN):
+    """The images of this kind in each fat binary: a list of Images, which may be empty."""
     at, size = sections(elf).get(".nv_fatbin", (0, 0))
     end = at + size
     while (at := elf.find(FATBIN, at, end)) >= 0:
         header, size = struct.unpack_from("<HQ", elf, at + 6)
-        yield list(images(elf, at + header, at + header + size))
+        yield list(images(elf, at + header, at + header + size, kind))
         at += header + size
 
 
-def images(elf, at, end):
+def images(elf, at, end, kind):
     while at < end:
-        kind, header, stored, packed = struct.unpack_from("<H2xIQI", elf, at)
+        this, header, stored, packed = struct.unpack_from("<H2xIQI", elf, at)
         architecture, = struct.unpack_from("<I", elf, at + 28)
         flags, = struct.unpack_from("<Q", elf, at + 40)
         size, = struct.unpack_from("<Q", elf, at + 56)
-        if kind == CUBIN:
+        if this == kind:
             yield Image(architecture, flags, size, elf[at + header:at + header + (packed or stored)])
         at += header + stored
 
 
 def unpack(image):
-    """The image's cubin."""
+    """The image's cubin or text."""
     if not image.flags & (LZ4 | ZSTD):
         return image.body
     buffer = ctypes.create_string_buffer(image.size)

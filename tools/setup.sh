@@ -148,12 +148,12 @@ fuseln_need_wheel() {
     touch "$venv/fuseln-complete"
 }
 
-# fuseln_need_library NAME VERSION PATH: one library of a wheel; what else the wheel holds is given back.
+# fuseln_need_library NAME VERSION PATTERN: one library of a wheel; what else the wheel holds is given back.
 fuseln_need_library() {
     fuseln_make "$fuseln_cache/$1-$2-library" fuseln_unpack_library "$3" "$1==$2"
 }
 fuseln_unpack_library() {
-    fuseln_unpack_wheels "$2" "$3/wheel" && mv "$3/wheel/$1" "$3" && rm -rf "$3/wheel"
+    fuseln_unpack_wheels "$2" "$3/wheel" && mv "$3"/wheel/$1 "$3" && rm -rf "$3/wheel"
 }
 
 # Other preload libraries (tests/torch/test_neighbours.py). The wheel is only unpacked, to leave PyTorch's environment
