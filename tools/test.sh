@@ -119,6 +119,7 @@ fuseln_need_browser
 fuseln_need_debian11
 fuseln_need_models
 fuseln_need_neighbours
+fuseln_need_library ctranslate2 4.8.5 'ctranslate2.libs/libctranslate2-*'
 fuseln_need_wheel onnxruntime-gpu 1.31.1 "" numpy onnx==1.23.2 flatbuffers packaging protobuf
 fuseln_need_library vllm 0.33.0 vllm/_C_stable_libtorch.abi3.so
 fuseln_need_library sglang-kernel 0.4.10 sgl_kernel/sm90/common_ops.abi3.so

@@ -10,8 +10,11 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct fuseln_framework *const frameworks[] = {&fuseln_pytorch, &fuseln_onnxruntime, &fuseln_vllm,
-                                                            &fuseln_sglang, &fuseln_apex};
+static const struct fuseln_framework *const frameworks[] = {
+#define X(program) &fuseln_##program,
+    FUSELN_PROGRAMS(X)
+#undef X
+};
 enum { FRAMEWORKS = sizeof(frameworks) / sizeof(frameworks[0]) };
 
 static bool is_digit(char c)

@@ -50,7 +50,11 @@ struct fuseln_framework {
     const struct fuseln_known_build *known_builds;
     size_t build_count;
 };
-extern const struct fuseln_framework fuseln_pytorch, fuseln_onnxruntime, fuseln_vllm, fuseln_sglang, fuseln_apex;
+/* A program: its file here, and its place in this list. */
+#define FUSELN_PROGRAMS(X) X(pytorch) X(onnxruntime) X(ctranslate2) X(vllm) X(sglang) X(apex)
+#define X(program) extern const struct fuseln_framework fuseln_##program;
+FUSELN_PROGRAMS(X)
+#undef X
 
 /*
  * Does this device name, as registered with the CUDA runtime, belong to a row? True: *ret_target holds name, op, dtype,

@@ -126,6 +126,23 @@ inline float __int_as_float(int bits)
     memcpy(&value, &bits, sizeof value);
     return value;
 }
+inline unsigned __float_as_uint(float value)
+{
+    unsigned bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+/* Four of the eight bytes of a (0 to 3) and b (4 to 7), each chosen by a digit of selector. */
+inline unsigned __byte_perm(unsigned a, unsigned b, unsigned selector)
+{
+    const uint64_t bytes = (uint64_t)b << 32 | a;
+    unsigned chosen = 0;
+    for (unsigned i = 0; i < 4; i++)
+        chosen |= (unsigned)(bytes >> (selector >> 4 * i & 7) * 8 & 0xff) << 8 * i;
+    return chosen;
+}
+
 inline int __double2hiint(double value)
 {
     uint64_t bits;

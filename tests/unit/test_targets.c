@@ -147,7 +147,7 @@ static const struct other {
 } others[] = {
     // clang-format off
     {"apex-6424da3b.txt",          "apex/",   12, false},
-    {"ctranslate2-4.8.5.txt",      "",         0, false},
+    {"ctranslate2-4.8.5.txt",      "ctranslate2/", 6, false},
     {"onnxruntime-gpu-1.31.1.txt", "onnxruntime/", 84, false},
     {"paddlepaddle-gpu-2.6.2.txt", "",         0, false},
     {"sglang-kernel-0.4.10.txt",   "sglang/", 10, true},
@@ -156,7 +156,7 @@ static const struct other {
     {"vllm-0.33.0.txt",            "vllm/",   30, false},
     // clang-format on
 };
-static const struct other *other;
+static const struct other *tested;
 static size_t recognised;
 
 static enum fuseln_arg_type type_of(const char *parameter, size_t length)
@@ -199,7 +199,7 @@ static void check_parameters(const struct fuseln_target *target, const char *dem
         assert_true(i < target->layout.count);
         assert_int_equal(target->layout.type[i], type_of(at, length));
         if (is_pointer && is_const == is_output(target, i) && target->layout.role[i] != FUSELN_ROLE_REQUIRE &&
-            (is_const || !other->without_const))
+            (is_const || !tested->without_const))
             fail_msg("argument %u of %s: is it written?", i, demangled);
     }
     assert_int_equal(i, target->layout.count);
@@ -215,7 +215,7 @@ static void check_other(const char *symbol, const char *demangled)
     if (!matches)
         return;
     assert_memory_equal(&target, &alone, sizeof(target));
-    assert_true(strncmp(target.name, other->program, strlen(other->program)) == 0);
+    assert_true(strncmp(target.name, tested->program, strlen(tested->program)) == 0);
     assert_string_equal(strrchr(target.name, '/') + 1, fuseln_dtype_name(target.dtype));
     check_parameters(&target, demangled);
 }
@@ -235,12 +235,12 @@ TEST(every_name_of_every_pytorch_wheel_is_recognised_by_one_row)
 
 TEST(names_of_other_programs_are_recognised_by_their_own_rows_alone)
 {
-    for (other = others; other < others + sizeof(others) / sizeof(others[0]); other++) {
+    for (tested = others; tested < others + sizeof(others) / sizeof(others[0]); tested++) {
         char path[LINE];
-        snprintf(path, sizeof(path), FUSELN_TEST_DATA "/symbols/%s", other->file);
+        snprintf(path, sizeof(path), FUSELN_TEST_DATA "/symbols/%s", tested->file);
         recognised = 0;
-        assert_true(for_each_name(path, check_other) > 5);
-        assert_int_equal(recognised, other->recognised);
+        assert_true(for_each_name(path, check_other) > 1);
+        assert_int_equal(recognised, tested->recognised);
     }
 }
 
