@@ -121,6 +121,8 @@ fuseln_need_models
 fuseln_need_neighbours
 fuseln_need_library ctranslate2 4.8.5 'ctranslate2.libs/libctranslate2-*'
 fuseln_need_wheel onnxruntime-gpu 1.31.1 "" numpy onnx==1.23.2 flatbuffers packaging protobuf
+fuseln_need_library ctransformers 0.2.27 ctransformers/lib/cuda/libctransformers.so
+fuseln_need_library gpt4all 2.8.2 gpt4all/llmodel_DO_NOT_MODIFY/build/libllamamodel-mainline-cuda.so
 fuseln_need_library vllm 0.33.0 vllm/_C_stable_libtorch.abi3.so
 fuseln_need_library sglang-kernel 0.4.10 sgl_kernel/sm90/common_ops.abi3.so
 fuseln_need_torch "$fuseln_torch_cuda12"

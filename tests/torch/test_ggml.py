@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ggml's norms, taken out of the wheels of ctransformers and gpt4all, on the software device."""
+
+import pytest
+from conftest import PROGRAMS
+from norms_table import compare, draw, library
+
+WHEELS = {"ctransformers-0.2.27": 1, "gpt4all-2.8.2": 2}  # kernels of each norm
+TARGETS = "ggml/norm/f32", "ggml/rms_norm/f32"
+
+
+def command(wheel):
+    return PROGRAMS / "use_ggml_norms.py", library(wheel)
+
+
+@pytest.mark.parametrize("wheel, kernels", WHEELS.items())
+def test_drawn_cases_are_replaced(run, capsys, wheel, kernels):
+    assert compare(run, command(wheel), capsys) == dict.fromkeys(TARGETS, 65 * kernels)
+
+
+@pytest.mark.parametrize("wheel", WHEELS)
+def test_the_first_launches_of_each_site_are_checked(run, wheel):
+    _, report = draw(run, command(wheel))
+    assert {site["target"] for site in report["sites"]} == set(TARGETS)
+    for site in report["sites"]:
+        found = site["verify"]
+        assert (found["failed"], found["outside"], found["outside_original"]) == (False, 0, 0), site
+        assert site["passed_through"] == {"check": min(site["launches"], 3 + found["inconclusive"])}, site
