@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * flashinfer's RMS norm, as sglang-kernel (before: sgl-kernel) holds it, and as flashinfer compiles it on a user's
- * machine. Gemma's adds 1 to the weight. Rows and nothing else; words.h explains their words.
+ * flashinfer's RMS norm, plain and of a sum in place, as sglang-kernel (before: sgl-kernel) holds it, and as flashinfer
+ * compiles it on a user's machine. Gemma's adds 1 to the weight. The sum is normalised as it was before it was rounded.
+ * Rows and nothing else; words.h explains their words.
  */
 #include "hooks/targets/match.h"
 
@@ -17,6 +18,10 @@ static const struct fuseln_target_row rows[] = {
     {"sglang/rmsnorm", "sglang-kernel 0.4.10, sgl-kernel 0.3.21", "13RMSNormKernelI$U$TEEvPT0_S3_S3_jjjff",
      "op = rmsnorm  args = ptr ptr ptr u32 u32 u32 f32 f32  rows = grid.x  cols = arg3  eps = arg7  x = arg0  "
      "gamma = arg1  gamma_add = arg6  y = arg2  xstride = arg4  ystride = arg5"},
+    {"sglang/fused_add_rmsnorm", "sglang-kernel 0.4.10, sgl-kernel 0.3.21",
+     "21FusedAddRMSNormKernelI$U$TEEvPT0_S3_S3_jjjff",
+     "op = rmsnorm  args = ptr ptr ptr u32 u32 u32 f32 f32  rows = grid.x  cols = arg3  eps = arg7  x = arg0  "
+     "residual = arg1  gamma = arg2  gamma_add = arg6  xstride = arg4  rstride = arg5  inplace = y:x, sum:residual"},
 };
 // clang-format on
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vLLM's RMS norm of rows of one stride (rank 2), each generation of its arguments. Without a weight (ELb0E) the pointer
- * is null. Up to 0.23 the normalised value is rounded before the weight multiplies it. Rows and nothing else; words.h
- * explains their words.
+ * vLLM's RMS norm of rows of one stride (rank 2), and of a sum in place, each generation of their arguments. Without a
+ * weight (ELb0E) the pointer is null. Up to 0.23 the normalised value is rounded before the weight multiplies it. The
+ * kernel of a sum has one name for wide accesses and one for others. Rows and nothing else; words.h explains their
+ * words.
  */
 #include "hooks/targets/match.h"
 
@@ -18,6 +19,17 @@ static const struct fuseln_type_name types[] = {
 #define RMS_STRIDED "op = rmsnorm  args = ptr ptr i64 i64 i64 i64 i64 ptr i64 f32 i32 i32  rows = grid.x  cols = arg11  " \
     "eps = arg9  y = arg0  x = arg1  xstride = arg2  ignore = arg3, arg4, arg5, arg6  require = arg10 == rows, arg8 == 0"
 
+#define ADD(template, condition, tail) "25fused_add_rms_norm_kernelI$T$I" template "EENSt9enable_ifIX" condition \
+    "sr4vllm12_typeConvertIT_EE6existsEvE4typeEPS2_lS5_PKS2_" tail
+#define WIDE "aagtT0_Li0E"
+#define OTHER "ooeqT0_Li0Ent"
+#define SUM "op = rmsnorm  rows = grid.x  cols = arg6  eps = arg4  x = arg0  residual = arg2  inplace = y:x, sum:residual  " \
+    "xstride = arg1  require = arg5 == rows"
+#define SUM_ARGS "  args = ptr i64 ptr ptr f32 i32 i32"
+#define SUM_LATER SUM_ARGS "  round = sum"
+#define SUM_STRIDED SUM_ARGS " i64  rstride = arg7  round = sum"
+#define SUM_FIRST SUM_ARGS "  gamma = arg3  round = sum before-affine"
+
 /* Name, wheels that hold it; pattern of the symbol, words. */
 static const struct fuseln_target_row rows[] = {
     {"vllm/rms_norm", "0.25 and later", "15rms_norm_kernelI$T$ILi2ELb1EEEvPT_PKS1_lllllS4_lfii",
@@ -31,6 +43,16 @@ static const struct fuseln_target_row rows[] = {
     {"vllm/rms_norm", "0.10", "15rms_norm_kernelI$TEEvPT_PKS1_lS4_fii",
      "op = rmsnorm  args = ptr ptr i64 ptr f32 i32 i32  rows = grid.x  cols = arg6  eps = arg4  y = arg0  x = arg1  "
      "xstride = arg2  gamma = arg3  require = arg5 == rows  round = before-affine"},
+    {"vllm/fused_add_rms_norm", "0.28 and later", ADD("Lb1E", WIDE, "fiil"), SUM SUM_STRIDED "  gamma = arg3"},
+    {"vllm/fused_add_rms_norm", "0.28 and later", ADD("Lb1E", OTHER, "fiil"), SUM SUM_STRIDED "  gamma = arg3"},
+    {"vllm/fused_add_rms_norm", "0.28 and later", ADD("Lb0E", WIDE, "fiil"), SUM ", arg3 null" SUM_STRIDED},
+    {"vllm/fused_add_rms_norm", "0.28 and later", ADD("Lb0E", OTHER, "fiil"), SUM ", arg3 null" SUM_STRIDED},
+    {"vllm/fused_add_rms_norm", "0.24 to 0.25", ADD("Lb1E", WIDE, "fii"), SUM SUM_LATER "  gamma = arg3"},
+    {"vllm/fused_add_rms_norm", "0.24 to 0.25", ADD("Lb1E", OTHER, "fii"), SUM SUM_LATER "  gamma = arg3"},
+    {"vllm/fused_add_rms_norm", "0.24 to 0.25", ADD("Lb0E", WIDE, "fii"), SUM ", arg3 null" SUM_LATER},
+    {"vllm/fused_add_rms_norm", "0.24 to 0.25", ADD("Lb0E", OTHER, "fii"), SUM ", arg3 null" SUM_LATER},
+    {"vllm/fused_add_rms_norm", "0.10 to 0.23", ADD("", WIDE, "fii"), SUM SUM_FIRST},
+    {"vllm/fused_add_rms_norm", "0.10 to 0.23", ADD("", OTHER, "fii"), SUM SUM_FIRST},
 };
 // clang-format on
 

@@ -152,10 +152,10 @@ static const struct other {
     {"gpt4all-2.8.2.txt",          "ggml/",   4, false},
     {"onnxruntime-gpu-1.31.1.txt", "onnxruntime/", 84, false},
     {"paddlepaddle-gpu-2.6.2.txt", "",         0, false},
-    {"sglang-kernel-0.4.10.txt",   "sglang/", 10, true},
-    {"vllm-0.23.0.txt",            "vllm/",   15, false},
-    {"vllm-0.25.1.txt",            "vllm/",   30, false},
-    {"vllm-0.33.0.txt",            "vllm/",   30, false},
+    {"sglang-kernel-0.4.10.txt",   "sglang/", 25, true},
+    {"vllm-0.23.0.txt",            "vllm/",   21, false},
+    {"vllm-0.25.1.txt",            "vllm/",   42, false},
+    {"vllm-0.33.0.txt",            "vllm/",   42, false},
     // clang-format on
 };
 static const struct other *tested;
