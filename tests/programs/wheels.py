@@ -25,7 +25,6 @@ PROGRAMS = (  # wheel, program, where, kernels launched, of those replaced
     ("ctranslate2", "use_ctranslate2.py", DRIVER, 0, 0),
     ("cupy-cuda13x", "use_cupy.py", DRIVER, 0, 0),
     ("vllm", "use_vllm.py", DRIVER, 0, 0),
-    ("vllm", "use_vllm.py", DEVICE, 2, 1),
     ("torchvision", "use_torchvision.py", DRIVER, 0, 0),
     ("torchvision", "use_torchvision.py", DEVICE, 2, 1),
     ("numba-cuda", "numba_add.py", DEVICE, 3, 0),
@@ -48,8 +47,7 @@ def run(command, *preload, **variables):
 def run_both(command, where, report):
     """Runs it alone and with fuseln: (what it printed with fuseln, launches, of those replaced, what is wrong)"""
     report.unlink(missing_ok=True)
-    variables = {"FUSELN_REPORT": str(report), "LD_LIBRARY_PATH": "" if where == NO_DRIVER else driver,
-                 "FUSELN_CHECK": "0"}  # vllm comes with a PyTorch that is no known build
+    variables = {"FUSELN_REPORT": str(report), "LD_LIBRARY_PATH": "" if where == NO_DRIVER else driver}
     if where == DEVICE:
         runner = HERE.parent / "softgpu" / "run"
         alone, ours = (run([runner, *option, "--", *command], **variables) for option in (["--no-fuseln"], []))
