@@ -54,6 +54,7 @@ class Drawn:
         torch.set_num_threads(1)
         self.generator = torch.Generator().manual_seed(0)
         self.log = open(os.environ["SOFTGPU_LOG"])
+        self.checked = os.environ.get("FUSELN_CHECK") == "1"
 
     def pick(self, *choices):
         return choices[torch.randint(len(choices), (), generator=self.generator).item()]

@@ -44,6 +44,10 @@ class Case:
         self.x64, self.x = drawn.values(t, rows, cols, offset=offset, scale=self.scale, skew=skew)
         self.affine = drawn.pick(True, True, True, False)
         self.gamma64, self.gamma = drawn.values(v, cols)
+        if drawn.checked:  # dX of a gamma nearer to 0 than eps is another than the formula's
+            self.gamma64 = self.gamma64.abs() + 0.01
+            self.gamma.copy_(self.gamma64.to(v))
+            self.gamma64 = self.gamma64.to(v).double()
         self.beta64, self.beta = drawn.values(v, cols)
         if not self.affine:
             self.gamma = self.beta = None
@@ -91,7 +95,7 @@ class Case:
         s1, s2 = (0 if self.rms else g.sum(1, keepdim=True)), (g * xhat).sum(1, keepdim=True)
         s_error = (h + 4) * u * (g.abs() * (1 + xhat.abs()) * (1 + xhat.abs())).sum(1, keepdim=True) / self.cols
         terms = rstd * (g.abs() + ((xhat * s2).abs() + abs(s1)) / self.cols)
-        # the original multiplies by eps where gamma is nearer to 0
+        # the original multiplies by eps where gamma is nearer to 0; the check then refuses the site
         clamped = rstd * dy64.abs() * (self.eps * 1.01 - self.gamma64.abs()).clamp(min=0) if self.affine else 0
         bound = 10 * u * terms + rstd * s_error * (1 + xhat.abs()) + clamped
         value = norms.Value(rstd * (g - (s1 + xhat * s2) / self.cols), terms, bound)

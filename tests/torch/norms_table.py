@@ -61,9 +61,9 @@ def compare(run, command, capsys):
 
 
 def check(run, command):
-    """Runs the program with fuseln checking the first launches of each site, as of a build that nobody knows: it finds
+    """Runs the program with fuseln checking the first launch of each site, as of a build that nobody knows: it finds
     nothing wrong, and replaces others. Returns as compare."""
-    cases, report = draw(run, command)
+    cases, report = draw(run, command, FUSELN_CHECK="1")
     check_sums(report)
     assert not any(case["wrong"] for some in cases.values() for case in some)
     for site in report["sites"]:

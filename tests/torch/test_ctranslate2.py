@@ -12,7 +12,7 @@ def command():
 
 
 def test_drawn_cases_are_replaced(run, capsys):
-    assert compare(run, command(), capsys) == dict.fromkeys(TARGETS, 65)
+    assert compare(run, command(), capsys) == dict.fromkeys(TARGETS, 40)
 
 
 def test_the_first_launches_of_each_site_are_checked(run):

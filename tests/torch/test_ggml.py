@@ -15,7 +15,7 @@ def command(wheel):
 
 @pytest.mark.parametrize("wheel, kernels", WHEELS.items())
 def test_drawn_cases_are_replaced(run, capsys, wheel, kernels):
-    assert compare(run, command(wheel), capsys) == dict.fromkeys(TARGETS, 65 * kernels)
+    assert compare(run, command(wheel), capsys) == dict.fromkeys(TARGETS, 40 * kernels)
 
 
 @pytest.mark.parametrize("wheel", WHEELS)
