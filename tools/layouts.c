@@ -12,14 +12,12 @@
 /* As the CUDA ABI packs parameters: each aligned to its size. */
 static void print_arguments(const struct fuseln_layout *layout)
 {
-    static const unsigned sizes[] = {
-        [FUSELN_ARG_PTR] = 8, [FUSELN_ARG_I32] = 4, [FUSELN_ARG_I64] = 8, [FUSELN_ARG_F32] = 4, [FUSELN_ARG_F64] = 8};
-    unsigned offset = 0;
+    size_t offset = 0;
 
     for (unsigned i = 0; i < layout->count; i++) {
-        const unsigned size = sizes[layout->type[i]];
+        const size_t size = fuseln_arg_bytes((enum fuseln_arg_type)layout->type[i]);
         offset = (offset + size - 1) / size * size;
-        printf(" %u:%u", offset, size);
+        printf(" %zu:%zu", offset, size);
         offset += size;
     }
 }
