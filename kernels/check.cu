@@ -477,6 +477,45 @@ static __device__ __forceinline__ void expect_statistic(const number_type &type,
     }
 }
 
+/* What a user's row could have wrong without an error in y, while the data are such: gamma is 1 or beta 0 everywhere,
+ * so that nobody sees whether they are applied; two inputs are equal; or another argument could be eps. A bit for each.
+ */
+enum { GAMMA = 1, BETA = 2, BIAS = 4, RESIDUAL = 8, DY = 16, EPS = 32 };
+
+static __device__ __forceinline__ int telling_needed(const fuseln_check_params &p)
+{
+    return (p.host.gamma ? GAMMA : 0) | (p.host.beta && !p.rms ? BETA : 0) | (p.host.bias ? BIAS : 0) |
+           (p.host.residual ? RESIDUAL : 0) | (p.host.dy ? DY : 0) | (p.other_eps > 0 ? EPS : 0);
+}
+static __device__ __forceinline__ int telling(const fuseln_check_params &p, const number_type &type, long long from,
+                                              long long i, const row_facts &row, double bound)
+{
+    const double x = load(p.host.x, from + i, type.dtype);
+    const double gamma = (p.host.gamma ? load(p.host.gamma, i, type.dtype) : 1.0) + p.host.gamma_add;
+    const double scaled = gamma * (input(p, type, from, i) - row.mean) * row.rstd;
+    const double variance = 1 / (row.rstd * row.rstd) - p.host.eps;
+    const double other = rsqrt(variance + p.other_eps) / row.rstd - 1; /* how much y would be off */
+    int bits = gamma != 1 ? GAMMA : 0;
+    if (p.host.beta)
+        bits |= load(p.host.beta, i, type.dtype) != 0 ? BETA : 0;
+    if (p.host.bias)
+        bits |= load(p.host.bias, i, type.dtype) != 0 ? BIAS : 0;
+    if (p.host.residual)
+        bits |= load(p.host.residual, from + i, type.dtype) != x ? RESIDUAL : 0;
+    if (p.host.dy)
+        bits |= load(p.host.dy, from + i, type.dtype) != x ? DY : 0;
+    return bits | (fabs(scaled * other) > 2 * bound ? EPS : 0);
+}
+/* Do the lanes of the warp have all bits together? */
+static __device__ __forceinline__ bool told(int needed, int bits)
+{
+    bool all = true;
+#pragma unroll 1
+    for (int bit = 1; bit <= EPS; bit *= 2)
+        all = sum_warp(bits & bit ? 1.0 : 0.0) > 0 || !(needed & bit) ? all : false;
+    return all;
+}
+
 static __device__ __forceinline__ void check_row(const fuseln_check_params &p, const number_type &type, long long at,
                                                  tally &found)
 {
@@ -498,6 +537,7 @@ static __device__ __forceinline__ void check_row(const fuseln_check_params &p, c
     const bool has_rstd = p.rstd && p.host.rstd, has_mean = p.rstd && mean;
     const long long elements = theirs_out ? cols : 0, outputs = elements + (p.host.sum ? cols : 0),
                     all = outputs + has_rstd + has_mean;
+    int bits = 0;
 #pragma unroll 1
     for (long long i = threadIdx.x % 32; i < all; i += 32) {
         const bool rstd = has_rstd && i == outputs;
@@ -512,6 +552,7 @@ static __device__ __forceinline__ void check_row(const fuseln_check_params &p, c
                 expect_gradient(p, type, from, i, row, expect);
             else
                 expect_output(p, type, from, i, row, expect);
+            bits |= p.proves && expect.mode == VALUE ? telling(p, type, from, i, row, expect.bound[THEIRS]) : 0;
         } else if (i < outputs) {
             ours = load(p.sum, from + i - cols, type.dtype);
             theirs = load(p.host.sum, from + i - cols, type.dtype);
@@ -523,6 +564,8 @@ static __device__ __forceinline__ void check_row(const fuseln_check_params &p, c
         }
         found.check(type, ours, theirs, expect, index + (i < outputs ? i % cols : 0));
     }
+    if (p.proves && told(telling_needed(p), bits) && threadIdx.x % 32 == 0)
+        found.add(FUSELN_CHECK_TELLING, 1);
 }
 
 extern "C" __global__ void __launch_bounds__(FUSELN_CHECK_THREADS, 1)
@@ -557,6 +600,46 @@ extern "C" __global__ void __launch_bounds__(FUSELN_CHECK_THREADS, 1)
     }
 }
 
+/* A sum over the elements, each mixed with its place, so that the order of additions is free. */
+static __device__ __forceinline__ unsigned long long hash(const void *base, long long count, int dtype,
+                                                          long long thread, long long threads)
+{
+    unsigned long long sum = 0;
+#pragma unroll 1
+    for (long long i = thread; base && i < count; i += threads) {
+        unsigned long long v = dtype == FUSELN_CHECK_F32   ? static_cast<const unsigned *>(base)[i]
+                               : dtype == FUSELN_CHECK_F64 ? static_cast<const unsigned long long *>(base)[i]
+                                                           : static_cast<const unsigned short *>(base)[i];
+        v = (v + 1) * 0x9e3779b97f4a7c15ull + static_cast<unsigned long long>(i) * 0xbf58476d1ce4e5b9ull;
+        sum += (v ^ v >> 29) * 0x94d049bb133111ebull;
+    }
+    return sum;
+}
+
+/* Of the inputs that the call still has, and of the row at y; before the original, and after it (more). */
+extern "C" __global__ void __launch_bounds__(FUSELN_CHECK_THREADS, 1)
+    fuseln_check_hash(const struct fuseln_check_params p)
+{
+    const number_type type(p.dtype);
+    const long long threads = static_cast<long long>(gridDim.x) * FUSELN_CHECK_THREADS,
+                    thread = static_cast<long long>(blockIdx.x) * FUSELN_CHECK_THREADS + threadIdx.x,
+                    all = p.host.rows * p.host.cols;
+    unsigned long long sum = hash(p.host.x, all, p.dtype, thread, threads);
+    sum = sum * 3 + hash(p.host.y, p.host.cols, p.dtype, thread, threads);
+    sum = sum * 3 + hash(p.host.dy, all, p.dtype, thread, threads);
+    sum = sum * 3 + hash(p.host.residual, all, p.dtype, thread, threads);
+    sum = sum * 3 + hash(p.host.gamma, p.host.cols, p.dtype, thread, threads);
+    sum = sum * 3 + hash(p.host.beta, p.host.cols, p.dtype, thread, threads);
+    sum = sum * 3 + hash(p.host.bias, p.host.cols, p.dtype, thread, threads);
+    sum = sum * 3 + hash(p.host.mean, p.host.rows, type.acc, thread, threads);
+    sum = sum * 3 + hash(p.host.rstd, p.host.rows, type.acc, thread, threads);
+#pragma unroll 1
+    for (int distance = 16; distance > 0; distance /= 2)
+        sum += __shfl_xor_sync(0xffffffffu, sum, distance);
+    if (threadIdx.x % 32 == 0)
+        p.hashes[thread / 32 + (p.more ? p.hash_count : 0)] = sum;
+}
+
 /* Checks dgamma or dbeta of one column. sum: of its terms; size: of the magnitudes of the finite ones; terms: how many
  * are not zero. Returns whether it was checked by value: a dbeta counts only if its dgamma was. */
 static __device__ __forceinline__ bool check_column(const fuseln_check_params &p, const number_type &type,
@@ -585,6 +668,7 @@ static __device__ __forceinline__ bool check_column(const fuseln_check_params &p
     expect.mode = mode_of(size, sum) == PATTERN ? LOOSE : mode_of(size, sum);
     expect.counts = counts;
     found.check(type, load(mine, col, type.dtype), value, expect, static_cast<double>(col));
+    found.add(FUSELN_CHECK_TELLING, p.proves && expect.mode == VALUE ? 1 : 0);
     return expect.mode == VALUE;
 }
 
@@ -644,6 +728,9 @@ extern "C" __global__ void __launch_bounds__(32) fuseln_check_sum(const struct f
 #pragma unroll
         for (int i = 0; i < FUSELN_CHECK_FIELDS; i++)
             found.add(i, p.records[static_cast<long long>(r) * FUSELN_CHECK_FIELDS + i]);
+#pragma unroll 1
+    for (int r = threadIdx.x; r < p.hash_count; r += 32)
+        found.add(FUSELN_CHECK_CHANGED, p.hashes[r] != p.hashes[p.hash_count + r] ? 1 : 0);
     found.store(p.result->field, false);
     if (threadIdx.x)
         return;

@@ -43,6 +43,8 @@ struct fuseln_ln_params {
     SUM(SQUARES)      /* of the differences, in ulp of the element type at the largest term */ \
     SUM(SQUARES_OURS) /* of the errors */                                                      \
     SUM(SQUARES_THEIRS)                                                                        \
+    SUM(TELLING) /* rows whose data would show a mistake in a user's row */                    \
+    SUM(CHANGED) /* parts of what it must not write that are not as before the original */     \
     LARGEST(MAX)                                                                               \
     LARGEST(MAX_OURS)                                                                          \
     LARGEST(MAX_THEIRS)                                                                        \
@@ -75,8 +77,12 @@ struct fuseln_check_params {
     double *records;                /* [record_count][FUSELN_CHECK_FIELDS], one a warp */
     struct fuseln_check_result *result;
     unsigned long long ticket;
-    long long first_row; /* of the slice */
-    double chain;        /* DGAMMA: additions on the longest chain of ours */
+    unsigned long long *hashes; /* [2][hash_count]: of what must not change, before the original and after it */
+    int hash_count;             /* of fuseln_check_hash, one a warp; 0: they are not compared */
+    int proves;                 /* bool: count TELLING */
+    double other_eps;           /* another argument that might be eps; 0: there is none */
+    long long first_row;        /* of the slice */
+    double chain;               /* DGAMMA: additions on the longest chain of ours */
     int dtype, rms;
     int one_pass, round_affine; /* bool: how the original computes (base/target.h) */
     int more;                   /* the records already hold what earlier slices found */

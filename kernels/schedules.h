@@ -121,6 +121,7 @@
 #define FUSELN_CHECK_VARIANTS(X)                                                \
     X(fuseln_check_rows,    check, F32, float, 0, 0, 1, FUSELN_MEMORY, true, 1) \
     X(fuseln_check_save,    check, F32, float, 0, 0, 1, FUSELN_MEMORY, true, 1) \
+    X(fuseln_check_hash,    check, F32, float, 0, 0, 1, FUSELN_MEMORY, true, 1) \
     X(fuseln_check_columns, check, F32, float, 0, 0, 1, FUSELN_MEMORY, true, 1) \
     X(fuseln_check_sum,     check, F32, float, 0, 0, 1, FUSELN_MEMORY, true, 1)
 

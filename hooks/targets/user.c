@@ -53,7 +53,7 @@ static bool name_is_valid(struct fuseln_text name)
     bool slash = false;
 
     for (size_t i = 0; i < name.length; i++) {
-        if (name.at[i] <= ' ' || name.at[i] > '~' || name.at[i] == ',')
+        if (name.at[i] <= ' ' || name.at[i] > '~' || strchr(",[]", name.at[i]))
             return false;
         slash |= name.at[i] == '/';
     }
@@ -219,6 +219,8 @@ static struct fuseln_refusal row_read(struct fuseln_user_rows *rows, struct fuse
         return (struct fuseln_refusal){"has an earlier row", symbol};
     if (!fuseln_words_parse(source->body, NULL, &row->target, &refusal))
         return refusal;
+    row->target.user = row;
+    row->target.layout.plain = false; /* its eps is looked at */
     const char *wrong = arguments_wrong(row);
     return wrong ? (struct fuseln_refusal){wrong, none} : (struct fuseln_refusal){NULL, none};
 }
@@ -229,7 +231,6 @@ static void row_add(struct fuseln_user_rows *rows, const struct source *source)
     const size_t length = source->name.length < FUSELN_USER_NAME_MAX ? source->name.length : FUSELN_USER_NAME_MAX;
 
     row->line = line_of(source, source->name.at);
-    row->target.user = true;
     const struct fuseln_refusal refusal = row_read(rows, row, source);
     memcpy(row->target.name, source->name.at, length);
     if (refusal.reason)
@@ -380,10 +381,4 @@ bool fuseln_user_has_build(const struct fuseln_user_row *row, const char *build_
     const size_t length = strlen(build_id);
 
     return !row->builds || (length && memmem(row->builds, row->builds_length, build_id, length));
-}
-
-void fuseln_user_refuse(struct fuseln_user_row *row, const char *reason)
-{
-    const char *none = NULL;
-    atomic_compare_exchange_strong(&row->refused, &none, reason);
 }

@@ -15,9 +15,6 @@ struct fuseln_user_row *fuseln_user_find(const char *symbol);
 /* Does the row hold for the library with this build-id? */
 bool fuseln_user_has_build(const struct fuseln_user_row *row, const char *build_id);
 
-/* Refuses a row that seemed right. reason: a string that stays. */
-void fuseln_user_refuse(struct fuseln_user_row *row, const char *reason);
-
 /* Reads the text of a file, which it changes; for user.c, the tests and the fuzzer. */
 void fuseln_user_parse(struct fuseln_user_rows *ret_rows, char *text, size_t bytes);
 

@@ -11,6 +11,7 @@
 
 #include "base/config.h"
 #include "base/shield.h"
+#include "base/target.h"
 
 #include <string.h>
 #include <sys/mman.h>
@@ -354,6 +355,113 @@ static int64_t slice_begin(const struct fuseln_call *call, int64_t rows, int sli
     return slice % 3 == 0 ? 0 : slice % 3 == 1 ? last : last / 2;
 }
 
+/* ---- inputs that must not change, and where they lie ---- */
+
+static void *pointer_of(const struct fuseln_call *call, int role)
+{
+    void *pointer;
+    memcpy(&pointer, (const char *)call + offsetof(struct fuseln_call, x) + (size_t)role * sizeof pointer,
+           sizeof pointer);
+    return pointer;
+}
+
+/* The call with no pointers but those of these roles. */
+static struct fuseln_call inputs_of(const struct fuseln_call *call, unsigned roles)
+{
+    struct fuseln_call inputs = *call;
+    for (int role = 0; role < FUSELN_POINTER_ROLES_END; role++)
+        if (!(roles >> role & 1))
+            memset((char *)&inputs + offsetof(struct fuseln_call, x) + (size_t)role * sizeof(void *), 0,
+                   sizeof(void *));
+    return inputs;
+}
+
+static size_t bytes_of(const struct fuseln_call *call, int role)
+{
+    const size_t row = (size_t)call->cols * fuseln_dtype_bytes(call->dtype);
+
+    switch (role) {
+    case FUSELN_ROLE_GAMMA:
+    case FUSELN_ROLE_BETA:
+    case FUSELN_ROLE_BIAS:
+        return row;
+    case FUSELN_ROLE_DGAMMA:
+    case FUSELN_ROLE_DBETA:
+        return (size_t)call->out_rows * row;
+    case FUSELN_ROLE_MEAN:
+    case FUSELN_ROLE_RSTD:
+        return (size_t)call->rows * fuseln_acc_bytes(call->dtype);
+    default:
+        return (size_t)call->rows * row;
+    }
+}
+
+/* Do so many bytes lie in one allocation of the driver's? */
+static bool is_allocated(const void *pointer, size_t wanted)
+{
+    const struct fuseln_driver *driver = fuseln_driver_known();
+    const CUdeviceptr at = (CUdeviceptr)(uintptr_t)pointer;
+    CUdeviceptr base;
+    size_t bytes;
+
+    return driver->mem_get_range && driver->mem_get_range(&base, &bytes, at) == CUDA_SUCCESS && at >= base &&
+           at - base <= bytes && wanted <= bytes - (at - base);
+}
+
+bool fuseln_kernel_check_fits(const struct fuseln_call *call)
+{
+    bool fits = true;
+
+    for (int role = 0; fits && role < FUSELN_POINTER_ROLES_END; role++)
+        fits = !pointer_of(call, role) || is_allocated(pointer_of(call, role), bytes_of(call, role));
+    return fits;
+}
+
+/* The row behind the last one that the call says is written: an original that writes it has more rows than the user's
+ * row says. NULL where there is none. */
+static void *row_behind(const struct fuseln_call *call)
+{
+    const size_t row = (size_t)call->cols * fuseln_dtype_bytes(call->dtype);
+    void *const out = call->y ? call->y : call->dx;
+
+    return out && is_allocated(out, ((size_t)call->rows + 1) * row) ? row_of(out, call->rows, row) : NULL;
+}
+
+static unsigned hash_grid(const struct fuseln_check *check)
+{
+    return 2 * (unsigned)fuseln_context_device(check->context)->sm_count;
+}
+
+static enum fuseln_verdict launch_hash(const struct run *of, const struct fuseln_call *call,
+                                       const struct fuseln_slab *hashes, bool after)
+{
+    struct run run = *of;
+    run.params.host = inputs_of(call, run.check->inputs).params;
+    run.params.host.y = row_behind(call);
+    run.params.dtype = (int)call->dtype;
+    run.params.hashes = (void *)(uintptr_t)hashes->address;
+    run.params.hash_count = (int)hash_grid(run.check) * (FUSELN_CHECK_THREADS / 32);
+    run.params.more = after;
+    return launch_check(&run, "fuseln_check_hash", hash_grid(run.check), FUSELN_CHECK_THREADS);
+}
+
+/* NULL where they cannot be made now. */
+static struct fuseln_slab *hashes_make(const struct fuseln_check *check, const struct fuseln_call *call)
+{
+    const struct run run = {.check = check};
+    struct fuseln_plan plan = {.scratch_bytes =
+                                   hash_grid(check) * (FUSELN_CHECK_THREADS / 32) * 2 * sizeof(unsigned long long)};
+    const struct fuseln_job job = {check->context, &plan, check->stream, NULL};
+    struct fuseln_slab *hashes;
+
+    if (fuseln_kernel_capturing(check->stream) || fuseln_slab_acquire(&job, &hashes) != FUSELN_VERDICT_OK)
+        return NULL;
+    if (launch_hash(&run, call, hashes, false) == FUSELN_VERDICT_OK)
+        return hashes;
+    fuseln_slab_release(hashes);
+    return NULL;
+}
+
 static enum fuseln_verdict check_slices(struct run *run, const struct fuseln_call *call)
 {
     const unsigned grid = (unsigned)run->params.record_count / (FUSELN_CHECK_THREADS / 32);
@@ -370,6 +478,10 @@ static enum fuseln_verdict check_slices(struct run *run, const struct fuseln_cal
         run->params.more = true;
         at += run->rows;
     } while (all && verdict == FUSELN_VERDICT_OK && at < call->rows && !columns);
+    if (run->check->proves) {
+        run->params.hashes = (void *)(uintptr_t)run->check->saved.hashes->address;
+        run->params.hash_count = (int)hash_grid(run->check) * (FUSELN_CHECK_THREADS / 32);
+    }
     return verdict == FUSELN_VERDICT_OK ? launch_check(run, "fuseln_check_sum", 1, 32) : verdict;
 }
 
@@ -381,6 +493,8 @@ static enum fuseln_verdict check_issue(const struct fuseln_check *check, const s
     const int64_t wanted = is_columns(call) ? (call->cols + 31) / 32 : (call->rows + warps - 1) / warps;
     CUdeviceptr device = atomic_load(&regions[fuseln_context_index(check->context)].device);
     struct run run = {.check = check};
+    run.params.proves = check->proves;
+    run.params.other_eps = check->other_eps;
     run.params.record_count = (int)((wanted < 2 * sms ? wanted : 2 * sms) * warps);
     run.params.ticket = region->slots[slot].ticket;
     run.params.result = (struct fuseln_check_result *)(uintptr_t)device + slot;
@@ -417,7 +531,7 @@ static int64_t rows_to_save(struct run *run, const struct fuseln_call *call)
 struct fuseln_saved fuseln_kernel_check_save(const struct fuseln_check *check, const struct fuseln_call *call)
 {
     struct run run = {.check = check};
-    struct fuseln_saved saved = {NULL, 0, 0};
+    struct fuseln_saved saved = {.hashes = check->proves ? hashes_make(check, call) : NULL};
     if (call->op != FUSELN_OP_FORWARD || reads_unchanged(call) || fuseln_kernel_capturing(check->stream))
         return saved;
     saved.rows = rows_to_save(&run, call);
@@ -461,12 +575,17 @@ enum fuseln_verdict fuseln_kernel_check(const struct fuseln_check *check, const 
         return FUSELN_VERDICT_ALIAS;
     if (fuseln_kernel_capturing(check->stream))
         return FUSELN_VERDICT_CAPTURE;
+    if (check->proves && !check->saved.hashes)
+        return FUSELN_VERDICT_SCRATCH;
     enum fuseln_verdict verdict = region_get(fuseln_context_index(check->context), &region);
     if (verdict == FUSELN_VERDICT_OK)
         verdict = slot_claim(region, check->owner, &slot);
     if (verdict != FUSELN_VERDICT_OK)
         return verdict;
-    verdict = check_issue(check, &part, region, slot);
+    if (check->proves)
+        verdict = launch_hash(&(struct run){.check = check}, call, check->saved.hashes, true);
+    if (verdict == FUSELN_VERDICT_OK)
+        verdict = check_issue(check, &part, region, slot);
     slot_end(region, slot, verdict == FUSELN_VERDICT_OK);
     return verdict;
 }

@@ -113,6 +113,7 @@ enum fuseln_verdict fuseln_kernel_launch(const struct fuseln_job *job, struct fu
 struct fuseln_saved {
     struct fuseln_slab *slab; /* NULL: none were made */
     int64_t first, rows;
+    struct fuseln_slab *hashes; /* of what must not change; NULL: none were made */
 };
 
 /* A check of a launch whose original was just launched on stream. */
@@ -123,7 +124,14 @@ struct fuseln_check {
     void *owner;                 /* comes back with the result */
     bool one_pass, round_affine; /* how the original computes (base/target.h) */
     struct fuseln_saved saved;
+    /* Of a user's row: */
+    bool proves;      /* tell also whether the data would have shown a mistake in it, and what else was written */
+    double other_eps; /* another argument that might be eps; 0: there is none */
+    unsigned inputs;  /* bit r: what the pointer of role r (base/target.h) points to must not change */
 };
+
+/* Does each tensor of the call lie inside one allocation of the driver's? False, too, where it does not tell. */
+bool fuseln_kernel_check_fits(const struct fuseln_call *call);
 
 /* Before the original: where its outputs lie on its inputs, copies those, or as many rows of them as fit. They are the
  * caller's to release. */

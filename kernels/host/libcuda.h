@@ -101,7 +101,10 @@ enum { CU_HOST_REGISTER_PORTABLE = 1, CU_HOST_REGISTER_DEVICEMAP = 2 };
     X(object_release,     "cuUserObjectRelease",     (CUuserObject object, unsigned count))                     \
     X(graph_retain,       "cuGraphRetainUserObject", (CUgraph graph, CUuserObject object, unsigned count,       \
         unsigned flags))
-#define FUSELN_DRIVER_FUNCTIONS(X) FUSELN_DRIVER_NEEDED(X) FUSELN_DRIVER_OF_CAPTURE(X)
+/* Without it, which is NULL then, no user's row is replaced. */
+#define FUSELN_DRIVER_OF_USER(X) \
+    X(mem_get_range,      "cuMemGetAddressRange_v2", (CUdeviceptr *base, size_t *bytes, CUdeviceptr ptr))
+#define FUSELN_DRIVER_FUNCTIONS(X) FUSELN_DRIVER_NEEDED(X) FUSELN_DRIVER_OF_CAPTURE(X) FUSELN_DRIVER_OF_USER(X)
 // clang-format on
 
 struct fuseln_driver {

@@ -46,6 +46,10 @@ static inline size_t fuseln_arg_bytes(enum fuseln_arg_type type)
     return bytes[type];
 }
 
+/* Between these lies the eps of any norm; of a user's row no other is taken. */
+#define FUSELN_EPS_LEAST 1e-12
+#define FUSELN_EPS_MOST  1e-2
+
 enum { FUSELN_ARGS_MAX = 32, FUSELN_REQUIRES_MAX = 8 };
 
 /* What an argument, an integer or a pointer, must be for the launch to mean what the row says. */
@@ -106,7 +110,7 @@ struct fuseln_target {
     enum fuseln_op op;
     enum fuseln_dtype dtype;
     bool rms;
-    bool user; /* a row of FUSELN_TARGETS: never replaced before it was checked */
+    struct fuseln_user_row *user; /* of FUSELN_TARGETS: never replaced before it was checked; else NULL */
     struct fuseln_layout layout;
     const char *symbol; /* complete mangled name; the registry owns the copy */
     const struct fuseln_library *library;

@@ -176,6 +176,13 @@ static bool read_gamma_add(const struct fuseln_layout *layout, void **args, stru
     return read;
 }
 
+/* A user's row may have named the wrong argument. Backward has no eps. */
+static bool eps_is_usual(const struct fuseln_call *call)
+{
+    const bool has_eps = call->op == FUSELN_OP_FORWARD || call->op == FUSELN_OP_MOMENTS;
+    return !has_eps || (call->eps >= FUSELN_EPS_LEAST && call->eps <= FUSELN_EPS_MOST);
+}
+
 /* A gamma_add or a rounded sum makes a site of its own: another value may mean something else. */
 static __attribute__((noinline)) enum fuseln_verdict read_rest(const struct fuseln_launch *launch,
                                                                struct fuseln_call *call)
@@ -184,6 +191,8 @@ static __attribute__((noinline)) enum fuseln_verdict read_rest(const struct fuse
 
     if (!read_gamma_add(layout, launch->args, call))
         return FUSELN_VERDICT_NULLPTR;
+    if (launch->target->user && !eps_is_usual(call))
+        return FUSELN_VERDICT_REQUIRE;
     call->round_sum = layout->round_sum;
     if (call->gamma_add != 0)
         call->nulls |= 1u << FUSELN_ROLE_GAMMA_ADD;

@@ -126,7 +126,7 @@ static void begin(const struct fuseln_launch *launch, struct fuseln_pass *pass)
     pass->job.context = fuseln_context_current();
     pass->job.stream = launch->stream;
     pass->check = false;
-    pass->saved.slab = NULL;
+    pass->saved.slab = pass->saved.hashes = NULL;
     pass->timer = NULL;
 }
 
@@ -231,6 +231,8 @@ void fuseln_pipeline_end(const struct fuseln_pass *pass, bool launched)
         fuseln_verify_start_check(pass);
     if (pass->saved.slab)
         fuseln_slab_release(pass->saved.slab);
+    if (pass->saved.hashes)
+        fuseln_slab_release(pass->saved.hashes);
 }
 
 void fuseln_pipeline_after_fork(void)

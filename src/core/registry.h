@@ -68,7 +68,8 @@ void fuseln_registry_alias(const void *handle, const void *host_function);
 /*
  * Says what a driver handle (CUfunction, CUkernel), which the driver may have reused, stands for from now on: this
  * target, held by owner; or, with target NULL, no kernel that we know. A handle that already stands for the same kernel
- * keeps the library and the owner it had, unless a user's row says what it is. Full tables: as in fuseln_registry_add; the handle then stands for nothing.
+ * keeps the library and the owner it had, unless a user's row says what it is. Full tables: as in fuseln_registry_add;
+ * the handle then stands for nothing.
  */
 void fuseln_registry_learn(const void *handle, const void *owner, const struct fuseln_target *target);
 /* Says that a handle which stands for no target is a foreign norm. It evicts nobody: ignored where either table is half

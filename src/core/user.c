@@ -26,6 +26,12 @@ bool fuseln_user_refusal(const struct fuseln_user_row *row, char ret_reason[256]
     return reason;
 }
 
+void fuseln_user_refuse(struct fuseln_user_row *row, const char *reason)
+{
+    const char *none = NULL;
+    atomic_compare_exchange_strong(&row->refused, &none, reason);
+}
+
 static void complain_of(struct fuseln_user_row *row)
 {
     char reason[256];

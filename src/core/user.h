@@ -41,6 +41,8 @@ extern _Atomic(struct fuseln_user_rows *) fuseln_user_rows;
 size_t fuseln_user_accepted(const struct fuseln_user_rows *rows);
 /* Why the row is refused, with the word that it is refused for; false where it is not. */
 bool fuseln_user_refusal(const struct fuseln_user_row *row, char ret_reason[256]);
+/* Refuses a row that seemed right. reason: a string that stays. */
+void fuseln_user_refuse(struct fuseln_user_row *row, const char *reason);
 /* Warns of each refusal, once. */
 void fuseln_user_complain(void);
 

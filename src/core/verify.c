@@ -10,6 +10,9 @@
 #include "base/output.h"
 #include "base/shield.h"
 #include "core/registry.h"
+#include "core/user.h"
+
+#include <string.h>
 
 enum { USER_CHECKS = 3 };
 
@@ -19,6 +22,11 @@ static unsigned checks_first(const struct fuseln_target *target, const struct fu
     if (target->user)
         return config->check > USER_CHECKS ? config->check : USER_CHECKS;
     return target->library && target->library->known ? 0 : config->check;
+}
+
+static bool is_refused(const struct fuseln_target *target)
+{
+    return target->user && atomic_load_explicit(&target->user->refused, memory_order_acquire);
 }
 
 enum fuseln_verdict fuseln_verify_begin(struct fuseln_pass *pass)
@@ -38,7 +46,7 @@ enum fuseln_verdict fuseln_verify_begin(struct fuseln_pass *pass)
         return FUSELN_VERDICT_CHECK;
     fuseln_verify_collect();
     const uint64_t compared = atomic_load_explicit(&checked->compared, memory_order_acquire);
-    if (atomic_load_explicit(&checked->failed, memory_order_relaxed))
+    if (atomic_load_explicit(&checked->failed, memory_order_relaxed) || is_refused(pass->launch->target))
         return FUSELN_VERDICT_FAILED;
     if (compared >= first)
         return FUSELN_VERDICT_OK;
@@ -46,20 +54,67 @@ enum fuseln_verdict fuseln_verify_begin(struct fuseln_pass *pass)
     return FUSELN_VERDICT_CHECK;
 }
 
+static double distance(double a, double b)
+{
+    return a < b ? b - a : a - b;
+}
+
+/* The value of another real argument that could be eps; of several, the one nearest to it. 0: none. */
+static double other_eps(const struct fuseln_pass *pass)
+{
+    const struct fuseln_layout *layout = &pass->launch->target->layout;
+    const double eps = pass->call.eps;
+    double nearest = 0;
+
+    for (int i = 0; i < layout->count; i++) {
+        double value = 0;
+        if (i == layout->eps || layout->role[i] == FUSELN_ROLE_REQUIRE)
+            continue;
+        if (layout->type[i] == FUSELN_ARG_F64)
+            memcpy(&value, pass->launch->args[i], sizeof value);
+        else if (layout->type[i] == FUSELN_ARG_F32)
+            value = *(const float *)pass->launch->args[i];
+        if (value >= FUSELN_EPS_LEAST && value <= FUSELN_EPS_MOST &&
+            (nearest == 0 || distance(value, eps) < distance(nearest, eps)))
+            nearest = value;
+    }
+    return nearest;
+}
+
+/* The roles of the pointers that the user says are only read. */
+static unsigned inputs_of(const struct fuseln_layout *layout)
+{
+    unsigned roles = 0;
+
+    for (int i = 0; i < layout->pointer_count; i++)
+        if (layout->in >> layout->pointers[i].argument & 1)
+            roles |= 1u << layout->pointers[i].role;
+    return roles;
+}
+
 static struct fuseln_check check_of(const struct fuseln_pass *pass, unsigned number)
 {
     const struct fuseln_layout *layout = &pass->launch->target->layout;
+    const bool user = pass->launch->target->user;
     return (struct fuseln_check){.context = pass->job.context,
                                  .stream = pass->launch->stream,
                                  .slice = pass->config->mode == FUSELN_MODE_VERIFY ? -1 : (int)(number % 3),
                                  .owner = pass->site,
                                  .one_pass = layout->one_pass,
                                  .round_affine = layout->round_affine,
-                                 .saved = pass->saved};
+                                 .saved = pass->saved,
+                                 .proves = user,
+                                 .other_eps = user ? other_eps(pass) : 0,
+                                 .inputs = inputs_of(layout)};
 }
 
 void fuseln_verify_save(struct fuseln_pass *pass)
 {
+    if (pass->launch->target->user && !fuseln_kernel_check_fits(&pass->call)) {
+        pass->check = false; /* rows or cols may be too many: reading them could end the context */
+        atomic_fetch_add_explicit(&pass->site->checked.unchecked[FUSELN_VERDICT_REQUIRE], 1, memory_order_relaxed);
+        return;
+    }
     const struct fuseln_check check =
         check_of(pass, atomic_load_explicit(&pass->site->checked.issued, memory_order_relaxed));
     pass->saved = fuseln_kernel_check_save(&check, &pass->call);
@@ -103,6 +158,14 @@ static void say_failed(const struct fuseln_site *site, const struct fuseln_check
         (long long)(first / cols), (long long)(first % cols));
 }
 
+/* For good: what it writes besides would go stale. */
+static void refuse_row(const struct fuseln_target *target)
+{
+    fuseln_user_refuse(target->user, "the kernel writes to what the row says it only reads, or more rows than the row "
+                                     "says");
+    fuseln_user_complain();
+}
+
 static void add_results(double *to, const double *field)
 {
     const double first = 1 - field[FUSELN_CHECK_FIRST];
@@ -118,6 +181,13 @@ static void add_results(double *to, const double *field)
     fuseln_shield_unlock(&before, &fuseln_core_mutex);
 }
 
+/* An Inf, a NaN or what is too large in every row; or data that would not show a mistake in a user's row. */
+static bool proves_nothing(const struct fuseln_site *site, const double *field)
+{
+    const bool user = site->key.target && site->key.target->user;
+    return field[FUSELN_CHECK_ELEMENTS] == 0 || (user && field[FUSELN_CHECK_TELLING] == 0);
+}
+
 static void fold(struct fuseln_site *site, const struct fuseln_check_result *result)
 {
     struct fuseln_checked *checked = &site->checked;
@@ -128,7 +198,11 @@ static void fold(struct fuseln_site *site, const struct fuseln_check_result *res
         field[FUSELN_CHECK_OUTSIDE_OURS] + field[FUSELN_CHECK_OUTSIDE_THEIRS] + field[FUSELN_CHECK_NAN] > 0;
     if (wrong && !atomic_exchange(&checked->failed, true))
         say_failed(site, result);
-    if (!wrong && field[FUSELN_CHECK_ELEMENTS] == 0) { /* an Inf, a NaN or what is too large in every row: no proof */
+    if (field[FUSELN_CHECK_CHANGED] > 0 && site->key.target && site->key.target->user) {
+        atomic_store(&checked->failed, true);
+        refuse_row(site->key.target);
+    }
+    if (!wrong && proves_nothing(site, field)) {
         atomic_fetch_add_explicit(&checked->inconclusive, 1, memory_order_relaxed);
         atomic_fetch_sub(&checked->issued, 1);
         return;

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""libFuzzer on `fuseln scan` or `fuseln report`, with the address and undefined-behaviour sanitizers, for some seconds.
+"""libFuzzer on `fuseln scan`, `fuseln report` or a file of a user's own rows (FUSELN_TARGETS), with the address and
+undefined-behaviour sanitizers, for some seconds.
 
-    fuzz.py scan|report SECONDS [--seed N]
+    fuzz.py scan|report|rows SECONDS [--seed N]
 
 Starts from files made now (a library, a wheel, reports of this build) and those of tests/data. Fails if an input
 crashes, hangs or takes too much memory; then stores that input and says how to run it again."""
@@ -21,6 +22,8 @@ BUILD = pathlib.Path(os.environ.get("TEST_BUILD", SOURCE / "build"))
 FOUND = BUILD / "tests/fuzz/found"  # not a temporary folder: someone must look at it
 # No check for leaks: a command's memory goes when it ends.
 OPTIONS = ["-close_fd_mask=3", "-timeout=20", "-rss_limit_mb=2048", "-detect_leaks=0", "-max_len=65536"]
+
+WHAT = {"scan": "`fuseln scan`", "report": "`fuseln report`", "rows": "`FUSELN_TARGETS`"}
 
 
 def kernel_names():
@@ -68,18 +71,28 @@ def seeds_report(folder):
     (folder / "text").write_text("not a report\n")
 
 
+def seeds_rows(folder):
+    """A row, all words as their header explains them, and names for the signature's parser."""
+    (folder / "row").write_text("[mine/norm/f16]\nsymbol = _Z4normILi4EEvPK6__halfS2_S2_PS0_fi\nargs = ptr ptr ptr ptr f32 i32\n"
+                                "op = layernorm dtype = f16 x = arg0 gamma? = arg1 beta = arg2 y = arg3 eps = arg4\n"
+                                "cols = arg5 rows = grid.x # in\nin = arg0, arg1 build = 0123456789abcdef\n")  # fmt: skip
+    (folder / "words").write_text((SOURCE / "hooks/targets/words.h").read_text().replace("*", ""))
+    names = "".join(f"[a/{i}]\nsymbol = {name}\n" for i, name in enumerate(kernel_names()) if i < 40)
+    (folder / "names").write_text(names)
+
+
 def dictionary(path, folder):
     """The words of the seeds, for libFuzzer to insert."""
     words = set()
     for seed in folder.iterdir():
-        words |= set(re.findall(rb'"[a-z_]{2,24}":', seed.read_bytes()))
+        words |= set(re.findall(rb'"[a-z_]{2,24}":|\b[a-z_.]{2,16} =|\barg[0-9]+\b', seed.read_bytes()))
     words |= {b"\x7fELF", b"PK\x03\x04", b"\x50\xed\x55\xba", b"9007199254740993", b"null", b"-1", b"[]", b"{}"}
     path.write_text("".join('"%s"\n' % "".join(f"\\x{byte:02x}" for byte in word) for word in sorted(words)))
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("word", choices=["scan", "report"])
+    parser.add_argument("word", choices=["scan", "report", "rows"])
     parser.add_argument("seconds", type=int)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
@@ -88,7 +101,7 @@ def main():
     with tempfile.TemporaryDirectory() as work:
         corpus, seeds, words = (pathlib.Path(work, name) for name in ("corpus", "seeds", "words"))
         corpus.mkdir(), seeds.mkdir()
-        (seeds_scan if options.word == "scan" else seeds_report)(seeds)
+        {"scan": seeds_scan, "report": seeds_report, "rows": seeds_rows}[options.word](seeds)
         dictionary(words, seeds)
         done = subprocess.run([target, corpus, seeds, f"-seed={options.seed}", f"-max_total_time={options.seconds}",
                                f"-dict={words}", f"-artifact_prefix={FOUND}/{options.word}-", *OPTIONS], text=True,
@@ -97,13 +110,13 @@ def main():
         print(done.stderr[-8000:])
         for path in re.findall(r"Test unit written to (\S+)", done.stderr):
             print(f"again: {target} {path}")
-        print(f"| broken files for `fuseln {options.word}` (libFuzzer) | until the first | 1 |")
+        print(f"| broken files for {WHAT[options.word]} (libFuzzer) | until the first | 1 |")
         return 1
     runs = re.search(r"Done (\d+) runs in (\d+) second", done.stderr)
     if not runs or int(runs[1]) < 100:
         print(done.stderr[-8000:])
         return 1
-    print(f"| broken files for `fuseln {options.word}` (libFuzzer) | {int(runs[1]):,} in {runs[2]} s | nothing |")
+    print(f"| broken files for {WHAT[options.word]} (libFuzzer) | {int(runs[1]):,} in {runs[2]} s | nothing |")
     return 0
 
 

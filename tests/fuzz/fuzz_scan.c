@@ -10,17 +10,18 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
-    char path[FUZZ_PATH], name[] = "fuseln scan", json[] = "--json", symbols[] = "--symbols";
+    char path[FUZZ_PATH], name[] = "fuseln scan", json[] = "--json", rows[] = "--rows", symbols[] = "--symbols";
     unsigned char *const copy = malloc(size ? size : 1);
     struct scan_elf elf = {0};
 
     memcpy(copy, bytes, size);
-    if (!scan_elf_read(copy, size, &elf))
+    if (!scan_elf_read(copy, size, true, &elf))
         scan_elf_free(&elf);
     free(copy);
     const int fd = fuzz_file(bytes, size, path);
     fuseln_command_call(&fuseln_command_scan, 3, (char *[]){name, symbols, path, NULL});
     fuseln_command_call(&fuseln_command_scan, 3, (char *[]){name, json, path, NULL});
+    fuseln_command_call(&fuseln_command_scan, 3, (char *[]){name, rows, path, NULL});
     close(fd);
     return 0;
 }

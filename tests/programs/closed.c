@@ -1,67 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * closed CUBIN KERNEL WAY: stands for a closed binary with a CUDA runtime inside. Its dynamic table has no CUDA symbol:
- * it opens libcuda, looks up cuGetProcAddress_v2 by dlsym and all others by that, loads the image and launches its
+ * closed CUBIN KERNEL WAY: stands for a closed binary with a CUDA runtime inside. Its dynamic table has no CUDA symbol
+ * (closed.h): it loads the image and launches its
  * layer-norm forward (PyTorch's vectorized kernel for float), 5 rows of 768. WAY: module, library, function (of a
  * library's kernel), ex, per-thread, packed; in-place (y over x); or elsewhere, green: a library's kernel twice, first
  * in the current context, then on a stream of another context or of a green one. Prints the largest error of y, as a
  * share of its bound, and how many elements there were (rows.h). Exit code: a CUresult, or 255.
  */
-#include <dlfcn.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
+#include "closed.h"
 #include "rows.h"
-
-enum { CUDA = 12040 };
-
-typedef int resolver(const char *name, void **ret_function, int version, uint64_t flags, int *ret_status);
-typedef int any();
-
-static resolver *ask;
-
-static any *find_version(const char *name, int version, uint64_t flags)
-{
-    void *function = NULL;
-    int status = 0;
-    if (ask(name, &function, version, flags, &status) != 0 || !function) {
-        fprintf(stderr, "closed: the driver has no %s\n", name);
-        exit(255);
-    }
-    return (any *)function;
-}
-
-static any *find(const char *name, uint64_t flags)
-{
-    return find_version(name, CUDA, flags);
-}
-
-static void check(const char *what, int result)
-{
-    if (result == 0)
-        return;
-    fprintf(stderr, "closed: %s: error %d\n", what, result);
-    exit(result < 255 ? result : 255);
-}
-#define CALL(name, ...) check(#name, find(#name, 0)(__VA_ARGS__))
-
-static void *read_file(const char *path)
-{
-    FILE *file = fopen(path, "rb");
-    if (!file || fseek(file, 0, SEEK_END) != 0) {
-        perror(path);
-        exit(255);
-    }
-    const size_t bytes = (size_t)ftell(file);
-    void *data = malloc(bytes);
-    rewind(file);
-    if (!data || fread(data, 1, bytes, file) != bytes)
-        exit(255);
-    fclose(file);
-    return data;
-}
 
 static int leaves(const char *way)
 {
@@ -158,18 +105,12 @@ static void *stream_green(void)
 
 int main(int argc, char **argv)
 {
-    void *context, *libcuda = dlopen("libcuda.so.1", RTLD_NOW);
-
-    if (argc != 4 || !libcuda || !(ask = (resolver *)dlsym(libcuda, "cuGetProcAddress_v2"))) {
-        fprintf(stderr, "usage: closed CUBIN KERNEL WAY, where libcuda.so.1 is\n");
+    if (argc != 4) {
+        fprintf(stderr, "usage: closed CUBIN KERNEL WAY\n");
         return 255;
     }
-    ask = (resolver *)find("cuGetProcAddress", 0);
-    find("cuGetExportTable", 0); /* as a runtime would */
     x_fill();
-    CALL(cuInit, 0);
-    CALL(cuDevicePrimaryCtxRetain, &context, 0);
-    CALL(cuCtxSetCurrent, context);
+    void *const context = start();
     const char *const way = argv[3];
     void *const kernel = kernel_get(way, read_file(argv[1]), argv[2]);
     normalise(way, kernel, NULL, NULL);

@@ -7,7 +7,6 @@
 #include "tools/fuseln/scan.h"
 
 #include "base/output.h"
-#include "tools/fuseln/elf_file.h"
 
 #ifdef FUSELN_ARCHIVE
 #include <archive.h>
@@ -25,12 +24,14 @@
 static bool scan_elf_file(struct scan *scan, struct part file, const char *path, bool named)
 {
     struct scan_elf elf;
-    const char *wrong = scan_elf_read(file.bytes, file.size, &elf);
+    const char *wrong = scan_elf_read(file.bytes, file.size, scan->rows, &elf);
     if (!wrong) {
         scan->elf_files++;
         scan->holding += elf.known > 0;
         scan->kernels += elf.known;
-        if (named || elf.known || elf.others)
+        if (scan->rows)
+            scan_rows_print(path, &elf, &scan->row_count);
+        else if (named || elf.known || elf.others)
             scan_print_file(scan, path, &elf);
         scan_elf_free(&elf);
     } else if (wrong != fuseln_elf_none && (named || wrong != fuseln_elf_foreign)) {
@@ -232,7 +233,7 @@ static void scan_named(struct scan *scan, char *path)
     }
     if (tree)
         fts_close(tree);
-    if (scan->many && scan->holding == holding && scan->failures == failures)
+    if (!scan->rows && scan->many && scan->holding == holding && scan->failures == failures)
         scan_print_nothing(scan, path, scan->elf_files - files);
 }
 
@@ -248,36 +249,45 @@ static void on_bus_error(int signal)
 
 static int run(const struct fuseln_given *given)
 {
-    struct scan scan = {.json = given->option['j'], .symbols = given->option['s']};
+    struct scan scan = {.json = given->option['j'], .symbols = given->option['s'], .rows = given->option['r']};
     scan.files = scan.json ? json_array() : NULL;
     scan.errors = scan.json ? json_array() : NULL;
     signal(SIGBUS, on_bus_error);
     for (int i = 0; i < given->count; i++)
         scan_named(&scan, given->words[i]);
-    scan_print_end(&scan);
+    if (!scan.rows)
+        scan_print_end(&scan);
+    else if (!scan.row_count)
+        fuseln_say(stdout, "# no layer or RMS norm by its name, but those that fuseln has rows for");
     return scan.failures ? EXIT_USAGE : 0;
 }
 
-static const struct argp_option options[] = {{"symbols", 's', NULL, 0, "Also print the mangled name of each kernel", 0},
-                                             {"json", 'j', NULL, 0, "Print one JSON document instead of text", 0},
-                                             {0}};
+static const struct argp_option options[] = {
+    {"symbols", 's', NULL, 0, "Also print the mangled name of each kernel", 0},
+    {"json", 'j', NULL, 0, "Print one JSON document instead of text", 0},
+    {"rows", 'r', NULL, 0, "Print the beginning of a row for each other norm, for FUSELN_TARGETS", 0},
+    {0}};
 const struct fuseln_command fuseln_command_scan = {
     .name = "scan",
     .help = "which layer-norm kernels a library, wheel or folder holds",
     .arguments = "FILE...",
-    .doc = "Print which layer-norm and RMS-norm kernels that fuseln can replace are in each FILE: a shared library, an "
-           "executable, a cubin, a wheel, or a folder, with all libraries and wheels below it (symbolic links there "
-           "are not followed). Nothing is loaded or run, and no GPU is needed."
-           "\vFor each file that holds one: its build-id (\"known\": this project tested this build; \"not tested\": "
-           "the names match, but no one tried), how the CUDA runtime is linked (\"shared\": launches are seen at that "
-           "library; \"static\": it is inside, and launches are seen at the driver; \"none seen\": another library "
-           "launches, or it is opened at run time), and how many kernels match each target. A target's name, its op "
-           "and its dtype are words of FUSELN_SKIP.\n\n"
-           "Names are read where the CUDA runtime gets them from, uncompressed, and from uncompressed cubins. A "
-           "wheel's libraries are unpacked one at a time into TMPDIR (or /tmp): no more than 4 GiB each, and in all no "
-           "more than 100 times the wheel's size (but at least 16 MiB).\n\n"
-           "Exit code: 0, also where nothing was found; 2 if a FILE is none of these, is broken or cannot be read: one "
-           "line on stderr each, and the others are scanned.",
+    .doc =
+        "Print which layer-norm and RMS-norm kernels that fuseln can replace are in each FILE: a shared library, an "
+        "executable, a cubin, a wheel, or a folder, with all libraries and wheels below it (symbolic links there "
+        "are not followed). Nothing is loaded or run, and no GPU is needed."
+        "\vFor each file that holds one: its build-id (\"known\": this project tested this build; \"not tested\": "
+        "the names match, but no one tried), how the CUDA runtime is linked (\"shared\": launches are seen at that "
+        "library; \"static\": it is inside, and launches are seen at the driver; \"none seen\": another library "
+        "launches, or it is opened at run time), and how many kernels match each target. A target's name, its op "
+        "and its dtype are words of FUSELN_SKIP.\n\n"
+        "Names are read where the CUDA runtime gets them from, uncompressed, and from uncompressed cubins. A "
+        "wheel's libraries are unpacked one at a time into TMPDIR (or /tmp): no more than 4 GiB each, and in all no "
+        "more than 100 times the wheel's size (but at least 16 MiB).\n\n"
+        "--rows prints, instead of all this, a row to be filled in for each kernel that is a layer or RMS norm by its "
+        "name and that fuseln has no row for: its symbol, and what the name and the cubin tell of its arguments. "
+        "FUSELN_TARGETS reads such rows once they say what the arguments mean.\n\n"
+        "Exit code: 0, also where nothing was found; 2 if a FILE is none of these, is broken or cannot be read: one "
+        "line on stderr each, and the others are scanned.",
     .options = options,
     .missing = "no FILE: name a library, a wheel or a folder (--help)",
     .run = run,

@@ -8,7 +8,6 @@
 #include "tools/fuseln/scan.h"
 
 #include "core/library.h"
-#include "tools/fuseln/elf_file.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -174,6 +173,16 @@ static bool is_named(const struct sections *sections, const Elf64_Shdr *section,
            memcmp(name.bytes, prefix, name.size) == 0;
 }
 
+/* What the section .nv.info.NAME says of a kernel. */
+static void read_info(struct reader *reader, const struct sections *sections, const Elf64_Shdr *section,
+                      struct part info)
+{
+    const uint64_t at = section->sh_name + strlen(".nv.info.");
+    struct part name;
+    if (at <= sections->names.size && fuseln_part_of(sections->names, at, sections->names.size - at, &name))
+        scan_rows_info(reader->elf, name, info);
+}
+
 static const char *read_section(struct reader *reader, const struct sections *sections, const Elf64_Shdr *section)
 {
     const bool data =
@@ -185,6 +194,8 @@ static const char *read_section(struct reader *reader, const struct sections *se
     const char *wrong = examine(reader, section->sh_offset, section->sh_size, &part);
     if (wrong)
         return wrong;
+    if (reader->cubin && is_named(sections, section, ".nv.info."))
+        read_info(reader, sections, section, part);
     if (reader->cubin)
         return section->sh_type == SHT_STRTAB ? scan_names_read(reader->elf, part.bytes, part.size, true) : NULL;
     if (data && (is_named(sections, section, ".nv_fatbin") || is_named(sections, section, "__nv_relfatbin")))
@@ -263,9 +274,9 @@ static const char *read_fatbins(struct reader *reader, struct part part)
 
 /* ---- files ---- */
 
-const char *scan_elf_read(const unsigned char *bytes, size_t size, struct scan_elf *ret_elf)
+const char *scan_elf_read(const unsigned char *bytes, size_t size, bool wants_rows, struct scan_elf *ret_elf)
 {
-    struct scan_elf elf = {0};
+    struct scan_elf elf = {.wants_rows = wants_rows};
     struct reader reader = {.file = {bytes, size}, .elf = &elf};
     Elf64_Ehdr head;
 
@@ -291,5 +302,6 @@ const char *scan_elf_read(const unsigned char *bytes, size_t size, struct scan_e
 void scan_elf_free(struct scan_elf *elf)
 {
     free(elf->kernels);
+    scan_rows_free(elf);
     *elf = (struct scan_elf){0};
 }

@@ -18,6 +18,8 @@ static const char *add_name(struct scan_elf *elf, const char *symbol, bool cubin
     const size_t count = elf->known + elf->others;
     const bool known = fuseln_targets_match(symbol, &target);
 
+    if (!known && !cubin)
+        scan_rows_name(elf, symbol);
     if (!known && !is_other(symbol, cubin))
         return NULL;
     if (count == KERNELS_MAX)

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A user's own rows (FUSELN_TARGETS) for a closed binary with kernels that nobody knows (tests/programs/closed_norms.c):
+a right row is checked three times, then replaced; a wrong one is refused, found or never proven, and never replaced.
+Whatever the row, the program's numbers stay right."""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import PROGRAMS, ROOT
+
+NVRTC = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "fuseln/nvrtc-12.0"
+NORM, ADD, PEAK, TWO = (
+    "_ZN6closed4normEPKfS1_S1_Pfffiii", "_ZN6closed8add_normEPfS0_PKffi", "_ZN6closed9norm_peakEPKfS1_PfS2_fi",
+    "_ZN6closed8two_rowsEPKfS1_Pffi",
+)  # fmt: skip
+TORCH = "_ZN2at6native53_GLOBAL__N__04f68ed5_20_layer_norm_kernel_cu_5f58bc5028vectorized_layer_norm_kernelIffLb0EEE" \
+    "viT0_PKT_S6_S6_PS3_S7_PS4_"  # fmt: skip
+
+ROWS = {
+    NORM: "args = ptr ptr ptr ptr f32 f32 i32 i32 i32  op = layernorm  x = arg0  gamma = arg1  beta = arg2  y = arg3\n"
+          "ignore = arg4, arg8  eps = arg5  rows = arg6  cols = arg7",
+    ADD: "args = ptr ptr ptr f32 i32  op = rmsnorm  x = arg0  residual = arg1  gamma = arg2\n"
+         "inplace = y:x, sum:residual  rows = grid.x  eps = arg3  cols = arg4",
+    PEAK: "args = ptr ptr ptr ptr f32 i32  op = rmsnorm  x = arg0  gamma = arg1  y = arg2\n"
+          "rows = grid.x  eps = arg4  cols = arg5",
+    TWO: "args = ptr ptr ptr f32 i32  op = rmsnorm  x = arg0  gamma = arg1  y = arg2\n"
+         "rows = grid.x  eps = arg3  cols = arg4",
+    "closed_rms_v2": "args = ptr ptr ptr f32 i32  op = rmsnorm  x = arg0  gamma = arg1  y = arg2  in = arg0, arg1\n"
+                     "rows = grid.x  eps = arg3  cols = arg4",
+}  # fmt: skip
+ROWS["closed_rms_v3"] = ROWS["closed_rms_v2"]
+LAUNCHES = 8
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("closed_norms")
+    subprocess.run(["gcc", "-O2", "-s", "-Wall", "-o", folder / "closed", PROGRAMS / "closed_norms.c", "-lm", "-ldl"],
+                   check=True)  # fmt: skip
+    subprocess.run([sys.executable, ROOT / "tools/nvrtc.py", "--dir", NVRTC, "-ptx", "-arch=compute_90",
+                    "-o", folder / "norms.ptx", PROGRAMS / "closed_norms.cu"], check=True)  # fmt: skip
+    return folder / "closed", folder / "norms.ptx"
+
+
+def row(symbol, *changes, name="mine/norm", more=""):
+    """The right row of this kernel, with changes (from, to)."""
+    fields = ROWS[symbol]
+    for old, new in changes:
+        assert old in fields
+        fields = fields.replace(old, new)
+    return f"[{name}]\nsymbol = {symbol}\ndtype = f32  {fields}\n{more}\n"
+
+
+def launch(run, program, symbol, text, *data, env=None):
+    """Its report, and what it said on stderr. Its numbers are always right."""
+    rows = run.folder / "rows.txt"
+    rows.write_text(text)
+    settings = {"FUSELN_TARGETS": str(rows), "FUSELN_CHECK": "0"} | (env or {})
+    done = run.program([program[0], program[1], symbol, str(LAUNCHES), *data], env=settings)
+    assert float(done.stdout) < 1e-5
+    return run.report(), done.stderr
+
+
+RIGHT = {symbol: row(symbol) for symbol in (NORM, ADD, "closed_rms_v2")}
+
+
+@pytest.mark.parametrize("symbol", RIGHT)
+def test_a_right_row_is_checked_and_then_replaced(run, program, symbol):
+    report, said = launch(run, program, symbol, "# of a closed program\n" + RIGHT[symbol])
+    (site,) = report["sites"]
+    assert (site["target"], site["symbol"], site["boundary"]) == ("mine/norm", symbol, "driver")
+    assert (site["substituted"], site["passed_through"]) == (LAUNCHES - 3, {"check": 3})
+    assert (site["verify"]["launches"], site["verify"]["failed"], site["verify"]["inconclusive"]) == (3, False, 0)
+    assert report["targets"]["rows"] == 1 and report["targets"]["refused"] == []
+    assert said == ""
+
+
+def test_verify_mode_replaces_nothing(run, program):
+    (site,) = launch(run, program, NORM, RIGHT[NORM], env={"FUSELN_MODE": "verify"})[0]["sites"]
+    assert (site["substituted"], site["verify"]["launches"], site["verify"]["failed"]) == (0, LAUNCHES, False)
+
+
+def test_more_checks_may_be_asked_for(run, program):
+    (site,) = launch(run, program, NORM, RIGHT[NORM], env={"FUSELN_CHECK": "5"})[0]["sites"]
+    assert (site["substituted"], site["verify"]["launches"]) == (LAUNCHES - 5, 5)
+
+
+def test_skip_names_a_row(run, program):
+    (site,) = launch(run, program, NORM, RIGHT[NORM], env={"FUSELN_SKIP": "mine/norm"})[0]["sites"]
+    assert site["passed_through"] == {"skip": LAUNCHES}
+
+
+def test_a_build_that_is_not_named_stays(run, program):
+    report, _ = launch(run, program, NORM, row(NORM, more="build = 0123456789abcdef0123456789abcdef01234567"))
+    assert report["sites"] == [] and report["targets"]["rows"] == 1
+
+
+REFUSED = {
+    "an argument too few": (NORM, row(NORM, (" i32 i32 i32", " i32 i32"), (", arg8", "")), "args has not as many"),
+    "a type that the name denies": (NORM, row(NORM, ("f32 f32 i32", "f32 f32 f32")), "another type"),
+    "too few, and no name to tell": (
+        "closed_rms_v2", row("closed_rms_v2", (" f32 i32", " f32"), ("cols = arg4", "cols = arg3"), ("arg3  ", "1e-5  ")),
+        "another type",
+    ),
+    "a size, and no name to tell": ("closed_rms_v2", row("closed_rms_v2", ("i32", "i64")), "has another size"),
+    "one too many, and no name to tell": (
+        "closed_rms_v2", row("closed_rms_v2", ("i32", "i32 i32"), more="ignore = arg5"), "more arguments than the kernel",
+    ),
+    "an output that the row ignores": (PEAK, row(PEAK, more="ignore = arg3"), "cannot be ignored"),
+    "an output that the row calls an input": (PEAK, row(PEAK, more="bias = arg3"), "not const by the kernel's name"),
+    "pointers without in": ("closed_rms_v2", row("closed_rms_v2", ("in = arg0, arg1", "")), "belongs into `in`"),
+    "an input that the name shows as const": (NORM, row(NORM, ("x = arg0", "y = arg0"), ("y = arg3", "x = arg3")), "const"),
+    "a kernel of ours": (NORM, row(NORM).replace(NORM, TORCH), "that fuseln has a row for"),
+    "an unknown word": (NORM, row(NORM, more="colour = red"), "colour is not a word of a row"),
+    "an unfilled skeleton": (NORM, row(NORM, ("layernorm", "?")), "is not an operation"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", REFUSED)
+def test_what_can_be_seen_is_refused(run, program, wrong):
+    symbol, text, reason = REFUSED[wrong]
+    report, said = launch(run, program, symbol, text)
+    (refused,) = report["targets"]["refused"]
+    assert (report["sites"], report["targets"]["rows"]) == ([], 0)
+    assert (refused["name"], reason in refused["reason"]) == ("mine/norm", True), refused
+    assert re.search(r"FUSELN_TARGETS, line \d+: \[mine/norm\] is refused: ", said) and said.count("\n") == 1
+
+
+FOUND = {
+    "gamma and beta swapped": (NORM, row(NORM, ("gamma = arg1  beta = arg2", "beta = arg1  gamma = arg2")), "drawn"),
+    "gamma and beta swapped, both plain": (
+        NORM, row(NORM, ("gamma = arg1  beta = arg2", "beta = arg1  gamma = arg2")), "plain",
+    ),
+    "x and residual swapped": (ADD, row(ADD, ("x = arg0  residual = arg1", "x = arg1  residual = arg0")), "drawn"),
+    "x and residual swapped, both equal": (
+        ADD, row(ADD, ("x = arg0  residual = arg1", "x = arg1  residual = arg0")), "equal",
+    ),
+    "eps of another argument": (NORM, row(NORM, ("ignore = arg4, arg8  eps = arg5", "ignore = arg5, arg8  eps = arg4")),
+                                "drawn", "1e-3"),
+    "another operation": (NORM, row(NORM, ("op = layernorm", "op = rmsnorm")), "drawn"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", FOUND)
+@pytest.mark.parametrize("mode", ("replace", "verify"))
+def test_what_the_numbers_show_is_found(run, program, wrong, mode):
+    symbol, text, *data = FOUND[wrong]
+    (site,) = launch(run, program, symbol, text, *data, env={"FUSELN_MODE": mode})[0]["sites"]
+    assert (site["substituted"], site["verify"]["failed"]) == (0, True)
+    assert "failed" in site["passed_through"] or mode == "verify"
+
+
+CHANGED = {
+    "an in that the original writes": ("closed_rms_v3", row("closed_rms_v3")),
+    "rows too few": (TWO, row(TWO)),
+}
+
+
+@pytest.mark.parametrize("wrong", CHANGED)
+def test_what_is_written_besides_refuses_the_row(run, program, wrong):
+    symbol, text = CHANGED[wrong]
+    report, said = launch(run, program, symbol, text)
+    (site,) = report["sites"]
+    assert (site["substituted"], site["verify"]["failed"]) == (0, True)
+    assert "the kernel writes" in report["targets"]["refused"][0]["reason"]
+    assert "[mine/norm] is refused" in said
+
+
+UNPROVEN = {
+    "gamma is 1 and beta 0": (NORM, row(NORM), "plain"),
+    "x is the residual": (ADD, row(ADD), "equal"),
+    "two arguments may be eps": (NORM, row(NORM), "drawn", "1e-5"),
+}
+
+
+@pytest.mark.parametrize("case", UNPROVEN)
+def test_a_right_row_is_not_replaced_while_nothing_proves_it(run, program, case):
+    symbol, text, *data = UNPROVEN[case]
+    (site,) = launch(run, program, symbol, text, *data)[0]["sites"]
+    assert (site["substituted"], site["passed_through"]) == (0, {"check": LAUNCHES})
+    assert (site["verify"]["failed"], site["verify"]["launches"]) == (False, 0)
+    assert site["verify"]["inconclusive"] >= 3
+
+
+PASSED = {
+    "cols too large": (row(NORM, ("cols = arg7", "cols = arg8"), ("arg4, arg8", "arg4, arg7")), "check", "require"),
+    "rows too large": (row(NORM, ("rows = arg6", "rows = arg8"), ("arg4, arg8", "arg4, arg6")), "geometry", None),
+    "eps that is none": (row(NORM, ("ignore = arg4, arg8  eps = arg5", "ignore = arg5, arg8  eps = arg4")), "require", None),
+    "a require that does not hold": (row(NORM, ("arg4, arg8", "arg4"), more="require = arg8 == rows"), "require", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", PASSED)
+def test_what_a_launch_shows_passes(run, program, wrong):
+    text, reason, unchecked = PASSED[wrong]
+    (site,) = launch(run, program, NORM, text)[0]["sites"]
+    assert (site["substituted"], site["passed_through"]) == (0, {reason: LAUNCHES})
+    assert unchecked is None or site["verify"]["unchecked"] == {unchecked: LAUNCHES}
+
+
+def test_a_driver_that_tells_no_parameters_refuses(run, program):
+    report, _ = launch(run, program, NORM, RIGHT[NORM], env={"SOFTGPU_DRIVER_VERSION": "12020"})
+    assert "CUDA 12.4" in report["targets"]["refused"][0]["reason"]
+
+
+def bad_files(folder):
+    (folder / "folder").mkdir()
+    (folder / "large").write_text("#" * (1 << 21))
+    (folder / "many").write_text("".join(f"[mine/{i}]\n" for i in range(300)))
+    (folder / "empty").write_text("")
+    (folder / "text").write_text("see the manual\n")
+    os.mkfifo(folder / "fifo")
+    return "folder", "large", "many", "empty", "text", "fifo", "missing"
+
+
+def test_a_bad_file_is_one_line(run, program):
+    for name in bad_files(run.folder):
+        done = run.program([program[0], program[1], NORM, "1"], env={"FUSELN_TARGETS": name})
+        assert re.fullmatch(rf"fuseln\[\d+\]: FUSELN_TARGETS={name}: it .*\n", done.stderr), done.stderr
+        assert run.report()["targets"]["rows"] == 0
+        assert len(run.report()["targets"]["refused"]) == 1
+
+
+def test_the_text_report_names_the_file(run, program):
+    path = run.folder / "report.txt"
+    launch(run, program, NORM, RIGHT[NORM] + row(ADD, name="mine/a name"), env={"FUSELN_REPORT": str(path)})
+    assert "FUSELN_TARGETS: 1 of 2 rows are used" in path.read_text()
+    assert "  line 7: [mine/a name] is refused: mine/a name is not a name" in path.read_text()
