@@ -108,6 +108,42 @@ class Usage(Case):
         self.assertEqual(self.scan(self.dir).returncode, 0)
 
 
+def parameters(*sizes):
+    """The section .nv.info.NAME of a kernel with parameters of these sizes; the compiler writes the last one first."""
+    records = [struct.pack("<BBHIIII", 4, 0x11, 4, 0, 0, 0, 0)[:8]]
+    offset = 0
+    for i, size in enumerate(sizes):
+        offset = (offset + size - 1) // size * size
+        records.insert(1, struct.pack("<BBHIII", 4, 0x17, 12, 0, i | offset << 16, size << 18 | 0xf000))
+        offset += size
+    return b"".join(records)
+
+
+class Rows(Case):
+    def rows(self, data):
+        result = self.scan("--rows", self.write("one.so", data))
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        return result.stdout
+
+    def test_a_name_tells_types_and_const(self):
+        name = "_ZN6engine14rms_norm_fusedEPK6__halfS2_PS0_fi"
+        text = self.rows(library(name, FORWARD, "_ZN6engine4gemmEPf"))
+        self.assertEqual(text.count("\n["), 1)  # ours and other kernels are left out
+        self.assertIn(f"[mine/norm1]\nsymbol = {name}\n", text)
+        self.assertIn("args = ptr ptr ptr f32 i32\nop = ?", text)
+        self.assertIn("arg1: a pointer to const\n#   arg2: a pointer\n#   arg3: a value", text)
+
+    def test_a_cubin_tells_sizes_where_the_name_tells_nothing(self):
+        info = (".nv.info.engine_rmsnorm_v2", 0x70000000, 0, parameters(8, 8, 4, 1, 24))
+        text = self.rows(elf([info, (".strtab", STRTAB, 0, strings("engine_rmsnorm_v2"))], machine=CUDA))
+        self.assertIn("symbol = engine_rmsnorm_v2\n#   arg0: 8 bytes, of unknown type", text)
+        self.assertIn("arg4: 24 bytes, by value: no row can say it\nargs = ? ? ? bool ?", text)
+        self.assertIn("in = ?", text)
+
+    def test_nothing_to_print(self):
+        self.assertIn("# no layer or RMS norm", self.rows(library(FORWARD)))
+
+
 class Text(Case):
     def test_block(self):
         path = self.write("many.so", library(*NAMES, *FOREIGN))

@@ -108,20 +108,22 @@ static void print_row(const struct scan_row *row, size_t number)
 
     for (unsigned i = 0; named < 0 && i < count; i++)
         parameters[i] = (struct fuseln_parameter){FUSELN_PARAMETER_UNKNOWN, FUSELN_ARG_TYPE_COUNT};
-    fuseln_say(stdout, "\n[mine/norm%zu]\nsymbol = %s", number, row->symbol);
+    putchar('\n');
+    fuseln_say(stdout, "[mine/norm%zu]", number);
+    fuseln_say(stdout, "symbol = %s", row->symbol);
     for (unsigned i = 0; i < count; i++) {
         print_argument(i, &parameters[i], row->bytes[i]);
         snprintf(args + strlen(args), sizeof args - strlen(args), " %s", type_word(&parameters[i], row->bytes[i]));
     }
     fuseln_say(stdout, "args =%s", count ? args : " ?");
-    fuseln_say(stdout, "op = ?  dtype = ?  rows = ?  cols = ?  eps = ?\nx = ?  gamma = ?  beta = ?  y = ?%s",
-               named < 0 ? "  in = ?" : "");
+    fuseln_say(stdout, "op = ?  dtype = ?  rows = ?  cols = ?  eps = ?");
+    fuseln_say(stdout, "x = ?  gamma = ?  beta = ?  y = ?%s", named < 0 ? "  in = ?" : "");
 }
 
 void scan_rows_print(const char *path, const struct scan_elf *elf, size_t *number)
 {
     if (elf->row_count)
-        fuseln_say(stdout, "\n# %s, build-id %s", path, elf->build_id[0] ? elf->build_id : "none");
+        fuseln_say(stdout, "# %s, build-id %s", path, elf->build_id[0] ? elf->build_id : "none");
     for (size_t i = 0; i < elf->row_count; i++)
         print_row(&elf->rows[i], ++*number);
 }
