@@ -125,6 +125,11 @@ static void begin(const struct fuseln_launch *launch, struct fuseln_pass *pass)
     pass->decoded = fuseln_decode(launch, &pass->call);
     pass->job.context = fuseln_context_current();
     pass->job.stream = launch->stream;
+}
+
+/* Nothing has begun that fuseln_pipeline_end is to end. A launch that is replaced does not come there. */
+static void begin_nothing(struct fuseln_pass *pass)
+{
     pass->check = false;
     pass->saved.slab = pass->saved.hashes = NULL;
     pass->timer = NULL;
@@ -177,6 +182,7 @@ static void record(const struct fuseln_pass *pass)
 /* A launch like none before it, or one that is decided each time. */
 static __attribute__((noinline)) void run_first(struct fuseln_pass *pass)
 {
+    begin_nothing(pass);
     if (decide(pass) == FUSELN_VERDICT_OK)
         pass->verdict = launch_ours(pass);
     const bool replaced = pass->verdict == FUSELN_VERDICT_OK;
@@ -199,10 +205,12 @@ static void run(struct fuseln_pass *pass)
         return;
     }
     pass->verdict = launch_ours(pass);
-    if (pass->verdict == FUSELN_VERDICT_OK)
+    if (pass->verdict == FUSELN_VERDICT_OK) {
         fuseln_site_record_again(pass->site, fuseln_job_kernel(&pass->job));
-    else
-        record(pass);
+        return;
+    }
+    begin_nothing(pass);
+    record(pass);
 }
 
 void fuseln_pipeline_run(const struct fuseln_launch *launch, struct fuseln_pass *ret_pass)
@@ -216,6 +224,7 @@ void fuseln_pipeline_run(const struct fuseln_launch *launch, struct fuseln_pass 
     if (ret_pass->config->hooks >> launch->boundary & 1)
         run(ret_pass);
     else { /* the handle was learnt at the other boundary, which counts the launch */
+        begin_nothing(ret_pass);
         ret_pass->verdict = FUSELN_VERDICT_OBSERVE;
         ret_pass->site = NULL;
     }
