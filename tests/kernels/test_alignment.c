@@ -68,6 +68,23 @@ TEST(one_unaligned_tensor_makes_the_plan_unaligned)
         }
 }
 
+/* The same for the forward of a sum. */
+TEST(one_unaligned_tensor_of_a_sum_makes_the_plan_unaligned)
+{
+    struct fuseln_call sum = aligned;
+    sum.op = FUSELN_OP_FORWARD;
+    sum.dtype = FUSELN_DTYPE_F16;
+    sum.cols = 4096;
+    sum.residual = AT(11), sum.bias = AT(12), sum.sum = AT(13);
+#define X(tensor)                                                          \
+    assert_false(is_unaligned(&sum));                                      \
+    sum.tensor = (void *)((uintptr_t)sum.tensor + FUSELN_CHUNK_BYTES / 2); \
+    assert_true(is_unaligned(&sum));                                       \
+    sum.tensor = (void *)((uintptr_t)sum.tensor - FUSELN_CHUNK_BYTES / 2);
+    X(x) X(residual) X(bias) X(sum) X(y) X(gamma) X(beta)
+#undef X
+}
+
 int main(void)
 {
     return run_registered_tests();
