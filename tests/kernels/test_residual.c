@@ -8,9 +8,9 @@
 
 #include "../accuracy/accuracy.h"
 
-/* What a launch adds up, and how. */
+/* What a launch adds up, and how. steps: each 4 KB of a row of x has one value. */
 struct form {
-    bool rms, bias, residual, sum, round_sum, in_place;
+    bool rms, bias, residual, sum, round_sum, in_place, steps;
     float gamma_add;
 };
 
@@ -36,6 +36,8 @@ static struct sums sums_make(enum fuseln_dtype dtype, int64_t rows, int64_t cols
     s.residual = random_tensor(dtype, rows * cols, off, -1, 2);
     s.bias = random_tensor(dtype, cols, off, 0.5, 1);
     s.sum = tensor_make(s.residual.bytes, off);
+    for (int64_t i = 0; form->steps && i < rows * cols; i++)
+        put(s.l.x.at, dtype, i, (double)(8 * (i % cols * (int64_t)fuseln_dtype_bytes(dtype) / 4096)));
     return s;
 }
 
@@ -136,6 +138,7 @@ static const struct form forms[] = {
     {.residual = true, .sum = true},
     {.bias = true, .sum = true, .round_sum = true},
     {.gamma_add = 1},
+    {.gamma_add = 0.5f, .steps = true},
 };
 enum { FORMS = sizeof forms / sizeof *forms };
 
