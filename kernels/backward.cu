@@ -44,7 +44,8 @@ struct backward {
         extern __shared__ uint4 fuseln_smem[];
         return fuseln_smem;
     }
-    /* Slots of one row. A stage of the ring holds a row of x for each group, then a row of dy for each. */
+    /* Slots of one row. A stage of the ring holds a row of x for each group, then a row of dy for each. Behind two
+     * stages unaligned rows have room for dx. */
     __device__ __forceinline__ int row_slots() const
     {
         return UNALIGNED ? FUSELN_TILE_SLOTS(tile.lanes() * K) : tile.lanes() * K;
@@ -124,6 +125,9 @@ struct backward {
 #pragma unroll
             for (int k = 0; !UNALIGNED && groups > 1 && k < K; k++)
                 clear(slots, k);
+        } else if (UNALIGNED && row > 0 && row < rows - 1 && pitch >= FUSELN_CHUNK_BYTES) {
+            tile.fetch_inner(slots, x);
+            tile.fetch_inner(slots + dys, dy);
         } else if (UNALIGNED) {
             tile.fetch_unaligned(slots, x);
             tile.fetch_unaligned(slots + dys, dy);
@@ -162,8 +166,8 @@ struct backward {
             for (int k = 0; k < K; k++)
                 c[k].raw = make_uint4(0, 0, 0, 0);
             if (row < rows)
-                tile.read_unaligned(c, slots,
-                                    static_cast<const char *>(base) + static_cast<unsigned long long>(row) * pitch);
+                tile.read_inner(c, slots,
+                                static_cast<const char *>(base) + static_cast<unsigned long long>(row) * pitch);
         } else {
 #pragma unroll
             for (int k = 0; k < K; k++)
@@ -215,8 +219,9 @@ struct backward {
                     *reinterpret_cast<uint4 *>(to + tile.step(k)) = dx[k].raw;
             return;
         }
-        tile.sync_unaligned(); /* x has been read */
-        tile.store_unaligned(to, row < rows, slot_at(at.slot), dx);
+        if (p.stages == 1)
+            tile.sync_unaligned(); /* x has been read */
+        tile.store_unaligned(to, row < rows, slot_at(p.stages == 2 ? stage_slot(2) : at.slot), dx);
     }
 
     /* Adds up dgamma or dbeta over the groups, in order, and writes it. */
@@ -279,7 +284,7 @@ struct backward {
             else
                 __pipeline_wait_prior(1);
             if (UNALIGNED)
-                tile.sync();
+                tile.sync_unaligned();
             read(c, p.x, at, row, 0);
 #pragma unroll
             for (int k = 0; k < K; k++)
@@ -312,7 +317,8 @@ struct backward {
                 write(at, row, c);
             }
             if (UNALIGNED) { /* all lanes must have read the stage before it is overwritten */
-                tile.sync();
+                if (!p.dx || p.stages == 1)
+                    tile.sync_unaligned(); /* else the barrier of write() is enough */
                 fetch(at, ahead);
             }
             mean = next_mean;

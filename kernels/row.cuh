@@ -5,7 +5,8 @@
  *   Aligned rows: each thread loads and stores its own chunks, 16 bytes at a time.
  *   Unaligned rows of float and double: each thread reads and writes its own chunks element by element.
  *   Unaligned rows of half types: staged in shared memory. The lanes copy what is aligned in memory 16 bytes at a time
- *   and the few elements before and after it one by one, then each thread reads its own chunks from there.
+ *   and the few elements before and after it one by one (fetch_inner: with their neighbours in memory), then each
+ *   thread reads its own chunks from there.
  * In all three cases a thread holds the same elements, so the results have the same bits. LANES is 0 where the number
  * of lanes is only known at run time: one unaligned kernel serves all schedules of K chunks.
  */
@@ -232,6 +233,28 @@ struct row_tile {
                 c[k].raw = read_shifted(slots, static_cast<unsigned>(skew_of(from) + own() + step(k)));
             else
                 read_elements(c[k], from + own() + step(k), k);
+    }
+    /* The same for a row with at least 16 bytes of its tensor on either side: the 16-byte pieces of memory that hold
+     * some of it come whole, so nothing waits for a load, and so does the next where the row fills its last piece, as
+     * read_shifted() reads a word of it. No zeros follow: only read_inner() may read such a row. */
+    __device__ __forceinline__ void fetch_inner(uint4 *slots, const char *from) const
+    {
+        const int skew = skew_of(from);
+        char *to = reinterpret_cast<char *>(slots);
+        from -= skew;
+#pragma unroll 1
+        for (int at = own(); STAGED && at <= skew + left; at += step(1))
+            __pipeline_memcpy_async(to + at, from + at, FUSELN_CHUNK_BYTES);
+    }
+    __device__ __forceinline__ void read_inner(chunk<T> (&c)[K], const uint4 *slots, const char *from) const
+    {
+        const char *staged = STAGED ? reinterpret_cast<const char *>(slots) + skew_of(from) : from;
+#pragma unroll
+        for (int k = 0; k < K; k++)
+            if (STAGED && full(k))
+                c[k].raw = read_shifted(slots, static_cast<unsigned>(skew_of(from) + own() + step(k)));
+            else
+                read_elements(c[k], staged + own() + step(k), k);
     }
     __device__ __forceinline__ void read_elements(chunk<T> &c, const char *from, int k) const
     {

@@ -294,8 +294,11 @@ static bool plan_backward(const struct fuseln_call *call, const struct fuseln_de
     const size_t unaligned = BACKWARD_SCHEDULES + (schedules[at].cols > 8);
     plan->kernel[0] = variant_of(BACKWARD, is_unaligned(call, plan) ? unaligned : at, call->dtype);
     plan->log_lanes = logarithm(schedules[at].lanes);
-    plan->stages = 2 * stage <= shared_bytes(device, schedules[at].blocks) ? 2 : 1;
-    plan->smem_bytes[0] = (unsigned)(stage * plan->stages);
+    /* Behind two stages unaligned rows of half types have room for dx. */
+    const bool room = plan->kernel[0]->unaligned && call->dtype != FUSELN_DTYPE_F32;
+    const int64_t two = 2 * stage + (room ? stage / 2 : 0);
+    plan->stages = two <= shared_bytes(device, schedules[at].blocks) ? 2 : 1;
+    plan->smem_bytes[0] = (unsigned)(plan->stages == 2 ? two : stage);
     set_partials(call, plan, (int64_t)schedules[at].blocks * device->sm_count, device->sm_count);
     plan->parts = smaller(call->rows, plan->partial_rows);
     plan->grid[0] = (unsigned)plan->parts;

@@ -273,7 +273,10 @@ static void job_check(const struct job *job)
     if (partials->written.bytes != partials->written.distinct || partials->read.bytes != partials->read.distinct)
         fail_msg("%s: of %zu bytes of partial sums stores write %lu and loads read %lu", kernel,
                  job->tensors[TENSOR_partials].bytes, partials->written.bytes, partials->read.bytes);
-    if (matrix_ratio(job) > (is_twice(job) ? 2 : 1.05))
+    /* For its first and last 16 bytes an unaligned row requests at most 15 before it and 16 behind it. */
+    const double row = (double)job->shape.cols * (double)fuseln_dtype_bytes(job->shape.dtype);
+    const double beside = job->launches[0].plan.kernel[0]->unaligned ? 31 / row : 0;
+    if (matrix_ratio(job) > (is_twice(job) ? 2 : 1.05 + beside))
         fail_msg("%s: requests %.3f times the compulsory bytes", kernel, matrix_ratio(job));
 }
 
@@ -311,10 +314,10 @@ static const char *only_job; /* NULL: all */
  * its last row instead of rows beyond it. */
 TEST(every_plan_touches_what_it_must)
 {
-    static const int64_t cols[] = {64,  128, 257,  512,  1000, 1024, 2048, 4096, 4100, 8192,  16384, 20000,
+    static const int64_t cols[] = {3,   64,  128,  257,  512,  1000, 1024, 2048, 4096, 4100,  8192,  16384, 20000,
                                    640, 768, 1152, 1280, 1600, 2560, 3072, 5120, 7168, 12288, 14336, 14848};
     static const size_t offs[] = {0, 1, 4};
-    enum { MOVED = 12 }; /* so many of the widths also at other addresses; the others are what models have */
+    enum { MOVED = 13 }; /* so many of the widths also at other addresses; the others are what models have */
     assert_true(softgpu_counters_run());
     struct shape s = {.out_rows = 3};
     for (s.job = 0; s.job < JOBS; s.job++)
