@@ -75,11 +75,13 @@ static bool writes_y(enum fuseln_op op)
     return op == FUSELN_OP_FORWARD || op == FUSELN_OP_APPLY;
 }
 
-/* Is a pointer NULL that the operation always reads or writes? The statistics that FORWARD makes may be unwanted. */
+/* Is a pointer NULL that the operation always reads or writes? The statistics that FORWARD makes may be unwanted, but
+ * not rstd alone. */
 static bool lacks_pointer(const struct fuseln_call *call)
 {
-    const bool has_statistics = call->rstd && (call->rms || call->mean);
-    return !call->x || (call->op != FUSELN_OP_FORWARD && !has_statistics) || (reads_dy(call->op) && !call->dy) ||
+    const bool has_statistics = call->rstd && (call->rms || call->mean),
+               wants_none = call->op == FUSELN_OP_FORWARD && !call->mean;
+    return !call->x || !(has_statistics || wants_none) || (reads_dy(call->op) && !call->dy) ||
            (writes_y(call->op) && !call->y) || (call->op == FUSELN_OP_DX && !call->dx);
 }
 
