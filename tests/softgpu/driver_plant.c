@@ -104,5 +104,5 @@ void softgpu_plant(const struct softgpu_launch *launch)
     else if (strstr(name, "forward") && !p->y)
         damage(plant, f->bytes == 8 ? f : &f32, p->mean, 1, p->rows);
     else
-        damage(plant, f, strstr(name, "forward") || strstr(name, "apply") ? p->y : p->dx, p->rows, p->cols);
+        damage(plant, f, p->y ? p->y : p->dx, p->rows, p->cols);
 }

@@ -22,3 +22,10 @@ def test_the_first_launches_of_each_site_are_checked(run):
         found = site["verify"]
         assert (found["failed"], found["outside"], found["outside_original"]) == (False, 0, 0), site
         assert site["passed_through"] == {"check": min(site["launches"], 3 + found["inconclusive"])}, site
+
+
+def test_a_wrong_kernel_of_ours_is_found_and_replaces_nothing(run):
+    _, report = draw(run, command(), SOFTGPU_PLANT="tail")  # the last three elements of a row get the values of others
+    wide = [site for site in report["sites"] if site["cols"] >= 6]
+    assert {site["target"] for site in wide} == TARGETS
+    assert all(site["verify"]["failed"] and not site["substituted"] for site in wide)
