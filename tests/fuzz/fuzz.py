@@ -73,9 +73,11 @@ def seeds_report(folder):
 
 def seeds_rows(folder):
     """A row, all words as their header explains them, and names for the signature's parser."""
-    (folder / "row").write_text("[mine/norm/f16]\nsymbol = _Z4normILi4EEvPK6__halfS2_S2_PS0_fi\nargs = ptr ptr ptr ptr f32 i32\n"
-                                "op = layernorm dtype = f16 x = arg0 gamma? = arg1 beta = arg2 y = arg3 eps = arg4\n"
-                                "cols = arg5 rows = grid.x # in\nin = arg0, arg1 build = 0123456789abcdef\n")  # fmt: skip
+    (folder / "row").write_text(
+        "[mine/norm/f16]\nsymbol = _Z4normILi4EEvPK6__halfS2_S2_PS0_fi\nargs = ptr ptr ptr ptr f32 i32\n"
+        "op = layernorm dtype = f16 x = arg0 gamma? = arg1 beta = arg2 y = arg3 eps = arg4\n"
+        "cols = arg5 rows = grid.x # in\nin = arg0, arg1 build = 0123456789abcdef\n"
+    )
     (folder / "words").write_text((SOURCE / "hooks/targets/words.h").read_text().replace("*", ""))
     names = "".join(f"[a/{i}]\nsymbol = {name}\n" for i, name in enumerate(kernel_names()) if i < 40)
     (folder / "names").write_text(names)
