@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/user.h"
 #include "core/verify.h"
 #include "report/report_snapshot.h"
 
@@ -19,20 +20,23 @@ static struct {
     int slice, started, done;
     double outside, nan;
     bool odd; /* nothing could be judged by value */
+    bool elsewhere, mute,
+        changed; /* of a user's row: tensors lie in no allocation; data prove nothing; more was written */
 } fake;
 static void *owners[64];
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
-struct fuseln_saved fuseln_kernel_check_save(const struct fuseln_check *check, const struct fuseln_call *call)
-{
-    (void)check, (void)call;
-    return (struct fuseln_saved){.slab = NULL};
-}
 bool fuseln_kernel_check_fits(const struct fuseln_call *call)
 {
     (void)call;
-    return true;
+    return !fake.elsewhere;
+}
+
+struct fuseln_saved fuseln_kernel_check_save(const struct fuseln_check *check, const struct fuseln_call *call)
+{
+    (void)check, (void)call;
+    return (struct fuseln_saved){0};
 }
 enum fuseln_verdict fuseln_kernel_check(const struct fuseln_check *check, const struct fuseln_call *call)
 {
@@ -49,6 +53,8 @@ void *fuseln_check_collect(struct fuseln_check_result *ret_result)
         return NULL;
     memset(ret_result, 0, sizeof *ret_result);
     ret_result->field[FUSELN_CHECK_ELEMENTS] = fake.odd ? 0 : 10;
+    ret_result->field[FUSELN_CHECK_TELLING] = fake.mute ? 0 : 1;
+    ret_result->field[FUSELN_CHECK_CHANGED] = fake.changed ? 1 : 0;
     ret_result->field[FUSELN_CHECK_OUTSIDE_OURS] = fake.outside;
     ret_result->field[FUSELN_CHECK_NAN] = fake.nan;
     ret_result->field[FUSELN_CHECK_MAX] = 3;
@@ -58,7 +64,7 @@ void *fuseln_check_collect(struct fuseln_check_result *ret_result)
 #pragma GCC diagnostic pop
 
 static struct fuseln_library library = {.name = "lib.so"};
-static const struct fuseln_target target = {.name = "pytorch/forward/vectorized/f32", .library = &library};
+static struct fuseln_target target = {.name = "pytorch/forward/vectorized/f32", .library = &library};
 static struct fuseln_site site;
 
 static int reset(void **state)
@@ -77,6 +83,8 @@ static enum fuseln_verdict launch(const struct fuseln_config *config)
     const struct fuseln_launch launched = {.target = &target};
     struct fuseln_pass pass = {.launch = &launched, .config = config, .site = &site};
     const enum fuseln_verdict verdict = fuseln_verify_begin(&pass);
+    if (pass.check)
+        fuseln_verify_save(&pass);
     if (pass.check)
         fuseln_verify_start_check(&pass);
     return verdict;
@@ -120,6 +128,69 @@ TEST(a_wrong_one_is_never_replaced)
         assert_true(atomic_load(&site.checked.failed));
     }
     assert_true(site.checked.field[FUSELN_CHECK_FIRST] == 0);
+}
+
+/* ---- a user's own row ---- */
+
+static struct fuseln_user_row own;
+static const struct fuseln_config none = {.mode = FUSELN_MODE_REPLACE};
+
+static void use_own_row(void)
+{
+    memset(&own, 0, sizeof own);
+    target.user = &own;
+    library.known = true; /* the library's other kernels may be known */
+}
+
+TEST(a_users_row_is_checked_three_times_whatever_is_set)
+{
+    use_own_row();
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(launch(&none), FUSELN_VERDICT_CHECK);
+    assert_int_equal(launch(&none), FUSELN_VERDICT_OK);
+    assert_int_equal(fake.started, 3);
+    target.user = NULL;
+}
+
+TEST(data_that_would_show_no_mistake_prove_nothing_of_a_users_row)
+{
+    fake.mute = true;
+    for (int i = 0; i < 4; i++) /* of another they do */
+        launch(&three);
+    assert_int_equal(launch(&three), FUSELN_VERDICT_OK);
+    reset(state);
+    use_own_row();
+    fake.mute = true;
+    for (int i = 0; i < 9; i++)
+        assert_int_equal(launch(&none), FUSELN_VERDICT_CHECK);
+    assert_true(atomic_load(&site.checked.inconclusive) >= 8);
+    assert_int_equal(atomic_load(&site.checked.compared), 0);
+    target.user = NULL;
+}
+
+TEST(what_is_written_besides_refuses_a_users_row_for_good)
+{
+    use_own_row();
+    launch(&none);
+    fake.changed = true;
+    launch(&none); /* the first result comes here */
+    fake.changed = false;
+    assert_non_null(atomic_load(&own.refused));
+    memset(&site.checked, 0, sizeof site.checked); /* as another site of it */
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(launch(&none), FUSELN_VERDICT_FAILED);
+    target.user = NULL;
+}
+
+TEST(tensors_that_lie_in_no_allocation_are_not_read)
+{
+    use_own_row();
+    fake.elsewhere = true;
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(launch(&none), FUSELN_VERDICT_CHECK);
+    assert_int_equal(fake.started, 0);
+    assert_int_equal(atomic_load(&site.checked.unchecked[FUSELN_VERDICT_REQUIRE]), 5);
+    target.user = NULL;
 }
 
 TEST(a_check_that_proves_nothing_is_not_counted)
