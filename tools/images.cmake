@@ -63,10 +63,11 @@ function(fuseln_image source kind arch which)
     endif()
     set(out ${images_dir}/${module}.${kind}_${arch}.${format})
     set(minify)
-    if(kind STREQUAL compute) # blanks, comments, long names and unread constants are a sixth of PTX
+    if(kind STREQUAL compute) # blanks, comments, ends of lines, long names and unread constants are a sixth of PTX
         set(minify COMMAND sed -i -E -e "/^$/d" -e "/^[/]{2}/d" -e "s/, /,/g" -e "s/fuseln_[a-z0-9_]+_param_0/p/g"
                    -e "s/%(fd|f|p|rd|rs|r)([0-9<])/\\1\\2/g" -e "s/[$]L__BB/L/g"
-                   -e "/^[.]global .*2nv6target6detail/d" ${out})
+                   -e "/^[.]global .*2nv6target/d" ${out}
+                   COMMAND sed -i -E -z "s/([^0-9a-z()])\\n/\\1/g" ${out}) # after all but directives
     endif()
     add_custom_command(OUTPUT ${out}
         COMMAND ${${which}_compiler} -${format} -arch=${kind}_${arch} -I ${CMAKE_SOURCE_DIR} -o ${out} ${source}
