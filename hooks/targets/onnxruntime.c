@@ -18,8 +18,9 @@ static const struct fuseln_type_name types[] = {
     {"13__nv_bfloat16",   1, FUSELN_DTYPE_BF16},
 };
 
-#define APPLY "args = ptr ptr ptr ptr i32 i32 f32 ptr ptr i32 ptr ptr ptr  rows = arg4  rows_loop = grid.y  cols = arg5  " \
-    "eps = arg6  y = arg0  rstd? = arg2  x = arg3  gamma? = arg7  require = arg9 == 0, arg10 null, arg11 null, arg12 null"
+#define APPLY "args = ptr ptr ptr ptr i32 i32 f32 ptr ptr i32 ptr ptr ptr  rows = arg4  rows_loop = grid.y  " \
+    "cols = arg5  eps = arg6  y = arg0  rstd? = arg2  x = arg3  gamma? = arg7  " \
+    "require = arg9 == 0, arg10 null, arg11 null, arg12 null"
 #define APPLY_TAIL "EEEvPT1_PT0_S5_PKT_iiS4_PKS2_SA_iS8_S8_PS6_"
 
 #define SKIP "args = ptr ptr ptr ptr ptr ptr ptr f32 i32 i32  rows = grid.x  cols = arg8  eps = arg7  y = arg0  " \

@@ -24,8 +24,8 @@ CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
 
 class Norm:
-    """A kind of session: an operator of ONNX, the kernel that it launches, its inputs behind x, and its outputs. "_each":
-    x has two batches, and each has a row of this; "_one": both batches share it."""
+    """A kind of session: an operator of ONNX, the kernel that it launches, its inputs behind x, and its outputs.
+    "_each": x has two batches, and each has a row of this; "_one": both batches share it."""
 
     def __init__(self, op, kernel, inputs, outputs="y"):
         self.op, self.kernel, self.inputs, self.outputs = op, kernel, inputs.split(), outputs.split()
@@ -142,8 +142,8 @@ def was_replaced(log):
 
 
 def say(kernel, replaced, error, wrong, cpu=None):
-    print(json.dumps({"kernel": f"onnxruntime/{kernel}", "replaced": replaced, "error": error, "wrong": wrong, "cpu": cpu}),
-          flush=True)  # fmt: skip
+    said = {"kernel": f"onnxruntime/{kernel}", "replaced": replaced, "error": error, "wrong": wrong, "cpu": cpu}
+    print(json.dumps(said), flush=True)
 
 
 def run_norm(norm, dtype, random, log):
@@ -177,8 +177,8 @@ block (float[B, S, 64] x, float[64] gamma, float[64] beta, float[64, 64] q, floa
 
 
 def run_block(random, log):
-    """All nodes but the layer norms go to the CPU provider, as the software device has no cuBLAS. With both providers the
-    result must be the same but for what rounding may do: less than 1,000 roundings lie between inputs and result."""
+    """All nodes but the layer norms go to the CPU provider, as the software device has no cuBLAS. With both providers
+    the result must be the same but for what rounding may do: less than 1,000 roundings lie between inputs and result."""
     model = onnx.parser.parse_model(BLOCK)
     for node in model.graph.node:
         if node.op_type != "LayerNormalization":
@@ -190,7 +190,8 @@ def run_block(random, log):
              for name, shape in dims.items()}  # fmt: skip
     ours, theirs = (runner.run(None, feeds)[0] for runner in (cuda, cpu))
     off, unit = np.abs(ours.astype(np.float64) - theirs), U * np.abs(theirs).max()
-    say("layer_norm/f32, in a block", was_replaced(log), float(off.max() / (2 * unit)), int((~(off < 1000 * unit)).sum()))
+    wrong = int((~(off < 1000 * unit)).sum())
+    say("layer_norm/f32, in a block", was_replaced(log), float(off.max() / (2 * unit)), wrong)
 
 
 def main():

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stand-ins for the CUDA libraries that a program needs beside the runtime: cuBLAS, cuDNN and others, with the names that
-one of the program's own libraries asks for, and with no work in them. So the program starts, and what it launches
+"""Stand-ins for the CUDA libraries that a program needs beside the runtime: cuBLAS, cuDNN and others, with the names
+that one of the program's own libraries asks for, and with no work in them. So the program starts, and what it launches
 itself runs on the software device; what it leaves to such a library is not computed."""
 import pathlib
 import re
@@ -24,7 +24,7 @@ def said(*command):
 
 def wanted(library):
     """The functions that a library asks for, by the library that has them."""
-    needed = re.findall(r"NEEDED.*\[(lib(?:cublas|cublasLt|curand|cusparse|cusolver)\.so\.\d+)\]", said("readelf", "-d", library))
+    needed = re.findall(r"NEEDED.*\[(lib(?:cublas|cublasLt|curand)\.so\.\d+)\]", said("readelf", "-d", library))
     found = {name: set() for name in needed}
     for function, version in re.findall(r" U (\w+)@(\S+)", said("nm", "-D", library)):
         if version in found:
@@ -39,8 +39,9 @@ def make(library, folder):
     """Makes them in the folder, which belongs in LD_LIBRARY_PATH."""
     for name, functions in wanted(library).items():
         source, script = folder / f"{name}.c", folder / f"{name}.map"
-        source.write_text(HEAD + "".join(f"CREATE({function})\n" if "Create" in function else
-                                         f"STUB({function}, {VALUES.get(function, 0)})\n" for function in sorted(functions)))  # fmt: skip
+        lines = [f"CREATE({function})\n" if "Create" in function else f"STUB({function}, {VALUES.get(function, 0)})\n"
+                 for function in sorted(functions)]  # fmt: skip
+        source.write_text(HEAD + "".join(lines))
         script.write_text(name + " { *; };\n")
         subprocess.run(["cc", "-shared", "-fPIC", f"-Wl,-soname,{name}", f"-Wl,--version-script={script}", source, "-o",
                         folder / name], check=True)  # fmt: skip

@@ -69,12 +69,12 @@ def norm(x, rms, eps):
     return centred * rstd, mean, rstd
 
 
-def one_pass_spread(x, eps):
-    """How far from the exact xhat it may be where the variance is E[x^2] - E[x]^2 in f32, in rows of at most 256 columns:
-    8 additions in pairs, a division, and for each square a product."""
+def one_pass_spread(x, eps, rms=False):
+    """How far from the exact xhat it may be where the variance is E[x^2] - E[x]^2 in f32, in rows of at most 256
+    columns: 8 additions in pairs, a division, and for each square a product."""
     u, squares = 2.0**-24, x.double().square().mean(1, keepdim=True)
-    xhat, mean, rstd = norm(x, False, eps)
-    mean_error = 9 * u * x.double().abs().mean(1, keepdim=True)
+    xhat, mean, rstd = norm(x, rms, eps)
+    mean_error = (0 if rms else 9) * u * x.double().abs().mean(1, keepdim=True)
     variance_error = 10 * u * squares + mean_error * (2 * mean.abs() + mean_error) + u * squares
     widest = variance_error * rstd.square()  # relative, of variance + eps; rstd = (1 + widest)^-1/2
     relative = torch.where(widest < 1, (1 - widest).clamp(min=1e-30).rsqrt() - 1, torch.inf) + 3 * u

@@ -25,8 +25,8 @@ def wheel(run):
 
 
 def test_drawn_cases(run, capsys):
-    """All are replaced but 9 of layer_norm, whose gamma and beta have many rows, and 9 of skip_layer_norm, whose skip is
-    shared."""
+    """All are replaced but 9 of layer_norm, whose gamma and beta have many rows, and 9 of skip_layer_norm, whose skip
+    is shared."""
     replaced = compare(run, [PROGRAM], capsys)
     assert replaced.pop("onnxruntime/layer_norm/f32, in a block") == 1
     assert replaced == {
