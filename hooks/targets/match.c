@@ -32,11 +32,12 @@ static bool skip_hex8(const char **at)
 
 static bool skip_text(const char **at, const char *text)
 {
-    size_t n = strlen(text);
+    const char *s = *at;
 
-    if (strncmp(*at, text, n) != 0)
-        return false;
-    *at += n;
+    for (; *text; text++, s++) /* by letter: nearly all names differ soon */
+        if (*s != *text)
+            return false;
+    *at = s;
     return true;
 }
 
@@ -119,7 +120,7 @@ static bool match_pattern(const char *pattern, const char *name, const struct fu
 }
 
 /* Most names differ from a row's before its first placeholder: then no type needs to be tried. */
-static bool begins_alike(const char *pattern, const char *name)
+static inline bool begins_alike(const char *pattern, const char *name)
 {
     while (*pattern && *pattern != '$' && *pattern == *name)
         pattern++, name++;
@@ -133,8 +134,6 @@ static bool match_row(const struct fuseln_framework *framework, const struct fus
     const int program = (int)strcspn(row->name, "/") + 1;
     struct fuseln_refusal none;
 
-    if (!begins_alike(row->symbol, rest))
-        return false;
     for (size_t i = 0; i < framework->type_count; i++) {
         const struct fuseln_type_name *type = &framework->types[i];
         struct fuseln_target target = {.symbol = symbol};
@@ -157,7 +156,8 @@ bool fuseln_targets_match(const char *symbol, struct fuseln_target *ret_target)
     for (size_t f = 0; f < FRAMEWORKS; f++) {
         const char *rest = past_scope(frameworks[f], symbol);
         for (size_t i = 0; rest && i < frameworks[f]->row_count; i++)
-            if (match_row(frameworks[f], &frameworks[f]->rows[i], symbol, rest, ret_target))
+            if (begins_alike(frameworks[f]->rows[i].symbol, rest) &&
+                match_row(frameworks[f], &frameworks[f]->rows[i], symbol, rest, ret_target))
                 return true;
     }
     return false;
