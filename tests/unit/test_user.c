@@ -165,6 +165,7 @@ TEST(what_a_name_shows)
     assert_string_equal(shown(NORM), "cccpvv");
     assert_string_equal(shown(SYMBOL), "ccppvv");
     assert_string_equal(shown("_Z8norm_f32PKfPfi"), "cpv");
+    assert_string_equal(shown("_ZN6closed4normEPKfS1_S1_Pfffiii"), "cccpvvvvv"); /* the whole name is no component */
     assert_string_equal(shown("_Z6kernelIfEvPKT_S2_PS0_i"), "ccpv");
     assert_string_equal(shown("_Z6kernelIKfEvPT_"), "c"); /* const by its template argument */
     assert_string_equal(shown("_Z6kernelIPKfPfEvT_T0_"), "cp");
