@@ -245,7 +245,7 @@ static void write_checks(struct fuseln_out *out, const struct fuseln_snapshot *s
     if (any)
         line(out, "(off: root mean square of the errors against float64, in ulp)");
     if (inconclusive)
-        line(out, "%14s  unclear: Inf, NaN or what is too large for a float in every row",
+        line(out, "%14s  unclear: Inf, NaN or too large in every row; or no proof of a row of yours",
              fuseln_word_count(count, inconclusive));
     for (int i = 0; i < FUSELN_VERDICT_COUNT; i++)
         if (unchecked[i])
