@@ -145,8 +145,8 @@ static bool pointer_is_allowed(const struct softgpu_launch *launch, const void *
 static bool ours_is_allowed(const struct softgpu_launch *launch)
 {
     const struct fuseln_ln_params *p = &launch->ours.launch;
-    const void *tensors[] = {p->x, p->dy, p->gamma,  p->beta,  p->mean,    p->rstd,
-                             p->y, p->dx, p->dgamma, p->dbeta, p->partials};
+    const void *tensors[] = {p->x,  p->dy,     p->gamma, p->beta,     p->mean,     p->rstd, p->y,
+                             p->dx, p->dgamma, p->dbeta, p->partials, p->residual, p->bias, p->sum};
     bool allowed = true;
     for (size_t i = 0; i < sizeof tensors / sizeof tensors[0] && allowed; ++i)
         allowed = pointer_is_allowed(launch, tensors[i]);
