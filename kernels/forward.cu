@@ -4,9 +4,9 @@
  *   mean = sum x / N, rstd = 1 / sqrt(sum (x - mean)^2 / N + eps), y = gamma ((x - mean) rstd) + beta.
  * A row is read once and held on chip until it is written: in registers, or in a ring in shared memory that fetches the
  * next row meanwhile. A row that fits in neither is read twice.
- * A NULL y selects MOMENTS; mean may be NULL, and then rstd, too. In RMS norm a row with an Inf has rstd 0 in FORWARD
- * but NaN in MOMENTS, as in the originals: PyTorch's MOMENTS computes the variance and adds the square of the mean, its
- * FORWARD does not.
+ * A NULL y selects MOMENTS; where p.bare says so, mean and rstd may be NULL, too. In RMS norm a row with an Inf has
+ * rstd 0 in FORWARD but NaN in MOMENTS, as in the originals: PyTorch's MOMENTS computes the variance and adds the
+ * square of the mean, its FORWARD does not.
  */
 #include "kernels/row.cuh"
 
@@ -18,12 +18,10 @@ static __device__ __forceinline__ A rstd_of(const fuseln_ln_params &p, A m2)
 template <class A>
 static __device__ __forceinline__ void write_statistics(const fuseln_ln_params &p, long long row, A mean, A rstd)
 {
-    if (p.mean) { /* then both are wanted: a layer norm with statistics makes one test */
+    if (!p.bare || p.rstd)
+        static_cast<A *>(p.rstd)[row] = rstd;
+    if (p.bare ? p.mean != nullptr : !p.rms)
         static_cast<A *>(p.mean)[row] = mean;
-        static_cast<A *>(p.rstd)[row] = rstd;
-    } else if (p.rstd) {
-        static_cast<A *>(p.rstd)[row] = rstd;
-    }
 }
 
 /* The same for MOMENTS: in RMS norm rstd becomes NaN where the mean, which is not written, is not finite. */

@@ -20,8 +20,8 @@ static __device__ __forceinline__ void standardise(pair<A> (&x)[P], A mean, A rs
         x[i] = mul(add(x[i], both(-mean)), both(rstd));
 }
 
-/* Elements that the row lacks have zeros for x and dy, which add nothing to its sums unless mean x rstd overflows, as in
- * rows of one enormous value: 0 x Inf is NaN. Only then their xhat becomes zero. */
+/* Elements that the row lacks have zeros for x and dy, which add nothing to its sums unless mean x rstd overflows, as
+ * in rows of one enormous value: 0 x Inf is NaN. Only then their xhat becomes zero. */
 template <class Tile, class A, int K, int P>
 static __device__ __forceinline__ void clear_missing(pair<A> (&xhat)[K][P], const Tile &tile, A mean, A rstd)
 {

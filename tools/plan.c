@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which kernel runs for my model? Prints what fuseln launches for one shape and each operation (sum: FORWARD of x + bias + residual), as fuseln_plan_make
- * decides: kernels, grid, block, dynamic shared memory, elements per thread, partial rows, scratch.
- *   plan [--json] [--sms N] [--smem BYTES] [--cc MAJOR.MINOR] [--offset BYTES] DTYPE COLS [ROWS]
+ * Which kernel runs for my model? Prints what fuseln launches for one shape and each operation (sum: FORWARD of x +
+ * bias + residual), as fuseln_plan_make decides: kernels, grid, block, dynamic shared memory, elements per thread,
+ * partial rows, scratch. plan [--json] [--sms N] [--smem BYTES] [--cc MAJOR.MINOR] [--offset BYTES] DTYPE COLS [ROWS]
  * --offset: bytes from a 16-byte boundary to the first element of x, dy, y and dx. The defaults are an H100's; no
  * device is needed. tests/budgets reads --json. Exit 0; 2 and one line on standard error for wrong usage.
  */

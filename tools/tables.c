@@ -44,8 +44,7 @@ static void print_targets(void)
             printf("%s| target | %s | computes | releases |\n|---|---|---|---|\n", framework ? "\n" : "",
                    fuseln_targets_framework(i)->program);
         framework = fuseln_targets_framework(i);
-        printf("| `%s` | `%.*s` | %.*s | %s |\n", row.name, length, name, operation_bytes, operation,
-               row.versions);
+        printf("| `%s` | `%.*s` | %.*s | %s |\n", row.name, length, name, operation_bytes, operation, row.versions);
     }
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * CTranslate2's layer norm and RMS norm over the last dimension, as its wheel 4.8.5 holds them. The layer norm stands in
- * PyTorch's namespace, where it came from, with other arguments. Over another axis there is a kernel that no row here
- * knows. Rows and nothing else; words.h explains their words.
+ * CTranslate2's layer norm and RMS norm over the last dimension, as its wheel 4.8.5 holds them. The layer norm stands
+ * in PyTorch's namespace, where it came from, with other arguments. Over another axis there is a kernel that no row
+ * here knows. Rows and nothing else; words.h explains their words.
  */
 #include "hooks/targets/match.h"
 

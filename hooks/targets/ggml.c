@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ggml's layer norm and RMS norm of rows of float, without gamma and beta: of llama.cpp in 2023, as ctransformers 0.2.27
- * holds them, and in 2024, as gpt4all 2.8.2 does. From 2025 on their rows have strides, and others may be fused with
- * them: no row here knows those. Rows and nothing else; words.h explains their words.
+ * ggml's layer norm and RMS norm of rows of float, without gamma and beta: of llama.cpp in 2023, as ctransformers
+ * 0.2.27 holds them, and in 2024, as gpt4all 2.8.2 does. From 2025 on their rows have strides, and others may be fused
+ * with them: no row here knows those. Rows and nothing else; words.h explains their words.
  */
 #include "hooks/targets/match.h"
 

@@ -52,7 +52,7 @@ struct fuseln_framework {
 };
 /* A program: its file here, and its place in this list. */
 #define FUSELN_PROGRAMS(X) X(pytorch) X(onnxruntime) X(ctranslate2) X(vllm) X(sglang) X(apex) X(ggml)
-#define X(program) extern const struct fuseln_framework fuseln_##program;
+#define X(program)         extern const struct fuseln_framework fuseln_##program;
 FUSELN_PROGRAMS(X)
 #undef X
 

@@ -21,8 +21,8 @@ struct fuseln_launch {
 /*
  * Read the arguments. Returns OK, NULLPTR (the host gave no address for an argument), GEOMETRY (the grid is not the one
  * that the target's rows and cols demand: then the meaning of the arguments is not proven) or REQUIRE (an argument is
- * not what the target's row demands). *ret_call means nothing unless OK. Every target has cols; where no argument holds
- * the rows, the grid does; where none holds eps, the row does.
+ * not what the target's row demands). *ret_call means nothing unless OK or REQUIRE. Every target has cols; where no
+ * argument holds the rows, the grid does; where none holds eps, the row does.
  */
 enum fuseln_verdict fuseln_decode(const struct fuseln_launch *launch, struct fuseln_call *ret_call);
 

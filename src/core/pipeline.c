@@ -96,10 +96,16 @@ static void add_decision(const struct fuseln_pass *pass)
     atomic_store_explicit(&slots[slot], &decisions[slot], memory_order_release);
 }
 
+/* Were rows, cols and pointers read? */
+static bool has_call(const struct fuseln_pass *pass)
+{
+    return pass->decoded == FUSELN_VERDICT_OK || pass->decoded == FUSELN_VERDICT_REQUIRE;
+}
+
 static struct fuseln_site *find_site(const struct fuseln_pass *pass)
 {
     const struct fuseln_target *target = pass->launch->target;
-    const bool decoded = pass->decoded == FUSELN_VERDICT_OK;
+    const bool decoded = has_call(pass);
     const struct fuseln_site_key key = {
         .target = target,
         .cols = decoded ? pass->call.cols : 0,
@@ -173,7 +179,7 @@ static inline enum fuseln_verdict launch_ours(struct fuseln_pass *pass)
 
 static void record(const struct fuseln_pass *pass)
 {
-    fuseln_site_record(pass->site, pass->verdict, pass->decoded == FUSELN_VERDICT_OK ? pass->call.rows : 0,
+    fuseln_site_record(pass->site, pass->verdict, has_call(pass) ? pass->call.rows : 0,
                        pass->verdict == FUSELN_VERDICT_OK ? fuseln_job_kernel(&pass->job) : NULL);
     if (pass->verdict != FUSELN_VERDICT_OK)
         pr_debug("%s: original launched: %s", pass->launch->target->name, fuseln_verdict_text(pass->verdict));

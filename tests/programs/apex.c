@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Stands for apex's fused_layer_norm_cuda: a library that registers apex's kernels by their names (NAMES: the lines
- * NAME("..."), in a file) when it is loaded, and launches one by the CUDA runtime. Which arguments a launch has is up to
- * its caller (use_apex_norms.py).
+ * NAME("..."), in a file) when it is loaded, and launches one by the CUDA runtime. Which arguments a launch has is up
+ * to its caller (use_apex_norms.py).
  */
 #include "../cudart.h"
 

@@ -14,7 +14,8 @@ static __device__ void rms(const float *x, const float *gamma, float *y, float e
         y[i] = x[i] * rstd * gamma[i];
 }
 
-namespace closed {
+namespace closed
+{
 
 /* scale and capacity are read by nobody. */
 __global__ void norm(const float *x, const float *gamma, const float *beta, float *y, float scale, float eps, int rows,
