@@ -4,9 +4,9 @@
  *   mean = sum x / N, rstd = 1 / sqrt(sum (x - mean)^2 / N + eps), y = gamma ((x - mean) rstd) + beta.
  * A row is read once and held on chip until it is written: in registers, or in a ring in shared memory that fetches the
  * next row meanwhile. A row that fits in neither is read twice.
- * A NULL y selects MOMENTS; where p.bare says so, mean and rstd may be NULL, too. In RMS norm a row with an Inf has
- * rstd 0 in FORWARD but NaN in MOMENTS, as in the originals: PyTorch's MOMENTS computes the variance and adds the
- * square of the mean, its FORWARD does not.
+ * A NULL y selects MOMENTS; a NULL rstd says that no statistics are wanted. In RMS norm a row with an Inf has rstd 0 in
+ * FORWARD but NaN in MOMENTS, as in the originals: PyTorch's MOMENTS computes the variance and adds the square of the
+ * mean, its FORWARD does not.
  */
 #include "kernels/row.cuh"
 
@@ -15,12 +15,12 @@ static __device__ __forceinline__ A rstd_of(const fuseln_ln_params &p, A m2)
 {
     return rsqrt(mul_add(m2, inverse_cols<A>(p), sizeof(A) == 8 ? A(p.eps) : A(p.eps_f)));
 }
+/* Where rstd is wanted: that, and of layer norm the mean. */
 template <class A>
 static __device__ __forceinline__ void write_statistics(const fuseln_ln_params &p, long long row, A mean, A rstd)
 {
-    if (!p.bare || p.rstd)
-        static_cast<A *>(p.rstd)[row] = rstd;
-    if (p.bare ? p.mean != nullptr : !p.rms)
+    static_cast<A *>(p.rstd)[row] = rstd;
+    if (!p.rms)
         static_cast<A *>(p.mean)[row] = mean;
 }
 
@@ -159,7 +159,7 @@ struct forward_held {
             return;
         }
 #pragma unroll
-        for (int r = 0; r < ROWS; r++)
+        for (int r = 0; r < ROWS && p.rstd; r++)
             if (tile.lane == 0 && exists(r))
                 write_statistics(p, row(r), mean[r], rstd[r]);
         if (p.gamma && p.beta)
@@ -201,7 +201,7 @@ struct forward_unaligned {
                 write_moments(p, row, m.mean, rstd);
             return;
         }
-        if (tile.lane == 0 && exists)
+        if (p.rstd && tile.lane == 0 && exists)
             write_statistics(p, row, m.mean, rstd);
         tile.sync_unaligned(); /* x has been read */
         tile.read_parameter(x, slots, p.gamma, 0, 1);
@@ -344,7 +344,7 @@ struct forward_wide {
             }
             const moments<A> m = statistics(row, stage);
             const A rstd = rstd_of(p, m.m2);
-            if (threadIdx.x == 0)
+            if (p.rstd && threadIdx.x == 0)
                 write_statistics(p, row, m.mean, rstd);
             if (p.y)
                 write(row, stage, m.mean, rstd);

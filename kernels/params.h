@@ -20,7 +20,6 @@ struct fuseln_ln_params {
     float gamma_add; /* added to gamma */
     int round_sum;   /* bool: each addition of s is rounded, and y is the norm of the rounded s */
     int rms;         /* bool */
-    int bare;        /* bool: mean and rstd may be NULL (of RESIDUAL they always may) */
     float eps_f;     /* eps, rounded */
     void *partials; /* dgamma's sums, then dbeta's: [2][partial_rows][cols rounded up to FUSELN_PARTIAL_ALIGN] of float,
                        double for f64 */

@@ -604,16 +604,6 @@ static void leave_out(struct fuseln_layout *layout, unsigned roles)
     layout->pointer_count = (unsigned char)kept;
 }
 
-/* Is the pointer there in each launch? */
-static bool is_never_null(const struct fuseln_layout *layout, unsigned role)
-{
-    bool named = false;
-
-    for (int i = 0; i < layout->pointer_count; i++)
-        named |= layout->pointers[i].role == role;
-    return named && !(layout->nullable >> role & 1);
-}
-
 /* What follows from all fields together. */
 static void complete(struct fuseln_target *target)
 {
@@ -621,8 +611,6 @@ static void complete(struct fuseln_target *target)
 
     layout->plain = layout->rows_from == FUSELN_ROWS_GRID_X && !layout->require_count && layout->add == NONE &&
                     layout->gamma_add == 0 && !layout->round_sum;
-    target->bare = target->op == FUSELN_OP_FORWARD && !(is_never_null(layout, FUSELN_ROLE_RSTD) &&
-                                                        (target->rms || is_never_null(layout, FUSELN_ROLE_MEAN)));
     if (target->rms)
         leave_out(layout, 1u << FUSELN_ROLE_MEAN | 1u << FUSELN_ROLE_BETA | 1u << FUSELN_ROLE_DBETA);
 }

@@ -192,7 +192,7 @@ SAME_PLACE(x);
 SAME_PLACE(mean);
 SAME_PLACE(dx);
 SAME_PLACE(out_rows);
-SAME_PLACE(bare);
+SAME_PLACE(rms);
 #undef SAME_PLACE
 
 /* So is a part of the plan, from partial_rows to stages. */

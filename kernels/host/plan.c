@@ -75,11 +75,11 @@ static bool writes_y(enum fuseln_op op)
     return op == FUSELN_OP_FORWARD || op == FUSELN_OP_APPLY;
 }
 
-/* Is a pointer NULL that the operation always reads or writes? The statistics that FORWARD makes may be unwanted. */
+/* Is a pointer NULL that the operation always reads or writes? FORWARD may have no statistics, but not one of two. */
 static bool lacks_pointer(const struct fuseln_call *call)
 {
     const bool has_statistics = call->rstd && (call->rms || call->mean),
-               wants_none = call->op == FUSELN_OP_FORWARD && call->bare;
+               wants_none = call->op == FUSELN_OP_FORWARD && !call->rstd && !call->mean;
     return !call->x || !(has_statistics || wants_none) || (reads_dy(call->op) && !call->dy) ||
            (writes_y(call->op) && !call->y) || (call->op == FUSELN_OP_DX && !call->dx);
 }

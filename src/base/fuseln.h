@@ -168,7 +168,6 @@ struct fuseln_call {
             float gamma_add;  /* added to gamma, in float */
             int round_sum;    /* bool: each addition of the sum is rounded to dtype before it is normalised */
             int rms;          /* bool */
-            int bare;         /* bool: of FORWARD, mean and rstd may be NULL */
         };
         struct fuseln_ln_params params; /* the rest of it is of the launch (kernels/host/launch.c) */
     };

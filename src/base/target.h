@@ -109,7 +109,7 @@ struct fuseln_target {
     char name[56]; /* "pytorch/forward/vectorized/f32", "pytorch/rms-forward/vectorized/bf16" */
     enum fuseln_op op;
     enum fuseln_dtype dtype;
-    int rms, bare;                /* bool; as in struct fuseln_call */
+    int rms;                      /* bool */
     struct fuseln_user_row *user; /* of FUSELN_TARGETS: never replaced before it was checked; else NULL */
     struct fuseln_layout layout;
     const char *symbol; /* complete mangled name; the registry owns the copy */

@@ -219,7 +219,6 @@ enum fuseln_verdict fuseln_decode(const struct fuseln_launch *launch, struct fus
     ret_call->residual = ret_call->bias = ret_call->sum = NULL;
     ret_call->gamma_add = 0;
     ret_call->rms = target->rms;
-    ret_call->bare = target->bare;
     ret_call->round_sum = 0;
     if (!launch->args || !read_shape(launch, ret_call) || !read_eps(&target->layout, launch->args, ret_call) ||
         !read_pointers(&target->layout, launch->args, ret_call))

@@ -48,7 +48,6 @@ static struct fuseln_ln_params params_of(const struct fuseln_call *call, const s
                                      .sum = call->sum,
                                      .gamma_add = call->gamma_add,
                                      .rms = call->rms,
-                                     .bare = call->bare,
                                      .round_sum = call->round_sum,
                                      .eps = call->eps,
                                      .inverse_cols = plan->inverse_cols,
