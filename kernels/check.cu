@@ -125,6 +125,7 @@ struct expectation {
     double truth[2], bound[2], unit;
     check_mode mode;
     bool counts; /* as one of ELEMENTS */
+    bool tells;  /* the operation shows in it: an original that left it out would lie beyond the bound */
 };
 
 static __device__ __forceinline__ bool is_finite(double v)
@@ -414,6 +415,7 @@ static __device__ __forceinline__ void expect_gradient(const fuseln_check_params
         expect.bound[who] = gradient_bound(type, e, row.first, who == OURS) + row.fits[who].noise +
                             row.fits[who].noise_slope * fabs(e.xhat);
     }
+    expect.tells = fabs(e.truth) > 2 * expect.bound[THEIRS];
 }
 
 static __device__ __forceinline__ void expect_output(const fuseln_check_params &p, const number_type &type,
@@ -442,6 +444,7 @@ static __device__ __forceinline__ void expect_output(const fuseln_check_params &
         }
         expect.truth[who] = truth;
         expect.bound[who] = bound + type.rounding(fabs(truth), bound);
+        expect.tells = fabs(scaled) > 2 * expect.bound[who];
         largest = largest > fabs(scaled) ? largest : fabs(scaled);
         const check_mode own = mode_by_rstd(size, truth, s.rstd);
         if (expect.mode == VALUE || own == UNCHECKED)
@@ -456,6 +459,7 @@ static __device__ __forceinline__ void expect_sum(const number_type &type, doubl
 {
     expect.unit = type.ulp(fabs(stored), type.dtype);
     expect.mode = mode_of(fabs(stored), stored);
+    expect.counts = false; /* y does, which it says nothing of */
 #pragma unroll
     for (int who = OURS; who <= THEIRS; who++) {
         expect.truth[who] = stored;
@@ -480,7 +484,7 @@ static __device__ __forceinline__ void expect_statistic(const number_type &type,
 /* What a user's row could have wrong without an error in y, while the data are such: gamma is 1 or beta 0 everywhere,
  * so that nobody sees whether they are applied; two inputs are equal; or another argument could be eps. A bit for each.
  */
-enum { GAMMA = 1, BETA = 2, BIAS = 4, RESIDUAL = 8, DY = 16, EPS = 32 };
+enum { GAMMA = 1, BETA = 2, BIAS = 4, RESIDUAL = 8, DY = 16, EPS = 32, TELLS = 64 };
 
 static __device__ __forceinline__ int telling_needed(const fuseln_check_params &p)
 {
@@ -492,10 +496,10 @@ static __device__ __forceinline__ int telling(const fuseln_check_params &p, cons
 {
     const double x = load(p.host.x, from + i, type.dtype);
     const double gamma = (p.host.gamma ? load(p.host.gamma, i, type.dtype) : 1.0) + p.host.gamma_add;
-    const double scaled = gamma * (input(p, type, from, i) - row.mean) * row.rstd;
+    const double xhat = (input(p, type, from, i) - row.mean) * row.rstd, scaled = gamma * xhat;
     const double variance = 1 / (row.rstd * row.rstd) - p.host.eps;
     const double other = rsqrt(variance + p.other_eps) / row.rstd - 1; /* how much y would be off */
-    int bits = gamma != 1 ? GAMMA : 0;
+    int bits = fabs(scaled - xhat) > 2 * bound ? GAMMA : 0;
     if (p.host.beta)
         bits |= load(p.host.beta, i, type.dtype) != 0 ? BETA : 0;
     if (p.host.bias)
@@ -511,7 +515,7 @@ static __device__ __forceinline__ bool told(int needed, int bits)
 {
     bool all = true;
 #pragma unroll 1
-    for (int bit = 1; bit <= EPS; bit *= 2)
+    for (int bit = 1; bit <= TELLS; bit *= 2)
         all = sum_warp(bits & bit ? 1.0 : 0.0) > 0 || !(needed & bit) ? all : false;
     return all;
 }
@@ -545,6 +549,7 @@ static __device__ __forceinline__ void check_row(const fuseln_check_params &p, c
         double ours, theirs;
         expect.mode = row.mode;
         expect.counts = true;
+        expect.tells = false;
         if (i < elements) {
             ours = load(p.out, from + i, type.dtype);
             theirs = load(theirs_out, from + i, type.dtype);
@@ -553,6 +558,7 @@ static __device__ __forceinline__ void check_row(const fuseln_check_params &p, c
             else
                 expect_output(p, type, from, i, row, expect);
             bits |= p.proves && expect.mode == VALUE ? telling(p, type, from, i, row, expect.bound[THEIRS]) : 0;
+            bits |= expect.tells && expect.mode == VALUE ? TELLS : 0;
         } else if (i < outputs) {
             ours = load(p.sum, from + i - cols, type.dtype);
             theirs = load(p.host.sum, from + i - cols, type.dtype);
@@ -561,10 +567,12 @@ static __device__ __forceinline__ void check_row(const fuseln_check_params &p, c
             ours = rstd ? row.stats[OURS].rstd : row.stats[OURS].mean;
             theirs = rstd ? row.stats[THEIRS].rstd : row.stats[THEIRS].mean;
             expect_statistic(type, rstd, row, expect);
+            if (rstd && !elements) /* the variance shows beside eps */
+                bits |= expect.mode == VALUE && rsqrt(p.host.eps) - row.rstd > 2 * expect.bound[THEIRS] ? TELLS : 0;
         }
         found.check(type, ours, theirs, expect, index + (i < outputs ? i % cols : 0));
     }
-    if (p.proves && told(telling_needed(p), bits) && threadIdx.x % 32 == 0)
+    if (told(TELLS | (p.proves ? telling_needed(p) : 0), bits) && threadIdx.x % 32 == 0)
         found.add(FUSELN_CHECK_TELLING, 1);
 }
 
@@ -668,7 +676,7 @@ static __device__ __forceinline__ bool check_column(const fuseln_check_params &p
     expect.mode = mode_of(size, sum) == PATTERN ? LOOSE : mode_of(size, sum);
     expect.counts = counts;
     found.check(type, load(mine, col, type.dtype), value, expect, static_cast<double>(col));
-    found.add(FUSELN_CHECK_TELLING, p.proves && expect.mode == VALUE ? 1 : 0);
+    found.add(FUSELN_CHECK_TELLING, expect.mode == VALUE && fabs(sum) > 2 * expect.bound[THEIRS] ? 1 : 0);
     return expect.mode == VALUE;
 }
 

@@ -43,7 +43,7 @@ struct fuseln_ln_params {
     SUM(SQUARES)      /* of the differences, in ulp of the element type at the largest term */ \
     SUM(SQUARES_OURS) /* of the errors */                                                      \
     SUM(SQUARES_THEIRS)                                                                        \
-    SUM(TELLING) /* rows whose data would show a mistake in a user's row */                    \
+    SUM(TELLING) /* rows whose data show what is computed: of a user's row, each part of it */ \
     SUM(CHANGED) /* parts of what it must not write that are not as before the original */     \
     LARGEST(MAX)                                                                               \
     LARGEST(MAX_OURS)                                                                          \
@@ -79,7 +79,7 @@ struct fuseln_check_params {
     unsigned long long ticket;
     unsigned long long *hashes; /* [2][hash_count]: of what must not change, before the original and after it */
     int hash_count;             /* of fuseln_check_hash, one a warp; 0: they are not compared */
-    int proves;                 /* bool: count TELLING */
+    int proves;                 /* bool: a user's row */
     double other_eps;           /* another argument that might be eps; 0: there is none */
     long long first_row;        /* of the slice */
     double chain;               /* DGAMMA: additions on the longest chain of ours */

@@ -251,6 +251,12 @@ static void blank_comments(char *text, size_t bytes)
     }
 }
 
+static const char *next_line(const char *at, const char *end)
+{
+    at = memchr(at, '\n', (size_t)(end - at));
+    return at ? at + 1 : end;
+}
+
 /* Where the first line from `at` on begins whose first character is a bracket; the end where there is none. */
 static const char *next_header(const char *at, const char *end)
 {
@@ -260,8 +266,7 @@ static const char *next_header(const char *at, const char *end)
             at++;
         if (at < end && *at == '[')
             return at;
-        at = memchr(line, '\n', (size_t)(end - line));
-        at = at ? at + 1 : end;
+        at = next_line(line, end);
     }
     return end;
 }
@@ -287,7 +292,7 @@ void fuseln_user_parse(struct fuseln_user_rows *ret_rows, char *text, size_t byt
 
     blank_comments(text, bytes);
     const char *at = next_header(text, end);
-    for (const char *header = at; header < end; header = next_header(header + 1, end))
+    for (const char *header = at; header < end; header = next_header(next_line(header, end), end))
         headers++;
     for (const char *c = text; c < at && !ret_rows->wrong; c++)
         if ((unsigned char)*c > ' ')
@@ -296,7 +301,7 @@ void fuseln_user_parse(struct fuseln_user_rows *ret_rows, char *text, size_t byt
         ret_rows->wrong =
             headers ? "it has more than 256 rows; none is used" : "it has no row, such as [mine/norm/f16]";
     while (!ret_rows->wrong && at < end) {
-        const char *next = next_header(at + 1, end);
+        const char *next = next_header(next_line(at, end), end);
         struct source source = {.begin = text, .name = header_name(at, end)};
         source.body.at = source.name.at + source.name.length;
         source.body.at += source.body.at < next && *source.body.at == ']';

@@ -12,7 +12,7 @@ struct parser {
     struct fuseln_target *target;
     struct fuseln_layout *layout;
     struct fuseln_refusal refusal;
-    bool has_dtype, has_op, has_rows, has_eps;
+    bool has_dtype, has_op, op_is_rms, has_rows, has_eps;
     unsigned named; /* bit i: argument i has a role, is required or ignored */
     unsigned roles; /* bit r: the row names role r */
 };
@@ -123,6 +123,8 @@ static bool parse_real(struct fuseln_text text, double *ret_value)
     int64_t digits = 0, exponent = 0;
 
     if (!next_part(&rest, 'e', &part) || (rest.length && !parse_integer(rest, &exponent)))
+        return false;
+    if (!part.length || (part.length == 1 && *part.at == '.'))
         return false;
     for (size_t i = 0, behind = 0; i < part.length; i++) {
         const char c = part.at[i];
@@ -280,6 +282,7 @@ static bool set_op(struct parser *parser, struct fuseln_text value)
         if (!fuseln_text_is(value, ops[i].word))
             continue;
         parser->target->op = ops[i].op;
+        parser->op_is_rms = ops[i].rms;
         parser->target->rms |= ops[i].rms;
         parser->has_op = true;
         return true;
@@ -512,7 +515,7 @@ static bool set_field(struct parser *parser, struct fuseln_text key, struct fuse
         return set_number(parser, value, &layout->cols_per_block);
     if (fuseln_text_is(key, "xstride") || fuseln_text_is(key, "ystride") || fuseln_text_is(key, "rstride"))
         return add_require(parser, value, (struct fuseln_require){.kind = FUSELN_REQUIRED_COLS});
-    if (key.length == 6 && memcmp(key.at + 1, "dtype", 5) == 0)
+    if (key.length == 6 && memcmp(key.at + 1, "dtype", 5) == 0 && memchr("wyrs", *key.at, 4))
         return check_dtype(parser, key, value);
     if (fuseln_text_is(key, "rows_loop")) {
         layout->rows_from = FUSELN_ROWS_LOOP;
@@ -567,6 +570,13 @@ static bool roles_fit(const struct parser *parser)
 #undef ROLE
     const enum fuseln_op op = parser->target->op;
     const unsigned pointers = parser->roles & ((1u << FUSELN_POINTER_ROLES_END) - 1);
+    const unsigned no_mean = 1u << FUSELN_ROLE_MEAN | 1u << FUSELN_ROLE_BETA | 1u << FUSELN_ROLE_DBETA;
+    const unsigned gradients = 1u << FUSELN_ROLE_DGAMMA | 1u << FUSELN_ROLE_DBETA;
+
+    if (parser->op_is_rms && pointers & no_mean) /* a name that tells of RMS norm may have them, and leaves them out */
+        return false;
+    if (op == FUSELN_OP_DGAMMA ? !(pointers & gradients) : parser->layout->partial || parser->layout->cols_per_block)
+        return false;
 
     return !(ops[op].needs & ~pointers) && !(pointers & ~(ops[op].needs | ops[op].may));
 }
@@ -615,14 +625,30 @@ static void complete(struct fuseln_target *target)
         leave_out(layout, 1u << FUSELN_ROLE_MEAN | 1u << FUSELN_ROLE_BETA | 1u << FUSELN_ROLE_DBETA);
 }
 
+/* Was there a field of this key before? Only lists may go on. */
+static bool is_said_before(struct fuseln_text row, struct fuseln_text key)
+{
+    static const char *const lists[] = {"require", "ignore", "inplace", "in"};
+    struct fuseln_text other, value;
+
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        if (fuseln_text_is(key, lists[i]))
+            return false;
+    while (fuseln_words_field(&row, &other, &value) && other.at != key.at)
+        if (other.length == key.length && memcmp(other.at, key.at, key.length) == 0)
+            return true;
+    return false;
+}
+
 static bool parse(struct parser *parser, struct fuseln_text row)
 {
     struct fuseln_text key, value;
 
     if (!find_dtype_field(parser, row))
         return false;
+    const struct fuseln_text whole = row;
     while (fuseln_words_field(&row, &key, &value))
-        if (!set_field(parser, key, value))
+        if (is_said_before(whole, key) ? !refuse(parser, "is said twice", key) : !set_field(parser, key, value))
             return false;
     return row.length ? refuse(parser, "is not a field `key = value`", row) : check_row(parser);
 }

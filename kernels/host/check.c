@@ -424,7 +424,12 @@ static void *row_behind(const struct fuseln_call *call)
     const size_t row = (size_t)call->cols * fuseln_dtype_bytes(call->dtype);
     void *const out = call->y ? call->y : call->dx;
 
-    return out && is_allocated(out, ((size_t)call->rows + 1) * row) ? row_of(out, call->rows, row) : NULL;
+    void *const behind = row_of(out, call->rows, row);
+    bool free = out && is_allocated(out, ((size_t)call->rows + 1) * row);
+
+    for (int role = 0; free && role < FUSELN_POINTER_ROLES_END; role++) /* the original may write that, too */
+        free = pointer_of(call, role) == out || apart(behind, row, pointer_of(call, role), bytes_of(call, role));
+    return free ? behind : NULL;
 }
 
 static unsigned hash_grid(const struct fuseln_check *check)

@@ -198,13 +198,17 @@ static __attribute__((noinline)) enum fuseln_verdict read_rest(const struct fuse
         call->nulls |= 1u << FUSELN_ROLE_GAMMA_ADD;
     if (!read_other_geometry(launch, call))
         return FUSELN_VERDICT_GEOMETRY;
+    uint64_t flags = 0; /* of several values each is a site of its own */
     for (int i = 0; i < layout->require_count; i++) {
         int64_t value;
         if (!read_integer(layout, launch->args, layout->require[i].argument, &value))
             return FUSELN_VERDICT_NULLPTR;
         if (!is_met(&layout->require[i], value, call))
             return FUSELN_VERDICT_REQUIRE;
+        if (layout->require[i].low != layout->require[i].high)
+            flags = (flags + (uint64_t)value + 1) * 0x9e3779b97f4a7c15u;
     }
+    call->nulls |= (unsigned)(flags >> (32 + FUSELN_ROLE_COUNT)) << FUSELN_ROLE_COUNT;
     return FUSELN_VERDICT_OK;
 }
 

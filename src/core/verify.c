@@ -110,7 +110,12 @@ static struct fuseln_check check_of(const struct fuseln_pass *pass, unsigned num
 
 void fuseln_verify_save(struct fuseln_pass *pass)
 {
-    if (pass->launch->target->user && !fuseln_kernel_check_fits(&pass->call)) {
+    const struct fuseln_target *target = pass->launch->target;
+    /* No argument says the rows again where the blocks' size counts. */
+    const bool unsure = target->user || target->layout.rows_from == FUSELN_ROWS_GRID_X_BLOCK_Y ||
+                        target->layout.rows_from == FUSELN_ROWS_GRID;
+
+    if (unsure && !fuseln_kernel_check_fits(&pass->call)) {
         pass->check = false; /* rows or cols may be too many: reading them could end the context */
         atomic_fetch_add_explicit(&pass->site->checked.unchecked[FUSELN_VERDICT_REQUIRE], 1, memory_order_relaxed);
         return;
@@ -181,11 +186,10 @@ static void add_results(double *to, const double *field)
     fuseln_shield_unlock(&before, &fuseln_core_mutex);
 }
 
-/* An Inf, a NaN or what is too large in every row; or data that would not show a mistake in a user's row. */
-static bool proves_nothing(const struct fuseln_site *site, const double *field)
+/* An Inf, a NaN or what is too large in every row; or data that would not show another operation, such as zeros. */
+static bool proves_nothing(const double *field)
 {
-    const bool user = site->key.target && site->key.target->user;
-    return field[FUSELN_CHECK_ELEMENTS] == 0 || (user && field[FUSELN_CHECK_TELLING] == 0);
+    return field[FUSELN_CHECK_ELEMENTS] == 0 || field[FUSELN_CHECK_TELLING] == 0;
 }
 
 static void fold(struct fuseln_site *site, const struct fuseln_check_result *result)
@@ -202,7 +206,7 @@ static void fold(struct fuseln_site *site, const struct fuseln_check_result *res
         atomic_store(&checked->failed, true);
         refuse_row(site->key.target);
     }
-    if (!wrong && proves_nothing(site, field)) {
+    if (!wrong && proves_nothing(field)) {
         atomic_fetch_add_explicit(&checked->inconclusive, 1, memory_order_relaxed);
         atomic_fetch_sub(&checked->issued, 1);
         return;

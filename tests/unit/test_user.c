@@ -91,7 +91,8 @@ TEST(a_row_is_refused_with_its_line_and_reason)
     assert_refused(ROW("mine/a", NORM) ROW("mine/a", "_Z1fv"), 5, "mine/a is the name of an earlier row");
     assert_refused(ROW("mine/a", NORM) ROW("mine/b", NORM), 6, "has an earlier row");
     assert_refused(ROW("mine/a", NORM) "symbol = _Z1fv", 5, "symbol is said twice");
-    assert_refused(ROW("mine/a", NORM) "op = ?", 5, "? is not an operation");
+    assert_refused("[mine/a]\nsymbol = " NORM "\nop = ?", 3, "? is not an operation");
+    assert_refused("[[mine/a]\n= 1\n", 1, "is not a name");
     assert_refused(ROW("mine/a", NORM) "in = arg7", 1, "another type than its role");
     assert_refused(ROW("mine/a", NORM) "colour = red", 5, "colour is not a word");
     snprintf(file, sizeof(file), ROW("mine/a", NORM) ROW("mine/%s", "%s"), "b", other);

@@ -83,10 +83,13 @@ TEST(a_residual_norm_in_place)
 
 TEST(rms_norm_leaves_out_what_it_does_not_have)
 {
-    const struct fuseln_target target =
-        parsed("args = ptr ptr ptr ptr ptr i32 op = rmsnorm.dx dtype = f32 rows = grid.x "
-               "cols = arg5 dy = arg0 x = arg1 mean = arg2 rstd = arg3 dx = arg4");
+    static const char words[] = "args = ptr ptr ptr ptr ptr i32 op = layernorm.dx rows = grid.x cols = arg5 dy = arg0 "
+                                "x = arg1 mean = arg2 rstd = arg3 dx = arg4";
+    const enum fuseln_dtype f32 = FUSELN_DTYPE_F32;
+    struct fuseln_target target = {.rms = true}; /* as the symbol says */
+    struct fuseln_refusal refusal;
 
+    assert_true(fuseln_words_parse((struct fuseln_text){words, strlen(words)}, &f32, &target, &refusal));
     assert_int_equal(target.layout.pointer_count, 4);
     for (int i = 0; i < 4; i++)
         assert_int_not_equal(target.layout.pointers[i].role, FUSELN_ROLE_MEAN);
@@ -156,8 +159,8 @@ TEST(wrong_rows_are_refused_with_the_word_and_the_reason)
         {FULL " mean = arg-1", "arg-1", "not an argument"},
         {FULL " dtype = f16", "f16", "the name says it"},
         {FULL " wdtype = f32", "f32", "not a type that our kernels have"},
-        {FULL " eps = 1e-5", "1e-5", "second eps"},
-        {FULL " cols = arg6", "arg6", "named twice"},
+        {FULL " eps = 1e-5", "eps", "said twice"},
+        {FULL " cols = arg6", "cols", "said twice"},
         {FULL " round = up", "up", "not end"},
         {FULL " variance = two-pass", "two-pass", "not one-pass"},
         {FULL " require = arg6 = 0", "require", "has no value"},
@@ -180,6 +183,18 @@ TEST(wrong_rows_are_refused_with_the_word_and_the_reason)
          "arg2 "
          "mean = arg3 rstd = arg4 y = arg5",
          "", "not those of this operation"},
+        {"dtype = f32 args = ptr ptr ptr ptr ptr i32 op = rmsnorm.dx rows = grid.x cols = arg5 dy = arg0 x = arg1 mean "
+         "= arg2 "
+         "rstd = arg3 dx = arg4",
+         "", "not those of this operation"},
+        {FULL " out_rows = grid.y", "", "not those of this operation"},
+        {FULL " cols_per_block = 32", "", "not those of this operation"},
+        {FULL " op = rmsnorm", "op", "said twice"},
+        {FULL " rows = grid.x*block.y", "rows", "said twice"},
+        {FULL " gamma_add = 1 gamma_add = 1", "gamma_add", "said twice"},
+        {FULL " qdtype = f16", "qdtype", "not a word"},
+        {LN "eps = . gamma = arg3 beta? = arg4 y = arg5", ".", "neither an argument nor a number"},
+        {LN "eps = e5 gamma = arg3 beta? = arg4 y = arg5", "e5", "neither an argument nor a number"},
         {"dtype = f8", "f8", "is not f32"},
         {"rows = grid.y", "grid.y", "is not an argument, grid.x"},
         {"cols_per_block = 0", "0", "not a number from 1"},
