@@ -110,7 +110,9 @@ static const struct fuseln_target *copy_target(const struct fuseln_target *targe
         if (targets[i].library == target->library && targets[i].owner == target->owner &&
             strcmp(targets[i].symbol, target->symbol) == 0)
             return &targets[i];
-    if (count == TARGETS_MAX || bytes > SYMBOL_BYTES - symbol_bytes)
+    /* Half of the table is not for users' rows, as each module that is loaded makes new targets of them. */
+    const size_t share = target->user ? 2 : 1;
+    if (count >= TARGETS_MAX / share || bytes > SYMBOL_BYTES / share || symbol_bytes > SYMBOL_BYTES / share - bytes)
         return NULL;
     targets[count] = *target;
     targets[count].symbol = memcpy(symbols + symbol_bytes, target->symbol, bytes);

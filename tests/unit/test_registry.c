@@ -227,6 +227,24 @@ TEST(owners_that_vanish_unseen_are_evicted)
         fuseln_registry_forget((void *)(2ul << 30 | owner << 4));
 }
 
+/* A program that loads and unloads a module for ever. */
+TEST(rows_of_users_leave_room_for_ours)
+{
+    static char own; /* any row */
+    struct fuseln_target target = {.symbol = "own", .library = &library, .user = (struct fuseln_user_row *)&own};
+    int rc = 0;
+
+    for (uintptr_t i = 1; i <= 5000; i++) {
+        target.owner = (void *)(5ul << 30 | i << 4);
+        rc |= fuseln_registry_add((void *)(6ul << 30 | i << 4), target.owner, &target);
+        fuseln_registry_forget(target.owner);
+    }
+    assert_int_equal(rc, -ENOMEM);
+    assert_int_equal(add(0, 0, "ours"), 0);
+    assert_string_equal(fuseln_registry_find(addresses[0])->symbol, "ours");
+    fuseln_registry_forget(&fatbins[0]);
+}
+
 static void learn_norm(uintptr_t number)
 {
     char name[64];
