@@ -76,6 +76,7 @@ static inline void finish_check(struct fuseln_check_result *result, unsigned lon
 {
     memset(result->field, 0, sizeof result->field);
     result->field[FUSELN_CHECK_ELEMENTS] = 100;
+    result->field[FUSELN_CHECK_TELLING] = 1;
     result->field[FUSELN_CHECK_FIRST] = FUSELN_CHECK_NONE;
     __atomic_store_n(&result->ticket, ticket, __ATOMIC_RELEASE);
 }
