@@ -120,6 +120,7 @@ REFUSED = {
     ),
     "a kernel of ours": (NORM, row(NORM).replace(NORM, TORCH), "that fuseln has a row for"),
     "an unknown word": (NORM, row(NORM, more="colour = red"), "colour is not a word of a row"),
+    "beta of an RMS norm": (NORM, row(NORM, ("op = layernorm", "op = rmsnorm")), "not those of this operation"),
     "an unfilled skeleton": (NORM, row(NORM, ("layernorm", "?")), "is not an operation"),
 }  # fmt: skip
 
@@ -145,7 +146,7 @@ FOUND = {
     ),
     "eps of another argument": (NORM, row(NORM, ("ignore = arg4, arg8  eps = arg5", "ignore = arg5, arg8  eps = arg4")),
                                 "drawn", "1e-3"),
-    "another operation": (NORM, row(NORM, ("op = layernorm", "op = rmsnorm")), "drawn"),
+    "another operation": (ADD, row(ADD, ("op = rmsnorm", "op = layernorm")), "drawn"),
 }  # fmt: skip
 
 
