@@ -14,7 +14,7 @@
 
 #include <string.h>
 
-enum { USER_CHECKS = 3 };
+enum { USER_CHECKS = 3, PATIENCE = 32, SELDOM = 64 };
 
 /* How many checks come before a launch is replaced. By its own target: the site `other` has none. */
 static unsigned checks_first(const struct fuseln_target *target, const struct fuseln_config *config)
@@ -27,6 +27,13 @@ static unsigned checks_first(const struct fuseln_target *target, const struct fu
 static bool is_refused(const struct fuseln_target *target)
 {
     return target->user && atomic_load_explicit(&target->user->refused, memory_order_acquire);
+}
+
+/* Where many checks proved nothing, as of gradients that are zero for long, only one launch in so many is checked. */
+static bool is_worth_it(const struct fuseln_site *site)
+{
+    return atomic_load_explicit(&site->checked.inconclusive, memory_order_relaxed) < PATIENCE ||
+           atomic_load_explicit(&site->passed[FUSELN_VERDICT_CHECK], memory_order_relaxed) % SELDOM == 0;
 }
 
 enum fuseln_verdict fuseln_verify_begin(struct fuseln_pass *pass)
@@ -50,7 +57,7 @@ enum fuseln_verdict fuseln_verify_begin(struct fuseln_pass *pass)
         return FUSELN_VERDICT_FAILED;
     if (compared >= first)
         return FUSELN_VERDICT_OK;
-    pass->check = atomic_load_explicit(&checked->issued, memory_order_relaxed) < first;
+    pass->check = atomic_load_explicit(&checked->issued, memory_order_relaxed) < first && is_worth_it(pass->site);
     return FUSELN_VERDICT_CHECK;
 }
 

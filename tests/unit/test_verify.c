@@ -168,6 +168,22 @@ TEST(data_that_would_show_no_mistake_prove_nothing)
     target.user = NULL;
 }
 
+TEST(checks_that_keep_proving_nothing_become_seldom)
+{
+    int until = 0;
+
+    fake.mute = true;
+    for (int i = 0; i < 1000; i++) {
+        launch(&three);
+        atomic_fetch_add(&site.passed[FUSELN_VERDICT_CHECK], 1);
+    }
+    assert_in_range(fake.started, 32, 60);
+    fake.mute = false;
+    while (launch(&three) != FUSELN_VERDICT_OK && until++ < 1000)
+        atomic_fetch_add(&site.passed[FUSELN_VERDICT_CHECK], 1);
+    assert_in_range(until, 3, 300);
+}
+
 TEST(what_is_written_besides_refuses_a_users_row_for_good)
 {
     use_own_row();
