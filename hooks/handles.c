@@ -108,6 +108,8 @@ static bool recognise(const char *name, const void *from, enum fuseln_boundary b
 
 static void note_library(const char *name, const void *from)
 {
+    if (!fuseln_config_get()->targets[0]) /* nearly always */
+        return;
     struct fuseln_user_row *row = fuseln_config_hooks(FUSELN_BOUNDARY_DRIVER) ? fuseln_user_find(name) : NULL;
     const struct fuseln_library *library = row ? fuseln_library_of(from, fuseln_targets_known_build) : NULL,
                                 *earlier = NULL;

@@ -151,10 +151,19 @@ static bool match_row(const struct fuseln_framework *framework, const struct fus
     return false;
 }
 
+/* Can a name begin with this scope? Most are told by their third or fourth letter: `_ZN` and the length of a namespace,
+ * which the name of a global function does not have. Every scope begins with `_Z`. */
+static inline bool may_begin(const char *scope, const char *symbol)
+{
+    return scope[2] ? scope[2] == symbol[2] && (!scope[3] || scope[3] == symbol[3]) : symbol[2] != 'N';
+}
+
 bool fuseln_targets_match(const char *symbol, struct fuseln_target *ret_target)
 {
+    if (symbol[0] != '_' || symbol[1] != 'Z')
+        return false;
     for (size_t f = 0; f < FRAMEWORKS; f++) {
-        const char *rest = past_scope(frameworks[f], symbol);
+        const char *rest = may_begin(frameworks[f]->scope, symbol) ? past_scope(frameworks[f], symbol) : NULL;
         for (size_t i = 0; rest && i < frameworks[f]->row_count; i++)
             if (begins_alike(frameworks[f]->rows[i].symbol, rest) &&
                 match_row(frameworks[f], &frameworks[f]->rows[i], symbol, rest, ret_target))
