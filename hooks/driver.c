@@ -90,7 +90,6 @@ static int look_up(get_function *real, void **ret_handle, struct fuseln_found fo
     if (rc != 0 || !ret_handle)
         return rc;
     found.handle = *ret_handle;
-    fuseln_behind_complete();
     fuseln_handles_learn(&found);
     return rc;
 }

@@ -132,6 +132,7 @@ static const struct fuseln_library *library_of(const struct fuseln_user_row *row
 /* NULL, or how the row differs from what the driver says of the kernel's parameters. */
 static const char *parameters_wrong(const struct fuseln_layout *layout, const struct fuseln_found *found)
 {
+    fuseln_behind_complete();
     fuseln_param_function *const ask =
         atomic_load(found->is_kernel ? &fuseln_behind_kernel_param : &fuseln_behind_function_param);
     size_t end = 0, offset, bytes;

@@ -14,7 +14,7 @@ struct fuseln_ln_params {
     void *mean, *rstd; /* [rows] of float, double for f64 */
     void *y, *dx;
     void *dgamma, *dbeta;        /* [out_rows][cols] */
-    const void *residual, *bias; /* RESIDUAL: the rows s = x + bias + residual are normalised */
+    const void *residual, *bias; /* FORWARD: the rows s = x + bias + residual are normalised */
     void *sum;                   /* s, rounded; NULL: not wanted */
     long long out_rows;
     float gamma_add; /* added to gamma */

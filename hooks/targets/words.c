@@ -14,7 +14,7 @@ struct parser {
     struct fuseln_refusal refusal;
     bool has_dtype, has_op, op_is_rms, has_rows, has_eps;
     unsigned named; /* bit i: argument i has a role, is required or ignored */
-    unsigned roles; /* bit r: the row names role r */
+    unsigned roles; /* bit r: the row names the pointer of role r */
 };
 
 bool fuseln_text_is(struct fuseln_text text, const char *word)
@@ -163,14 +163,12 @@ static int argument_of(struct fuseln_text text)
 static bool name_argument(struct parser *parser, struct fuseln_text value, enum fuseln_role role, int *ret_argument)
 {
     const int argument = argument_of(value);
-    const bool once = role >= FUSELN_ROLE_ROWS && role < FUSELN_ROLE_IGNORE;
 
     if (argument == NONE)
         return refuse(parser, "is not an argument, such as arg0", value);
-    if (parser->named >> argument & 1 || (once && parser->roles >> role & 1))
+    if (parser->named >> argument & 1)
         return refuse(parser, "is named twice", value);
     parser->named |= 1u << argument;
-    parser->roles |= once << role;
     parser->layout->role[argument] = (unsigned char)role;
     *ret_argument = argument;
     return true;
@@ -349,8 +347,6 @@ static bool set_rows(struct parser *parser, struct fuseln_text value)
 
 static bool set_eps(struct parser *parser, struct fuseln_text value)
 {
-    if (parser->has_eps)
-        return refuse(parser, "is the second eps", value);
     parser->has_eps = true;
     if (argument_of(value) != NONE)
         return name_argument(parser, value, FUSELN_ROLE_EPS, &parser->layout->eps);
@@ -569,7 +565,7 @@ static bool roles_fit(const struct parser *parser)
     };
 #undef ROLE
     const enum fuseln_op op = parser->target->op;
-    const unsigned pointers = parser->roles & ((1u << FUSELN_POINTER_ROLES_END) - 1);
+    const unsigned pointers = parser->roles;
     const unsigned no_mean = 1u << FUSELN_ROLE_MEAN | 1u << FUSELN_ROLE_BETA | 1u << FUSELN_ROLE_DBETA;
     const unsigned gradients = 1u << FUSELN_ROLE_DGAMMA | 1u << FUSELN_ROLE_DBETA;
 
@@ -647,9 +643,12 @@ static bool parse(struct parser *parser, struct fuseln_text row)
     if (!find_dtype_field(parser, row))
         return false;
     const struct fuseln_text whole = row;
-    while (fuseln_words_field(&row, &key, &value))
-        if (is_said_before(whole, key) ? !refuse(parser, "is said twice", key) : !set_field(parser, key, value))
+    while (fuseln_words_field(&row, &key, &value)) {
+        if (is_said_before(whole, key))
+            return refuse(parser, "is said twice", key);
+        if (!set_field(parser, key, value))
             return false;
+    }
     return row.length ? refuse(parser, "is not a field `key = value`", row) : check_row(parser);
 }
 

@@ -76,12 +76,6 @@ static int64_t integer_of(const struct fuseln_layout *layout, unsigned argument)
 
 static void make_arguments(const struct fuseln_layout *layout, struct arguments *ret_arguments)
 {
-    static const size_t bytes[] = {
-#define X(id, word, size) size,
-        FUSELN_ARG_TYPES(X)
-#undef X
-    };
-
     memset(ret_arguments, 0xff, sizeof(*ret_arguments));
     for (unsigned i = 0; i < layout->count; i++) {
         const int64_t integer = integer_of(layout, i);
@@ -93,7 +87,7 @@ static void make_arguments(const struct fuseln_layout *layout, struct arguments 
                            : layout->type[i] == FUSELN_ARG_F32 ? (const void *)&f32
                            : layout->type[i] == FUSELN_ARG_F64 ? (const void *)&f64
                                                                : (const void *)&integer;
-        memcpy(ret_arguments->storage[i], from, bytes[layout->type[i]]);
+        memcpy(ret_arguments->storage[i], from, fuseln_arg_bytes((enum fuseln_arg_type)layout->type[i]));
         ret_arguments->pointers[i] = ret_arguments->storage[i];
     }
 }
