@@ -237,10 +237,13 @@ def test_an_inf_does_not_prevent_replacement(run, tmp_path):
     assert sites["forward"]["verify"]["inconclusive"] == 0
 
 
-def test_rows_with_nothing_but_inf_prove_nothing(run, tmp_path):
-    sites = odd(run, 1, 105, 101, env=unknown(tmp_path))
+@pytest.mark.parametrize("launches, inf, checked", [(24, 20, 20), (194, 40, 32)])
+def test_rows_with_nothing_but_inf_prove_nothing(run, tmp_path, launches, inf, checked):
+    """After 32 checks that proved nothing, one launch in 64 is checked."""
+    sites = odd(run, 1, launches, inf, env=unknown(tmp_path))
     for site in sites.values():
-        assert (site["substituted"], site["verify"]["inconclusive"], site["verify"]["launches"]) == (1, 101, 3)
+        verify = site["verify"]
+        assert (site["substituted"], verify["inconclusive"], verify["launches"]) == (1, checked, 3)
 
 
 def test_the_report_says_that_checks_proved_nothing(run):
