@@ -163,6 +163,19 @@ fuseln_need_neighbours() {
     fuseln_make "$fuseln_cache/torch_memory_saver-0.0.10" fuseln_unpack_wheels torch_memory_saver==0.0.10
 }
 
+# What else starts a training run on many GPUs (tests/torch/launchers.py), beside PyTorch's environment, not in it.
+fuseln_launchers=$fuseln_cache/launchers-1
+fuseln_need_launchers() {
+    fuseln_need_models # which need much of the same
+    fuseln_make "$fuseln_launchers" fuseln_install_launchers
+}
+fuseln_install_launchers() {
+    "$fuseln_cache/torch-$fuseln_torch/bin/python" -m pip install -q --disable-pip-version-check --no-deps \
+        --no-build-isolation --target "$1" accelerate==1.15.0 deepspeed==0.19.8 ray==2.60.0 attrs certifi \
+        charset-normalizer einops hjson jsonschema jsonschema-specifications msgpack ninja protobuf psutil py-cpuinfo \
+        referencing requests rpds-py urllib3
+}
+
 # Debian 11's loader and libc (glibc 2.31), unpacked but not installed, from the archive that apt already uses.
 fuseln_need_debian11() {
     fuseln_make "$fuseln_cache/debian-11" fuseln_unpack_debian11

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One rank of a training run: a small model with layer norms, gradients averaged over gloo. Prints the last loss.
 
-    torchrun --nproc-per-node 2 ranks.py        or        mpirun -n 2 python ranks.py
+    torchrun --nproc-per-node 2 ranks.py        or        mpirun -n 2 python ranks.py        or        srun -n 2 ...
 """
 
 import os
@@ -9,9 +9,9 @@ import os
 import torch
 import torch.distributed as dist
 
-ours = {"RANK": "OMPI_COMM_WORLD_RANK", "WORLD_SIZE": "OMPI_COMM_WORLD_SIZE"}  # mpirun's names
-for name, other in ours.items():
-    os.environ.setdefault(name, os.environ.get(other, ""))
+theirs = {"RANK": ("OMPI_COMM_WORLD_RANK", "SLURM_PROCID"), "WORLD_SIZE": ("OMPI_COMM_WORLD_SIZE", "SLURM_NTASKS")}
+for name, others in theirs.items():
+    os.environ.setdefault(name, next((os.environ[other] for other in others if other in os.environ), ""))
 os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
 dist.init_process_group("gloo")
 rank = dist.get_rank()
