@@ -186,12 +186,17 @@ fuseln_unpack_debian11() {
         dpkg-deb -x "$1"/libc6_*.deb "$1" && rm -rf "$1"/{apt,libc6_*.deb}
 }
 
+# fuseln_debian_archive: the archive that the system's apt uses, and the system's suite there.
+fuseln_debian_archive() {
+    apt-get indextargets --format '$(ORIGIN) $(REPO_URI) $(CODENAME)' 'Created-By: Packages' |
+        awk '$1 == "Debian" && !/security/ && !found++ { print $2, $3 }'
+}
+
 # fuseln_private_apt deb|deb-src [SUITE]: makes ${apt[@]} an apt-get that knows nothing but this suite (the system's own)
 # of the archive that the system's apt already uses, and keeps all that it has to keep in ./apt.
 fuseln_private_apt() {
     local archive suite
-    read -r archive suite < <(apt-get indextargets --format '$(ORIGIN) $(REPO_URI) $(CODENAME)' 'Created-By: Packages' |
-        awk '$1 == "Debian" && !/security/ { print $2, $3; exit }')
+    read -r archive suite < <(fuseln_debian_archive)
     [ -n "$archive" ] || { fuseln_say "apt has no Debian archive to download from"; return 1; }
     mkdir -p apt/lists/partial apt/archives/partial
     echo "$1 [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $archive ${2:-$suite} main" >apt/sources
