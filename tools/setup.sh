@@ -82,25 +82,24 @@ fuseln_unpack_nvdisasm() { # unpacking a wheel loses the execute permission
     fuseln_unpack_wheels "$@" && chmod +x "${!#}"/nvidia/*/bin/nvdisasm
 }
 
-# fuseln_need_torch [VERSION]: a virtual environment with that PyTorch wheel. An environment contains its own path and
-# cannot be renamed, so it is created at its final path and gets a stamp when it is complete.
+# fuseln_venv NAME STAMP PIP-ARGUMENT...: installs into the virtual environment $fuseln_cache/NAME and leaves
+# fuseln-STAMP there, so that it is done once. An environment holds its own path and cannot be renamed, so it is made at
+# its final path, anew if an interrupted one has no stamp yet.
+fuseln_venv() {
+    local venv=$fuseln_cache/$1
+    [ -e "$venv/fuseln-$2" ] && return 0
+    fuseln_say "installing ${*:3} into $venv"
+    compgen -G "$venv/fuseln-*" >/dev/null || { rm -rf "$venv" && mkdir -p "$fuseln_cache" && python3 -m venv "$venv"; } &&
+        "$venv/bin/python" -m pip install -q --disable-pip-version-check "${@:3}" ||
+        fuseln_die "could not install ${*:3}"
+    touch "$venv/fuseln-$2"
+}
+
+# fuseln_need_torch [VERSION]: some GB.
 fuseln_need_torch() {
-    local version=${1:-$fuseln_torch} numpy=numpy venv
-    venv=$fuseln_cache/torch-$version
+    local version=${1:-$fuseln_torch} numpy=numpy
     case $version in 1.* | 2.[012].*) numpy='numpy<2' ;; esac # what these were built with
-    [ -e "$venv/fuseln-complete" ] && return 0
-    if [ -x "$venv/bin/python" ] && "$venv/bin/python" -c "import pytest, hypothesis, numpy, torch
-assert torch.__version__.split('+')[0] == '$version'" 2>/dev/null; then
-        touch "$venv/fuseln-complete"
-        return 0
-    fi
-    fuseln_say "installing PyTorch $version (some GB)"
-    rm -rf "$venv"
-    mkdir -p "$fuseln_cache"
-    python3 -m venv "$venv" || fuseln_die "python3 -m venv failed"
-    "$venv/bin/python" -m pip install -q --disable-pip-version-check "torch==$version" "$numpy" pytest hypothesis ||
-        fuseln_die "could not install PyTorch $version"
-    touch "$venv/fuseln-complete"
+    fuseln_venv "torch-$version" complete "torch==$version" "$numpy" pytest hypothesis
 }
 
 # NVIDIA's runtimes of CUDA 11 and 12, for the headers by which the software device stands in for them (that of CUDA 13
@@ -111,41 +110,24 @@ fuseln_need_runtimes() {
 }
 
 # Debian's Chromium, and what drives it (tests/cli/browser.py).
-fuseln_browser=1.65.2
 fuseln_need_browser() {
-    local venv=$fuseln_cache/playwright-$fuseln_browser
     fuseln_need_packages chromium
-    [ -e "$venv/fuseln-complete" ] && return 0
-    fuseln_say "installing playwright $fuseln_browser"
-    rm -rf "$venv"
-    python3 -m venv "$venv" && "$venv/bin/python" -m pip install -q --disable-pip-version-check \
-        "playwright==$fuseln_browser" axe-playwright-python==0.1.8 || fuseln_die "could not install playwright"
-    touch "$venv/fuseln-complete"
+    fuseln_venv playwright-1.65.2 complete playwright==1.65.2 axe-playwright-python==0.1.8
 }
 
 # Other people's models, built from their configurations; no weights are downloaded.
 fuseln_need_models() {
-    local venv=$fuseln_cache/torch-$fuseln_torch
     fuseln_need_torch
-    [ -e "$venv/fuseln-models" ] && return 0
-    fuseln_say "installing transformers, timm and torchvision"
-    "$venv/bin/python" -m pip install -q --disable-pip-version-check "torch==$fuseln_torch" transformers==5.23.0 \
-        timm==1.0.31 torchvision==0.29.2 || fuseln_die "could not install the models"
-    touch "$venv/fuseln-models"
+    fuseln_venv "torch-$fuseln_torch" models "torch==$fuseln_torch" transformers==5.23.0 timm==1.0.31 torchvision==0.29.2
 }
 
 # fuseln_need_wheel NAME VERSION [EXTRA [REQUIREMENT...]]: a virtual environment with that wheel and its dependencies,
 # or with the given requirements in place of its dependencies.
 fuseln_need_wheel() {
-    local venv=$fuseln_cache/$1-$2 alone=() pip
-    [ -e "$venv/fuseln-complete" ] && return 0
-    fuseln_say "installing $1 $2"
-    rm -rf "$venv"
-    pip=("$venv/bin/python" -m pip install -q --disable-pip-version-check)
-    [ $# -le 3 ] || alone=(--no-deps)
-    python3 -m venv "$venv" && { [ $# -le 3 ] || "${pip[@]}" "${@:4}"; } &&
-        "${pip[@]}" "${alone[@]}" "$1${3:+[$3]}==$2" || fuseln_die "could not install $1 $2"
-    touch "$venv/fuseln-complete"
+    local venv=$1-$2 alone=()
+    [ -e "$fuseln_cache/$venv/fuseln-complete" ] && return 0
+    [ $# -le 3 ] || { fuseln_venv "$venv" requirements "${@:4}" && alone=(--no-deps); }
+    fuseln_venv "$venv" complete "${alone[@]}" "$1${3:+[$3]}==$2"
 }
 
 # fuseln_need_library NAME VERSION PATTERN: one library of a wheel; what else the wheel holds is given back.
