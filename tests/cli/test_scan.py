@@ -58,12 +58,6 @@ class Case(Command):
                 wheel.writestr(member, data)
         return path
 
-    def need_libarchive(self):
-        path = self.wheel("empty.whl", {"a.py": b"pass\n"})
-        if "without libarchive" in self.scan(path).stderr:
-            self.skipTest("built without libarchive")
-        path.unlink()
-
     def files(self, *paths, code=0):
         """The files of the JSON document."""
         result = self.scan("--json", "--symbols", *paths)
@@ -429,10 +423,6 @@ class Folders(Case):
 
 
 class Wheels(Case):
-    def setUp(self):
-        super().setUp()
-        self.need_libarchive()
-
     def test_each_library_is_scanned(self):
         for compression in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             members = {"torch/a.py": b"pass\n", "torch/lib/one.so": library(*NAMES), "empty": b"",
@@ -544,7 +534,6 @@ class Wheel(Case):
         self.check(pathlib.Path(WHEEL).parent.parent)
 
     def test_zipped(self):
-        self.need_libarchive()
         path = self.dir / "torch.whl"
         with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as wheel:
             wheel.write(WHEEL, "torch/lib/libtorch_cuda.so")

@@ -8,10 +8,8 @@
 
 #include "base/output.h"
 
-#ifdef FUSELN_ARCHIVE
 #include <archive.h>
 #include <archive_entry.h>
-#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
@@ -41,8 +39,6 @@ static bool scan_elf_file(struct scan *scan, struct part file, const char *path,
 }
 
 /* ---- wheels ---- */
-
-#ifdef FUSELN_ARCHIVE
 
 /* Limits against a file made to fill the disk: a library is compressed to about a third, never to a hundredth, and none
  * is larger than 4 GiB, as its code could not reach further. */
@@ -154,18 +150,6 @@ static void scan_wheel(struct scan *scan, struct part file, const char *path)
         scan_fail(scan, path, "broken wheel: %s", archive ? archive_error_string(archive) : "out of memory");
     archive_read_free(archive);
 }
-
-#else
-
-static void scan_wheel(struct scan *scan, struct part file, const char *path)
-{
-    (void)file;
-    scan_fail(scan, path,
-              "cannot look into a wheel: fuseln was built without libarchive (libarchive-dev); unpack it "
-              "and name the folder");
-}
-
-#endif
 
 /* ---- files and folders ---- */
 
