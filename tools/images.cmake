@@ -42,7 +42,18 @@ else()
     message(FATAL_ERROR "fuseln: no CUDA compiler. Either install a CUDA Toolkit (12.0 or newer; its nvcc is found by "
         "PATH, CUDA_HOME or -DFUSELN_NVCC=FILE), or run tools/build.sh, which fetches NVRTC and needs no toolkit.")
 endif()
-include(${CMAKE_SOURCE_DIR}/tools/drivers.cmake)
+
+# NVIDIA's rule: machine code loads on every driver of its compiler's major release (12.x: 525 and later) that knows the
+# device; PTX needs a driver of its compiler's own release or a later one. We have not tried a driver older than 580.
+foreach(which new floor) # floor last: the PTX is its
+    string(REGEX MATCH "([0-9]+)\\.[0-9]+" release "${${which}_name}")
+    list(JOIN ${which}_archs " sm_" archs)
+    if(archs)
+        message(STATUS "fuseln: sm_${archs} by ${${which}_name}: drivers of CUDA ${CMAKE_MATCH_1}.0 and newer "
+                       "that know the device")
+    endif()
+endforeach()
+message(STATUS "fuseln: compute_${ptx_arch} (PTX) by ${floor_name}: drivers of CUDA ${release} and newer")
 
 file(GLOB modules CONFIGURE_DEPENDS kernels/*.cu)
 file(GLOB module_headers CONFIGURE_DEPENDS kernels/*.cuh kernels/*.h)
