@@ -52,16 +52,12 @@ fuseln_make() {
 
 # fuseln_unpack_wheels REQUIREMENT... DIRECTORY: unpacks wheels, without their dependencies, into DIRECTORY.
 fuseln_unpack_wheels() {
-    local into=${!#} wheel python=python3
+    local into=${!#} python=python3
     if ! python3 -m pip --version >/dev/null 2>&1; then # Debian's python3 may lack pip; its venv has it
         python3 -m venv "$into/pip" && python=$into/pip/bin/python || return 1
     fi
-    "$python" -m pip download -q --disable-pip-version-check --no-deps --only-binary=:all: -d "$into/wheels" \
-        "${@:1:$#-1}" || return 1
-    for wheel in "$into"/wheels/*.whl; do
-        python3 -m zipfile -e "$wheel" "$into" || return 1
-    done
-    rm -rf "$into/wheels" "$into/pip"
+    "$python" -m pip install -q --disable-pip-version-check --root-user-action=ignore --no-deps --no-compile \
+        --only-binary=:all: --target "$into" "${@:1:$#-1}" && rm -rf "$into/pip"
 }
 
 # The two compilers of the device images: 12.0 for a driver floor of 525, 12.8 for sm_100 and sm_120. A compiler's
@@ -76,10 +72,7 @@ fuseln_need_nvrtc() {
 # A disassembler for the machine code of any CUDA release, sm_75 and later; sm_70 is read as sm_75
 # (tests/budgets/sass.py).
 fuseln_need_nvdisasm() {
-    fuseln_make "$fuseln_cache/nvdisasm-13.5.37" fuseln_unpack_nvdisasm nvidia-cuda-nvdisasm==13.5.37
-}
-fuseln_unpack_nvdisasm() { # unpacking a wheel loses the execute permission
-    fuseln_unpack_wheels "$@" && chmod +x "${!#}"/nvidia/*/bin/nvdisasm
+    fuseln_make "$fuseln_cache/nvdisasm-13.5.37" fuseln_unpack_wheels nvidia-cuda-nvdisasm==13.5.37
 }
 
 # fuseln_venv NAME STAMP PIP-ARGUMENT...: installs into the virtual environment $fuseln_cache/NAME and leaves
@@ -194,7 +187,7 @@ fuseln_need_zig() {
 }
 fuseln_unpack_zig() {
     local arch
-    fuseln_unpack_wheels "$@" && chmod +x "${!#}/ziglang/zig" || return 1
+    fuseln_unpack_wheels "$@" || return 1
     for arch in x86_64 aarch64; do
         printf '#!/bin/sh\nexec "$(dirname "$0")/ziglang/zig" cc -target %s-linux-gnu.2.28 "$@"\n' $arch >"${!#}/cc-$arch"
         chmod +x "${!#}/cc-$arch"
