@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$fuseln_root"
 
 fuseln_need_packages clang clang-tidy clang-format make
-tools/build.sh >/dev/null
+fuseln_step "building build/" tools/build.sh
 
 # check_build NAME CMAKE-OPTION...: reuses the device images of build/, which take minutes to compile. (make decides by
 # time stamps and accepts the copies; ninja would rebuild them.)

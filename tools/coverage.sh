@@ -14,13 +14,13 @@ case "${1:-}" in
 *) fuseln_die "usage: tools/coverage.sh [--list]" ;;
 esac
 
-tools/build.sh >/dev/null
+fuseln_step "building build/" tools/build.sh
 build=$fuseln_root/build-coverage
 mkdir -p "$build"
 cp -a --update build/images "$build/"
 export CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}
-fuseln_generator="Unix Makefiles" fuseln_targets="fuseln fuseln_command unit_tests" fuseln_cmake "$build" \
-    -DCMAKE_BUILD_TYPE=Debug -DFUSELN_COVERAGE=ON -DFUSELN_TESTS=ON >/dev/null
+fuseln_generator="Unix Makefiles" fuseln_targets="fuseln fuseln_command unit_tests" fuseln_step "building $build" \
+    fuseln_cmake "$build" -DCMAKE_BUILD_TYPE=Debug -DFUSELN_COVERAGE=ON -DFUSELN_TESTS=ON
 find "$build" -name '*.gcda' -delete
 
 # A copy of the build folder, by links, in which the library and the command have counters.

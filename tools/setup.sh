@@ -4,12 +4,30 @@
 # renamed, so an interrupted download starts over. Packages come through plain apt-get and pip.
 
 fuseln_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-fuseln_cache=${XDG_CACHE_HOME:-$HOME/.cache}/fuseln
+fuseln_cache=${XDG_CACHE_HOME:-${HOME:?or XDG_CACHE_HOME must name a folder for downloads}/.cache}/fuseln
 fuseln_torch=2.15.0
 fuseln_torch_cuda12=2.6.0 # the tests run a wheel of CUDA 12 too
 
 fuseln_say() { printf '%s\n' "fuseln: $*" >&2; }
 fuseln_die() { fuseln_say "$*"; exit 1; }
+
+# fuseln_step WHAT COMMAND...: says in one line what is done now. COMMAND's output is shown if it fails; on a terminal
+# one more line shows meanwhile how long it has taken, and what it printed last.
+fuseln_step() {
+    local output status=0
+    fuseln_say "$1"
+    output=$("${@:2}" 2>&1 | tee >(fuseln_watch); exit "${PIPESTATUS[0]}") || status=$?
+    [ $status -eq 0 ] || printf '%s\n' "$output" >&2
+    return $status
+}
+fuseln_watch() {
+    local start=$SECONDS line='' more
+    [ -t 2 ] || exec cat >/dev/null
+    while IFS= read -r -t 1 more && line=${more//[^[:print:]]/} || [ $? -gt 128 ]; do # above 128: nothing new for 1 s
+        printf '\r\033[K%5d s  %s' $((SECONDS - start)) "${line:0:66}"
+    done >&2
+    printf '\r\033[K' >&2
+}
 
 # fuseln_need_packages PACKAGE...: Debian packages; runs apt-get only if one is missing.
 fuseln_need_packages() {
@@ -22,14 +40,14 @@ fuseln_need_packages() {
         dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
     done
     [ ${#missing[@]} -eq 0 ] && return 0
-    fuseln_say "installing ${missing[*]}"
     if [ "$(id -u)" -ne 0 ]; then
-        command -v sudo >/dev/null || fuseln_die "as root, run: apt-get install ${missing[*]}"
+        command -v sudo >/dev/null && sudo -v || fuseln_die "as root, run: apt-get install ${missing[*]}"
         as_root=(sudo)
     fi
-    "${as_root[@]}" apt-get -qq update || fuseln_say "apt-get update failed; using the package lists already here"
-    DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get -qq install -y --no-install-recommends "${missing[@]}" \
-        >/dev/null || fuseln_die "could not install ${missing[*]}"
+    fuseln_step "reading the package lists" "${as_root[@]}" apt-get -q update ||
+        fuseln_say "apt-get update failed; using the package lists already here"
+    fuseln_step "installing ${missing[*]}" "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get -q install -y --no-install-recommends "${missing[@]}" || fuseln_die "could not install ${missing[*]}"
 }
 
 # fuseln_make DIRECTORY COMMAND...: runs COMMAND with a temporary directory as its last argument and, if it succeeds,
@@ -38,10 +56,9 @@ fuseln_make() {
     local directory=$1 work
     shift
     [ -e "$directory" ] && return 0
-    fuseln_say "making $directory"
-    mkdir -p "$(dirname "$directory")"
-    work=$(mktemp -d "$directory.XXXXXX")
-    if ! "$@" "$work"; then
+    work=$(mkdir -p "${directory%/*}" 2>&1 && mktemp -d "$directory.XXXXXX" 2>&1) ||
+        fuseln_die "could not make $directory: $work"
+    if ! fuseln_step "making $directory" "$@" "$work"; then
         rm -rf "$work"
         fuseln_die "could not make $directory"
     fi
@@ -56,7 +73,7 @@ fuseln_unpack_wheels() {
     if ! python3 -m pip --version >/dev/null 2>&1; then # Debian's python3 may lack pip; its venv has it
         python3 -m venv "$into/pip" && python=$into/pip/bin/python || return 1
     fi
-    "$python" -m pip install -q --disable-pip-version-check --root-user-action=ignore --no-deps --no-compile \
+    "$python" -m pip install --disable-pip-version-check --root-user-action=ignore --no-deps --no-compile \
         --only-binary=:all: --target "$into" "${@:1:$#-1}" && rm -rf "$into/pip"
 }
 
@@ -81,11 +98,12 @@ fuseln_need_nvdisasm() {
 fuseln_venv() {
     local venv=$fuseln_cache/$1
     [ -e "$venv/fuseln-$2" ] && return 0
-    fuseln_say "installing ${*:3} into $venv"
-    compgen -G "$venv/fuseln-*" >/dev/null || { rm -rf "$venv" && mkdir -p "$fuseln_cache" && python3 -m venv "$venv"; } &&
-        "$venv/bin/python" -m pip install -q --disable-pip-version-check "${@:3}" ||
-        fuseln_die "could not install ${*:3}"
+    fuseln_step "installing ${*:3} into $venv" fuseln_pip "$venv" "${@:3}" || fuseln_die "could not install ${*:3}"
     touch "$venv/fuseln-$2"
+}
+fuseln_pip() {
+    compgen -G "$1/fuseln-*" >/dev/null || { rm -rf "$1" && python3 -m venv "$1"; } || return
+    "$1/bin/python" -m pip install --disable-pip-version-check "${@:2}"
 }
 
 # fuseln_need_torch [VERSION]: some GB.
@@ -111,7 +129,8 @@ fuseln_need_browser() {
 # Other people's models, built from their configurations; no weights are downloaded.
 fuseln_need_models() {
     fuseln_need_torch
-    fuseln_venv "torch-$fuseln_torch" models "torch==$fuseln_torch" transformers==5.23.0 timm==1.0.31 torchvision==0.29.2
+    fuseln_venv "torch-$fuseln_torch" models "torch==$fuseln_torch" transformers==5.23.0 timm==1.0.31 \
+        torchvision==0.29.2
 }
 
 # fuseln_need_wheel NAME VERSION [EXTRA [REQUIREMENT...]]: a virtual environment with that wheel and its dependencies,

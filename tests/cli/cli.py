@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the tests of this folder run the command `fuseln`."""
+import contextlib
 import os
 import pathlib
 import subprocess
@@ -37,6 +38,24 @@ class Command(unittest.TestCase):
         return subprocess.run([*prefix, command, *(os.fsencode(word) for word in words)], env=self.environment(**more),
                               text=True, errors="surrogateescape", stdin=subprocess.DEVNULL, stdout=stdout,
                               stderr=subprocess.PIPE, timeout=300, cwd=self.dir, check=False)  # fmt: skip
+
+    def on_terminal(self, *command):
+        """Runs it with its output on a terminal: (exit code, all that came, what the terminal shows at the end)."""
+        ours, theirs = os.openpty()
+        with subprocess.Popen(command, env=self.environment(), stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs,
+                              cwd=self.dir) as program, open(ours, "rb", buffering=0) as terminal:  # fmt: skip
+            os.close(theirs)
+            came = b""
+            with contextlib.suppress(OSError):  # when the last one has closed it
+                while data := terminal.read(65536):
+                    came += data
+        text, shown = came.decode(errors="surrogateescape").replace("\r\n", "\n"), []
+        for line in text.split("\n"):
+            shown.append("")
+            for part in line.split("\r"):
+                before, erased, after = part.partition("\x1b[K")
+                shown[-1] = before + after if erased else part + shown[-1][len(part):]
+        return program.returncode, text, "\n".join(shown)
 
     def until(self, condition, seconds=30):
         end = time.monotonic() + seconds

@@ -8,7 +8,7 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.dirname(__file__))
-from cli import BUILD, Command
+from cli import BUILD, SOURCE, Command
 
 
 class Install(Command):
@@ -46,6 +46,17 @@ class Install(Command):
         (self.prefix / "lib/libfuseln.so").rename(self.dir / "libfuseln.so")
         done = self.fuseln("run", "true", command=self.prefix / "bin/fuseln")
         self.assert_one_line(done, 1, "no libfuseln.so beside this command, or in ../lib")
+
+    def test_a_command_for_another_architecture_is_one_line(self):
+        """`python -m fuseln`, where pip installed a wheel that it was told to take."""
+        for name, text in (("fuseln/__main__.py", (SOURCE / "tools/wheel/__main__.py").read_text()),
+                           ("fuseln-1.dist-info/METADATA", "Name: fuseln\nVersion: 1\n"),
+                           ("fuseln-1.dist-info/RECORD", "bin/fuseln,,\n"), ("bin/fuseln", "\x7fELF")):  # fmt: skip
+            (self.dir / name).parent.mkdir(exist_ok=True)
+            (self.dir / name).write_text(text)
+        (self.dir / "bin/fuseln").chmod(0o755)
+        done = self.fuseln("-m", "fuseln", command=sys.executable, PYTHONPATH=str(self.dir))
+        self.assert_one_line(done, 1, f"fuseln: {self.dir}/bin/fuseln: Exec format error")
 
     def test_the_pages_are_pages(self):
         for page, words in (("man1/fuseln.1", ("--verify", "fuseln scan", "127")),

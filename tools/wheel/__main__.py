@@ -9,7 +9,10 @@ def main():
     for file in importlib.metadata.files("fuseln") or ():
         if file.name == "fuseln" and file.parent.name in ("bin", "scripts"):
             path = str(file.locate().resolve())
-            os.execv(path, [path, *sys.argv[1:]])
+            try:
+                os.execv(path, [path, *sys.argv[1:]])
+            except OSError as error:  # as of a wheel for another architecture
+                return f"fuseln: {path}: {error.strerror}"
     return "fuseln: the command fuseln is not where pip put it; install the package again"
 
 
