@@ -513,6 +513,26 @@ class Wheels(Case):
             self.assertIn(self.scan(path).returncode, (0, 2), i)
 
 
+class Bar(Case):
+    """On a terminal; elsewhere the other tests find nothing on stderr."""
+
+    def test_it_is_there_meanwhile_and_gone_at_the_end(self):
+        self.wheel("two.whl", {f"{i}.so": library(FORWARD) + bytes(i << 20) for i in range(1, 9)}, zipfile.ZIP_STORED)
+        self.write("a\x1b[2J\nb.so", library(FORWARD, "_Z8rms_normPf"))
+        for options in (), ("--json",), ("--rows",), ("--symbols",):
+            code, text, shown = self.on_terminal(FUSELN, "scan", *options, self.dir)
+            self.assertEqual((code, shown), (0, self.scan(*options, self.dir).stdout))
+            self.assertRegex(text, r"\r\[#* *\] +\d+ %  \S")
+            self.assertNotRegex(re.sub(r"\r(\[#* *\].*)?\x1b\[K", "", text), COMMANDS)
+
+    def test_an_error_stands_alone(self):
+        self.write("a.so", library(FORWARD)[:100])
+        code, text, shown = self.on_terminal(FUSELN, "scan", self.dir)
+        self.assertEqual((code, shown.splitlines()[0]), (2, f"fuseln scan: {self.dir}/a.so: "
+                         "cut short or broken: its headers point beyond its end"))  # fmt: skip
+        self.assertIn("0 %  a.so", text)
+
+
 @unittest.skipUnless(WHEEL, "the PyTorch wheel is not installed")
 class Wheel(Case):
     """120: the names that the library was seen to register, each of them and no other, by tests/data/symbols."""

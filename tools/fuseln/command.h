@@ -51,6 +51,9 @@ void fuseln_say_begin(void);
 /* Prints one line, whatever its parts hold: characters that would control the terminal, end the line or change the
  * writing direction, and bytes that are not UTF-8, become '?'. */
 void fuseln_say(FILE *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* How much is done, from 0 to 1, and what is done now: a line on stderr, which must be a terminal. It is drawn at most
+ * ten times a second, and goes away before any other output and at the end. */
+void fuseln_bar(double share, const char *what);
 /* "fuseln WORD: message" on stderr; returns code. */
 int fuseln_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The same text in memory that the caller frees; never NULL. */

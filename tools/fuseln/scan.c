@@ -13,10 +13,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
+#include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* On a terminal: how far it has come, so many bytes into this file. */
+static void show(const struct scan *scan, const char *path, double inside)
+{
+    if (scan->bytes > 0)
+        fuseln_bar(fmin((scan->bytes_read + inside) / scan->bytes, 1), basename(path));
+}
 
 /* Scans an ELF file, and prints it if it holds a kernel or was named. False: it is not an ELF file. */
 static bool scan_elf_file(struct scan *scan, struct part file, const char *path, bool named)
@@ -98,6 +106,7 @@ static bool unpack(struct scan *scan, struct member *member)
 
     while ((result = archive_read_data_block(member->archive, &block, &size, &offset)) >= ARCHIVE_WARN &&
            result != ARCHIVE_EOF) {
+        show(scan, member->path, (double)archive_filter_bytes(member->archive, -1));
         if (size == 0)
             continue;
         if (member->fd < 0 && (size < SELFMAG || memcmp(block, ELFMAG, SELFMAG) != 0))
@@ -175,12 +184,15 @@ static void scan_file(struct scan *scan, const char *path, bool named)
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (named ? 0 : O_NOFOLLOW));
     const bool mapped = fd >= 0 && fuseln_elf_map(fd, &file);
 
+    show(scan, path, 0);
     if (!mapped && errno != ENOEXEC)
         scan_fail(scan, path, "%s", strerror(errno));
     else if (!(mapped && (scan_elf_file(scan, file, path, named) || scan_zip(scan, file, path, named))) && named)
         scan_fail(scan, path, "%s", not_ours);
-    if (mapped)
+    if (mapped) {
+        scan->bytes_read += (double)file.size;
         fuseln_elf_unmap(file);
+    }
     if (fd >= 0)
         close(fd);
 }
@@ -202,11 +214,27 @@ static int by_name(const FTSENT **left, const FTSENT **right)
     return strcmp((*left)->fts_name, (*right)->fts_name);
 }
 
+static FTS *open_tree(char *path)
+{
+    return fts_open((char *[]){path, NULL}, FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR, by_name);
+}
+
+static double size_of(char *path)
+{
+    double bytes = 0;
+    FTS *tree = open_tree(path);
+    for (FTSENT *entry; tree && (entry = fts_read(tree));)
+        bytes += entry->fts_info == FTS_F ? (double)entry->fts_statp->st_size : 0;
+    if (tree)
+        fts_close(tree);
+    return bytes;
+}
+
 /* A file, or all that is in a folder or wheel. */
 static void scan_named(struct scan *scan, char *path)
 {
     const size_t files = scan->elf_files, holding = scan->holding, failures = scan->failures;
-    FTS *tree = fts_open((char *[]){path, NULL}, FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR, by_name);
+    FTS *tree = open_tree(path);
 
     scan->many = false;
     if (!tree)
@@ -237,6 +265,8 @@ static int run(const struct fuseln_given *given)
     scan.files = scan.json ? json_array() : NULL;
     scan.errors = scan.json ? json_array() : NULL;
     signal(SIGBUS, on_bus_error);
+    for (int i = 0; i < given->count && isatty(STDERR_FILENO); i++)
+        scan.bytes += size_of(given->words[i]);
     for (int i = 0; i < given->count; i++)
         scan_named(&scan, given->words[i]);
     if (!scan.rows)

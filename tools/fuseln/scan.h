@@ -66,6 +66,7 @@ struct scan {
     json_t *files, *errors;             /* with json */
     size_t elf_files, holding, kernels; /* so far: files read, those with known kernels, these */
     size_t failures;
+    double bytes, bytes_read; /* of all files that were named, for the bar; 0: there is none */
 };
 
 /* Prints "fuseln scan: PATH: message" on stderr; fuseln scan will exit with EXIT_USAGE. */

@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 char *fuseln_vtext(const char *format, va_list arguments)
@@ -42,8 +43,35 @@ json_t *fuseln_text_json(const char *text)
     return json;
 }
 
+static bool bar_is_shown;
+
+static void erase_bar(void)
+{
+    if (bar_is_shown)
+        fputs("\r\033[K", stderr);
+    bar_is_shown = false;
+}
+
+void fuseln_bar(double share, const char *what)
+{
+    static long long drawn_ms;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    const long long now_ms = now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+    if (now_ms < drawn_ms + 100)
+        return;
+    char *line =
+        fuseln_text("[%-24.*s] %3.0f %%  %.44s", (int)(24 * share), "########################", 100 * share, what);
+    fflush(stdout); /* what was said before the bar stands above it */
+    fprintf(stderr, "\r%s\033[K", line);
+    free(line);
+    drawn_ms = now_ms;
+    bar_is_shown = true;
+}
+
 void fuseln_say(FILE *out, const char *format, ...)
 {
+    erase_bar();
     va_list arguments;
     va_start(arguments, format);
     char *line = fuseln_vtext(format, arguments);
@@ -78,6 +106,7 @@ void fuseln_say_json(json_t *document)
 {
     if (!document)
         exit(fuseln_fail(1, "out of memory"));
+    erase_bar();
     json_dump_callback(document, write_json, NULL, JSON_INDENT(1) | JSON_ENSURE_ASCII);
     putchar('\n');
     json_decref(document);
@@ -86,6 +115,7 @@ void fuseln_say_json(json_t *document)
 /* Runs at every exit, that of --help too. */
 static void check_output(void)
 {
+    erase_bar();
     const int failed = fflush(stdout), error = errno;
     if (!failed && !ferror(stdout))
         return;
