@@ -76,25 +76,31 @@ static void counters_add(const void *base, size_t bytes)
         softgpu_counters_fill(base, bytes);
 }
 
+/* Puts a block on the list; returns its base. */
+static unsigned char *block_add(unsigned char *base, size_t bytes, bool adopted)
+{
+    struct block *block = softgpu_realloc(NULL, sizeof *block);
+    *block = (struct block){.next = blocks, .base = base, .bytes = bytes, .adopted = adopted};
+    blocks = block;
+    counters_add(base, bytes);
+    return base;
+}
+
 void *softgpu_memory_allocate(size_t bytes)
 {
-    struct block *block = malloc(sizeof *block);
     size_t all = GUARD_BYTES + bytes + tail_bytes(bytes);
     void *memory = NULL;
-    pthread_mutex_lock(&block_lock);
-    bool fits = all > bytes && bytes <= total_bytes() - used_bytes;
-    if (!block || !fits || posix_memalign(&memory, ALIGNMENT, all) != 0) {
-        pthread_mutex_unlock(&block_lock);
-        free(block);
+    if (all < bytes || !softgpu_memory_reserve(bytes))
+        return NULL;
+    if (posix_memalign(&memory, ALIGNMENT, all) != 0) {
+        softgpu_memory_unreserve(bytes);
         return NULL;
     }
     memset(memory, 0xff, all);
-    *block = (struct block){.next = blocks, .base = (unsigned char *)memory + GUARD_BYTES, .bytes = bytes};
-    blocks = block;
-    used_bytes += bytes;
-    counters_add(block->base, bytes);
+    pthread_mutex_lock(&block_lock);
+    unsigned char *base = block_add((unsigned char *)memory + GUARD_BYTES, bytes, false);
     pthread_mutex_unlock(&block_lock);
-    return block->base;
+    return base;
 }
 
 /* Takes the block that begins here off the list; NULL if there is none. */
@@ -144,13 +150,8 @@ void softgpu_memory_unreserve(size_t bytes)
 
 void softgpu_memory_adopt(void *base, size_t bytes)
 {
-    struct block *block = malloc(sizeof *block);
-    if (!block)
-        abort();
     pthread_mutex_lock(&block_lock);
-    *block = (struct block){.next = blocks, .base = base, .bytes = bytes, .adopted = true};
-    blocks = block;
-    counters_add(base, bytes);
+    block_add(base, bytes, true);
     softgpu_counters_fill(base, bytes);
     pthread_mutex_unlock(&block_lock);
 }

@@ -39,9 +39,7 @@ static bool capture_is_endangered(const struct CUstream_st *stream)
 CUresult softgpu_capture_forbids(void)
 {
     CUresult result = CUDA_SUCCESS;
-    struct softgpu_object *object = NULL;
-    while ((object = softgpu_object_next(object, SOFTGPU_STREAM))) {
-        CUstream stream = (CUstream)object;
+    for (CUstream stream = NULL; (stream = softgpu_object_next(stream, SOFTGPU_STREAM));) {
         if (!capture_is_endangered(stream))
             continue;
         stream->capture_invalid = true;
@@ -50,15 +48,15 @@ CUresult softgpu_capture_forbids(void)
     return result;
 }
 
-CUresult softgpu_capture_implicit(CUcontext context)
+CUresult softgpu_capture_implicit(CUstream stream)
 {
     CUresult result = CUDA_SUCCESS;
-    struct softgpu_object *object = NULL;
-    while ((object = softgpu_object_next(object, SOFTGPU_STREAM))) {
-        CUstream stream = (CUstream)object;
-        if (!stream->capture || stream->context != context || (stream->flags & CU_STREAM_NON_BLOCKING))
+    if (stream != stream->context->legacy)
+        return result;
+    for (CUstream other = NULL; (other = softgpu_object_next(other, SOFTGPU_STREAM));) {
+        if (!other->capture || other->context != stream->context || (other->flags & CU_STREAM_NON_BLOCKING))
             continue;
-        stream->capture_invalid = true;
+        other->capture_invalid = true;
         result = CUDA_ERROR_STREAM_CAPTURE_IMPLICIT;
     }
     return result;
@@ -76,8 +74,8 @@ static CUresult capture_begin(CUstream handle, CUstreamCaptureMode mode, CUgraph
         return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
     if (stream->capture || mode > CU_STREAM_CAPTURE_MODE_RELAXED)
         return CUDA_ERROR_INVALID_VALUE;
-    if (!graph && (result = cuGraphCreate(&graph, 0)) != CUDA_SUCCESS)
-        return result;
+    if (!graph)
+        cuGraphCreate(&graph, 0);
     stream->capture_mode = mode;
     stream->capture_thread = thread_number();
     stream->capture_origin = true;
@@ -138,9 +136,7 @@ static bool capture_leave(CUgraph graph)
 {
     bool invalid = false;
     graph->capturing = false;
-    struct softgpu_object *object = NULL;
-    while ((object = softgpu_object_next(object, SOFTGPU_STREAM))) {
-        CUstream stream = (CUstream)object;
+    for (CUstream stream = NULL; (stream = softgpu_object_next(stream, SOFTGPU_STREAM));) {
         if (stream->capture != graph)
             continue;
         invalid |= stream->capture_invalid;
@@ -175,8 +171,7 @@ static CUresult capture_info(CUstream handle, CUstreamCaptureStatus *ret_status,
 {
     CUstream stream;
     CUresult result = softgpu_stream_ready(handle, &stream);
-    if (result == CUDA_SUCCESS && stream == stream->context->legacy)
-        result = softgpu_capture_implicit(stream->context);
+    result = result ? result : softgpu_capture_implicit(stream);
     if (result != CUDA_SUCCESS)
         return result;
     *ret_status = !stream->capture          ? CU_STREAM_CAPTURE_STATUS_NONE

@@ -211,24 +211,20 @@ CUcontext softgpu_context_make(CUdevice device, bool primary, unsigned flags)
     if (device_check(device) != CUDA_SUCCESS)
         return NULL;
     CUcontext context = softgpu_object_make(SOFTGPU_CONTEXT, sizeof *context);
-    CUstream legacy = context ? softgpu_object_make(SOFTGPU_STREAM, sizeof *legacy) : NULL;
-    if (!legacy)
-        return NULL;
-    legacy->context = context;
     context->device = device;
     context->primary = primary;
     context->flags = flags;
-    context->legacy = legacy;
+    context->legacy = softgpu_object_make(SOFTGPU_STREAM, sizeof *context->legacy);
+    context->legacy->context = context;
     return context;
 }
 
 void softgpu_context_destroy(CUcontext context)
 {
     softgpu_order_wait(NULL);
-    struct softgpu_object *object = NULL;
-    while ((object = softgpu_object_next(object, SOFTGPU_STREAM)))
-        if (((CUstream)object)->context == context)
-            softgpu_object_kill(object);
+    for (CUstream stream = NULL; (stream = softgpu_object_next(stream, SOFTGPU_STREAM));)
+        if (stream->context == context)
+            softgpu_object_kill(stream);
     softgpu_object_kill(context);
 }
 
@@ -238,14 +234,12 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext *ret_context, CUdevice device)
     if (result != CUDA_SUCCESS)
         return result;
     pthread_mutex_lock(&context_lock);
-    CUcontext context = primary_contexts[device];
-    if (!context)
-        context = primary_contexts[device] = softgpu_context_make(device, true, primary_flags[device]);
-    if (context)
-        ++context->references;
+    if (!primary_contexts[device])
+        primary_contexts[device] = softgpu_context_make(device, true, primary_flags[device]);
+    *ret_context = primary_contexts[device];
+    ++primary_contexts[device]->references;
     pthread_mutex_unlock(&context_lock);
-    *ret_context = context;
-    return context ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+    return CUDA_SUCCESS;
 }
 
 CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device)

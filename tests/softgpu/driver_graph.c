@@ -11,13 +11,10 @@
 
 void softgpu_nodes_join(struct softgpu_nodes *nodes, const struct softgpu_nodes *others)
 {
-    for (size_t i = 0; i < others->count; ++i) {
-        CUgraphNode *grown = realloc(nodes->at, (nodes->count + 1) * sizeof(CUgraphNode));
-        if (!grown)
-            abort();
-        nodes->at = grown;
-        grown[nodes->count++] = others->at[i];
-    }
+    if (others->count)
+        nodes->at = softgpu_realloc(nodes->at, (nodes->count + others->count) * sizeof(CUgraphNode));
+    for (size_t i = 0; i < others->count; ++i)
+        nodes->at[nodes->count++] = others->at[i];
 }
 
 void softgpu_nodes_set(struct softgpu_nodes *nodes, const struct softgpu_nodes *others)
@@ -32,9 +29,8 @@ CUresult cuGraphCreate(CUgraph *ret_graph, unsigned flags)
 {
     (void)flags;
     *ret_graph = softgpu_object_make(SOFTGPU_GRAPH, sizeof **ret_graph);
-    if (*ret_graph)
-        (*ret_graph)->holders = 1;
-    return *ret_graph ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+    (*ret_graph)->holders = 1;
+    return CUDA_SUCCESS;
 }
 
 static void node_free(CUgraphNode node)
@@ -62,18 +58,12 @@ static bool node_fill(CUgraphNode node, const struct softgpu_operation *operatio
 CUgraphNode softgpu_graph_add(CUgraph graph, const struct softgpu_nodes *after,
                               const struct softgpu_operation *operation, CUgraph child)
 {
-    CUgraphNode node = calloc(1, sizeof *node);
-    CUgraphNode *grown = realloc(graph->nodes, (graph->count + 1) * sizeof(CUgraphNode));
-    size_t *indices = malloc((after->count + 1) * sizeof *indices);
-    if (!node || !grown || !indices)
-        abort();
-    graph->nodes = grown;
+    CUgraphNode node = softgpu_realloc(NULL, sizeof *node);
+    *node = (struct CUgraphNode_st){.index = graph->count, .after_count = after->count};
+    node->after = softgpu_realloc(NULL, after->count * sizeof *node->after);
     for (size_t i = 0; i < after->count; ++i)
-        indices[i] = after->at[i]->index;
-    node->graph = graph;
-    node->index = graph->count;
-    node->after = indices;
-    node->after_count = after->count;
+        node->after[i] = after->at[i]->index;
+    graph->nodes = softgpu_realloc(graph->nodes, (graph->count + 1) * sizeof(CUgraphNode));
     if (!node_fill(node, operation, child)) {
         node_free(node);
         return NULL;
@@ -126,8 +116,8 @@ CUresult cuGraphAddChildGraphNode(CUgraphNode *ret_node, CUgraph graph, const CU
  */
 static bool copy_into(CUgraph to, const struct CUgraph_st *from, CUgraphNode root, bool flat)
 {
-    CUgraphNode *copies = calloc(from->count + 1, sizeof(CUgraphNode));
-    bool complete = copies;
+    CUgraphNode *copies = softgpu_realloc(NULL, from->count * sizeof(CUgraphNode));
+    bool complete = true;
     softgpu_references_copy(to, from);
     for (size_t i = 0; i < from->count && complete; ++i) {
         const CUgraphNode node = from->nodes[i];
@@ -155,9 +145,7 @@ static CUresult graph_copy(CUgraph *ret_copy, CUgraph graph, bool flat)
     CUgraph copy;
     if (!softgpu_object_is(graph, SOFTGPU_GRAPH))
         return CUDA_ERROR_INVALID_HANDLE;
-    CUresult result = cuGraphCreate(&copy, 0);
-    if (result != CUDA_SUCCESS)
-        return result;
+    cuGraphCreate(&copy, 0);
     if (!copy_into(copy, graph, NULL, flat)) {
         softgpu_graph_drop(copy);
         return CUDA_ERROR_NOT_SUPPORTED;
@@ -179,8 +167,6 @@ CUresult cuGraphInstantiateWithFlags(CUgraphExec *ret_exec, CUgraph graph, unsig
     if (result != CUDA_SUCCESS)
         return result;
     *ret_exec = softgpu_object_make(SOFTGPU_GRAPH_EXEC, sizeof **ret_exec);
-    if (!*ret_exec)
-        abort();
     (*ret_exec)->graph = copy;
     return CUDA_SUCCESS;
 }
@@ -232,8 +218,7 @@ CUresult cuGraphLaunch(CUgraphExec exec, CUstream handle)
         return result;
     if (stream->capture)
         return softgpu_capture_append(stream, NULL, exec->graph);
-    if (stream == stream->context->legacy)
-        result = softgpu_capture_implicit(stream->context);
+    result = softgpu_capture_implicit(stream);
     if (result == CUDA_SUCCESS && softgpu_order_is_random())
         return softgpu_order_graph(stream, exec);
     for (size_t i = 0; i < exec->graph->count && result == CUDA_SUCCESS; ++i) {

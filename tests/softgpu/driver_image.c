@@ -43,14 +43,10 @@ static CUresult device_check(unsigned architecture)
 
 static struct softgpu_image_kernel *kernel_add(CUmodule module, const char *name, size_t length)
 {
-    struct softgpu_image_kernel *grown = realloc(module->kernels, (module->kernel_count + 1) * sizeof *grown);
-    if (!grown)
-        return NULL;
-    module->kernels = grown;
-    struct softgpu_image_kernel *kernel = &grown[module->kernel_count];
+    module->kernels = softgpu_realloc(module->kernels, (module->kernel_count + 1) * sizeof *module->kernels);
+    struct softgpu_image_kernel *kernel = &module->kernels[module->kernel_count++];
     *kernel = (struct softgpu_image_kernel){.name = strndup(name, length)};
-    module->kernel_count += kernel->name != NULL;
-    return kernel->name ? kernel : NULL;
+    return kernel;
 }
 
 static const Elf64_Shdr *section_find(const struct cubin *cubin, const char *prefix, const char *name)
@@ -98,11 +94,8 @@ static unsigned info_word(const struct cubin *cubin, const Elf64_Shdr *section, 
 static struct softgpu_parameter *parameter_add(struct softgpu_image_kernel *kernel, unsigned ordinal)
 {
     if (ordinal >= kernel->param_count) {
-        struct softgpu_parameter *grown = realloc(kernel->params, (ordinal + 1) * sizeof *grown);
-        if (!grown)
-            return NULL;
-        memset(grown + kernel->param_count, 0, (ordinal + 1 - kernel->param_count) * sizeof *grown);
-        kernel->params = grown;
+        kernel->params = softgpu_realloc(kernel->params, (ordinal + 1) * sizeof *kernel->params);
+        memset(kernel->params + kernel->param_count, 0, (ordinal + 1 - kernel->param_count) * sizeof *kernel->params);
         kernel->param_count = ordinal + 1;
     }
     return &kernel->params[ordinal];
@@ -113,20 +106,16 @@ static void cubin_parameters_add(const struct cubin *cubin, const Elf64_Shdr *se
                                  struct softgpu_image_kernel *kernel)
 {
     struct attribute found;
-    for (size_t at = 0; info_next(cubin, section, &at, &found);) {
-        struct softgpu_parameter *parameter =
-            found.id == ATTRIBUTE_PARAM ? parameter_add(kernel, found.words[1] & 0xffff) : NULL;
-        if (parameter)
-            *parameter = (struct softgpu_parameter){found.words[1] >> 16, found.words[2] >> 18};
-    }
+    for (size_t at = 0; info_next(cubin, section, &at, &found);)
+        if (found.id == ATTRIBUTE_PARAM)
+            *parameter_add(kernel, found.words[1] & 0xffff) =
+                (struct softgpu_parameter){found.words[1] >> 16, found.words[2] >> 18};
 }
 
 static void cubin_kernel_add(const struct cubin *cubin, CUmodule module, const char *name, long symbol,
                              unsigned architecture)
 {
     struct softgpu_image_kernel *kernel = kernel_add(module, name, strlen(name));
-    if (!kernel)
-        return;
     const Elf64_Shdr *info = section_find(cubin, ".nv.info.", name);
     const Elf64_Shdr *shared = section_find(cubin, ".nv.shared.", name);
     kernel->registers = info_word(cubin, section_find(cubin, ".nv.info", ""), ATTRIBUTE_REGISTERS, symbol, 1);
@@ -213,8 +202,6 @@ static void ptx_parameters_add(const char *text, struct softgpu_image_kernel *ke
     for (const char *at = end ? strstr(text, ".param") : NULL; at && at < end; at = strstr(at, ".param")) {
         const size_t length = strcspn(at, ",)");
         struct softgpu_parameter *parameter = parameter_add(kernel, kernel->param_count);
-        if (!parameter)
-            return;
         *parameter = ptx_parameter(at, at + length, kernel->param_bytes);
         kernel->param_bytes = parameter->offset + parameter->bytes;
         at += length;
@@ -237,8 +224,6 @@ static CUresult ptx_read(const char *text, CUmodule module)
         at += strspn(at, " \t\r\n");
         size_t length = strcspn(at, "( \t\r\n");
         struct softgpu_image_kernel *kernel = kernel_add(module, at, length);
-        if (!kernel)
-            return CUDA_ERROR_OUT_OF_MEMORY;
         at += length;
         ptx_parameters_add(at + strspn(at, " \t\r\n"), kernel);
     }

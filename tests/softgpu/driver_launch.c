@@ -5,7 +5,7 @@
  * that ran: {"kind","name","grid","block","smem","stream" (cuStreamGetId),"pid"}, and "programmatic" if it was launched
  * with that serialisation. Where kernels are counted
  * (run --count), ours add "read", "written", "shared_read", "shared_written", each {"bytes","compulsory","accesses" (of
- * 1, 2, 4, 8, 16 bytes)}; with SOFTGPU_COST (driver_cost.h) all add "us".
+ * 1, 2, 4, 8, 16 bytes)}; with SOFTGPU_COST (driver_cost.c) all add "us".
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -16,11 +16,7 @@
 
 #include "counters.h"
 #include "device_memory.h"
-#include "driver_cost.h"
 #include "driver_objects.h"
-#include "driver_plant.h"
-#include "driver_signature.h"
-#include "driver_virtual.h"
 #include "executor.h"
 #include "originals.h"
 

@@ -9,7 +9,6 @@
 #include "counters.h"
 #include "device_memory.h"
 #include "driver_objects.h"
-#include "driver_virtual.h"
 
 /* Every call that may synchronise asks this first. */
 static CUresult blocking_ready(void)

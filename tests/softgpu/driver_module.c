@@ -28,12 +28,11 @@ static void *cpu_build_find(const char *name)
 
 static void unload(CUmodule module)
 {
-    struct softgpu_object *object = NULL;
     softgpu_order_wait(NULL);
     for (int kind = SOFTGPU_KERNEL; kind <= SOFTGPU_FUNCTION; ++kind)
-        while ((object = softgpu_object_next(object, (enum softgpu_kind)kind)))
-            if (((CUfunction)object)->module == module)
-                softgpu_object_kill(object);
+        for (CUfunction function = NULL; (function = softgpu_object_next(function, (enum softgpu_kind)kind));)
+            if (function->module == module)
+                softgpu_object_kill(function);
     for (size_t i = 0; i < module->kernel_count; ++i) {
         free(module->kernels[i].name);
         free(module->kernels[i].params);
@@ -50,8 +49,6 @@ CUresult cuModuleLoadData(CUmodule *ret_module, const void *image)
     if (result != CUDA_SUCCESS)
         return result;
     CUmodule module = softgpu_object_make(SOFTGPU_MODULE, sizeof *module);
-    if (!module)
-        return CUDA_ERROR_OUT_OF_MEMORY;
     module->context = context;
     result = softgpu_image_read(image, module);
     if (result == CUDA_SUCCESS)
@@ -71,8 +68,9 @@ CUresult cuModuleLoad(CUmodule *ret_module, const char *path)
             close(fd);
         return CUDA_ERROR_FILE_NOT_FOUND;
     }
-    char *image = calloc(1, (size_t)info.st_size + 1);
-    const bool is_read = image && read(fd, image, (size_t)info.st_size) == info.st_size;
+    char *image = softgpu_realloc(NULL, (size_t)info.st_size + 1);
+    image[info.st_size] = 0;
+    const bool is_read = read(fd, image, (size_t)info.st_size) == info.st_size;
     const CUresult result = is_read ? cuModuleLoadData(ret_module, image) : CUDA_ERROR_FILE_NOT_FOUND;
     free(image);
     close(fd);
@@ -111,9 +109,7 @@ CUresult cuLibraryLoadData(CUlibrary *ret_library, const void *code, CUjit_optio
                            unsigned jit_count, CUlibraryOption *options, void **values, unsigned count)
 {
     (void)jit_options, (void)jit_values, (void)jit_count, (void)options, (void)values, (void)count;
-    CUmodule library = code ? softgpu_object_make(SOFTGPU_LIBRARY, sizeof *library) : NULL;
-    if (!library)
-        return code ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_ERROR_INVALID_VALUE;
+    CUmodule library = softgpu_object_make(SOFTGPU_LIBRARY, sizeof *library);
     const CUresult result = softgpu_image_read(code, library);
     if (result == CUDA_SUCCESS)
         *ret_library = (CUlibrary)library;
@@ -124,23 +120,13 @@ CUresult cuLibraryLoadData(CUlibrary *ret_library, const void *code, CUjit_optio
 
 CUresult cuLibraryUnload(CUlibrary library)
 {
-    struct softgpu_object *object = NULL;
     if (!softgpu_object_is(library, SOFTGPU_LIBRARY))
         return CUDA_ERROR_INVALID_HANDLE;
-    while ((object = softgpu_object_next(object, SOFTGPU_MODULE)))
-        if (((CUmodule)object)->library == (CUmodule)library)
-            unload((CUmodule)object);
+    for (CUmodule module = NULL; (module = softgpu_object_next(module, SOFTGPU_MODULE));)
+        if (module->library == (CUmodule)library)
+            unload(module);
     unload((CUmodule)library);
     return CUDA_SUCCESS;
-}
-
-static CUmodule module_of(CUlibrary library, CUcontext context)
-{
-    struct softgpu_object *object = NULL;
-    while ((object = softgpu_object_next(object, SOFTGPU_MODULE)))
-        if (((CUmodule)object)->library == (CUmodule)library && ((CUmodule)object)->context == context)
-            return (CUmodule)object;
-    return NULL;
 }
 
 CUresult cuLibraryGetModule(CUmodule *ret_module, CUlibrary library)
@@ -149,11 +135,12 @@ CUresult cuLibraryGetModule(CUmodule *ret_module, CUlibrary library)
     CUresult result = softgpu_context_ready(&context);
     if (result != CUDA_SUCCESS || !softgpu_object_is(library, SOFTGPU_LIBRARY))
         return result ? result : CUDA_ERROR_INVALID_HANDLE;
-    CUmodule module = module_of(library, context);
+    CUmodule module = NULL;
+    do
+        module = softgpu_object_next(module, SOFTGPU_MODULE);
+    while (module && (module->library != (CUmodule)library || module->context != context));
     if (!module) {
         module = softgpu_object_make(SOFTGPU_MODULE, sizeof *module);
-        if (!module)
-            return CUDA_ERROR_OUT_OF_MEMORY;
         module->context = context;
         module->library = (CUmodule)library;
     }
@@ -163,11 +150,11 @@ CUresult cuLibraryGetModule(CUmodule *ret_module, CUlibrary library)
 
 static CUfunction kernel_find(enum softgpu_kind kind, CUmodule module, const char *name)
 {
-    struct softgpu_object *object = NULL;
-    while ((object = softgpu_object_next(object, kind)))
-        if (((CUfunction)object)->module == module && strcmp(((CUfunction)object)->name, name) == 0)
-            return (CUfunction)object;
-    return NULL;
+    CUfunction kernel = NULL;
+    do
+        kernel = softgpu_object_next(kernel, kind);
+    while (kernel && (kernel->module != module || strcmp(kernel->name, name) != 0));
+    return kernel;
 }
 
 /* What the module's image says about the kernel, nothing where images are not read; or that it has none of that name.
@@ -200,8 +187,6 @@ static CUresult kernel_get(CUfunction *ret_kernel, enum softgpu_kind kind, CUmod
     }
     if (!kernel) {
         kernel = softgpu_object_make(kind, sizeof *kernel + strlen(name) + 1);
-        if (!kernel)
-            return CUDA_ERROR_OUT_OF_MEMORY;
         strcpy(kernel->name, name);
         kernel->module = module;
         kernel->facts = facts;

@@ -23,6 +23,14 @@ static pthread_once_t thread_once = PTHREAD_ONCE_INIT;
 static pthread_key_t thread_key;
 static atomic_uint error_count;
 
+void *softgpu_realloc(void *memory, size_t bytes)
+{
+    void *grown = realloc(memory, bytes ? bytes : 1);
+    if (!grown)
+        abort();
+    return grown;
+}
+
 /* A dead object of the same size is used again, as drivers do: a handle alone identifies nothing. */
 static struct softgpu_object *object_reuse(size_t bytes)
 {
@@ -36,15 +44,14 @@ void *softgpu_object_make(enum softgpu_kind kind, size_t bytes)
 {
     pthread_mutex_lock(&object_lock);
     struct softgpu_object *object = object_reuse(bytes);
-    if (!object && (object = calloc(1, bytes))) {
+    if (!object) {
+        object = softgpu_realloc(NULL, bytes);
         object->next = objects;
         objects = object;
     }
-    if (object) {
-        struct softgpu_object *next = object->next;
-        memset(object, 0, bytes);
-        *object = (struct softgpu_object){kind, bytes, ++object_last_id, next};
-    }
+    struct softgpu_object *next = object->next;
+    memset(object, 0, bytes);
+    *object = (struct softgpu_object){kind, bytes, ++object_last_id, next};
     pthread_mutex_unlock(&object_lock);
     return object;
 }
@@ -61,10 +68,10 @@ bool softgpu_object_is(const void *object, enum softgpu_kind kind)
     return object && ((uintptr_t)object & 7) == 0 && ((const struct softgpu_object *)object)->kind == kind;
 }
 
-struct softgpu_object *softgpu_object_next(struct softgpu_object *after, enum softgpu_kind kind)
+void *softgpu_object_next(const void *after, enum softgpu_kind kind)
 {
     pthread_mutex_lock(&object_lock);
-    struct softgpu_object *object = after ? after->next : objects;
+    struct softgpu_object *object = after ? ((const struct softgpu_object *)after)->next : objects;
     while (object && object->kind != kind)
         object = object->next;
     pthread_mutex_unlock(&object_lock);
@@ -88,10 +95,11 @@ struct softgpu_thread *softgpu_thread_get(void)
 {
     pthread_once(&thread_once, thread_key_make);
     struct softgpu_thread *thread = pthread_getspecific(thread_key);
-    if (!thread && (thread = calloc(1, sizeof *thread)))
+    if (!thread) {
+        thread = softgpu_realloc(NULL, sizeof *thread);
+        memset(thread, 0, sizeof *thread);
         pthread_setspecific(thread_key, thread);
-    if (!thread)
-        abort();
+    }
     return thread;
 }
 

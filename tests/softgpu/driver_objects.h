@@ -73,7 +73,7 @@ struct CUstream_st {
 struct CUevent_st {
     struct softgpu_object object;
     double recorded_ms;        /* 0: never */
-    unsigned long long record; /* by softgpu_order_record */
+    unsigned long long record; /* by softgpu_order_mark */
     CUgraph capture;           /* the capture it was recorded in, or NULL */
     unsigned long long capture_id;
     struct softgpu_nodes captured;
@@ -149,7 +149,6 @@ struct softgpu_operation {
 };
 
 struct CUgraphNode_st {
-    CUgraph graph;
     size_t index;                       /* in its graph: after those that it depends on */
     struct softgpu_operation operation; /* run NULL: nothing but an order, or a child */
     CUgraph child;                      /* the graph in its place, its own, or NULL */
@@ -195,18 +194,20 @@ struct softgpu_thread {
 };
 struct softgpu_thread *softgpu_thread_get(void);
 
-/* A new object is zeroed apart from its header; NULL without memory. */
+/* realloc, which ends the process where the host has no memory left: no driver's error. */
+void *softgpu_realloc(void *memory, size_t bytes);
+/* A new object is zeroed apart from its header. */
 void *softgpu_object_make(enum softgpu_kind kind, size_t bytes);
 void softgpu_object_kill(void *object);
 bool softgpu_object_is(const void *object, enum softgpu_kind kind);
-struct softgpu_object *softgpu_object_next(struct softgpu_object *after, enum softgpu_kind kind); /* NULL: the first */
+void *softgpu_object_next(const void *after, enum softgpu_kind kind); /* NULL: the first */
 
 /* A message "softgpu: ..." on stderr. An error also makes the process exit with status 86. */
 void softgpu_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void softgpu_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 unsigned softgpu_errors_take(void); /* for tests: returns the number of errors so far and resets it */
 
-/* NULL for a device that does not exist, or without memory. Destroying a context destroys its streams. */
+/* NULL for a device that does not exist. Destroying a context destroys its streams. */
 CUcontext softgpu_context_make(CUdevice device, bool primary, unsigned flags);
 void softgpu_context_destroy(CUcontext context);
 /* The current context, or why it cannot be used. */
@@ -220,8 +221,8 @@ static inline CUstream softgpu_stream_ptsz(CUstream handle)
 
 /* Error 900 if a capture forbids a call that may synchronise (load, allocate, free, wait); the capture is then lost. */
 CUresult softgpu_capture_forbids(void);
-/* Error 906 if work on the legacy stream would join a capture, which is then lost. */
-CUresult softgpu_capture_implicit(CUcontext context);
+/* Error 906 if work on this stream, since it is the legacy one, would join a capture, which is then lost. */
+CUresult softgpu_capture_implicit(CUstream stream);
 /* Runs the operation, or stores a copy of it in the graph that the stream captures into. */
 CUresult softgpu_stream_submit(CUstream handle, struct softgpu_operation *operation);
 
@@ -246,10 +247,40 @@ bool softgpu_order_is_random(void);
 CUresult softgpu_order_submit(CUstream stream, const struct softgpu_operation *operation);
 CUresult softgpu_order_graph(CUstream stream, CUgraphExec exec);
 void softgpu_order_wait(CUstream stream); /* until the stream's work is done; NULL: all work */
-unsigned long long softgpu_order_record(CUstream stream);
-void softgpu_order_wait_for(CUstream stream, unsigned long long record);
+/* A mark behind the stream's work so far and behind another mark, or 0. Returns it; 0 where no work waits. */
+unsigned long long softgpu_order_mark(CUstream stream, unsigned long long after);
 void softgpu_order_reach(unsigned long long record);
 bool softgpu_order_has_reached(unsigned long long record);
+
+/*
+ * driver_virtual.c: memory whose addresses the program reserves and maps itself (cuMemAddressReserve, cuMemCreate,
+ * cuMemMap). To the rest of the driver, what is mapped with access is an allocation (device_memory.h). The rest of a
+ * reservation has no access: host code that touches it faults. Access is the same for every device.
+ */
+/* Whether this process ever reserved addresses; until then everything is allowed. */
+bool softgpu_virtual_is_in_use(void);
+/* Whether work may read, or write, these bytes. Outside of reservations it may; inside it needs a mapping with that
+ * access. A refusal is an error that says who does what. */
+bool softgpu_virtual_allows(const char *who, const char *does, const void *at, size_t bytes, bool writes);
+
+/*
+ * driver_cost.c: the device's own clock. With SOFTGPU_COST=SEED each launch takes a time drawn for its kernel's name
+ * and grid, 5 to 500 us, give or take 2 % from launch to launch, and events read that clock instead of the host's.
+ */
+/* Advances the clock by one launch. Returns by how much, in us; 0 without SOFTGPU_COST. */
+double softgpu_cost_spend(const char *kernel, unsigned grid_x);
+double softgpu_now_ms(void); /* of that clock, or of the host's */
+
+/*
+ * driver_plant.c: mistakes planted for tests of the checks, in the outputs of each of our kernels after it ran.
+ * SOFTGPU_PLANT: "ulp" (one element of each row is 4 ulp off), "tail" (the last three elements of a row repeat those
+ * before them), "mean" (each element is off as if the mean were wrong by a hundredth). Any other value is an error.
+ */
+void softgpu_plant(const struct softgpu_launch *launch);
+
+/* driver_signature.c: how many parameters a kernel's mangled name tells, 0 if it does not say; ret_pointers: which of
+ * the first `room` are pointers. */
+size_t softgpu_signature(const char *mangled, bool *ret_pointers, size_t room);
 
 /* Reads the kernels of a cubin, PTX text or fat binary into module, or says why device and driver cannot load it. */
 CUresult softgpu_image_read(const void *image, CUmodule module);

@@ -151,9 +151,7 @@ static void run_ahead(void)
 
 static struct entry *append(CUstream stream)
 {
-    struct entry *entry = calloc(1, sizeof *entry);
-    if (!entry)
-        return NULL;
+    struct entry *entry = softgpu_realloc(NULL, sizeof *entry);
     *entry = entry_of(stream, ++numbers);
     *last = entry;
     last = &entry->next;
@@ -180,21 +178,17 @@ CUresult softgpu_order_submit(CUstream stream, const struct softgpu_operation *o
         return result;
     }
     struct entry *entry = append(stream);
-    if (entry) {
-        entry->has_operation = true;
-        entry->operation = *operation;
-        if (operation->hold)
-            result = operation->hold(&entry->operation);
-        if (operation->is_copy && !is_on_device(operation->copy.source)) {
-            entry->staged = malloc(operation->copy.bytes ? operation->copy.bytes : 1);
-            if (entry->staged)
-                entry->operation.copy.source = memcpy(entry->staged, operation->copy.source, operation->copy.bytes);
-        }
-        entry->has_operation = result == CUDA_SUCCESS;
+    entry->operation = *operation;
+    if (operation->hold)
+        result = operation->hold(&entry->operation);
+    if (operation->is_copy && !is_on_device(operation->copy.source)) {
+        entry->staged = softgpu_realloc(NULL, operation->copy.bytes);
+        entry->operation.copy.source = memcpy(entry->staged, operation->copy.source, operation->copy.bytes);
     }
+    entry->has_operation = result == CUDA_SUCCESS;
     run_ahead();
     pthread_mutex_unlock(&lock);
-    return entry ? result : CUDA_ERROR_OUT_OF_MEMORY;
+    return result;
 }
 
 static CUresult graph_done(const struct softgpu_operation *operation)
@@ -207,8 +201,7 @@ static CUresult graph_done(const struct softgpu_operation *operation)
 static void append_node(CUstream stream, const struct CUgraphNode_st *node, unsigned long long begin)
 {
     struct entry *entry = append(stream);
-    if (!entry || !(entry->after = malloc((node->after_count + 1) * sizeof *entry->after)))
-        abort();
+    entry->after = softgpu_realloc(NULL, node->after_count * sizeof *entry->after);
     entry->stream_id = 0;
     entry->legacy = entry->blocking = false;
     entry->from = entry->to = begin;
@@ -224,15 +217,11 @@ CUresult softgpu_order_graph(CUstream stream, CUgraphExec exec)
 {
     pthread_mutex_lock(&lock);
     struct entry *begin = append(stream);
-    if (!begin)
-        abort();
     const unsigned long long number = begin->number;
     begin->from = begin->to = exec->last_launch;
     for (size_t i = 0; i < exec->graph->count; ++i)
         append_node(stream, exec->graph->nodes[i], number);
     struct entry *end = append(stream);
-    if (!end)
-        abort();
     __atomic_add_fetch(&exec->graph->holders, 1, __ATOMIC_ACQ_REL);
     end->from = number;
     end->to = end->number - 1;
@@ -244,29 +233,16 @@ CUresult softgpu_order_graph(CUstream stream, CUgraphExec exec)
     return CUDA_SUCCESS;
 }
 
-static unsigned long long mark(CUstream stream, unsigned long long after)
+unsigned long long softgpu_order_mark(CUstream stream, unsigned long long after)
 {
-    unsigned long long number = 0;
     if (!softgpu_order_is_random())
         return 0;
     pthread_mutex_lock(&lock);
     struct entry *entry = append(stream);
-    if (entry) {
-        entry->from = entry->to = after;
-        number = entry->number;
-    }
+    entry->from = entry->to = after;
+    const unsigned long long number = entry->number;
     pthread_mutex_unlock(&lock);
     return number;
-}
-
-unsigned long long softgpu_order_record(CUstream stream)
-{
-    return mark(stream, 0);
-}
-
-void softgpu_order_wait_for(CUstream stream, unsigned long long record)
-{
-    mark(stream, record);
 }
 
 static bool is_waiting(unsigned long long record)

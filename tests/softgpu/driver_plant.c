@@ -1,23 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See driver_plant.h. The end of the kernel's name is its type; its parameters tell which tensor it wrote. Partial sums
- * are left alone; of kernels that reduce them, dgamma is changed.
+ * Planted mistakes (driver_objects.h). The end of the kernel's name is its type; its parameters tell which tensor it
+ * wrote. Partial sums are left alone; of kernels that reduce them, dgamma is changed.
  */
-#include "driver_plant.h"
-
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "driver_objects.h"
+#include "originals_internal.h"
+
 enum plant { NONE, ULP, TAIL, MEAN, PLANTS };
 static const char *const names[] = {"", "ulp", "tail", "mean"};
 
-struct format {
+static const struct {
     const char *end; /* of the kernel's name */
-    int bytes, digits, lowest;
-};
-static const struct format formats[] = {
-    {"_f32", 4, 23, -126}, {"_bf16", 2, 7, -126}, {"_f16", 2, 10, -14}, {"_f64", 8, 52, -1022}};
+    enum dtype dtype;
+} types[] = {{"_f32", F32}, {"_bf16", BF16}, {"_f16", F16}, {"_f64", F64}};
 
 static enum plant plant_read(void)
 {
@@ -30,63 +29,45 @@ static enum plant plant_read(void)
     return NONE;
 }
 
-static const struct format *format_of(const char *kernel)
+static bool take_dtype(const char *kernel, enum dtype *ret_dtype)
 {
-    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
-        const size_t length = strlen(kernel), end = strlen(formats[i].end);
-        if (length > end && strcmp(kernel + length - end, formats[i].end) == 0)
-            return &formats[i];
+    const char *end = strrchr(kernel, '_');
+    for (size_t i = 0; end && i < COUNT(types); i++) {
+        *ret_dtype = types[i].dtype;
+        if (strcmp(end, types[i].end) == 0)
+            return true;
     }
-    return NULL;
+    return false;
 }
 
-static double get(const struct format *f, const void *from, long long i)
+static size_t bytes_of(enum dtype dtype)
 {
-    uint32_t word = f->bytes == 2 ? ((const uint16_t *)from)[i] : 0;
-    float value;
-    if (f->bytes == 8)
-        return ((const double *)from)[i];
-    if (f->bytes == 4)
-        return (double)((const float *)from)[i];
-    if (f->digits == 10)
-        return ldexp((word & 0x7c00 ? 1024 : 0) + (word & 0x3ff), (int)((word & 0x7c00 ? word >> 10 & 31 : 1)) - 25) *
-               (word & 0x8000 ? -1 : 1);
-    word <<= 16;
-    memcpy(&value, &word, sizeof value);
-    return (double)value;
+    return dtype == F64 ? 8 : dtype == F32 ? 4 : 2;
 }
 
-/* Moves an element `steps` representable values away from zero. */
-static void step(const struct format *f, void *to, long long i, long long steps)
+/* Moves an element 4 representable values away from zero. */
+static void step(char *to, enum dtype dtype)
 {
-    if (f->bytes == 8)
-        ((uint64_t *)to)[i] += (uint64_t)steps;
-    else if (f->bytes == 4)
-        ((uint32_t *)to)[i] += (uint32_t)steps;
-    else
-        ((uint16_t *)to)[i] = (uint16_t)(((uint16_t *)to)[i] + steps);
+    uint64_t bits = 0;
+    memcpy(&bits, to, bytes_of(dtype)); /* little-endian */
+    bits += 4;
+    memcpy(to, &bits, bytes_of(dtype));
 }
 
-/* Moves an element away from zero by about `distance`, in steps of its own ulp. */
-static void move(const struct format *f, void *to, long long i, double distance)
+static void damage(enum plant plant, enum dtype dtype, char *tensor, long long rows, long long cols)
 {
-    const double v = fabs(get(f, to, i));
-    const int exponent = v > 0 ? ilogb(v) : f->lowest;
-    const double ulp = ldexp(1, (exponent < f->lowest ? f->lowest : exponent) - f->digits);
-    if (v > 0 && isfinite(v) && distance / ulp < 0x1p51)
-        step(f, to, i, (long long)(distance / ulp));
-}
-
-static void damage(enum plant plant, const struct format *f, char *tensor, long long rows, long long cols)
-{
+    const size_t bytes = bytes_of(dtype);
     for (long long r = 0; tensor && r < rows; r++) {
-        char *row = tensor + r * cols * f->bytes;
+        char *row = tensor + (size_t)(r * cols) * bytes;
         if (plant == ULP)
-            step(f, row, (r * 7 + 3) % cols, 4);
+            step(row + (size_t)((r * 7 + 3) % cols) * bytes, dtype);
         if (plant == TAIL && cols >= 6)
-            memcpy(row + (cols - 3) * f->bytes, row + (cols - 6) * f->bytes, 3 * (size_t)f->bytes);
-        for (long long c = 0; plant == MEAN && c < cols; c++)
-            move(f, row, c, 0.01 * (r % 2 ? 1 : fabs(get(f, row, c)) + 0.5));
+            memcpy(row + (size_t)(cols - 3) * bytes, row + (size_t)(cols - 6) * bytes, 3 * bytes);
+        for (long long c = 0; plant == MEAN && c < cols; c++) {
+            const double value = softgpu_load(row, c, dtype), distance = 0.01 * (r % 2 ? 1 : fabs(value) + 0.5);
+            if (value != 0)
+                softgpu_store(row, c, dtype, value + copysign(distance, value));
+        }
     }
 }
 
@@ -94,15 +75,14 @@ void softgpu_plant(const struct softgpu_launch *launch)
 {
     const enum plant plant = plant_read();
     const char *name = launch->function->name;
-    const struct format *f = format_of(name);
     const struct fuseln_ln_params *p = &launch->ours.launch;
-    static const struct format f32 = {"", 4, 23, -126};
-    if (plant == NONE || !f || strncmp(name, "fuseln_ln_", 10) != 0 || strstr(name, "partial"))
+    enum dtype dtype;
+    if (plant == NONE || !take_dtype(name, &dtype) || strncmp(name, "fuseln_ln_", 10) != 0 || strstr(name, "partial"))
         return;
     if (strstr(name, "dgamma"))
-        damage(plant, f, p->dgamma, 1, p->cols);
+        damage(plant, dtype, p->dgamma, 1, p->cols);
     else if (strstr(name, "forward") && !p->y)
-        damage(plant, f->bytes == 8 ? f : &f32, p->mean, 1, p->rows);
+        damage(plant, dtype == F64 ? F64 : F32, p->mean, 1, p->rows);
     else
-        damage(plant, f, p->y ? p->y : p->dx, p->rows, p->cols);
+        damage(plant, dtype, p->y ? p->y : p->dx, p->rows, p->cols);
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Demangles the name and splits its last parenthesis at the commas that stand outside inner brackets.
+ * A kernel's parameters: demangles the name and splits its last parenthesis at the commas that stand outside inner
+ * brackets.
  */
-#include "driver_signature.h"
-
 #include <stdlib.h>
 #include <string.h>
+
+#include "driver_objects.h"
 
 char *__cxa_demangle(const char *mangled, char *buffer, size_t *size, int *ret_status); /* of the C++ runtime */
 

@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Streams and events of the stand-in driver. Without SOFTGPU_SEED all work is done when its call returns, so a wait
- * only checks what a driver would refuse. Event times are those of the host's clock, or of driver_cost.h.
+ * only checks what a driver would refuse.
  */
-#include <pthread.h>
-#include <time.h>
-
-#include "driver_cost.h"
 #include "driver_objects.h"
 
 /* The calling thread's default stream in context. */
@@ -14,9 +10,11 @@ static CUstream per_thread_stream(CUcontext context)
 {
     CUstream *streams = softgpu_thread_get()->default_streams;
     for (int i = 0; i < SOFTGPU_CONTEXT_DEPTH_MAX; ++i) {
-        if (!streams[i] && (streams[i] = softgpu_object_make(SOFTGPU_STREAM, sizeof *streams[i])))
+        if (!streams[i]) {
+            streams[i] = softgpu_object_make(SOFTGPU_STREAM, sizeof *streams[i]);
             streams[i]->context = context;
-        if (streams[i] && streams[i]->context == context && softgpu_object_is(streams[i], SOFTGPU_STREAM))
+        }
+        if (streams[i]->context == context && softgpu_object_is(streams[i], SOFTGPU_STREAM))
             return streams[i];
     }
     return NULL;
@@ -47,8 +45,7 @@ CUresult softgpu_stream_submit(CUstream handle, struct softgpu_operation *operat
     operation->context = stream->context;
     if (stream->capture)
         return softgpu_capture_append(stream, operation, NULL);
-    if (stream == stream->context->legacy)
-        result = softgpu_capture_implicit(stream->context);
+    result = softgpu_capture_implicit(stream);
     if (result != CUDA_SUCCESS)
         return result;
     return softgpu_order_is_random() ? softgpu_order_submit(stream, operation) : operation->run(operation);
@@ -61,8 +58,6 @@ CUresult cuStreamCreateWithPriority(CUstream *ret_stream, unsigned flags, int pr
     if (result != CUDA_SUCCESS || flags > CU_STREAM_NON_BLOCKING)
         return result ? result : CUDA_ERROR_INVALID_VALUE;
     CUstream stream = softgpu_object_make(SOFTGPU_STREAM, sizeof *stream);
-    if (!stream)
-        return CUDA_ERROR_OUT_OF_MEMORY;
     stream->context = context;
     stream->flags = flags;
     stream->priority = priority;
@@ -95,7 +90,7 @@ static CUresult stream_wait(CUstream handle, CUstream *ret_stream)
         stream->capture_invalid = true;
         return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
     }
-    return stream == stream->context->legacy ? softgpu_capture_implicit(stream->context) : CUDA_SUCCESS;
+    return softgpu_capture_implicit(stream);
 }
 
 CUresult cuStreamSynchronize(CUstream handle)
@@ -112,7 +107,7 @@ CUresult cuStreamQuery(CUstream handle)
 {
     CUstream stream;
     CUresult result = stream_wait(handle, &stream);
-    if (result == CUDA_SUCCESS && !softgpu_order_has_reached(softgpu_order_record(stream)))
+    if (result == CUDA_SUCCESS && !softgpu_order_has_reached(softgpu_order_mark(stream, 0)))
         result = CUDA_ERROR_NOT_READY;
     return result;
 }
@@ -149,11 +144,9 @@ CUresult cuEventCreate(CUevent *ret_event, unsigned flags)
     (void)flags;
     CUcontext context;
     CUresult result = softgpu_context_ready(&context);
-    if (result != CUDA_SUCCESS)
-        return result;
-    CUevent event = softgpu_object_make(SOFTGPU_EVENT, sizeof *event);
-    *ret_event = event;
-    return event ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+    if (result == CUDA_SUCCESS)
+        *ret_event = softgpu_object_make(SOFTGPU_EVENT, sizeof **ret_event);
+    return result;
 }
 
 CUresult cuEventDestroy_v2(CUevent event)
@@ -170,18 +163,14 @@ CUresult cuEventRecord(CUevent event, CUstream handle)
     CUresult result = softgpu_stream_ready(handle, &stream);
     if (result != CUDA_SUCCESS || !softgpu_object_is(event, SOFTGPU_EVENT))
         return result ? result : CUDA_ERROR_INVALID_HANDLE;
-    if (!stream->capture && stream == stream->context->legacy)
-        result = softgpu_capture_implicit(stream->context);
+    result = softgpu_capture_implicit(stream);
     if (result != CUDA_SUCCESS)
         return result;
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
     event->capture = stream->capture;
     event->capture_id = stream->capture ? stream->capture->capture_id : 0;
     softgpu_nodes_set(&event->captured, &stream->captured);
-    event->record = stream->capture ? 0 : softgpu_order_record(stream);
-    event->recorded_ms =
-        softgpu_cost_is_set() ? softgpu_cost_now_ms() : (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
+    event->record = stream->capture ? 0 : softgpu_order_mark(stream, 0);
+    event->recorded_ms = softgpu_now_ms();
     return CUDA_SUCCESS;
 }
 
@@ -206,7 +195,7 @@ CUresult cuStreamWaitEvent(CUstream handle, CUevent event, unsigned flags)
     if (result != CUDA_SUCCESS || !softgpu_object_is(event, SOFTGPU_EVENT))
         return result ? result : CUDA_ERROR_INVALID_HANDLE;
     if (!event_is_captured(event) && !stream->capture)
-        softgpu_order_wait_for(stream, event->record);
+        softgpu_order_mark(stream, event->record);
     if (!event_is_captured(event))
         return CUDA_SUCCESS;
     if (stream->capture && stream->capture != event->capture)

@@ -73,8 +73,6 @@ CUresult cuUserObjectCreate(CUuserObject *ret_object, void *data, CUhostFn destr
     if (!destructor || !count || flags != CU_USER_OBJECT_NO_DESTRUCTOR_SYNC)
         return CUDA_ERROR_INVALID_VALUE;
     CUuserObject object = softgpu_object_make(SOFTGPU_USER_OBJECT, sizeof *object);
-    if (!object)
-        return CUDA_ERROR_OUT_OF_MEMORY;
     object->destroy = destructor;
     object->data = data;
     object->references = count;
@@ -94,9 +92,7 @@ CUresult cuUserObjectRelease(CUuserObject object, unsigned count)
 
 static void references_add(CUgraph graph, CUuserObject object, unsigned count)
 {
-    struct softgpu_references *references = malloc(sizeof *references);
-    if (!references)
-        abort();
+    struct softgpu_references *references = softgpu_realloc(NULL, sizeof *references);
     *references = (struct softgpu_references){object, count, graph->references};
     graph->references = references;
 }

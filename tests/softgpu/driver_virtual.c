@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See driver_virtual.h. A reservation is an address range without access; an allocation is a memfd, so that several
- * addresses can map it, and lives until its last handle and mapping are gone. Fresh memory holds 0xFF bytes, as in
- * device_memory.c. Memory on the host or shared with other processes is not supported.
+ * Memory that the program maps itself (driver_objects.h). A reservation is an address range without access; an
+ * allocation is a memfd, so that several addresses can map it, and lives until its last handle and mapping are gone.
+ * Fresh memory holds 0xFF bytes, as in device_memory.c. Memory on the host or shared with other processes is not
+ * supported.
  */
-#include "driver_virtual.h"
-
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -39,9 +38,10 @@ static atomic_bool is_in_use; /* something was reserved */
 /* The first range that has any of these bytes. */
 static struct range *range_at(enum softgpu_kind kind, const char *at, size_t bytes)
 {
-    struct range *range = (void *)softgpu_object_next(NULL, kind);
-    while (range && !(at < range->at + range->bytes && range->at < at + bytes))
-        range = (void *)softgpu_object_next(&range->object, kind);
+    struct range *range = NULL;
+    do
+        range = softgpu_object_next(range, kind);
+    while (range && !(at < range->at + range->bytes && range->at < at + bytes));
     return range;
 }
 
@@ -109,16 +109,16 @@ CUresult cuMemAddressReserve(CUdeviceptr *ret_address, size_t bytes, size_t alig
     if (!ret_address || !bytes || bytes % page || hint % page || alignment & (alignment - 1) || flags)
         return CUDA_ERROR_INVALID_VALUE;
     char *at = addresses_take(hint, bytes, alignment > GRANULARITY ? alignment : GRANULARITY);
+    if (!at)
+        return CUDA_ERROR_OUT_OF_MEMORY;
     pthread_mutex_lock(&lock);
-    struct range *range = at ? softgpu_object_make(SOFTGPU_RESERVATION, sizeof *range) : NULL;
-    if (range) {
-        range->at = at;
-        range->bytes = bytes;
-        is_in_use = true;
-        *ret_address = (CUdeviceptr)(uintptr_t)at;
-    }
+    struct range *range = softgpu_object_make(SOFTGPU_RESERVATION, sizeof *range);
+    range->at = at;
+    range->bytes = bytes;
+    is_in_use = true;
+    *ret_address = (CUdeviceptr)(uintptr_t)at;
     pthread_mutex_unlock(&lock);
-    return range ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+    return CUDA_SUCCESS;
 }
 
 CUresult cuMemAddressFree(CUdeviceptr address, size_t bytes)
@@ -164,28 +164,27 @@ CUresult cuMemCreate(CUmemGenericAllocationHandle *ret_handle, size_t bytes, con
     if (!softgpu_memory_reserve(bytes))
         return CUDA_ERROR_OUT_OF_MEMORY;
     int file = file_make(bytes);
-    pthread_mutex_lock(&lock);
-    struct allocation *allocation = file >= 0 ? softgpu_object_make(SOFTGPU_ALLOCATION, sizeof *allocation) : NULL;
-    if (allocation) {
-        allocation->file = file;
-        allocation->bytes = bytes;
-        allocation->handles = 1;
-        *ret_handle = (uintptr_t)allocation;
-    }
-    pthread_mutex_unlock(&lock);
-    if (!allocation)
+    if (file < 0) {
         softgpu_memory_unreserve(bytes);
-    if (!allocation && file >= 0)
-        close(file);
-    return allocation ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    pthread_mutex_lock(&lock);
+    struct allocation *allocation = softgpu_object_make(SOFTGPU_ALLOCATION, sizeof *allocation);
+    allocation->file = file;
+    allocation->bytes = bytes;
+    allocation->handles = 1;
+    *ret_handle = (uintptr_t)allocation;
+    pthread_mutex_unlock(&lock);
+    return CUDA_SUCCESS;
 }
 
 /* NULL for a number that is no handle. */
 static struct allocation *allocation_find(CUmemGenericAllocationHandle handle)
 {
-    struct allocation *allocation = (void *)softgpu_object_next(NULL, SOFTGPU_ALLOCATION);
-    while (allocation && !((uintptr_t)allocation == handle && allocation->handles))
-        allocation = (void *)softgpu_object_next(&allocation->object, SOFTGPU_ALLOCATION);
+    struct allocation *allocation = NULL;
+    do
+        allocation = softgpu_object_next(allocation, SOFTGPU_ALLOCATION);
+    while (allocation && !((uintptr_t)allocation == handle && allocation->handles));
     return allocation;
 }
 
@@ -216,9 +215,9 @@ static CUresult map(char *at, size_t bytes, struct allocation *allocation)
     if (!reservation || at + bytes > reservation->at + reservation->bytes || range_at(SOFTGPU_MAPPING, at, bytes) ||
         !allocation || bytes > allocation->bytes)
         return CUDA_ERROR_INVALID_VALUE;
-    struct range *mapping = softgpu_object_make(SOFTGPU_MAPPING, sizeof *mapping);
-    if (!mapping || mmap(at, bytes, PROT_NONE, MAP_SHARED | MAP_FIXED, allocation->file, 0) == MAP_FAILED)
+    if (mmap(at, bytes, PROT_NONE, MAP_SHARED | MAP_FIXED, allocation->file, 0) == MAP_FAILED)
         return CUDA_ERROR_OUT_OF_MEMORY;
+    struct range *mapping = softgpu_object_make(SOFTGPU_MAPPING, sizeof *mapping);
     mapping->at = at;
     mapping->bytes = bytes;
     mapping->allocation = allocation;

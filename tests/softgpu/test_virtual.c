@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tests of memory that the program reserves and maps itself (driver_virtual.h), through the driver's entry points.
+ * Tests of memory that the program reserves and maps itself (driver_virtual.c), through the driver's entry points.
  */
 #include <errno.h>
 #include <math.h>
