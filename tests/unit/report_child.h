@@ -18,7 +18,11 @@
 
 #include "base/json.h"
 #include "hooks/process.h"
+#include "kernels/host/variant.h"
 #include "report/report.h"
+
+/* The usual setting of a child. */
+#define REPORT "FUSELN_REPORT", in_folder("r.json")
 
 static _Atomic int64_t clock_ms; /* added to the coarse clock, by which snapshots are due */
 
@@ -86,6 +90,20 @@ static inline void launch(const struct fuseln_target *target, int64_t cols, int6
     fuseln_report_tick(verdict == FUSELN_VERDICT_OK);
 }
 
+/* One line of the trace, of a launch of `forward`. */
+static inline void trace_one(int64_t rows)
+{
+    static const struct fuseln_variant variant = {.name = "our_kernel"};
+    static const struct fuseln_plan plan = {.kernel = {&variant}};
+    const struct fuseln_site_key key = {.target = &forward, .cols = 12, .device = 1};
+    const struct fuseln_launch launch = {.stream = (void *)0xabc, .grid = {1, 2, 3}, .block = {32, 4, 1}};
+    bool is_new;
+    errno = 77;
+    fuseln_trace(&(struct fuseln_pass){
+        .launch = &launch, .site = fuseln_site_get(&key, &is_new), .call.rows = rows, .job.plan = &plan});
+    check(errno == 77);
+}
+
 static inline void launch_some(void)
 {
     errno = 77;
@@ -106,21 +124,29 @@ static inline json_t *load(const char *path)
     return json;
 }
 
-/* A number of the report by its path, "totals.launches"; -1 if it is not there. */
-static inline int64_t number(const json_t *json, const char *path)
+/* A value of the report by its path, "sites.0.cols"; NULL if it is not there. */
+static inline json_t *value(const json_t *json, const char *path)
 {
     char key[64];
     for (size_t length; (length = strcspn(path, ".")) > 0; path += length + (path[length] == '.')) {
         snprintf(key, sizeof key, "%.*s", (int)length, path);
         json = isdigit((unsigned char)*key) ? json_array_get(json, (size_t)atoi(key)) : json_object_get(json, key);
     }
-    return json_is_integer(json) ? json_integer_value(json) : -1;
+    return (json_t *)(uintptr_t)json;
 }
 
-static inline const char *text(const json_t *json, const char *key)
+/* -1 if it is not there, or no integer. */
+static inline int64_t number(const json_t *json, const char *path)
 {
-    const char *value = json_string_value(json_object_get(json, key));
-    return value ? value : "";
+    const json_t *found = value(json, path);
+    return json_is_integer(found) ? json_integer_value(found) : -1;
+}
+
+/* "" if it is not there, or no string. */
+static inline const char *text(const json_t *json, const char *path)
+{
+    const char *found = json_string_value(value(json, path));
+    return found ? found : "";
 }
 
 /* Asserts what must hold in every report; returns how many launches it counts. */
@@ -130,10 +156,10 @@ static inline int64_t check_sums(const json_t *report)
     size_t i;
     json_t *site, *reason;
     const char *key;
-    json_array_foreach(json_object_get(report, "sites"), i, site)
+    json_array_foreach(value(report, "sites"), i, site)
     {
         int64_t here = 0;
-        json_object_foreach(json_object_get(site, "passed_through"), key, reason) here += json_integer_value(reason);
+        json_object_foreach(value(site, "passed_through"), key, reason) here += json_integer_value(reason);
         count = number(site, "substituted");
         assert_int_equal(number(site, "launches"), count + here);
         substituted += count;
@@ -150,27 +176,21 @@ static inline int64_t check_sums(const json_t *report)
 /* Of a report in the folder: a number, the launches it counts, whether it says it is the last. */
 static inline int64_t report_number(const char *name, const char *path)
 {
-    json_t *report = load(in_folder(name));
-    const int64_t value = number(report, path);
-    json_decref(report);
-    return value;
+    json_auto_t *report = load(in_folder(name));
+    return number(report, path);
 }
 
 static inline int64_t report_launches(const char *name)
 {
-    json_t *report = load(in_folder(name));
-    const int64_t launches = check_sums(report);
-    json_decref(report);
-    return launches;
+    json_auto_t *report = load(in_folder(name));
+    return check_sums(report);
 }
 
 static inline bool report_is_final(const char *name)
 {
-    json_t *report = load(in_folder(name)), *final = json_object_get(report, "final");
-    const bool is_final = json_is_true(final);
-    assert_true(json_is_boolean(final));
-    json_decref(report);
-    return is_final;
+    json_auto_t *report = load(in_folder(name));
+    assert_true(json_is_boolean(value(report, "final")));
+    return json_is_true(value(report, "final"));
 }
 
 /* The folder: how many reports, how many launches they count, and how many other files. */
@@ -187,11 +207,10 @@ static inline struct found find_reports(void)
         name[strcspn(name, "\n")] = '\0';
         if (!strcmp(name, "stderr"))
             continue;
-        json_t *report = strstr(name, ".json") ? load(in_folder(name)) : NULL;
+        json_auto_t *report = strstr(name, ".json") ? load(in_folder(name)) : NULL;
         found.strangers += !report;
         found.reports += report != NULL;
         found.launches += report ? check_sums(report) : 0;
-        json_decref(report);
     }
     pclose(names);
     return found;

@@ -11,7 +11,6 @@
 #include <sys/time.h>
 
 #include "base/log.h"
-#include "kernels/host/variant.h"
 
 /* ---- what descriptor 2 is ---- */
 static int put_at_2(int fd)
@@ -216,18 +215,6 @@ TEST(the_same_inode_number_elsewhere_is_not_mistaken_for_the_log)
 }
 
 /* ---- readers that stall ---- */
-static const struct fuseln_variant our_variant = {.name = "ours"};
-static const struct fuseln_plan our_plan = {.kernel = {&our_variant}};
-
-static void trace_one(void)
-{
-    bool is_new;
-    const struct fuseln_site_key key = {.target = &forward, .cols = 12};
-    const struct fuseln_launch launch = {0};
-    fuseln_trace(&(struct fuseln_pass){
-        .launch = &launch, .site = fuseln_site_get(&key, &is_new), .call.rows = 1, .job.plan = &our_plan});
-}
-
 static double now(void)
 {
     struct timespec time;
@@ -253,16 +240,15 @@ static void trace_to_a_stalled_reader(void)
     alarm(20);
     const double start = now();
     for (int i = 0; i < LINES; i++)
-        trace_one();
+        trace_one(1);
     check(now() - start < 5); /* takes 0.1 s; a wait for each lost line would take hours */
     size_t there = occurrences(drain(fd), "\"rows\":1");
     check(there > 1000 && there < LINES && !strstr(piped, "\"lost\""));
-    trace_one();
+    trace_one(1);
     check(occurrences(drain(fd), "\n") == 2);
-    json_t *line = json_loads(piped, JSON_DISABLE_EOF_CHECK, NULL);
+    json_auto_t *line = json_loads(piped, JSON_DISABLE_EOF_CHECK, NULL);
     check(number(line, "lost") == (json_int_t)(LINES - there));
     check(occurrences(piped, "\"rows\":1") == 1);
-    json_decref(line);
 }
 
 TEST(a_stalled_reader_of_the_trace_loses_lines_but_costs_no_time)
@@ -278,7 +264,7 @@ static void trace_and_end(void)
     alarm(20);
     open(in_folder("fifo"), O_RDONLY | O_NONBLOCK);
     for (int i = 0; i < 20000; i++)
-        trace_one();
+        trace_one(1);
 }
 
 TEST(lines_lost_at_the_end_are_reported)
@@ -340,15 +326,15 @@ static void *launch_cancelled(void *unused)
     pthread_cancel(pthread_self());
     launch(&forward, 1024, 1, FUSELN_VERDICT_OK);
     reached = 1;
-    trace_one();
+    trace_one(1);
     reached = 2;
     pr_debug("line");
     reached = 3;
     return unused;
 }
 
-TEST_IN_CHILD(a_cancelled_thread_leaves_no_launch_half_done, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_TRACE",
-              in_folder("trace"), "FUSELN_LOG", format("debug:%s/log", folder))
+TEST_IN_CHILD(a_cancelled_thread_leaves_no_launch_half_done, REPORT, "FUSELN_TRACE", in_folder("trace"), "FUSELN_LOG",
+              format("debug:%s/log", folder))
 {
     run_thread(launch_cancelled, NULL);
     check(reached == 3);
@@ -375,7 +361,7 @@ static void jump_out_of_launches(void)
         for (int i = 0; i < 3000; i++) {
             clock_ms += 1000; /* each launch writes a report */
             launch(&forward, 1024, 1, FUSELN_VERDICT_OK);
-            trace_one();
+            trace_one(1);
         }
     }
     signal(SIGALRM, SIG_IGN);
@@ -386,8 +372,7 @@ static void jump_out_of_launches(void)
 
 TEST(reports_continue_after_a_jump_out_of_a_handler)
 {
-    assert_child(jump_out_of_launches, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_REPORT_EVERY", "1", "FUSELN_TRACE",
-                 "/dev/null");
+    assert_child(jump_out_of_launches, REPORT, "FUSELN_REPORT_EVERY", "1", "FUSELN_TRACE", "/dev/null");
     assert_true(report_is_final("r.json"));
 }
 

@@ -11,21 +11,22 @@
 
 TEST(the_json_report_says_what_happened)
 {
-    assert_child(launch_some, "FUSELN_REPORT", in_folder("r.json"), "RANK", "3");
+    assert_child(launch_some, REPORT, "RANK", "3");
     assert_string_equal(stderr_text, "");
-    json_t *report = load(in_folder("r.json")), *site = json_array_get(json_object_get(report, "sites"), 1);
+    json_auto_t *report = load(in_folder("r.json"));
+    const json_t *site = value(report, "sites.1"), *device = value(report, "devices.0");
     assert_int_equal(check_sums(report), 9);
     assert_int_equal(number(report, "totals.substituted"), 3);
     assert_int_equal(number(report, "totals.reasons.capture"), 4);
     assert_int_equal(number(report, "process.pid"), child_pid);
     assert_int_equal(number(report, "process.rank"), 3);
-    assert_true(json_is_true(json_object_get(report, "final")));
-    assert_true(json_is_null(json_object_get(report, "why")));
-    double written = json_real_value(json_object_get(report, "written_at"));
+    assert_true(json_is_true(value(report, "final")));
+    assert_true(json_is_null(value(report, "why")));
+    double written = json_real_value(value(report, "written_at"));
     assert_true(written > 1.6e9 && time(NULL) - written < 60 && time(NULL) - written > -2);
     assert_int_equal(number(report, "sites.0.launches"), 5); /* most launches first */
     assert_int_equal(number(report, "sites.0.passed_through.scratch"), 1);
-    assert_string_equal(text(json_array_get(json_object_get(report, "sites"), 0), "build"), "unverified");
+    assert_string_equal(text(report, "sites.0.build"), "unverified");
     assert_string_equal(text(site, "target"), forward.name);
     assert_string_equal(text(site, "symbol"), "_Zfwd");
     assert_string_equal(text(site, "library"), "libknown.so");
@@ -34,20 +35,18 @@ TEST(the_json_report_says_what_happened)
     assert_string_equal(text(site, "op"), "forward");
     assert_string_equal(text(site, "dtype"), "f32");
     assert_string_equal(text(site, "kernel"), "fuseln_ln_forward_warp8_f32");
-    assert_true(json_is_false(json_object_get(site, "rms")));
+    assert_true(json_is_false(value(site, "rms")));
     assert_int_equal(number(site, "cols"), 1024);
     assert_int_equal(number(site, "rows"), 64);
     assert_int_equal(number(site, "rows_min"), 64);
     assert_int_equal(number(site, "rows_max"), 256);
     assert_int_equal(number(site, "device"), 0);
-    assert_int_equal(json_array_size(json_object_get(site, "null_arguments")), 2);
-    site = json_array_get(json_object_get(report, "devices"), 0);
-    assert_string_equal(text(site, "name"), "Test \"GPU\"");
-    assert_string_equal(text(site, "driver"), "12.2");
-    assert_string_equal(text(site, "image"), "sm_90");
-    assert_int_equal(number(site, "scratch_bytes"), 1234567);
-    assert_int_equal(number(site, "scratch_wanted_bytes"), 48 << 20);
-    json_decref(report);
+    assert_int_equal(json_array_size(value(site, "null_arguments")), 2);
+    assert_string_equal(text(device, "name"), "Test \"GPU\"");
+    assert_string_equal(text(device, "driver"), "12.2");
+    assert_string_equal(text(device, "image"), "sm_90");
+    assert_int_equal(number(device, "scratch_bytes"), 1234567);
+    assert_int_equal(number(device, "scratch_wanted_bytes"), 48 << 20);
 }
 
 static void launch_many_sites(void)
@@ -58,24 +57,23 @@ static void launch_many_sites(void)
 
 TEST(eleven_hundred_sites_end_in_other)
 {
-    assert_child(launch_many_sites, "FUSELN_REPORT", in_folder("r.json"));
-    json_t *report = load(in_folder("r.json")), *sites = json_object_get(report, "sites");
+    assert_child(launch_many_sites, REPORT);
+    json_auto_t *report = load(in_folder("r.json"));
     assert_int_equal(check_sums(report), 1100);
-    assert_int_equal(json_array_size(sites), FUSELN_SITES_MAX + 1);
-    assert_string_equal(text(json_array_get(sites, 0), "target"), "other");
+    assert_int_equal(json_array_size(value(report, "sites")), FUSELN_SITES_MAX + 1);
+    assert_string_equal(text(report, "sites.0.target"), "other");
     assert_int_equal(number(report, "sites.0.launches"), 1100 - FUSELN_SITES_MAX);
-    assert_true(json_is_null(json_object_get(json_array_get(sites, 0), "op")));
-    json_decref(report);
+    assert_true(json_is_null(value(report, "sites.0.op")));
 }
 
 static void do_nothing(void) {}
 
 TEST(a_process_that_launched_nothing_writes_nothing)
 {
-    assert_child(do_nothing, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_MODE", "bad");
+    assert_child(do_nothing, REPORT, "FUSELN_MODE", "bad");
     assert_int_not_equal(access(in_folder("r.json"), F_OK), 0);
-    assert_child(launch_some, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_MODE", "off");
-    assert_child(launch_some, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_ONLY", "other", "FUSELN_X", "");
+    assert_child(launch_some, REPORT, "FUSELN_MODE", "off");
+    assert_child(launch_some, REPORT, "FUSELN_ONLY", "other", "FUSELN_X", "");
     assert_int_not_equal(access(in_folder("r.json"), F_OK), 0);
     assert_string_equal(stderr_text, "");
 }
@@ -112,16 +110,15 @@ static void launch_foreign_norm_too(void)
 
 TEST(the_report_names_the_layer_norms_that_fuseln_does_not_know)
 {
-    assert_int_equal(child(launch_foreign_norm_too, "FUSELN_REPORT", in_folder("r.json")), 0);
-    json_t *report = load(in_folder("r.json")), *norms = json_object_get(report, "foreign_norms");
+    assert_int_equal(child(launch_foreign_norm_too, REPORT), 0);
+    json_auto_t *report = load(in_folder("r.json"));
     assert_int_equal(check_sums(report), 10);
-    assert_true(json_is_null(json_object_get(report, "why")));
-    assert_int_equal(json_array_size(norms), 1);
-    assert_string_equal(text(json_array_get(norms, 0), "maker"), "inductor");
-    assert_string_equal(text(json_array_get(norms, 0), "symbol"), "triton_per_fused_native_layer_norm_0");
+    assert_true(json_is_null(value(report, "why")));
+    assert_int_equal(json_array_size(value(report, "foreign_norms")), 1);
+    assert_string_equal(text(report, "foreign_norms.0.maker"), "inductor");
+    assert_string_equal(text(report, "foreign_norms.0.symbol"), "triton_per_fused_native_layer_norm_0");
     assert_int_equal(number(report, "foreign_norms.0.launches"), 1);
     assert_int_equal(number(report, "totals.recognised"), 8);
-    json_decref(report);
     assert_int_equal(child(launch_foreign_norm_too, "FUSELN_REPORT", "stderr"), 0);
     assert_non_null(strstr(stderr_text, "             1  inductor     triton_per_fused_native_layer_norm_0\n"));
 }
@@ -135,11 +132,10 @@ TEST(a_report_without_layer_norms_says_why)
                 {register_and_launch_foreign, "none was launched"},
                 {launch_foreign_norm, "does not know"}};
     for (size_t i = 0; i < 3; i++) {
-        assert_child(rows[i].body, "FUSELN_REPORT", in_folder("r.json"));
-        json_t *report = load(in_folder("r.json"));
+        assert_child(rows[i].body, REPORT);
+        json_auto_t *report = load(in_folder("r.json"));
         assert_int_equal(check_sums(report), 1);
         assert_non_null(strstr(text(report, "why"), rows[i].why));
-        json_decref(report);
         assert_child(rows[i].body, "FUSELN_REPORT", "stderr");
         assert_non_null(strstr(stderr_text, "No layer norm was recognised"));
         assert_no_line_is_longer(100);
@@ -175,15 +171,13 @@ TEST(foreign_names_cannot_control_a_terminal)
 /* Launches in the report on disk, -1 if there is none. Runs in the child. */
 static int64_t on_disk(void)
 {
-    json_t *report = load(in_folder("r.json"));
+    json_auto_t *report = load(in_folder("r.json"));
     int64_t launches = report ? number(report, "totals.launches") : -1;
-    check(!report || json_is_false(json_object_get(report, "final")));
-    json_decref(report);
+    check(!report || json_is_false(value(report, "final")));
     return launches;
 }
 
-TEST_IN_CHILD(snapshots_are_due_after_1_2_4_8_16_s_and_then_at_intervals, "FUSELN_REPORT", in_folder("r.json"),
-              "FUSELN_REPORT_EVERY", "7")
+TEST_IN_CHILD(snapshots_are_due_after_1_2_4_8_16_s_and_then_at_intervals, REPORT, "FUSELN_REPORT_EVERY", "7")
 {
     static const int64_t due_s[] = {1, 2, 4, 8, 16, 23, 30}; /* FUSELN_REPORT_EVERY=7 */
     int64_t count = 1, written = 1;
@@ -210,7 +204,7 @@ TEST_IN_CHILD(snapshots_are_due_after_1_2_4_8_16_s_and_then_at_intervals, "FUSEL
 
 TEST(the_last_snapshot_survives_sigkill)
 {
-    assert_int_equal(child(launch_and_be_killed, "FUSELN_REPORT", in_folder("r.json")), 256 + SIGKILL);
+    assert_int_equal(child(launch_and_be_killed, REPORT), 256 + SIGKILL);
     assert_true(report_launches("r.json") >= 1);
     assert_false(report_is_final("r.json"));
 }
@@ -233,21 +227,20 @@ static void read_while_threads_launch(void)
     for (int i = 0; i < 4; i++)
         pthread_create(&thread, NULL, launch_until_stopped, NULL);
     while (reports < 50) {
-        json_t *report = load(in_folder("r.json"));
+        json_auto_t *report = load(in_folder("r.json"));
         if (!report)
             continue;
         int64_t launches = check_sums(report);
         check(launches >= last);
         reports += launches > last;
         last = launches;
-        json_decref(report);
     }
     exit(0); /* while they launch */
 }
 
 TEST(every_snapshot_is_complete_and_adds_up)
 {
-    assert_child(read_while_threads_launch, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_REPORT_EVERY", "1");
+    assert_child(read_while_threads_launch, REPORT, "FUSELN_REPORT_EVERY", "1");
     report_launches("r.json");
     assert_true(report_is_final("r.json"));
 }
@@ -290,7 +283,8 @@ TEST(odd_words_make_valid_json)
 {
     char name[] = "q\"\n\xc3\xa9.json";
     assert_child(exec_with_odd_words, "FUSELN_REPORT", in_folder(name), "RANK", "a\"b");
-    json_t *report = load(in_folder(name)), *command = json_object_get(json_object_get(report, "process"), "command");
+    json_auto_t *report = load(in_folder(name));
+    const json_t *command = value(report, "process.command");
     static const char *const words[] = {
         "a \"b\"\n",        "--launch",
         "\\\xc3\xa9\t\x7f", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd!",
@@ -298,8 +292,7 @@ TEST(odd_words_make_valid_json)
     assert_int_equal(json_array_size(command), sizeof words / sizeof *words);
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         assert_string_equal(json_string_value(json_array_get(command, i)), words[i]);
-    assert_string_equal(text(json_object_get(report, "process"), "rank"), "a\"b");
-    json_decref(report);
+    assert_string_equal(text(report, "process.rank"), "a\"b");
     assert_child(exec_with_odd_words, "FUSELN_REPORT", "stderr");
     assert_non_null(strstr(stderr_text, "\na \"b\"? --launch"));
 }

@@ -21,7 +21,7 @@ static void fork_children(void)
 
 TEST(a_forked_child_writes_its_own_report_once_it_launches)
 {
-    assert_child(fork_children, "FUSELN_REPORT", in_folder("r.json"), "FUSELN_SKIP", "bad");
+    assert_child(fork_children, REPORT, "FUSELN_SKIP", "bad");
     assert_int_equal(occurrences(stderr_text, "\"bad\" is not known"), 1); /* children do not repeat it */
     assert_found(.reports = 3, .launches = 9 + 9 + 18);
     assert_int_equal(report_launches("r.json"), 18); /* the parent's */
@@ -47,13 +47,13 @@ TEST(processes_with_one_path_lose_no_report)
         bool killed = round / 2 % 2;
         folder_renew();
         if (round % 2) { /* replaces the report of an earlier run */
-            assert_child(launch_some, "FUSELN_REPORT", in_folder("r.json"));
+            assert_child(launch_some, REPORT);
             usleep(30000);
         }
         assert_int_equal(pipe(gate), 0);
         for (int i = 0; i < PROCESSES; i++)
-            pids[i] = child_start(wait_and_launch, (const char *const[]){"FUSELN_REPORT", in_folder("r.json"), "SLOW",
-                                                                         "1", killed ? "KILL" : NULL, "1", NULL});
+            pids[i] = child_start(wait_and_launch,
+                                  (const char *const[]){REPORT, "SLOW", "1", killed ? "KILL" : NULL, "1", NULL});
         usleep(30000);
         assert_int_equal(write(gate[1], "xxxxxx", PROCESSES), PROCESSES);
         for (int i = 0; i < PROCESSES; i++)
@@ -67,7 +67,7 @@ TEST(processes_with_one_path_lose_no_report)
 TEST(a_later_run_replaces_the_report)
 {
     for (int i = 0; i < 5; i++)
-        assert_child(launch_some, "FUSELN_REPORT", in_folder("r.json"));
+        assert_child(launch_some, REPORT);
     assert_int_equal(find_reports().reports, 1);
     assert_string_equal(stderr_text, "");
 }
@@ -97,8 +97,8 @@ TEST(what_cannot_be_written_goes_to_stderr_with_one_line)
         assert_int_equal(occurrences(stderr_text, "3 replaced, 5 passed on"), 1); /* nothing is lost */
         assert_int_equal(find_reports().reports, 0);
     }
-    assert_int_equal(child(limit_files_and_launch, "FUSELN_REPORT", in_folder("r.json")), 3); /* no SIGXFSZ */
-    assert_int_equal(find_reports().strangers, 2);                                            /* only fifo and full */
+    assert_int_equal(child(limit_files_and_launch, REPORT), 3); /* no SIGXFSZ */
+    assert_int_equal(find_reports().strangers, 2);              /* only fifo and full */
 }
 
 TEST(a_device_or_a_link_stays_what_it_is)
@@ -137,7 +137,7 @@ static void exit_while_a_thread_writes(void)
 
 TEST(a_last_report_that_is_not_written_is_reported)
 {
-    assert_child(exit_while_a_thread_writes, "FUSELN_REPORT", in_folder("r.json"), "STALL", "5");
+    assert_child(exit_while_a_thread_writes, REPORT, "STALL", "5");
     assert_int_equal(occurrences(stderr_text, "the last report is not written"), 1);
 }
 

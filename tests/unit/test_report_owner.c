@@ -87,18 +87,17 @@ TEST(ranks_keep_their_reports_whatever_the_clocks_say)
         for (int stale = 0; stale < 2; stale++) {
             folder_renew();
             if (stale) {
-                assert_child(launch_some, "FUSELN_REPORT", in_folder("r.json"));
+                assert_child(launch_some, REPORT);
                 usleep(30000);
             }
-            assert_ranks_keep_their_reports(4, (const char *const[]){"FUSELN_REPORT", in_folder("r.json"), clocks[i][0],
-                                                                     clocks[i][1], "SLOW", "1", NULL});
+            assert_ranks_keep_their_reports(
+                4, (const char *const[]){REPORT, clocks[i][0], clocks[i][1], "SLOW", "1", NULL});
         }
 }
 
 TEST(ranks_keep_their_reports_without_locks)
 {
-    assert_ranks_keep_their_reports(3,
-                                    (const char *const[]){"FUSELN_REPORT", in_folder("r.json"), "NO_LOCKS", "1", NULL});
+    assert_ranks_keep_their_reports(3, (const char *const[]){REPORT, "NO_LOCKS", "1", NULL});
 }
 
 TEST(an_earlier_report_is_replaced_whatever_the_clocks_say)
@@ -106,7 +105,7 @@ TEST(an_earlier_report_is_replaced_whatever_the_clocks_say)
     static const char *const clocks[][2] = {{"SKEW", "60"}, {"SKEW", "-60"}, {"SHIFT", "-86400"}, {"SHIFT", "86400"}};
     for (size_t i = 0; i < sizeof clocks / sizeof *clocks; i++) {
         for (int run = 0; run < 3; run++) {
-            assert_child(launch_some, "FUSELN_REPORT", in_folder("r.json"), clocks[i][0], clocks[i][1]);
+            assert_child(launch_some, REPORT, clocks[i][0], clocks[i][1]);
             assert_child(launch_some, "FUSELN_REPORT", in_folder("r.txt"), clocks[i][0], clocks[i][1]);
         }
         assert_int_equal(find_reports().reports, 1);
@@ -128,7 +127,7 @@ TEST(an_earlier_file_without_an_id_is_replaced)
         fclose(file);
         if (i == 0)
             assert_int_equal(truncate(in_folder("r.json"), 5l << 30), 0);
-        assert_child(launch_some, "FUSELN_REPORT", in_folder("r.json"));
+        assert_child(launch_some, REPORT);
         assert_int_equal(find_reports().reports, 1);
         assert_string_equal(stderr_text, "");
     }
@@ -152,7 +151,7 @@ TEST(a_report_that_was_locked_at_the_first_look_is_not_replaced)
         const int fd = open(in_folder("r.json"), O_RDWR | O_CREAT, 0600);
         assert_int_equal(write(fd, other, sizeof other - 1), sizeof other - 1);
         assert_true(!locked || !flock(fd, LOCK_EX));
-        pid_t pid = child_start(launch_and_wait, (const char *const[]){"FUSELN_REPORT", in_folder("r.json"), NULL});
+        pid_t pid = child_start(launch_and_wait, (const char *const[]){REPORT, NULL});
         wait_for_file("looked");
         assert_true(!flock(fd, LOCK_UN) && !close(fd)); /* the child has a copy of it */
         make_file("go");
@@ -174,7 +173,7 @@ static void touch_between(void)
 
 TEST(a_file_whose_time_settles_later_stays_ours)
 {
-    assert_child(touch_between, "FUSELN_REPORT", in_folder("r.json"));
+    assert_child(touch_between, REPORT);
     assert_int_equal(find_reports().reports, 1);
     assert_string_equal(stderr_text, "");
 }
@@ -212,8 +211,8 @@ static void clone_a_child(void)
 
 TEST(a_cloned_child_leaves_its_parents_report_alone)
 {
-    assert_child(clone_a_child, "FUSELN_REPORT", in_folder("r.json"));
-    assert_child(clone_a_child, "FUSELN_REPORT", in_folder("r.json"), "LAUNCH", "1");
+    assert_child(clone_a_child, REPORT);
+    assert_child(clone_a_child, REPORT, "LAUNCH", "1");
     assert_found(.reports = 1, .launches = 18);
     assert_string_equal(stderr_text, "");
 }
@@ -234,10 +233,9 @@ static void outlive_the_parent(void)
 TEST(a_forked_child_does_not_hold_its_ended_parents_report)
 {
     for (int dies = 0; dies < 2; dies++) {
-        assert_int_equal(child(outlive_the_parent, "FUSELN_REPORT", in_folder("r.json"), dies ? "DIE" : "RANK", "1"),
-                         dies ? 256 + SIGKILL : 0);
+        assert_int_equal(child(outlive_the_parent, REPORT, dies ? "DIE" : "RANK", "1"), dies ? 256 + SIGKILL : 0);
         usleep(20000);
-        assert_child(launch_some, "FUSELN_REPORT", in_folder("r.json")); /* replaces that of an earlier run */
+        assert_child(launch_some, REPORT); /* replaces that of an earlier run */
         assert_string_equal(stderr_text, "");
         assert_int_equal(find_reports().reports, 1);
     }
@@ -247,7 +245,7 @@ TEST(a_forked_child_does_not_hold_its_ended_parents_report)
 /* To the child, its parent's last report does not come from an earlier run. */
 TEST(a_forked_child_does_not_replace_its_ended_parents_report)
 {
-    assert_child(outlive_the_parent, "FUSELN_REPORT", in_folder("r.json"), "LAUNCH", "1");
+    assert_child(outlive_the_parent, REPORT, "LAUNCH", "1");
     make_file("go");
     for (int i = 0; i < 500 && find_reports().reports < 2; i++)
         usleep(10000);
@@ -279,8 +277,7 @@ TEST(processes_with_one_pid_keep_their_reports)
     bool allowed = true;
     for (int round = 0; allowed && round < 10; round++) {
         folder_renew();
-        allowed = run_ranks(run_as_number_1, 3,
-                            (const char *const[]){"FUSELN_REPORT", in_folder("r.json"), "SLOW", "1", NULL});
+        allowed = run_ranks(run_as_number_1, 3, (const char *const[]){REPORT, "SLOW", "1", NULL});
     }
 }
 
@@ -304,25 +301,23 @@ TEST(reports_survive_without_proc)
 {
     if (SANITIZED) /* the sanitizers read /proc */
         return;
-    const int status = child(run_without_proc, "FUSELN_REPORT", in_folder("r.json"));
+    const int status = child(run_without_proc, REPORT);
     if (status == 5)
         return;
     assert_int_equal(status, 0);
     assert_found(.reports = 3, .launches = 9 + 9 + 18);
-    assert_child(run_without_proc, "FUSELN_REPORT", in_folder("r.json"));
-    json_t *report = load(in_folder("r.json")),
-           *command = json_object_get(json_object_get(report, "process"), "command");
-    assert_int_equal(json_array_size(command), 1); /* the short name of the program */
-    json_decref(report);
+    assert_child(run_without_proc, REPORT);
+    json_auto_t *report = load(in_folder("r.json"));
+    assert_int_equal(json_array_size(value(report, "process.command")), 1); /* the short name of the program */
 }
 
 /* ---- folders, files, systems ---- */
 TEST(a_process_killed_while_it_writes_leaves_nothing)
 {
-    assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json"), "KILL", "1"), 256 + SIGKILL);
+    assert_int_equal(child(launch_some, REPORT, "KILL", "1"), 256 + SIGKILL);
     assert_int_equal(find_reports().strangers, 0);
-    assert_child(launch_some, "FUSELN_REPORT", in_folder("r.json"));
-    assert_int_equal(child(launch_some, "FUSELN_REPORT", in_folder("r.json"), "KILL", "1"), 256 + SIGKILL);
+    assert_child(launch_some, REPORT);
+    assert_int_equal(child(launch_some, REPORT, "KILL", "1"), 256 + SIGKILL);
     assert_int_equal(find_reports().strangers, 0);
     assert_int_equal(find_reports().reports, 1); /* the earlier one is intact */
 }
@@ -385,7 +380,7 @@ TEST(a_link_of_ours_is_followed_even_if_it_dangles)
     assert_int_equal(mkdir(in_folder("runs"), 0700), 0);
     assert_int_equal(symlink("runs/latest.json", in_folder("r.json")), 0);
     for (int i = 0; i < 2; i++) {
-        assert_child(launch_some, "FUSELN_REPORT", in_folder("r.json"));
+        assert_child(launch_some, REPORT);
         assert_string_equal(stderr_text, "");
         assert_true(!lstat(in_folder("r.json"), &info) && S_ISLNK(info.st_mode));
         assert_true(!lstat(in_folder("runs/latest.json"), &info) && S_ISREG(info.st_mode) && info.st_size > 0);
@@ -398,7 +393,7 @@ TEST(a_link_that_leads_nowhere_stays_and_is_reported)
     struct stat info;
     for (size_t i = 0; i < 2; i++) {
         assert_int_equal(symlink(targets[i], in_folder("r.json")), 0);
-        assert_child(launch_some, "FUSELN_REPORT", in_folder("r.json"));
+        assert_child(launch_some, REPORT);
         assert_int_equal(occurrences(stderr_text, "cannot be written"), (int)i + 1);
         assert_int_equal(occurrences(stderr_text, "3 replaced"), (int)i + 1);
         assert_true(!lstat(in_folder("r.json"), &info) && S_ISLNK(info.st_mode));
@@ -451,7 +446,7 @@ static void close_ours_and_open_one(void)
 
 TEST(a_descriptor_of_the_host_is_not_mistaken_for_ours)
 {
-    assert_child(close_ours_and_open_one, "FUSELN_REPORT", in_folder("r.json"));
+    assert_child(close_ours_and_open_one, REPORT);
     assert_string_equal(stderr_text, "");
     assert_int_equal(find_reports().reports, 1);
 }
@@ -482,7 +477,7 @@ TEST(a_refused_system_call_does_not_mean_that_nothing_is_there)
         assert_true(!lstat(in_folder("fifo"), &info) && S_ISFIFO(info.st_mode));
         const bool reported = numbers[i] != SYS_newfstatat; /* without it we cannot tell what stderr is, either */
         assert_int_equal(occurrences(stderr_text, "3 replaced"), reported); /* nobody reads the FIFO */
-        assert_child(launch_where_a_call_is_refused, "FUSELN_REPORT", in_folder("r.json"), "NUMBER", number);
+        assert_child(launch_where_a_call_is_refused, REPORT, "NUMBER", number);
         assert_int_equal(find_reports().reports, reported);
         assert_int_equal(find_reports().strangers, 1);
     }
@@ -502,13 +497,11 @@ TEST(a_process_title_is_one_word)
     static const char *const titles[][2] = {
         {"ray::train", "ray::train"}, {"", NULL}, {"worker: 3 of 4", "worker: 3 of 4"}};
     for (size_t i = 0; i < sizeof titles / sizeof *titles; i++) {
-        assert_child(exec_with_a_title, "FUSELN_REPORT", in_folder("r.json"), "TITLE", titles[i][0]);
-        json_t *report = load(in_folder("r.json")),
-               *command = json_object_get(json_object_get(report, "process"), "command");
-        assert_int_equal(json_array_size(command), 1);
-        assert_string_equal(json_string_value(json_array_get(command, 0)),
+        assert_child(exec_with_a_title, REPORT, "TITLE", titles[i][0]);
+        json_auto_t *report = load(in_folder("r.json"));
+        assert_int_equal(json_array_size(value(report, "process.command")), 1);
+        assert_string_equal(text(report, "process.command.0"),
                             titles[i][1] ? titles[i][1] : program_invocation_short_name);
-        json_decref(report);
     }
 }
 

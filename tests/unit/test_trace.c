@@ -2,23 +2,7 @@
 /*
  * The trace: one line for each substitution, from any thread, in each process's own file; paths that cannot be written.
  */
-#include "hooks/process.h"
-#include "kernels/host/variant.h"
 #include "report_child.h"
-
-static const struct fuseln_variant our_variant = {.name = "our_kernel"};
-static const struct fuseln_plan our_plan = {.kernel = {&our_variant}};
-
-static void trace_one(int64_t rows)
-{
-    bool is_new;
-    const struct fuseln_site_key key = {.target = &forward, .cols = 12, .device = 1};
-    errno = 77;
-    const struct fuseln_launch launch = {.stream = (void *)0xabc, .grid = {1, 2, 3}, .block = {32, 4, 1}};
-    fuseln_trace(&(struct fuseln_pass){
-        .launch = &launch, .site = fuseln_site_get(&key, &is_new), .call.rows = rows, .job.plan = &our_plan});
-    check(errno == 77);
-}
 
 static void *trace_many(void *number)
 {
@@ -48,19 +32,18 @@ TEST(the_trace_has_one_line_for_each_substitution)
     FILE *lines = popen(line, "r");
     int count = 0;
     while (fgets(line, sizeof line, lines)) {
-        json_t *event = json_loads(line, 0, NULL);
+        json_auto_t *event = json_loads(line, 0, NULL);
         assert_non_null(event);
         assert_true(number(event, "rows") < 4000 ? number(event, "pid") == child_pid
                                                  : number(event, "pid") != child_pid);
         seen[number(event, "rows")] = true;
-        assert_true(number(event, "tid") > 0 && json_real_value(json_object_get(event, "time")) > 1.6e9);
+        assert_true(number(event, "tid") > 0 && json_real_value(value(event, "time")) > 1.6e9);
         assert_string_equal(text(event, "target"), forward.name);
         assert_string_equal(text(event, "kernel"), "our_kernel");
         assert_string_equal(text(event, "stream"), "0xabc");
         assert_int_equal(number(event, "cols"), 12);
         assert_int_equal(number(event, "grid.2"), 3);
         assert_int_equal(number(event, "block.0"), 32);
-        json_decref(event);
         count++;
     }
     pclose(lines);
