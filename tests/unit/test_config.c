@@ -190,24 +190,18 @@ TEST(skip_names_targets)
     assert_false(fuseln_config_skips(&config, &(struct fuseln_target){.name = "no library"}, 1));
 }
 
-static void *get(void *unused)
+static const struct fuseln_config *got[16];
+static void *get(void *number)
 {
-    (void)unused;
-    return (void *)fuseln_config_get();
+    return (void *)(got[(uintptr_t)number] = fuseln_config_get());
 }
 
 static void read_by_threads(void)
 {
-    pthread_t threads[16];
-    void *first, *next;
+    run_threads(16, get);
     for (int i = 0; i < 16; i++)
-        pthread_create(&threads[i], NULL, get, NULL);
-    pthread_join(threads[0], &first);
-    for (int i = 1; i < 16; i++) {
-        pthread_join(threads[i], &next);
-        check(next == first);
-    }
-    check(((struct fuseln_config *)first)->mode == FUSELN_MODE_OBSERVE);
+        check(got[i] == got[0]);
+    check(got[0]->mode == FUSELN_MODE_OBSERVE);
 }
 
 TEST(threads_agree)

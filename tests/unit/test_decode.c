@@ -134,19 +134,21 @@ static void check_call(const struct fuseln_target *target, const struct fuseln_c
                                                                                   : 1.0f));
     assert_int_equal(call->rms, target->rms);
     assert_int_equal(call->round_sum, layout->round_sum);
-    assert_ptr_equal(call->residual, expect(layout, FUSELN_ROLE_RESIDUAL));
-    assert_ptr_equal(call->bias, expect(layout, FUSELN_ROLE_BIAS));
-    assert_ptr_equal(call->sum, expect(layout, FUSELN_ROLE_SUM));
-    assert_ptr_equal(call->x, expect(layout, FUSELN_ROLE_X));
-    assert_ptr_equal(call->dy, expect(layout, FUSELN_ROLE_DY));
-    assert_ptr_equal(call->gamma, expect(layout, FUSELN_ROLE_GAMMA));
-    assert_ptr_equal(call->beta, expect(layout, FUSELN_ROLE_BETA));
-    assert_ptr_equal(call->mean, expect(layout, FUSELN_ROLE_MEAN));
-    assert_ptr_equal(call->rstd, expect(layout, FUSELN_ROLE_RSTD));
-    assert_ptr_equal(call->y, expect(layout, FUSELN_ROLE_Y));
-    assert_ptr_equal(call->dx, expect(layout, FUSELN_ROLE_DX));
-    assert_ptr_equal(call->dgamma, expect(layout, FUSELN_ROLE_DGAMMA));
-    assert_ptr_equal(call->dbeta, expect(layout, FUSELN_ROLE_DBETA));
+    const void *const found[] = {[FUSELN_ROLE_X] = call->x,
+                                 [FUSELN_ROLE_DY] = call->dy,
+                                 [FUSELN_ROLE_GAMMA] = call->gamma,
+                                 [FUSELN_ROLE_BETA] = call->beta,
+                                 [FUSELN_ROLE_MEAN] = call->mean,
+                                 [FUSELN_ROLE_RSTD] = call->rstd,
+                                 [FUSELN_ROLE_Y] = call->y,
+                                 [FUSELN_ROLE_DX] = call->dx,
+                                 [FUSELN_ROLE_DGAMMA] = call->dgamma,
+                                 [FUSELN_ROLE_DBETA] = call->dbeta,
+                                 [FUSELN_ROLE_SUM] = call->sum,
+                                 [FUSELN_ROLE_BIAS] = call->bias,
+                                 [FUSELN_ROLE_RESIDUAL] = call->residual};
+    for (int role = 0; role < FUSELN_POINTER_ROLES_END; role++)
+        assert_ptr_equal(found[role], expect(layout, role));
     assert_non_null(call->x);
 }
 

@@ -280,28 +280,22 @@ TEST(scratch_is_by_stream_and_under_the_limit)
     assert_int_equal(fuseln_device_reports(report, FUSELN_DEVICES_MAX), 0);
 }
 
-static void *launch_in_thread(void *barrier)
+enum { RACERS = 8 };
+static pthread_barrier_t barrier;
+static void *race(void *unused)
 {
-    pthread_barrier_wait(barrier);
-    return (void *)(uintptr_t)launch_with(FUSELN_OP_FORWARD, NULL, 0);
+    pthread_barrier_wait(&barrier);
+    assert_int_equal(launch_with(FUSELN_OP_FORWARD, NULL, 0), FUSELN_VERDICT_OK);
+    return unused;
 }
 
 TEST(losers_of_a_race_unload_their_module)
 {
     racing = true;
+    pthread_barrier_init(&barrier, NULL, RACERS);
     for (int round = 0; round < 50; round++) {
-        pthread_t threads[8];
-        pthread_barrier_t barrier;
         new_context(state);
-        pthread_barrier_init(&barrier, NULL, 8);
-        for (int i = 0; i < 8; i++)
-            pthread_create(&threads[i], NULL, launch_in_thread, &barrier);
-        for (int i = 0; i < 8; i++) {
-            void *verdict;
-            pthread_join(threads[i], &verdict);
-            assert_int_equal((uintptr_t)verdict, FUSELN_VERDICT_OK);
-        }
-        pthread_barrier_destroy(&barrier);
+        run_threads(RACERS, race);
         assert_int_equal(calls(module_load_data) - calls(module_unload), 1);
     }
     racing = false;

@@ -492,28 +492,20 @@ TEST(what_must_not_pair_does_not)
 
 enum { MANY = 40 };
 static pthread_barrier_t all_made;
+static atomic_int made;
 
-static void *make_elsewhere(void *stream)
+static void *make_elsewhere(void *number)
 {
     current = &contexts[0];
-    struct fuseln_slab *slab = make(&gradient, (uintptr_t)stream);
+    made += make(&gradient, (uintptr_t)number + 5) != NULL;
     pthread_barrier_wait(&all_made); /* alive, so that no other is taken for this thread */
-    return slab;
+    return NULL;
 }
 
 TEST(more_than_the_table_holds_run_alone)
 {
-    pthread_t threads[MANY];
-    int made = 0;
     pthread_barrier_init(&all_made, NULL, MANY);
-    for (uintptr_t i = 0; i < MANY; i++)
-        pthread_create(&threads[i], NULL, make_elsewhere, (void *)(i + 5));
-    for (size_t i = 0; i < MANY; i++) {
-        void *slab;
-        pthread_join(threads[i], &slab);
-        made += slab != NULL;
-    }
-    pthread_barrier_destroy(&all_made);
+    run_threads(MANY, make_elsewhere);
     assert_int_equal(made, TABLE);
     assert_int_equal(site.sums[FUSELN_PAIRING_FULL], MANY - TABLE);
     fuseln_pairing_notice();

@@ -54,67 +54,39 @@ static bool is_known(const char *build_id)
 
 static void *launch(void *unused)
 {
-    fuseln_process_launch(
-        FUSELN_BOUNDARY_RUNTIME); /* this thread's first; the end of the thread takes the mutex, too */
+    fuseln_process_launch(FUSELN_BOUNDARY_RUNTIME);
     return unused;
 }
 
-static void join_and_end(void)
+static void begin(void)
 {
-    run_thread(launch, NULL);
+    delivered = 0;
+    raising = true;
 }
 
-static void count(void)
+static void end(void)
 {
-    fuseln_record_launches();
+    raising = false;
+    assert_int_equal(held, 0);
+    assert_int_equal(delivered_while_held, 0);
+    assert_true(delivered > 0);
 }
 
-static void find_library(void)
-{
-    fuseln_library_of((const void *)is_known, is_known);
-}
-
-static const struct fuseln_target target = {.symbol = "kernel"};
-static const char function, handle, owner;
-
-static void add(void)
-{
-    fuseln_registry_add(&function, &owner, &target);
-}
-
-static void alias(void)
-{
-    fuseln_registry_alias(&handle, &function);
-}
-
-static void learn(void)
-{
-    fuseln_registry_learn(&handle, NULL, NULL);
-}
-
-static void forget(void)
-{
-    fuseln_registry_forget(&owner);
-}
-
-static void warn(void)
-{
-    pr_warn("a warning of this test");
-}
+#define LOCKS(call) (begin(), (void)(call), end())
 
 TEST(no_handler_runs_while_a_mutex_is_held)
 {
-    static void (*const functions[])(void) = {join_and_end, count, find_library, add, alias, learn, forget, warn};
+    static const struct fuseln_target target = {.symbol = "kernel"};
+    static const char function, handle, owner;
     signal(SIGUSR1, on_signal);
-    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
-        delivered = 0;
-        raising = true;
-        functions[i]();
-        raising = false;
-        assert_int_equal(held, 0);
-        assert_int_equal(delivered_while_held, 0);
-        assert_true(delivered > 0);
-    }
+    LOCKS(run_thread(launch, NULL)); /* this thread's first launch; its end takes the mutex, too */
+    LOCKS(fuseln_record_launches());
+    LOCKS(fuseln_library_of((const void *)is_known, is_known));
+    LOCKS(fuseln_registry_add(&function, &owner, &target));
+    LOCKS(fuseln_registry_alias(&handle, &function));
+    LOCKS(fuseln_registry_learn(&handle, NULL, NULL));
+    LOCKS(fuseln_registry_forget(&owner));
+    LOCKS(fuseln_log(FUSELN_LOG_WARN, "a warning of this test"));
 }
 
 int main(void)
