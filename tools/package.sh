@@ -22,6 +22,7 @@ export SOURCE_DATE_EPOCH
 mkdir -p "$packages"
 
 package_source() {
+    rm -f "$packages"/fuseln-*.tar.xz
     git -C "$fuseln_root" archive --prefix="fuseln-$version/" HEAD | xz -T1 >"$packages/fuseln-$version.tar.xz"
 }
 
@@ -35,6 +36,7 @@ build() { # build FOLDER CMAKE-OPTION... -- TARGET...
 package_debian() {
     fuseln_need_packages dpkg-dev file
     build "$work" -DCMAKE_INSTALL_PREFIX=/usr -- all
+    rm -f "$packages"/fuseln*.deb
     (cd "$work" && cpack -G DEB -B "$packages")
     rm -rf "$packages/_CPack_Packages"
 }
@@ -78,6 +80,7 @@ Generator: fuseln ($version)
 Root-Is-Purelib: false
 Tag: py3-none-manylinux_2_28_$arch
 END
+    rm -f "$packages"/*_"$arch".whl
     PYTHONPATH=$fuseln_cache/wheel-0.45.1 python3 -m wheel pack -d "$packages" "$tree"
 }
 

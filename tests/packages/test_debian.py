@@ -3,6 +3,7 @@
 is installed works, and the archive knows its commit."""
 import os
 import pathlib
+import re
 import subprocess
 import tempfile
 import unittest
@@ -56,6 +57,28 @@ class Packages(unittest.TestCase):
         library = run(root / "usr/bin/fuseln", "run", "sh", "-c", "echo $LD_PRELOAD").strip()
         self.assertEqual(library, str(root / "usr/lib" / os.uname().machine) + "-linux-gnu/libfuseln.so")
         self.assertTrue((root / "usr/share/man/man1/fuseln.1.gz").exists())
+
+    def test_an_upgrade_and_a_purge_leave_nothing_of_an_older_package(self):
+        package, = self.made[0].glob("fuseln_*.deb")
+        older = self.dir / "older"
+        run("dpkg-deb", "-R", package, older)
+        control = older / "DEBIAN/control"
+        control.write_text(re.sub("(?m)^Version: .*", "Version: 0.1.0", control.read_text()))
+        (older / "usr/lib/libfuseln-older.so").write_bytes(b"")
+        run("dpkg-deb", "-b", older, self.dir / "older.deb")
+        root = self.dir / "system"
+        for name in "updates", "info", "triggers":
+            (root / "var/lib/dpkg" / name).mkdir(parents=True)
+        (root / "var/lib/dpkg/status").write_bytes(b"")
+
+        def dpkg(*words):
+            run("dpkg", f"--root={root}", "--force-depends", "--force-script-chrootless", "--log=/dev/null", *words)
+            return sorted(str(path.relative_to(root)) for path in root.rglob("*fuseln*"))
+
+        self.assertIn("usr/lib/libfuseln-older.so", dpkg("-i", self.dir / "older.deb"))
+        self.assertNotIn("usr/lib/libfuseln-older.so", dpkg("-i", package))
+        self.assertIn(f"usr/lib/{os.uname().machine}-linux-gnu/libfuseln.so", dpkg("--audit"))
+        self.assertEqual(dpkg("--purge", "fuseln"), [])
 
     def test_the_archive_knows_its_commit(self):
         archive, = self.made[0].glob("*.tar.xz")

@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import unittest
 import venv
+import zipfile
 
 SOURCE = pathlib.Path(os.environ["TEST_SOURCE"])
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache"), "fuseln")
@@ -62,6 +63,29 @@ class Wheel(unittest.TestCase):
         before = self.wheel.read_bytes()
         run(SOURCE / "tools/package.sh", "wheel")
         self.assertTrue(before == self.wheel.read_bytes())
+
+    def test_it_replaces_an_older_wheel(self):
+        """What a wheel of 0.1.0 left is gone, and the command runs."""
+        (info,) = self.root.glob("lib/python3*/site-packages/fuseln-*.dist-info")
+        version = info.name.split("-")[1].removesuffix(".dist")
+        with tempfile.TemporaryDirectory() as folder:
+            older = pathlib.Path(folder, self.wheel.name.replace(version, "0.1.0"))
+            with zipfile.ZipFile(self.wheel) as new, zipfile.ZipFile(older, "w") as old:
+                for name in new.namelist():
+                    data = new.read(name)
+                    if name.endswith("/METADATA"):
+                        data = data.replace(f"Version: {version}".encode(), b"Version: 0.1.0", 1)
+                    if not name.endswith("/RECORD"):
+                        old.writestr(name.replace(f"fuseln-{version}", "fuseln-0.1.0"), data)
+                record = "fuseln-0.1.0.dist-info/RECORD"
+                old.writestr("fuseln/older.py", "")
+                old.writestr(record, "".join(f"{name},,\n" for name in [*old.namelist(), record]))
+            self.pip("install", "--force-reinstall", older)
+        self.assertTrue((info.parent / "fuseln/older.py").exists())
+        self.pip("install", "--upgrade", self.wheel)
+        self.assertEqual(list(info.parent.glob("fuseln-*")), [info])
+        self.assertFalse((info.parent / "fuseln/older.py").exists())
+        self.test_the_command_finds_the_library()
 
     def test_zz_uninstalling_leaves_nothing(self):
         """Last, as the names of tests go."""
