@@ -64,6 +64,13 @@ class Wheel(unittest.TestCase):
         run(SOURCE / "tools/package.sh", "wheel")
         self.assertTrue(before == self.wheel.read_bytes())
 
+    def test_the_demo_trains_with_it(self):
+        done = subprocess.run(
+            [SOURCE / "tests/softgpu/run", "--no-fuseln", "--cpu-ops", "--", self.root / "bin/fuseln", "run", "--",
+             f"{os.environ['TEST_VENV']}/bin/python", SOURCE / "tools/train.py", "--steps", "30"],
+            text=True, capture_output=True, check=True, timeout=280)  # fmt: skip
+        self.assertIn("450 layer norms: 450 replaced, 0 passed on", done.stderr)
+
     def test_it_replaces_an_older_wheel(self):
         """What a wheel of 0.1.0 left is gone, and the command runs."""
         (info,) = self.root.glob("lib/python3*/site-packages/fuseln-*.dist-info")
