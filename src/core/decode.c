@@ -198,6 +198,8 @@ static __attribute__((noinline)) enum fuseln_verdict read_rest(const struct fuse
         call->nulls |= 1u << FUSELN_ROLE_GAMMA_ADD;
     if (!read_other_geometry(launch, call))
         return FUSELN_VERDICT_GEOMETRY;
+    if (call->sum && call->sum == call->y) /* x is its own residual, in place: the original decides which one stays */
+        return FUSELN_VERDICT_REQUIRE;
     uint64_t flags = 0; /* of several values each is a site of its own */
     for (int i = 0; i < layout->require_count; i++) {
         int64_t value;

@@ -255,6 +255,28 @@ static void nulls(const struct fuseln_target *target)
     assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_NULLPTR);
 }
 
+static void *argument_of(const struct fuseln_layout *layout, struct arguments *arguments, int role)
+{
+    for (int i = 0; i < layout->pointer_count; i++)
+        if (layout->pointers[i].role == role)
+            return arguments->storage[layout->pointers[i].argument];
+    return NULL;
+}
+
+/* In place, x + x: the sum and y are one tensor. */
+static void x_that_is_its_own_residual(const struct fuseln_target *target)
+{
+    struct arguments arguments;
+    struct fuseln_launch launch = make_launch(target, &arguments);
+    struct fuseln_call call;
+    void *sum = argument_of(&target->layout, &arguments, FUSELN_ROLE_SUM);
+
+    if (!sum)
+        return;
+    memcpy(sum, argument_of(&target->layout, &arguments, FUSELN_ROLE_Y), 8);
+    assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_REQUIRE);
+}
+
 TEST(every_row_reads_back_its_arguments)
 {
     for_each_target(round_trip);
@@ -268,6 +290,11 @@ TEST(a_grid_the_name_is_not_known_for_is_declined)
 TEST(an_argument_that_is_not_as_required_is_declined)
 {
     for_each_target(others_than_required);
+}
+
+TEST(a_sum_that_lies_where_y_does_is_declined)
+{
+    for_each_target(x_that_is_its_own_residual);
 }
 
 TEST(null_arguments_are_seen)
