@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Could fuseln know this build of PyTorch?
+"""Could fuseln know this build of PyTorch, or of another program that it has rows for?
 
     known_build.py LIBRARY | ENVIRONMENT
 
-LIBRARY is libtorch_cuda.so where the wheel puts it, ENVIRONMENT a folder with such a library below it. For each kernel
-that fuseln recognises, the parameters that the compiler wrote into every image (how many, their offsets and sizes) are
-compared with those that fuseln reads. If all agree, the row for hooks/targets/pytorch.c goes to standard output. What
-differs goes to standard error, and so do the layer and RMS norms that no target matches, or that are new: in no release
-of tests/data/symbols. Exit 0: a row; 1: none; 2: wrong usage.
+LIBRARY is the one with the norms where the wheel puts it, ENVIRONMENT a folder with such a library below it. For each
+kernel that fuseln recognises, the parameters that the compiler wrote into every image (how many, their offsets and
+sizes) are compared with those that fuseln reads. If all agree, the row for hooks/targets/PROGRAM.c goes to standard
+output. What differs goes to standard error, and so do the layer and RMS norms that no target matches, or that are new:
+in no release of tests/data/symbols. Exit 0: a row; 1: none; 2: wrong usage.
 
 A row does not make a build known: hooks/README.md says what else must hold. Needs build/tools/layouts."""
 import collections
@@ -25,8 +25,12 @@ import fatbin
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 LAYOUTS = pathlib.Path(os.environ.get("TEST_BUILD", ROOT / "build"), "tools/layouts")
-NORM = re.compile("layer_?norm|rms_?norm", re.IGNORECASE)
+NORM = re.compile(r"layer_?norm|rms_?norm|\dnorm_f32", re.IGNORECASE)
 MACHINES = {62: "x86-64", 183: "aarch64"}
+# Where an environment has them; the last is a folder of tools/setup.sh, which keeps one library of a wheel.
+LIBRARY = re.compile(r"torch/lib/libtorch_cuda[^/]*\.so$|/libonnxruntime_providers_cuda\.so$|/libctransformers\.so$|"
+                     r"vllm/_C_stable_libtorch\.abi3\.so$|sgl_kernel/[^/]*/common_ops\.abi3\.so$|/libctranslate2[^/]*$|"
+                     r"-library/[^/]*\.so[^/]*$")
 
 
 def say(*words):
@@ -86,17 +90,37 @@ def without_hashes(name):
 
 def new_names(names):
     """Those that no release in tests/data/symbols registers."""
-    listed = {without_hashes(name) for path in (ROOT / "tests/data/symbols").glob("torch-*.txt")
+    listed = {without_hashes(name) for path in (ROOT / "tests/data/symbols").glob("*.txt")
               for name in path.read_text().split()}
     return [name for name in names if without_hashes(name) not in listed]
 
 
+def torch_release(library):
+    """What PyTorch's own file says: its version, and CUDA's; None where there is no such file."""
+    file = library.parents[1] / "version.py"
+    text = file.read_text() if "torch" in library.name and file.exists() else ""
+    found = [re.search(rf"^{name}\b.*= *'([\d.]+)", text, re.MULTILINE) for name in ("__version__", "cuda")]
+    return [match[1] for match in found] if all(found) else None
+
+
+def release(elf, library):
+    """Version and CUDA: of another program, what the wheel's own list of files says, or the folder of tools/setup.sh, and
+    which CUDA runtime the library needs."""
+    if found := torch_release(library):
+        return found
+    records = [record for folder in library.parents for record in folder.glob("*.dist-info/RECORD")
+               if f"{library.relative_to(folder)}," in record.read_text()]
+    names = [record.parent.name.removesuffix(".dist-info") for record in records] + [library.parent.name]
+    version = re.search(r"-(\d[\d.]*)(-library)?$", names[0])
+    offset, size = fatbin.sections(elf).get(".dynstr", (0, 0))
+    runtime = re.search(rb"libcudart[\w-]*\.so\.([\d.]+)", elf[offset:offset + size])
+    return [version[1] if version else "?", runtime[1].decode() if runtime else "static"]
+
+
 def facts(elf, library):
-    """What the row says: build-id, PyTorch, CUDA, machine. "" for a build-id that is not there."""
+    """What the row says: build-id, version, CUDA, machine. "" for a build-id that is not there."""
     offset, size = fatbin.sections(elf).get(".note.gnu.build-id", (0, 0))
-    version = (library.parents[1] / "version.py").read_text()
-    releases = [re.search(rf"^{name}\b.*= *'([\d.]+)", version, re.MULTILINE)[1] for name in ("__version__", "cuda")]
-    return elf[offset + 16:offset + size].hex(), *releases, MACHINES[struct.unpack_from("<H", elf, 18)[0]]
+    return elf[offset + 16:offset + size].hex(), *release(elf, library), MACHINES[struct.unpack_from("<H", elf, 18)[0]]
 
 
 def judge(library):
@@ -110,7 +134,8 @@ def judge(library):
         row = *facts(elf, library), hashlib.sha256(b"".join(cubin for _, cubin in images)).hexdigest()[:16]
     wrong = [f"differs: {text}" for text in differences(kernels, expected)]
     wrong += [] if row[0] else ["it has no build-id"]
-    say(f"{library}: {len(expected)} kernels recognised, images for "
+    programs = {target.split("/")[0] for target, _ in expected.values()}
+    say(f"{library}: {len(expected)} kernels of {' and '.join(sorted(programs))} recognised, images for "
         f"{' '.join(f'sm_{architecture}' for architecture, _ in images)}")
     for text in wrong:
         say(text)
@@ -128,7 +153,7 @@ def main():
         say("usage: known_build.py LIBRARY|ENVIRONMENT")
         sys.exit(2)
     path = pathlib.Path(sys.argv[1])
-    libraries = sorted(path.glob("**/torch/lib/libtorch_cuda*.so")) if path.is_dir() else [path]
+    libraries = sorted(found for found in path.rglob("*.so*") if LIBRARY.search(str(found))) if path.is_dir() else [path]
     rows = [row for row in map(judge, libraries) if row is not None]
     if not rows:
         sys.exit(f"known_build.py: {path}: no kernel that fuseln recognises")

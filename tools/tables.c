@@ -51,11 +51,15 @@ static void print_targets(void)
 static void print_builds(void)
 {
     struct fuseln_known_build build;
+    const struct fuseln_framework *framework, *last = NULL;
 
-    puts("| PyTorch | CUDA | machine | build-id | device code |\n|---|---|---|---|---|");
-    for (size_t i = 0; fuseln_targets_build(i, &build); i++)
+    for (size_t i = 0; (framework = fuseln_targets_build(i, &build)); i++, last = framework) {
+        if (framework != last)
+            printf("%s| %.*s | CUDA | machine | build-id | device code |\n|---|---|---|---|---|\n", last ? "\n" : "",
+                   (int)strcspn(framework->program, ","), framework->program);
         printf("| %s | %s | %s | `%s` | `%s` |\n", build.version, build.cuda, build.machine, build.build_id,
                build.code);
+    }
 }
 
 static void print_variables(void)

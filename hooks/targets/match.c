@@ -172,16 +172,16 @@ bool fuseln_targets_match(const char *symbol, struct fuseln_target *ret_target)
     return false;
 }
 
-bool fuseln_targets_build(size_t index, struct fuseln_known_build *ret_build)
+const struct fuseln_framework *fuseln_targets_build(size_t index, struct fuseln_known_build *ret_build)
 {
     size_t f = 0;
 
     while (f < FRAMEWORKS && index >= frameworks[f]->build_count)
         index -= frameworks[f++]->build_count;
     if (f == FRAMEWORKS)
-        return false;
+        return NULL;
     *ret_build = frameworks[f]->known_builds[index];
-    return true;
+    return frameworks[f];
 }
 
 bool fuseln_targets_known_build(const char *build_id)

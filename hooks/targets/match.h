@@ -69,10 +69,11 @@ const char *fuseln_targets_norm_maker(const char *symbol);
 
 bool fuseln_targets_known_build(const char *build_id);
 
-/* For tests and README: each row, its framework, and each build of every framework; false or NULL past the end. */
+/* For tests and README: each row, its framework, and each build of every framework (its own is returned); false or NULL
+ * past the end. */
 bool fuseln_targets_row(size_t index, struct fuseln_target_row *ret_row);
 const struct fuseln_framework *fuseln_targets_framework(size_t index);
-bool fuseln_targets_build(size_t index, struct fuseln_known_build *ret_build);
+const struct fuseln_framework *fuseln_targets_build(size_t index, struct fuseln_known_build *ret_build);
 bool fuseln_targets_match_row(size_t index, const char *symbol, struct fuseln_target *ret_target);
 
 #endif

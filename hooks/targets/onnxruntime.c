@@ -41,6 +41,11 @@ static const struct fuseln_target_row rows[] = {
     {"onnxruntime/skip_rms_norm", "1.31", "7contrib4cuda19SkipLayerNormKernelI$T$ULb1" SKIP_TAIL, SKIP_RMS},
     {"onnxruntime/skip_rms_norm", "1.31", "7contrib4cuda24SkipLayerNormKernelSmallI$T$U$ILb1" SKIP_TAIL, SKIP_RMS},
 };
+
+/* See pytorch.c. */
+static const struct fuseln_known_build known_builds[] = {
+    {"aeabf866d82e84b2964317e72b71e44491d6b013", "1.31.1", "13", "x86-64", "715314eb22fe11dd"},
+};
 // clang-format on
 
 const struct fuseln_framework fuseln_onnxruntime = {
@@ -50,4 +55,6 @@ const struct fuseln_framework fuseln_onnxruntime = {
     .type_count = sizeof(types) / sizeof(types[0]),
     .rows = rows,
     .row_count = sizeof(rows) / sizeof(rows[0]),
+    .known_builds = known_builds,
+    .build_count = sizeof(known_builds) / sizeof(known_builds[0]),
 };

@@ -23,6 +23,11 @@ static const struct fuseln_target_row rows[] = {
      "op = rmsnorm  args = ptr ptr ptr u32 u32 u32 f32 f32  rows = grid.x  cols = arg3  eps = arg7  x = arg0  "
      "residual = arg1  gamma = arg2  gamma_add = arg6  xstride = arg4  rstride = arg5  inplace = y:x, sum:residual"},
 };
+
+/* See pytorch.c (sglang-kernel, its library for sm_90). */
+static const struct fuseln_known_build known_builds[] = {
+    {"95bcc2e1fe3ad1250525b9b3e7241ddf52a4e4a5", "0.4.10", "13", "x86-64", "819a1b4d2bfa8c69"},
+};
 // clang-format on
 
 const struct fuseln_framework fuseln_sglang = {
@@ -32,4 +37,6 @@ const struct fuseln_framework fuseln_sglang = {
     .type_count = sizeof(types) / sizeof(types[0]),
     .rows = rows,
     .row_count = sizeof(rows) / sizeof(rows[0]),
+    .known_builds = known_builds,
+    .build_count = sizeof(known_builds) / sizeof(known_builds[0]),
 };

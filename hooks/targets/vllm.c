@@ -54,6 +54,11 @@ static const struct fuseln_target_row rows[] = {
     {"vllm/fused_add_rms_norm", "0.10 to 0.23", ADD("", WIDE, "fii"), SUM SUM_FIRST},
     {"vllm/fused_add_rms_norm", "0.10 to 0.23", ADD("", OTHER, "fii"), SUM SUM_FIRST},
 };
+
+/* See pytorch.c. */
+static const struct fuseln_known_build known_builds[] = {
+    {"66f9f14f6c92fbdcae04638e7e58fd5b01fc3379", "0.33.0", "13", "x86-64", "04835adb3f61dde9"},
+};
 // clang-format on
 
 const struct fuseln_framework fuseln_vllm = {
@@ -63,4 +68,6 @@ const struct fuseln_framework fuseln_vllm = {
     .type_count = sizeof(types) / sizeof(types[0]),
     .rows = rows,
     .row_count = sizeof(rows) / sizeof(rows[0]),
+    .known_builds = known_builds,
+    .build_count = sizeof(known_builds) / sizeof(known_builds[0]),
 };

@@ -28,6 +28,9 @@ WHEELS = sorted(path[:path.index("/lib/python3")] for path in glob.glob(
 ROWS = (SOURCE / "hooks/targets/pytorch.c").read_text()
 WHEELS_THAT_RAN = SOURCE / "tests/data/wheels.json"  # tests/torch/wheels.py
 NAMES = (SOURCE / "tests/data/symbols/torch-2.15.0.txt").read_text().split()
+# What tools/test.sh keeps of other programs' wheels: is that build known?
+OTHERS = {"vllm-0.33.0-library": True, "sglang-kernel-0.4.10-library": True, "onnxruntime-gpu-1.31.1": True,
+          "ctranslate2-4.8.5-library": False, "ctransformers-0.2.27-library": False}
 BUILD_ID = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -35,6 +38,8 @@ def name_of(part):
     return next(name for name in NAMES if part in name)
 
 
+CTRANSLATE2 = next(name for name in (SOURCE / "tests/data/symbols/ctranslate2-4.8.5.txt").read_text().split()
+                   if "LayerNormForwardCUDAKernelIfj" in name)  # fmt: skip
 POINTERS = "const void *, const void *, const void *, void *, void *, void *"
 FORWARD, F64 = name_of("vectorized_layer_norm_kernelIffLb0E"), name_of("vectorized_layer_norm_kernelIddLb0E")
 DX = name_of("layer_norm_grad_input_kernelIffLb0E")
@@ -72,18 +77,21 @@ class Case(Command):
         path = self.dir / "lib/python3.11/site-packages/torch/lib/libtorch_cuda.so"
         path.parent.mkdir(parents=True, exist_ok=True)
         (path.parents[1] / "version.py").write_text("__version__ = '9.8.7+cu999'\ncuda: Optional[str] = '99.9'\n")
-        note = b"\4\0\0\0\x14\0\0\0\3\0\0\0GNU\0" + bytes.fromhex(build)
-        path.write_bytes(elf([(".note.gnu.build-id", NOTE, SHF_ALLOC, note),
-                              (".nv_fatbin", PROGBITS, SHF_ALLOC, b"".join(fatbins))]))
+        self.write(path, *fatbins, build=build)
         return path
+
+    def write(self, path, *fatbins, build=BUILD_ID, needed=b""):
+        note = b"\4\0\0\0\x14\0\0\0\3\0\0\0GNU\0" + bytes.fromhex(build)
+        path.write_bytes(elf([(".note.gnu.build-id", NOTE, SHF_ALLOC, note), (".dynstr", PROGBITS, SHF_ALLOC, needed),
+                              (".nv_fatbin", PROGBITS, SHF_ALLOC, b"".join(fatbins))]))
 
     def judge(self, *arguments):
         return subprocess.run([sys.executable, SOURCE / "tools/known_build.py", *arguments], capture_output=True,
                               text=True, timeout=120)
 
-    def assert_row(self, done, *cubins):
+    def assert_row(self, done, *cubins, release='"9.8.7", "99.9"'):
         code = hashlib.sha256(b"".join(cubins)).hexdigest()[:16]
-        row = f'    {{"{BUILD_ID}", "9.8.7", "99.9", "x86-64", "{code}"}},\n'
+        row = f'    {{"{BUILD_ID}", {release}, "x86-64", "{code}"}},\n'
         self.assertEqual((done.stdout, done.returncode), (row, 0), done.stderr)
 
     def assert_no_row(self, done, *words):
@@ -147,6 +155,17 @@ class Compiled(Case):
         self.assert_row(done, cubin)
         self.assertNotIn("new:", done.stderr)
 
+    def test_another_programs_release_is_what_its_wheel_says(self):
+        cubin = self.compile({CTRANSLATE2: "unsigned, float, const void *, const void *, const void *, void *"})
+        folder = self.dir / "lib/python3.11/site-packages"
+        path = folder / "ctranslate2.libs/libctranslate2-0123.so.4"
+        for each in path.parent, folder / "ctranslate2-4.5.6.dist-info":
+            each.mkdir(parents=True)
+        (folder / "ctranslate2-4.5.6.dist-info/RECORD").write_text(f"{path.relative_to(folder)},sha256=0,1\n")
+        for needed, runtime in (b"", "static"), (b"\0libcudart-ab12.so.11.0\0", "11.0"):
+            self.write(path, fatbin(image(cubin)), needed=needed)
+            self.assert_row(self.judge(self.dir), cubin, release=f'"4.5.6", "{runtime}"')
+
     def test_no_build_id_no_row(self):
         self.assert_no_row(self.judge(self.library(fatbin(image(self.compile(RIGHT))), build="")), "it has no build-id")
 
@@ -169,6 +188,15 @@ class Evidence(unittest.TestCase):
         known = re.findall(r'\{"[0-9a-f]{40}", "([\d.]+)", "[\d.]+", "[\w-]+", "([0-9a-f]{16})"\}', ROWS)
         self.assertTrue(known)
         self.assertEqual(set(known) - ran, set())
+
+
+    def test_other_programs_wheels_give_their_rows(self):
+        rows = "".join(path.read_text() for path in (SOURCE / "hooks/targets").glob("*.c"))
+        for name, known in OTHERS.items():
+            with self.subTest(name=name):
+                done = Case.judge(self, CACHE / name)
+                self.assertEqual((done.returncode, done.stdout.count("\n")), (0, 1), done.stderr)
+                self.assertEqual(done.stdout in rows, known)
 
 
 class Usage(Case):

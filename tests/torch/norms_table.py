@@ -5,8 +5,10 @@ import collections
 import json
 import os
 import pathlib
+import re
 
-from conftest import check_sums
+from conftest import ROOT, check_sums
+from test_verify import unknown
 
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache"), "fuseln")
 
@@ -33,11 +35,20 @@ def reasons(report, kernel):
     return ", ".join(f"{reason} {n}" for reason, n in counts.items())
 
 
-def compare(run, command, capsys):
-    """Runs the program alone, then with fuseln replacing all that it can, and prints the table. Returns the number of
-    replaced cases by kernel; none may be wrong."""
+def assert_known(report, program):
+    """The cases ran with the known builds of the program, with each of them."""
+    rows = (ROOT / "hooks" / "targets" / f"{program}.c").read_text()
+    ours = [site for site in report["sites"] if site["target"].startswith(f"{program}/")]
+    assert {site["build_id"] for site in ours} == set(re.findall(r'"([0-9a-f]{40})"', rows))
+
+
+def compare(run, command, capsys, known=None):
+    """Runs the program alone, then with fuseln replacing all that it can, from the first launch on, and prints the table.
+    Returns the number of replaced cases by kernel; none may be wrong. known: a program whose builds are known."""
     alone, _ = draw(run, command, FUSELN_MODE="off")
-    cases, report = draw(run, command, FUSELN_CHECK="0")
+    cases, report = draw(run, command, **({} if known else {"FUSELN_CHECK": "0"}))
+    if known:
+        assert_known(report, known)
     assert alone and alone.keys() == cases.keys()
     rows = [("kernel", "drawn", "replaced", "passed on", "largest error", "original's", "on the CPU")]
     for kernel, some in cases.items():
@@ -70,7 +81,7 @@ def none_failed(report):
 def check(run, command):
     """Runs the program with fuseln checking the first launch of each site, as of a build that nobody knows: it finds
     nothing wrong, and replaces others. Then with all launches verified. Returns as compare."""
-    cases, report = draw(run, command, FUSELN_CHECK="1")
+    cases, report = draw(run, command, FUSELN_CHECK="1", **unknown(run.folder))
     check_sums(report)
     assert not any(case["wrong"] for some in cases.values() for case in some)
     first = none_failed(report)

@@ -27,7 +27,7 @@ def wheel(run):
 def test_drawn_cases(run, capsys):
     """All are replaced but 9 of layer_norm, whose gamma and beta have many rows, and 9 of skip_layer_norm, whose skip
     is shared."""
-    replaced = compare(run, [PROGRAM], capsys)
+    replaced = compare(run, [PROGRAM], capsys, "onnxruntime")
     assert replaced.pop("onnxruntime/layer_norm/f32, in a block") == 1
     assert replaced == {
         f"onnxruntime/{kernel}/{dtype}": count + (large if kernel == "layer_norm" else 0)

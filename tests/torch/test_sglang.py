@@ -10,7 +10,7 @@ REPLACED = {f"{kernel}/{dtype}" for kernel in KERNELS for dtype in ("f16", "bf16
 
 
 def test_drawn_cases(run, capsys):
-    replaced = compare(run, COMMAND, capsys)
+    replaced = compare(run, COMMAND, capsys, "sglang")
     assert {kernel for kernel, n in replaced.items() if n > 20} == REPLACED
 
 
