@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * apex's FusedLayerNorm and FusedRMSNorm where x, y and gamma have one type: forward, and dX. It rounds the normalised
- * value and its product with gamma. Layer norm applies gamma only together with beta, so a launch that lacks either
- * stays with the original. So do dX of an RMS norm, which has the same name (argument 11), the memory-efficient mode
- * (Lb1), and dgamma and dbeta: their partial sums, in buffers that apex shares between two launches, are floats. Rows
- * and nothing else; words.h explains their words.
+ * apex's FusedLayerNorm and FusedRMSNorm where x, y and gamma have one type: forward, and dX, which has one name for
+ * both (argument 11). It rounds the normalised value and its product with gamma. Layer norm applies gamma only together
+ * with beta, so a launch that lacks either stays with the original. So do the memory-efficient mode (Lb1), and dgamma
+ * and dbeta: their partial sums, in buffers that apex shares between two launches, are floats. Rows and nothing else;
+ * words.h explains their words.
  */
 #include "hooks/targets/match.h"
 
@@ -27,7 +27,7 @@ static const struct fuseln_target_row rows[] = {
     {"apex/layer_norm_dx", "at 6424da3b", "18cuComputeGradInputI$TLb0EEvPKT1_PKT_iiPKT0_S8_S6_S2_S2_PS3_db",
      "op = layernorm.dx  args = ptr ptr i32 i32 ptr ptr acc ptr ptr ptr f64 bool  rows = arg2  rows_loop = grid.y  "
      "cols = arg3  dy = arg0  x = arg1  mean = arg4  rstd = arg5  gamma? = arg7  dx = arg9  ignore = arg6, arg8, arg10  "
-     "require = arg11 == 0"},
+     "rms = arg11"},
 };
 // clang-format on
 

@@ -507,6 +507,8 @@ static bool set_field(struct parser *parser, struct fuseln_text key, struct fuse
         return true;
     if (fuseln_text_is(key, "cols"))
         return name_argument(parser, value, FUSELN_ROLE_COLS, &layout->cols);
+    if (fuseln_text_is(key, "rms"))
+        return name_argument(parser, value, FUSELN_ROLE_RMS, &layout->rms);
     if (fuseln_text_is(key, "cols_per_block"))
         return set_number(parser, value, &layout->cols_per_block);
     if (fuseln_text_is(key, "xstride") || fuseln_text_is(key, "ystride") || fuseln_text_is(key, "rstride"))
@@ -537,7 +539,7 @@ static bool types_fit(const struct fuseln_layout *layout)
                    reals = 1u << FUSELN_ARG_F32 | 1u << FUSELN_ARG_F64, pointer = 1u << FUSELN_ARG_PTR,
                    flag = 1u << FUSELN_ARG_BOOL;
     bool fit = argument_is(layout, layout->rows, integers) && argument_is(layout, layout->cols, integers) &&
-               argument_is(layout, layout->eps, reals) &&
+               argument_is(layout, layout->eps, reals) && argument_is(layout, layout->rms, integers | flag) &&
                argument_is(layout, layout->add, integers | flag | 1u << FUSELN_ARG_F32);
 
     for (int i = 0; i < layout->pointer_count; i++)
@@ -589,6 +591,8 @@ static bool check_row(struct parser *parser)
         return refuse(parser, "a row needs rows: an argument or a part of the grid", none);
     if (parser->has_eps != forward)
         return refuse(parser, forward ? "a forward row needs eps" : "a backward row has no eps", none);
+    if (layout->rms != NONE && (parser->target->op != FUSELN_OP_DX || parser->target->rms))
+        return refuse(parser, "an argument may say `rms` of layernorm.dx alone", none);
     if (layout->rows_from == FUSELN_ROWS_LOOP && layout->rows == NONE)
         return refuse(parser, "rows_loop needs rows in an argument", none);
     if (parser->named != (layout->count == FUSELN_ARGS_MAX ? ~0u : (1u << layout->count) - 1))
@@ -616,7 +620,7 @@ static void complete(struct fuseln_target *target)
     struct fuseln_layout *layout = &target->layout;
 
     layout->plain = layout->rows_from == FUSELN_ROWS_GRID_X && !layout->require_count && layout->add == NONE &&
-                    layout->gamma_add == 0 && !layout->round_sum;
+                    layout->rms == NONE && layout->gamma_add == 0 && !layout->round_sum;
     if (target->rms)
         leave_out(layout, 1u << FUSELN_ROLE_MEAN | 1u << FUSELN_ROLE_BETA | 1u << FUSELN_ROLE_DBETA);
 }
@@ -657,7 +661,7 @@ bool fuseln_words_parse(struct fuseln_text row, const enum fuseln_dtype *dtype, 
 {
     struct parser parser = {.target = target, .layout = &target->layout, .has_dtype = dtype};
 
-    target->layout = (struct fuseln_layout){.rows = NONE, .cols = NONE, .eps = NONE, .add = NONE};
+    target->layout = (struct fuseln_layout){.rows = NONE, .cols = NONE, .eps = NONE, .add = NONE, .rms = NONE};
     if (dtype)
         target->dtype = *dtype;
     const bool parsed = parse(&parser, row);

@@ -15,6 +15,7 @@
  *   cols = arg1
  *   eps = arg2                or a number
  *   gamma_add = arg3          or a number: is added to gamma
+ *   rms = arg5                layernorm.dx: where this is not 0, rmsnorm.dx
  *   xstride = arg4            so ystride, rstride (of the residual): elements from row to row; must be cols
  *   require = arg5 == 0, ...  an integer, rows, cols, rows*cols, grid.x; `arg6 null`; `arg7 in 1..4`: else the original
  *                             is launched

@@ -177,8 +177,8 @@ static const char *parse_ONLY(struct fuseln_config *config, const char *value)
     return NULL;
 }
 
-/* Does this word of FUSELN_SKIP name the target? With target NULL: is it a valid word? */
-static bool skip_matches(struct word word, const struct fuseln_target *target, int64_t cols)
+/* Does this word of FUSELN_SKIP name the target, or this call of it? With target NULL: is it a valid word? */
+static bool skip_matches(struct word word, const struct fuseln_target *target, const struct fuseln_call *call)
 {
     uint64_t number;
     const char *end;
@@ -190,12 +190,12 @@ static bool skip_matches(struct word word, const struct fuseln_target *target, i
         if (is_word(word, fuseln_dtype_name(dtype)))
             matches |= !target || target->dtype == dtype;
     if (is_word(word, "rms"))
-        return !target || target->rms;
+        return !target || call->rms;
     if (memchr(word.text, '/', word.length)) /* any target name is valid: only hooks/targets knows them all */
         return !target || is_word(word, target->name);
     if (word.length > 5 && !memcmp(word.text, "cols=", 5))
         return parse_digits(word.text + 5, &number, &end) && end == word.text + word.length &&
-               (!target || number == (uint64_t)cols);
+               (!target || number == (uint64_t)call->cols);
     if (word.length > 6 && !memcmp(word.text, "build=", 6))
         return !target || (target->library && !strncasecmp(word.text + 6, target->library->build_id, word.length - 6));
     return matches;
@@ -210,20 +210,21 @@ static const char *parse_SKIP(struct fuseln_config *config, const char *value)
     while (next_word(&value, &word)) {
         if (is_word(word, "pairs"))
             config->skip_pairs = true;
-        else if (!bad && !skip_matches(word, NULL, 0))
+        else if (!bad && !skip_matches(word, NULL, NULL))
             bad = word.text;
     }
     return bad;
 }
 
-bool fuseln_config_skips(const struct fuseln_config *config, const struct fuseln_target *target, int64_t cols)
+bool fuseln_config_skips(const struct fuseln_config *config, const struct fuseln_target *target,
+                         const struct fuseln_call *call)
 {
     const char *list = config->skip;
     struct word word;
     if (!*list)
         return false;
     while (next_word(&list, &word))
-        if (skip_matches(word, target, cols))
+        if (skip_matches(word, target, call))
             return true;
     return false;
 }

@@ -82,6 +82,7 @@ static inline bool fuseln_config_hooks(enum fuseln_boundary boundary)
 bool fuseln_config_names(const char *list, const char *executable, const char *invoked);
 
 /* Does FUSELN_SKIP name this target at this width? A pure function of its arguments. */
-bool fuseln_config_skips(const struct fuseln_config *config, const struct fuseln_target *target, int64_t cols);
+bool fuseln_config_skips(const struct fuseln_config *config, const struct fuseln_target *target,
+                         const struct fuseln_call *call);
 
 #endif

@@ -14,7 +14,7 @@
     X(X, "x") X(DY, "dy") X(GAMMA, "gamma") X(BETA, "beta") X(MEAN, "mean") X(RSTD, "rstd") X(Y, "y") X(DX, "dx") \
     X(DGAMMA, "dgamma") X(DBETA, "dbeta") X(RESIDUAL, "residual") X(BIAS, "bias") X(SUM, "sum")
 #define FUSELN_ROLES(X) FUSELN_POINTER_ROLES(X) \
-    X(ROWS, "rows") X(COLS, "cols") X(EPS, "eps") X(GAMMA_ADD, "gamma_add") X(IGNORE, "ignore") X(REQUIRE, "require")
+    X(ROWS, "rows") X(COLS, "cols") X(EPS, "eps") X(GAMMA_ADD, "gamma_add") X(RMS, "rms") X(IGNORE, "ignore") X(REQUIRE, "require")
 
 /* X(ENUM, word in a target row, bytes) */
 #define FUSELN_ARG_TYPES(X) \
@@ -82,7 +82,8 @@ struct fuseln_layout {
     bool one_pass;                       /* the original's variance is E[x^2] - E[x]^2 */
     bool round_affine;                   /* the original rounds xhat and gamma xhat to dtype */
     bool round_sum;                      /* rounds each addition of x + bias + residual to dtype */
-    bool plain;                          /* rows are gridDim.x, there is nothing to require, gamma_add is 0 */
+    bool plain;                          /* rows are gridDim.x, there is nothing to require, gamma_add is 0, and no
+                                          * argument says whether it is RMS norm */
     enum fuseln_rows rows_from;
     unsigned nullable; /* bit r: the pointer of role r may be null */
     unsigned in;       /* bit a: the user says that the kernel only reads through argument a, and its name does not */
@@ -95,7 +96,7 @@ struct fuseln_layout {
     struct fuseln_pointer {
         unsigned char argument, role;
     } pointers[FUSELN_ARGS_MAX];
-    int rows, cols, eps, add; /* which argument; -1: none */
+    int rows, cols, eps, add, rms; /* which argument; -1: none */
 };
 
 /* A loaded object that registered a kernel we know; made by core/library. */

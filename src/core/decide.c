@@ -26,7 +26,7 @@ enum fuseln_verdict fuseln_decide(struct fuseln_pass *pass)
         return launch->declined;
     if (pass->decoded != FUSELN_VERDICT_OK)
         return pass->decoded;
-    if (fuseln_config_skips(pass->config, launch->target, pass->call.cols))
+    if (fuseln_config_skips(pass->config, launch->target, &pass->call))
         return FUSELN_VERDICT_SKIP;
     if (pass->config->mode == FUSELN_MODE_OBSERVE)
         return FUSELN_VERDICT_OBSERVE;

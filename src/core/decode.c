@@ -176,6 +176,21 @@ static bool read_gamma_add(const struct fuseln_layout *layout, void **args, stru
     return read;
 }
 
+/* It has no mean, whatever its kernel gets for one. */
+static bool read_rms(const struct fuseln_layout *layout, void **args, struct fuseln_call *call)
+{
+    int64_t rms = 0;
+
+    if (layout->rms >= 0 && !read_integer(layout, args, layout->rms, &rms))
+        return false;
+    if (rms) {
+        call->rms = 1;
+        call->mean = NULL;
+        call->nulls = (call->nulls & ~(1u << FUSELN_ROLE_MEAN)) | 1u << FUSELN_ROLE_RMS;
+    }
+    return true;
+}
+
 /* A user's row may have named the wrong argument. Backward has no eps. */
 static bool eps_is_usual(const struct fuseln_call *call)
 {
@@ -183,13 +198,13 @@ static bool eps_is_usual(const struct fuseln_call *call)
     return !has_eps || (call->eps >= FUSELN_EPS_LEAST && call->eps <= FUSELN_EPS_MOST);
 }
 
-/* A gamma_add or a rounded sum makes a site of its own: another value may mean something else. */
+/* A gamma_add, or that it is RMS norm, makes a site of its own: another value means something else. */
 static __attribute__((noinline)) enum fuseln_verdict read_rest(const struct fuseln_launch *launch,
                                                                struct fuseln_call *call)
 {
     const struct fuseln_layout *layout = &launch->target->layout;
 
-    if (!read_gamma_add(layout, launch->args, call))
+    if (!read_gamma_add(layout, launch->args, call) || !read_rms(layout, launch->args, call))
         return FUSELN_VERDICT_NULLPTR;
     if (launch->target->user && !eps_is_usual(call))
         return FUSELN_VERDICT_REQUIRE;

@@ -168,7 +168,7 @@ static void write_identity(struct fuseln_json *json, const struct fuseln_site_vi
     fuseln_json_string(json, "runtime", fuseln_runtime_name(target->runtime));
     fuseln_json_string(json, "op", fuseln_op_name(target->op));
     fuseln_json_string(json, "dtype", fuseln_dtype_name(target->dtype));
-    fuseln_json_bool(json, "rms", target->rms);
+    fuseln_json_bool(json, "rms", target->rms || site->key->nulls >> FUSELN_ROLE_RMS & 1);
     fuseln_json_integer(json, "cols", site->key->cols);
     fuseln_json_integer(json, "device", site->key->device);
     fuseln_json_string(json, "boundary", fuseln_boundary_name(site->key->boundary));

@@ -99,7 +99,7 @@ class Case:
         clamped = rstd * dy64.abs() * (self.eps * 1.01 - self.gamma64.abs()).clamp(min=0) if self.affine else 0
         bound = 10 * u * terms + rstd * s_error * (1 + xhat.abs()) + clamped
         value = norms.Value(rstd * (g - (s1 + xhat * s2) / self.cols), terms, bound)
-        self.say("layer_norm_dx", (dx, value))  # of RMS norms, too: an argument says it
+        self.say("rms_norm_dx" if self.rms else "layer_norm_dx", (dx, value))  # one kernel: an argument says which
 
     def gradients(self, dy64, xhat, inputs, last):
         parts, sums = empty(torch.float32, 2, PARTS, self.cols), empty(self.v, 2, self.cols)

@@ -92,8 +92,8 @@ TEST(a_bad_value_warns_once_and_keeps_the_default)
 
 static void check_other_words(void)
 {
-    const struct fuseln_target target = {.name = "a/b", .op = FUSELN_OP_DX, .rms = true};
-    check(fuseln_config_skips(fuseln_config_get(), &target, 8));
+    const struct fuseln_target target = {.name = "a/b", .op = FUSELN_OP_DX};
+    check(fuseln_config_skips(fuseln_config_get(), &target, &(struct fuseln_call){.cols = 8, .rms = true}));
     fuseln_process_warn();
 }
 
@@ -183,11 +183,12 @@ TEST(skip_names_targets)
     struct fuseln_config config;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         strcpy(config.skip, rows[i].skip);
-        if (fuseln_config_skips(&config, &target, 768) != rows[i].skipped)
+        if (fuseln_config_skips(&config, &target, &(struct fuseln_call){.cols = 768}) != rows[i].skipped)
             fail_msg("FUSELN_SKIP=%s", rows[i].skip);
     }
     strcpy(config.skip, "build=0");
-    assert_false(fuseln_config_skips(&config, &(struct fuseln_target){.name = "no library"}, 1));
+    assert_false(
+        fuseln_config_skips(&config, &(struct fuseln_target){.name = "no library"}, &(struct fuseln_call){.cols = 1}));
 }
 
 static const struct fuseln_config *got[16];

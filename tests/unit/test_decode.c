@@ -67,6 +67,7 @@ static int64_t integer_of(const struct fuseln_layout *layout, unsigned argument)
     if (!require)
         return layout->role[argument] == FUSELN_ROLE_ROWS        ? ROWS
                : layout->role[argument] == FUSELN_ROLE_GAMMA_ADD ? 1
+               : layout->role[argument] == FUSELN_ROLE_RMS       ? 0
                                                                  : COLS;
     return require->kind == FUSELN_REQUIRED_ROWS       ? ROWS
            : require->kind == FUSELN_REQUIRED_COLS     ? COLS
@@ -229,6 +230,29 @@ static void others_than_required(const struct fuseln_target *target)
     }
 }
 
+/* Its kernel has a mean, too: that is not read, and may be null. */
+static void rms_by_argument(const struct fuseln_target *target)
+{
+    const struct fuseln_layout *layout = &target->layout;
+    struct arguments arguments;
+    struct fuseln_launch launch = make_launch(target, &arguments);
+    struct fuseln_call call;
+
+    if (layout->rms < 0)
+        return;
+    arguments.storage[layout->rms][0] = 1;
+    for (int null = 0; null < 2; null++) {
+        assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_OK);
+        assert_true(call.rms == 1 && !call.mean && call.rstd);
+        assert_int_equal(call.nulls, 1u << FUSELN_ROLE_RMS); /* a site of its own */
+        for (unsigned i = 0; i < layout->count; i++)
+            if (layout->role[i] == FUSELN_ROLE_MEAN)
+                memset(arguments.storage[i], 0, 8);
+    }
+    arguments.pointers[layout->rms] = NULL;
+    assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_NULLPTR);
+}
+
 static void nulls(const struct fuseln_target *target)
 {
     struct arguments arguments;
@@ -300,6 +324,11 @@ TEST(a_sum_that_lies_where_y_does_is_declined)
 TEST(null_arguments_are_seen)
 {
     for_each_target(nulls);
+}
+
+TEST(an_argument_says_that_it_is_rms_norm)
+{
+    for_each_target(rms_by_argument);
 }
 
 int main(void)

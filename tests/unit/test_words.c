@@ -96,6 +96,17 @@ TEST(rms_norm_leaves_out_what_it_does_not_have)
     assert_int_equal(target.layout.role[2], FUSELN_ROLE_MEAN);
 }
 
+TEST(an_argument_may_say_that_it_is_rms_norm)
+{
+    const struct fuseln_target target =
+        parsed("args = ptr ptr ptr ptr ptr i32 bool op = layernorm.dx dtype = f16 rows = "
+               "grid.x cols = arg5 dy = arg0 x = arg1 mean = arg2 rstd = arg3 dx = arg4 "
+               "rms = arg6");
+
+    assert_int_equal(target.layout.rms, 6);
+    assert_false(target.layout.plain || target.rms);
+}
+
 TEST(requires)
 {
     const struct fuseln_target target = parsed(
@@ -161,6 +172,7 @@ TEST(wrong_rows_are_refused_with_the_word_and_the_reason)
         {FULL " wdtype = f32", "f32", "not a type that our kernels have"},
         {FULL " eps = 1e-5", "eps", "said twice"},
         {FULL " cols = arg6", "cols", "said twice"},
+        {FULL " rms = arg6", "", "of layernorm.dx alone"},
         {FULL " round = up", "up", "not end"},
         {FULL " variance = two-pass", "two-pass", "not one-pass"},
         {FULL " require = arg6 = 0", "require", "has no value"},
