@@ -383,7 +383,10 @@ struct fuseln_user_row *fuseln_user_find(const char *symbol)
 
 bool fuseln_user_has_build(const struct fuseln_user_row *row, const char *build_id)
 {
-    const size_t length = strlen(build_id);
+    struct fuseln_text rest = {row->builds, row->builds_length}, begin;
 
-    return !row->builds || (length && memmem(row->builds, row->builds_length, build_id, length));
+    while (row->builds && fuseln_text_part(&rest, ',', &begin))
+        if (strncmp(build_id, begin.at, begin.length) == 0)
+            return true;
+    return !row->builds;
 }

@@ -45,8 +45,7 @@ static void skip_spaces(struct fuseln_text *text)
         skip(text, 1);
 }
 
-/* Takes what comes before the separator, or all, without the spaces around it. False at the end. */
-static bool next_part(struct fuseln_text *rest, char separator, struct fuseln_text *ret_part)
+bool fuseln_text_part(struct fuseln_text *rest, char separator, struct fuseln_text *ret_part)
 {
     size_t n = 0;
 
@@ -90,7 +89,7 @@ bool fuseln_words_field(struct fuseln_text *row, struct fuseln_text *ret_key, st
     *ret_value = (struct fuseln_text){row->at, 0};
     while (row->length && !key_at(*row, &other)) { /* word by word */
         struct fuseln_text word;
-        next_part(row, ' ', &word);
+        fuseln_text_part(row, ' ', &word);
         ret_value->length = (size_t)(word.at + word.length - ret_value->at);
         skip_spaces(row);
     }
@@ -122,7 +121,7 @@ static bool parse_real(struct fuseln_text text, double *ret_value)
     struct fuseln_text part, rest = text;
     int64_t digits = 0, exponent = 0;
 
-    if (!next_part(&rest, 'e', &part) || (rest.length && !parse_integer(rest, &exponent)))
+    if (!fuseln_text_part(&rest, 'e', &part) || (rest.length && !parse_integer(rest, &exponent)))
         return false;
     if (!part.length || (part.length == 1 && *part.at == '.'))
         return false;
@@ -221,9 +220,9 @@ static bool set_inplace(struct parser *parser, struct fuseln_text value)
 {
     struct fuseln_text pair, second;
 
-    while (next_part(&value, ',', &pair)) {
+    while (fuseln_text_part(&value, ',', &pair)) {
         struct fuseln_text rest = pair;
-        next_part(&rest, ':', &second);
+        fuseln_text_part(&rest, ':', &second);
         const int role = find_pointer_role(second), other = find_pointer_role(rest);
         int argument = NONE;
         for (int i = 0; i < FUSELN_ARGS_MAX && argument == NONE; i++)
@@ -247,7 +246,7 @@ static bool set_args(struct parser *parser, struct fuseln_text value)
     struct fuseln_layout *layout = parser->layout;
     struct fuseln_text word;
 
-    while (next_part(&value, ' ', &word)) {
+    while (fuseln_text_part(&value, ' ', &word)) {
         unsigned type = 0;
         if (fuseln_text_is(word, "acc"))
             type = parser->target->dtype == FUSELN_DTYPE_F64 ? FUSELN_ARG_F64 : FUSELN_ARG_F32;
@@ -395,7 +394,7 @@ static bool parse_required(struct fuseln_text relation, struct fuseln_text value
     if (fuseln_text_is(relation, "null"))
         return !value.length;
     if (fuseln_text_is(relation, "in")) {
-        next_part(&value, '.', &low);
+        fuseln_text_part(&value, '.', &low);
         skip(&value, value.length && *value.at == '.');
         return parse_integer(low, &ret_require->low) && parse_integer(value, &ret_require->high);
     }
@@ -411,11 +410,11 @@ static bool set_require(struct parser *parser, struct fuseln_text value)
 {
     struct fuseln_text one, argument, relation = {"", 0};
 
-    while (next_part(&value, ',', &one)) {
+    while (fuseln_text_part(&value, ',', &one)) {
         struct fuseln_text rest = one;
         struct fuseln_require require;
-        next_part(&rest, ' ', &argument);
-        next_part(&rest, ' ', &relation);
+        fuseln_text_part(&rest, ' ', &argument);
+        fuseln_text_part(&rest, ' ', &relation);
         skip_spaces(&rest);
         if (!parse_required(relation, rest, &require))
             return refuse(parser, "is not `arg0 == 0` (rows, cols, rows*cols, grid.x), `arg0 null` or `arg0 in 1..4`",
@@ -431,7 +430,7 @@ static bool set_ignore(struct parser *parser, struct fuseln_text value)
     struct fuseln_text one;
     int unused;
 
-    while (next_part(&value, ',', &one))
+    while (fuseln_text_part(&value, ',', &one))
         if (!name_argument(parser, one, FUSELN_ROLE_IGNORE, &unused))
             return false;
     return true;
@@ -442,7 +441,7 @@ static bool set_in(struct parser *parser, struct fuseln_text value)
 {
     struct fuseln_text one;
 
-    while (next_part(&value, ',', &one)) {
+    while (fuseln_text_part(&value, ',', &one)) {
         const int argument = argument_of(one);
         if (argument == NONE)
             return refuse(parser, "is not an argument, such as arg0", one);
@@ -451,7 +450,27 @@ static bool set_in(struct parser *parser, struct fuseln_text value)
     return true;
 }
 
-/* hooks/targets/user.c reads them. */
+/* Of the beginning of a build-id. */
+static bool is_hex(struct fuseln_text id)
+{
+    size_t digits = 0;
+
+    while (digits < id.length && memchr("0123456789abcdef", id.at[digits], 16))
+        digits++;
+    return digits == id.length;
+}
+
+static bool check_builds(struct parser *parser, struct fuseln_text value)
+{
+    struct fuseln_text one;
+
+    while (fuseln_text_part(&value, ',', &one))
+        if (one.length < FUSELN_BUILD_DIGITS || !is_hex(one))
+            return refuse(parser, "is not the beginning of a build-id: at least 8 hex digits, in small letters", one);
+    return true;
+}
+
+/* hooks/targets/user.c reads it. */
 static bool pass_over(struct parser *parser, struct fuseln_text value)
 {
     (void)parser, (void)value;
@@ -462,7 +481,7 @@ static bool set_round(struct parser *parser, struct fuseln_text value)
 {
     struct fuseln_text one;
 
-    while (next_part(&value, ' ', &one)) {
+    while (fuseln_text_part(&value, ' ', &one)) {
         if (fuseln_text_is(one, "before-affine"))
             parser->layout->round_affine = true;
         else if (fuseln_text_is(one, "sum") || fuseln_text_is(one, "each-add"))
@@ -496,7 +515,7 @@ static bool set_field(struct parser *parser, struct fuseln_text key, struct fuse
         bool (*set)(struct parser *parser, struct fuseln_text value);
     } keys[] = {{"args", set_args},           {"op", set_op},         {"rows", set_rows},    {"eps", set_eps},
                 {"require", set_require},     {"ignore", set_ignore}, {"round", set_round},  {"inplace", set_inplace},
-                {"gamma_add", set_gamma_add}, {"in", set_in},         {"symbol", pass_over}, {"build", pass_over}};
+                {"gamma_add", set_gamma_add}, {"in", set_in},         {"symbol", pass_over}, {"build", check_builds}};
 
     if (!value.length)
         return refuse(parser, "has no value", key);

@@ -28,7 +28,8 @@
  *
  * Only in a user's file (user.h), where each row begins with its [name]:
  *   symbol = _Z6kernel...     the complete mangled name
- *   build = ID, ...           GNU build-ids of the libraries that it holds for; without it for all
+ *   build = ID, ...           how the GNU build-ids of the libraries begin that it holds for, at least 8 hex digits;
+ *                             without it for all
  *   in = arg2, ...            pointers that the kernel only reads, where the name does not show it
  *
  * Every argument is named exactly once. sdtype, wdtype, ydtype and rdtype (of the statistics, gamma and beta, y, the
@@ -38,6 +39,8 @@
 #define FUSELN_WORDS_H
 
 #include "base/target.h"
+
+enum { FUSELN_BUILD_DIGITS = 8 };
 
 /* Characters of a row; not terminated. */
 struct fuseln_text {
@@ -61,6 +64,9 @@ bool fuseln_words_parse(struct fuseln_text row, const enum fuseln_dtype *dtype, 
 
 /* The next `key = value` of a row; false at its end, or where none can be read (then *row is not empty). */
 bool fuseln_words_field(struct fuseln_text *row, struct fuseln_text *ret_key, struct fuseln_text *ret_value);
+
+/* Takes what comes before the separator, or all, without the spaces around it. False at the end. */
+bool fuseln_text_part(struct fuseln_text *rest, char separator, struct fuseln_text *ret_part);
 
 bool fuseln_text_is(struct fuseln_text text, const char *word);
 

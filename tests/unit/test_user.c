@@ -65,6 +65,21 @@ TEST(a_row_is_taken)
     assert_false(fuseln_user_has_build(row, ""));
 }
 
+TEST(a_build_is_told_by_how_its_id_begins)
+{
+    static const char id[] = "66f9f14f6c92fbdcae04638e7e58fd5b01fc3379";
+
+    assert_taken(ROW("mine/a", NORM) "build = 01234567, 66f9f14f");
+    assert_true(fuseln_user_has_build(&rows.rows[0], id));
+    assert_true(fuseln_user_has_build(&rows.rows[0], "0123456789"));
+    assert_false(fuseln_user_has_build(&rows.rows[0], "0123456"));
+    assert_taken(ROW("mine/a", NORM) "build = f9f14f6c, 66f9f14f0");
+    assert_false(fuseln_user_has_build(&rows.rows[0], id));
+    assert_refused(ROW("mine/a", NORM) "build = 66f9f14f, 66f9f14", 5, "66f9f14 is not the beginning of a build-id");
+    assert_refused(ROW("mine/a", NORM) "build = 66F9F14F", 5, "is not the beginning");
+    assert_refused(ROW("mine/a", NORM) "build = libengine.so", 5, "is not the beginning");
+}
+
 TEST(a_file_that_holds_no_rows_is_wrong_as_a_whole)
 {
     static char many[300 * 8];
