@@ -20,7 +20,7 @@ torch.ops.load_library(sys.argv[1])
 x, weight = torch.randn(7, 768, generator=torch.Generator().manual_seed(1)).cuda(), torch.ones(768).cuda()
 for residual in (x, x.clone(), x):
     torch.ops._C.fused_add_rms_norm(x, residual, weight, 1e-5)
-    print(x.double().cpu().abs().sum().item())
+    print(x.cpu().double().abs().sum().item())
 """
 
 
