@@ -30,7 +30,7 @@ def sorted_by_keyboard(page):
 def look(browser, address, folder, how):
     width, scheme, *no_script = how.split()
     context = browser.new_context(viewport={"width": int(width), "height": HEIGHTS[int(width)]}, color_scheme=scheme,
-                                  java_script_enabled=not no_script)  # fmt: skip
+                                  java_script_enabled=not no_script)
     page, messages, requests = context.new_page(), [], []
     page.on("console", lambda message: messages.append(message.text))
     page.on("pageerror", lambda error: messages.append(str(error)))
@@ -38,11 +38,11 @@ def look(browser, address, folder, how):
     page.goto(address)
     page.screenshot(path=folder / f"{pathlib.Path(address).stem}-{how.replace(' ', '-')}.png", full_page=True)
     seen = {"messages": messages, "requests": requests, "tree": page.locator("body").aria_snapshot(),
-            "buttons": page.get_by_role("button").count()}  # fmt: skip
+            "buttons": page.get_by_role("button").count()}
     if not no_script:
         seen["wider"] = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         seen["violations"] = [f"{found['id']}: {node['html']}" for found in Axe().run(page).response["violations"]
-                              for node in found["nodes"]]  # fmt: skip
+                              for node in found["nodes"]]
         seen["sorted"] = sorted_by_keyboard(page)
     context.close()
     return seen

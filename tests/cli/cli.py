@@ -30,20 +30,27 @@ class Command(unittest.TestCase):
         self.dir = pathlib.Path(self.folder.name)
 
     def environment(self, **more):
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")}
+        of_a_test = "FUSELN_", "SOFTGPU_", "LD_", "CUDA_VISIBLE_DEVICES"
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(of_a_test)}
         return kept | {"TMPDIR": self.folder.name} | more
 
     def fuseln(self, *words, prefix=(), command=FUSELN, stdout=subprocess.PIPE, **more):
         """Runs it, behind the words of prefix, with more variables than environment() has."""
         return subprocess.run([*prefix, command, *(os.fsencode(word) for word in words)], env=self.environment(**more),
                               text=True, errors="surrogateescape", stdin=subprocess.DEVNULL, stdout=stdout,
-                              stderr=subprocess.PIPE, timeout=300, cwd=self.dir, check=False)  # fmt: skip
+                              stderr=subprocess.PIPE, timeout=300, cwd=self.dir, check=False)
+
+    def said(self, *words, code=0, **more):
+        """What it prints: nothing to stderr."""
+        done = self.fuseln(*words, **more)
+        self.assertEqual((done.returncode, done.stderr), (code, ""))
+        return done.stdout
 
     def on_terminal(self, *command):
         """Runs it with its output on a terminal: (exit code, all that came, what the terminal shows at the end)."""
         ours, theirs = os.openpty()
         with subprocess.Popen(command, env=self.environment(), stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs,
-                              cwd=self.dir) as program, open(ours, "rb", buffering=0) as terminal:  # fmt: skip
+                              cwd=self.dir) as program, open(ours, "rb", buffering=0) as terminal:
             os.close(theirs)
             came = b""
             with contextlib.suppress(OSError):  # when the last one has closed it

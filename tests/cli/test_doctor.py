@@ -112,9 +112,7 @@ class Doctor(Command):
         return self.path(name)
 
     def environment(self, **more):
-        kept = {k: v for k, v in os.environ.items()
-                if not k.startswith(("FUSELN_", "SOFTGPU_", "LD_")) and k != "CUDA_VISIBLE_DEVICES"}
-        return kept | {"TMPDIR": self.temporary} | more
+        return super().environment(**{"TMPDIR": self.temporary} | more)
 
     def doctor(self, *arguments, env=None, driver=SOFTGPU, **options):
         path = {"LD_LIBRARY_PATH": driver} if driver else {}

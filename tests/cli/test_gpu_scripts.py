@@ -80,7 +80,7 @@ class Steps(unittest.TestCase):
 
     def test_a_step_ends_at_its_limit_and_the_script_at_its_own(self):
         status, lines = self.steps("gpu_step slow 3 sleep 60; gpu_step next 60 sleep 60; gpu_step last 60 true",
-                                   GPU_SECONDS="8")  # fmt: skip
+                                   GPU_SECONDS="8")
         self.assertEqual(status, 1)
         self.assertIn("slow: FAILED, longer than 3 s", lines)
         self.assertTrue(any(line.startswith("next: FAILED, longer than") for line in lines), lines)

@@ -37,7 +37,7 @@ def full(text="PLAIN"):
     report["why"] = text
     texts = {key: text for key in ("target", "library", "build_id", "op", "dtype", "kernel", "symbol")}
     report["sites"] = [SITE | texts | {"passed_through": {text: 4}},
-                       DX | texts | {"cols": 768, "unpaired": {text: 1}}]  # fmt: skip
+                       DX | texts | {"cols": 768, "unpaired": {text: 1}}]
     report["sites"][0]["measure"] = {"saved_us": 1500.5, "rows": [BUCKET | {"kept": text}]}
     report["sites"][1]["measure"] = {"saved_us": 1.5, "rows": [BUCKET | {"kept": text, "rows_from": 128}]}
     report["sites"][1]["verify"] = VERIFY | {"failed": True, "first": {"row": 1, "col": 2}, "unchecked": {text: 3}}
@@ -91,8 +91,7 @@ class Page(Command):
 
     def page(self, *reports, options=(), code=0):
         files = [self.write(f"{i}.json", report) for i, report in enumerate(reports)]
-        done = self.fuseln("report", "--html", "page.html", *options, *files)
-        self.assertEqual((done.returncode, done.stderr), (code, ""))
+        self.said("report", "--html", "page.html", *options, *files, code=code)
         return (self.dir / "page.html").read_text()
 
     def ranks(self):
@@ -111,7 +110,7 @@ class Told(Page):
                       "a copy, a synchronisation or the like came first",
                       "saved since it was measured: 1.5 ms, 500 us in each of 3",
                       "64 to 256", "fuseln_ln_forward_warp8_f32", "libtorch_cuda.so", "ab12", "tested", "python",
-                      "pid 7 on h", "sm_90", "NVRTC", "4,096", "mode replace"):  # fmt: skip
+                      "pid 7 on h", "sm_90", "NVRTC", "4,096", "mode replace"):
             self.assertIn(words, shown)
         self.assertEqual(page.text["title"], ["fuseln: 11 of 15 replaced: python"] + page.text["title"][1:])
         for section in ("sites", "reasons", "measure", "verify", "pairs", "unpaired", "processes", "devices", "builds"):
@@ -123,7 +122,7 @@ class Told(Page):
     def test_ranks_side_by_side(self):
         shown = Parsed(self.page(*self.ranks(), code=3)).shown()
         for words in ("rank 0", "rank 1", "rank 2", "x, 1024 columns: 10 launches in rank 0, 50 in rank 2",
-                      "rank 2, pid 102 on x"):  # fmt: skip
+                      "rank 2, pid 102 on x"):
             self.assertIn(words, shown)
 
     def test_more_ranks_than_a_table_takes(self):
@@ -138,22 +137,21 @@ class Told(Page):
     def test_what_was_checked_and_timed(self):
         shown = Parsed(self.page(full(), code=3)).shown()
         for words in ("Checked against the original and found wrong: 1", "first at row 1, column 2", "WRONG",
-                      "ours, GB/s", "1200", "600.2", "128 to 127"):  # fmt: skip
+                      "ours, GB/s", "1200", "600.2", "128 to 127"):
             self.assertIn(words, shown)
 
     def test_a_process_that_was_killed_and_one_without_layer_norms(self):
         none = {key: 0 for key in ("launches", "recognised", "substituted", "passed_through", "pairs")}
         report = REPORT | {"final": False, "process": REPORT["process"] | {"seconds": 123456.7}, "sites": [],
-                           "devices": [], "totals": none, "why": "no CUDA runtime that fuseln knows"}  # fmt: skip
+                           "devices": [], "totals": none, "why": "no CUDA runtime that fuseln knows"}
         shown = Parsed(self.page(report)).shown()
         for words in ("0 of 0 layer norms replaced", "no CUDA runtime that fuseln knows", "still running, or was",
-                      "123457"):  # fmt: skip
+                      "123457"):
             self.assertIn(words, shown)
 
     def test_the_reports_that_the_library_wrote(self):
         kept = SOURCE / "tests/data/reports"
-        done = self.fuseln("report", "--html=page.html", kept / "rank.json")
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.said("report", "--html=page.html", kept / "rank.json")
         self.assertIn("é, pid 22411 on vm", Parsed((self.dir / "page.html").read_text()).shown())
         (self.dir / "page.html").unlink()
         self.assert_one_line(self.fuseln("report", "--html=page.html", kept / "pairs.json"), 2, "pairs")
@@ -191,8 +189,7 @@ class Markup(Page):
                 for tag, words in plain.words().items():
                     self.assertEqual(found.words()[tag], words.replace("PLAIN", clean), tag)
                 (self.dir / name).write_text(json.dumps(full()))
-                done = self.fuseln("report", "--html=page.html", f"./{name}")
-                self.assertEqual((done.returncode, done.stderr), (3, ""))
+                self.said("report", "--html=page.html", f"./{name}", code=3)
                 self.assertEqual(Parsed((self.dir / "page.html").read_text()).elements, plain.elements)
 
     def test_it_needs_nothing_else(self):
@@ -259,8 +256,7 @@ class Written(Page):
         (self.dir / "folder").mkdir()
         (self.dir / "link.html").symlink_to("folder/page.html")
         (self.dir / "folder/page.html").write_text("before" * 100000)
-        done = self.fuseln("report", "--html=link.html", "a.json", prefix=["sh", "-c", 'umask 027; exec "$0" "$@"'])
-        self.assertEqual((done.returncode, done.stderr), (3, ""))
+        self.said("report", "--html=link.html", "a.json", prefix=["sh", "-c", 'umask 027; exec "$0" "$@"'], code=3)
         self.assertTrue((self.dir / "link.html").is_symlink())
         page = (self.dir / "folder/page.html").read_text()
         self.assertTrue(page.startswith("<!DOCTYPE html>") and page.endswith("</html>\n"))
@@ -325,7 +321,7 @@ class Run(Page):
                                   (["--html=none/x.html"], 1, "No such file"),
                                   (["--html="], 1, "No such file"), (["--html=" + "x" * 300], 1, "too long"),
                                   (["--html=-"], 2, "stdout"), (["--html=a.json"], 2, "a.json"),
-                                  (["--html=x.html", "--report=r.txt"], 2, "r.txt")):  # fmt: skip
+                                  (["--html=x.html", "--report=r.txt"], 2, "r.txt")):
             done = self.fuseln("run", *words, "touch", "ran")
             self.assert_one_line(done, code, said)
             self.assertEqual([path.name for path in self.dir.iterdir()], ["folder"], words)
@@ -348,7 +344,7 @@ class Browser(Page):
         page = folder / f"{name}.html"
         page.write_text(self.page(*reports, code=3))
         done = subprocess.run([BROWSER, SOURCE / "tests/cli/browser.py", page, folder, *looks], text=True,
-                              capture_output=True, timeout=240, check=False)  # fmt: skip
+                              capture_output=True, timeout=240, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
         seen = json.loads(done.stdout)
         for how, look in seen.items():
@@ -359,12 +355,12 @@ class Browser(Page):
 
     def test_by_eye_by_role_and_by_keyboard(self):
         looks = self.looks("report", self.ranks(), "1280 light", "1280 dark", "390 light", "390 dark",
-                           "1280 light no-script")  # fmt: skip
+                           "1280 light no-script")
         tree = looks["390 dark"]["tree"]
         for role in ("banner", "navigation \"Sections\"", "main", "contentinfo", "heading \"fuseln report\" [level=1]",
                      "region \"Layer norms of the program\"", "table \"Ranks side by side\"",
                      "columnheader \"launches\"", "rowheader \"rank 2, pid 102 on x\"", "button \"launches\"",
-                     "img \"Launches of the layer norms, and how many of them were replaced. The numbers"):  # fmt: skip
+                     "img \"Launches of the layer norms, and how many of them were replaced. The numbers"):
             self.assertIn(f"- {role}", tree)
         before, down, up = looks["1280 light"]["sorted"]
         self.assertEqual((before[0], down, up), (None, ["descending", ["90", "15"]], ["ascending", ["15", "90"]]))

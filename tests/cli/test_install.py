@@ -32,7 +32,7 @@ class Install(Command):
         self.assertEqual(files, {
             "bin/fuseln", "lib/libfuseln.so", "share/man/man1/fuseln.1", "share/man/man7/libfuseln.7",
             "share/bash-completion/completions/fuseln", "share/zsh/site-functions/_fuseln",
-            "share/doc/fuseln/LICENSE"})  # fmt: skip
+            "share/doc/fuseln/LICENSE"})
 
     def test_the_command_finds_its_library_wherever_the_folder_is(self):
         moved = self.prefix.rename(self.dir / "moved")
@@ -51,7 +51,7 @@ class Install(Command):
         """`python -m fuseln`, where pip installed a wheel that it was told to take."""
         for name, text in (("fuseln/__main__.py", (SOURCE / "tools/wheel/__main__.py").read_text()),
                            ("fuseln-1.dist-info/METADATA", "Name: fuseln\nVersion: 1\n"),
-                           ("fuseln-1.dist-info/RECORD", "bin/fuseln,,\n"), ("bin/fuseln", "\x7fELF")):  # fmt: skip
+                           ("fuseln-1.dist-info/RECORD", "bin/fuseln,,\n"), ("bin/fuseln", "\x7fELF")):
             (self.dir / name).parent.mkdir(exist_ok=True)
             (self.dir / name).write_text(text)
         (self.dir / "bin/fuseln").chmod(0o755)
@@ -60,7 +60,7 @@ class Install(Command):
 
     def test_the_pages_are_pages(self):
         for page, words in (("man1/fuseln.1", ("--verify", "fuseln scan", "127")),
-                            ("man7/libfuseln.7", ("FUSELN_SCRATCH", "capture", "pytorch/dx"))):  # fmt: skip
+                            ("man7/libfuseln.7", ("FUSELN_SCRATCH", "capture", "pytorch/dx"))):
             text = self.run_in("groff", "-man", "-ww", "-Tascii", "-P-cbou", self.prefix / "share/man" / page)
             for word in words:
                 self.assertIn(word, text)

@@ -184,7 +184,7 @@ class Compiled(Case):
 class Evidence(unittest.TestCase):
     def test_each_known_build_is_one_whose_cases_ran_or_has_its_device_code(self):
         ran = {(row["version"], row["code"]) for row in json.loads(WHEELS_THAT_RAN.read_text()).values()
-               if row["runs"] and row["wrong"] == 0 and row["cases"] and row["replaced"]}  # fmt: skip
+               if row["runs"] and row["wrong"] == 0 and row["cases"] and row["replaced"]}
         known = re.findall(r'\{"[0-9a-f]{40}", "([\d.]+)", "[\d.]+", "[\w-]+", "([0-9a-f]{16})"\}', ROWS)
         self.assertTrue(known)
         self.assertEqual(set(known) - ran, set())

@@ -15,21 +15,21 @@ SITE = {"target": "pytorch/forward/vectorized/f32", "symbol": "_Zfwd", "library"
         "build": "known", "runtime": "shared", "op": "forward", "dtype": "f32", "rms": False, "cols": 1024, "device": 0,
         "boundary": "runtime", "access_bytes": 16, "null_arguments": [], "rows": 64, "rows_min": 64, "rows_max": 256,
         "kernel": "fuseln_ln_forward_warp8_f32", "launches": 10, "substituted": 6,
-        "passed_through": {"capture": 4}, "verify": None, "measure": None}  # fmt: skip
+        "passed_through": {"capture": 4}, "verify": None, "measure": None}
 VERIFY = {"launches": 2, "waiting": 1, "failed": False, "elements": 100, "outside": 0, "outside_original": 0, "nan": 0,
           "apart": {"max_ulp": 2.0, "rms_ulp": 0.5}, "ours": {"max_ulp": 1.0, "rms_ulp": 0.25},
-          "original": {"max_ulp": 1.5, "rms_ulp": 0.25}, "nearer": "equal", "unchecked": {"capture": 3}}  # fmt: skip
+          "original": {"max_ulp": 1.5, "rms_ulp": 0.25}, "nearer": "equal", "unchecked": {"capture": 3}}
 MEASURE = {"saved_us": 1500.5, "rows": [{"rows_from": 64, "rows_to": 127, "pairs": 20, "kept": "ours", "ours_us": 10.0,
-           "original_us": 20.0, "launches": 150, "saved_us": 1500.5}]}  # fmt: skip
+           "original_us": 20.0, "launches": 150, "saved_us": 1500.5}]}
 DX = SITE | {"target": "pytorch/dx/vectorized/f32", "op": "dx", "launches": 5, "substituted": 5, "passed_through": {},
-             "pairs": 4, "unpaired": {"call": 1}, "verify": VERIFY, "measure": MEASURE}  # fmt: skip
+             "pairs": 4, "unpaired": {"call": 1}, "verify": VERIFY, "measure": MEASURE}
 REPORT = {"schema": 1, "fuseln": {"version": "0.1.0", "commit": "abc", "mode": "replace"}, "written_at": 1.5, "final": True,
           "process": {"pid": 7, "host": "h", "rank": None, "command": ["python"], "seconds": 1.5},
           "devices": [{"index": 0, "name": "GPU", "compute_capability": "9.0", "driver": "13.2", "image": "sm_90",
                        "compiler": "NVRTC", "scratch_bytes": 4096}],
           "totals": {"launches": 100, "recognised": 15, "substituted": 11, "passed_through": 4, "pairs": 4,
                      "reasons": {"capture": 4}, "unpaired": {"call": 1}},
-          "why": None, "sites": [SITE, DX]}  # fmt: skip
+          "why": None, "sites": [SITE, DX]}
 
 
 class Report(Command):
@@ -48,16 +48,14 @@ class Report(Command):
 
     def merged(self, *reports):
         files = [self.write(f"{i}.json", report) for i, report in enumerate(reports)]
-        done = self.fuseln("report", "--json", *files)
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
-        return json.loads(done.stdout)
+        return json.loads(self.said("report", "--json", *files))
 
     def test_one_is_itself(self):
         merged = self.merged(REPORT)
         self.assertEqual({key: merged["totals"][key] for key in REPORT["totals"]}, REPORT["totals"])
         for site, before in zip(merged["sites"], REPORT["sites"]):
             for key in ("target", "op", "dtype", "cols", "rows_min", "rows_max", "launches", "substituted", "passed_through",
-                        "kernel"):  # fmt: skip
+                        "kernel"):
                 self.assertEqual(site[key], before[key])
         self.assertEqual((merged["sites"][1]["pairs"], merged["sites"][1]["unpaired"]), (4, {"call": 1}))
 
@@ -86,19 +84,18 @@ class Report(Command):
     def test_the_table(self):
         long = self.of_rank(0)
         long["sites"][0] |= {"target": "pytorch/" + "x" * 90, "build": "unverified", "rows_min": 0, "rows_max": 10**9,
-                             "passed_through": {f"reason{i}": 10**9 for i in range(9)}, "launches": 10**9}  # fmt: skip
+                             "passed_through": {f"reason{i}": 10**9 for i in range(9)}, "launches": 10**9}
         long["process"]["host"] = "\x1b[31m"
         long["devices"][0]["name"] = "G" * 200 + "\x1b]0;title\x07"
         files = [self.write("a.json", REPORT), self.write("b.json", long)]
-        done = self.fuseln("report", *files)
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
-        self.assertLessEqual(max(map(len, done.stdout.splitlines())), 100)
-        self.assertNotRegex(done.stdout, "[\x00-\x09\x0b-\x1f\x7f]")
-        self.assertRegex(done.stdout, r"(?m)^pytorch/forward/vectorized/f32 +1024 +64-256 +10 +6 +- +- capture$")
-        self.assertRegex(done.stdout, r"(?m)^pytorch/dx/vectorized/f32 +1024 +64-256 +10 +10 +4 +3 ms *$")
-        self.assertIn("* of a build that was not tested", done.stdout)
-        self.assertIn("8 backwards read dY and X once; others did not:", done.stdout)
-        self.assertRegex(done.stdout, r"8  capture +in stream capture")
+        said = self.said("report", *files)
+        self.assertLessEqual(max(map(len, said.splitlines())), 100)
+        self.assertNotRegex(said, "[\x00-\x09\x0b-\x1f\x7f]")
+        self.assertRegex(said, r"(?m)^pytorch/forward/vectorized/f32 +1024 +64-256 +10 +6 +- +- capture$")
+        self.assertRegex(said, r"(?m)^pytorch/dx/vectorized/f32 +1024 +64-256 +10 +10 +4 +3 ms *$")
+        self.assertIn("* of a build that was not tested", said)
+        self.assertIn("8 backwards read dY and X once; others did not:", said)
+        self.assertRegex(said, r"8  capture +in stream capture")
 
     def test_checks_and_times_add_up(self):
         other = copy.deepcopy(REPORT)
@@ -140,7 +137,7 @@ class Report(Command):
         self.assertEqual(saved, {"us": 3001.0, "steps": 20, "us_per_step": 150.05})
         self.assertIn("\nsaved since it was measured: 3 ms\n", self.fuseln("report", *files).stdout)
         self.assertIn("\nsaved since it was measured: 3 ms, 150 us in each of 20 steps\n",
-                      self.fuseln("report", "--steps=20", *files).stdout)  # fmt: skip
+                      self.fuseln("report", "--steps=20", *files).stdout)
         unmeasured = copy.deepcopy(REPORT)
         unmeasured["sites"][1]["measure"] = None
         done = self.fuseln("report", "--json", "--steps=20", self.write("none.json", unmeasured))
@@ -153,10 +150,9 @@ class Report(Command):
         wrong = copy.deepcopy(REPORT)
         wrong["sites"][1]["verify"] |= {"failed": True, "outside": 7, "first": {"row": 3, "col": 5}}
         for reports in ((wrong,), (REPORT, wrong), (wrong, REPORT)):
-            done = self.fuseln("report", *[self.write(f"{i}.json", report) for i, report in enumerate(reports)])
-            self.assertEqual((done.returncode, done.stderr), (3, ""))
-            self.assertRegex(done.stdout, r"(?m)^pytorch/dx/vectorized/f32 .* WRONG ")
-            text = " ".join(done.stdout.split())  # lines are wrapped
+            said = self.said("report", *[self.write(f"{i}.json", report) for i, report in enumerate(reports)], code=3)
+            self.assertRegex(said, r"(?m)^pytorch/dx/vectorized/f32 .* WRONG ")
+            text = " ".join(said.split())  # lines are wrapped
             self.assertIn("found wrong, so not replaced:", text)
             self.assertIn("7 of our values and 0 of the original's", text)
             self.assertIn("first at row 3, column 5", text)
@@ -170,7 +166,7 @@ class Report(Command):
 
     def test_the_norms_that_fuseln_does_not_know_are_added_up_by_name(self):
         norms = [{"maker": "inductor", "symbol": "triton_per_fused_native_layer_norm_0", "launches": 3},
-                 {"maker": "quack", "symbol": "quackrmsnorm" + "R" * 140, "launches": 1}]  # fmt: skip
+                 {"maker": "quack", "symbol": "quackrmsnorm" + "R" * 140, "launches": 1}]
         reports = [REPORT | {"foreign_norms": norms}, REPORT, REPORT | {"foreign_norms": norms[:1]}]
         self.assertEqual(self.merged(*reports)["foreign_norms"], [norms[0] | {"launches": 6}, norms[1]])
         done = self.fuseln("report", "0.json", "1.json", "2.json")
@@ -195,7 +191,7 @@ class Report(Command):
             "a distance of none": json.dumps(REPORT).replace('"max_ulp": 2.0', '"max_ulp": "2"'),
             "a time below zero": json.dumps(REPORT).replace('"saved_us": 1500.5, "rows', '"saved_us": -1, "rows'),
             "twice the same": '{"schema": 1, "schema": 1}', "deep": "[" * 100000, "a NUL": '{"schema": "\\u0000"}',
-        }  # fmt: skip
+        }
         good = self.write("good.json", REPORT)
         for what, text in bad.items():
             with self.subTest(what):
@@ -219,17 +215,13 @@ class Report(Command):
         """The report of a program whose RANK has 64 bytes, from beginning to end."""
         done = self.fuseln("run", "--report=r.json", LAUNCH, "pair", "10", RANK="a" * 62 + "é")
         self.assertEqual(done.returncode, 0, done.stderr)
-        done = self.fuseln("report", "r.json", "r.json")
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
-        self.assertIn("2 reports, mode replace: ", done.stdout)
+        self.assertIn("2 reports, mode replace: ", self.said("report", "r.json", "r.json"))
 
     def test_names_of_files_may_be_any_bytes(self):
         names = [os.fsdecode(name) for name in (b"\xff.json", b"a\xc3", b"\xed\xa0\x80", b"\xf8\x80", b"\xc3\xa9.json")]
         for name in names:
             self.write(name, REPORT)
-        done = self.fuseln("report", "--json", *names)
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
-        merged = json.loads(done.stdout)
+        merged = json.loads(self.said("report", "--json", *names))
         self.assertEqual([file["file"] for file in merged["files"]], ["?.json", "a?", "???", "??", "é.json"])
         self.assertEqual(merged["totals"]["launches"], 500)
         self.write(names[0], "{}")
@@ -270,10 +262,9 @@ class Report(Command):
             other["sites"][0]["launches"] = 5
             other["totals"]["recognised"] = report["totals"]["recognised"] = 0
             files = [self.write("a.json", report), self.write("b.json", other)]
-            done = self.fuseln("report", *files)
-            self.assertEqual((done.returncode, done.stderr), (3, ""))
-            self.assertNotRegex(done.stdout, COMMANDS)
-            outputs.append(done.stdout)
+            said = self.said("report", *files, code=3)
+            self.assertNotRegex(said, COMMANDS)
+            outputs.append(said)
             self.assertNotRegex(self.fuseln("report", "--json", *files).stdout, COMMANDS)
         joined = [re.sub(r"\s+", "", output) for output in outputs]  # where long lines are broken does not matter
         self.assertEqual(joined[1].replace("plain", "").count("0reports"), outputs[1].count("0 reports"))
@@ -284,7 +275,7 @@ class Report(Command):
         text = json.dumps(self.BAD)
         for name, content in {"a\x1b[31m\n\x9b\u202e.json": "{}", "b.json": '{"schema": ' + text + "}",
                               "c.json": json.dumps(REPORT | {"totals": REPORT["totals"] | {"reasons": {self.BAD: -1}}}),
-                              "d.json": '{"a": 1, ' + f"{text}: 1, {text}: 2" + "}"}.items():  # fmt: skip
+                              "d.json": '{"a": 1, ' + f"{text}: 1, {text}: 2" + "}"}.items():
             done = self.fuseln("report", self.write(name, content))
             self.assert_one_line(done, 2)
             self.assertNotRegex(done.stderr, COMMANDS)
@@ -303,7 +294,7 @@ class Report(Command):
         for path in ("totals.launches", "totals.pairs", "totals.reasons.capture", "totals.unpaired.call",
                      "devices.0.scratch_bytes", "sites.0.launches", "sites.0.substituted", "sites.0.passed_through.capture",
                      "sites.0.rows_min", "sites.0.cols", "sites.1.pairs", "sites.1.unpaired.call",
-                     "sites.1.verify.launches", "sites.1.verify.outside", "sites.1.verify.unchecked.capture"):  # fmt: skip
+                     "sites.1.verify.launches", "sites.1.verify.outside", "sites.1.verify.unchecked.capture"):
             for value in (-1, 2**53 + 1, 2**63 - 1, 1e300 if path.endswith("e") else "1"):
                 with self.subTest(path=path, value=value):
                     report = copy.deepcopy(REPORT)
@@ -328,7 +319,7 @@ class Report(Command):
         merged = json.loads(self.fuseln("report", "--json", *["a.json"] * 1100).stdout)
         site = merged["sites"][0]
         for count in (merged["totals"]["launches"], merged["totals"]["reasons"]["capture"], site["pairs"],
-                      site["unpaired"]["call"], site["launches"], site["by_rank"][""], site["verify"]["elements"]):  # fmt: skip
+                      site["unpaired"]["call"], site["launches"], site["by_rank"][""], site["verify"]["elements"]):
             self.assertEqual(count, most)
         self.assertNotIn("-9", self.fuseln("report", *["a.json"] * 1100).stdout)
 
@@ -336,11 +327,10 @@ class Report(Command):
         """By the processor's time, as other tests run beside this one: about 1 s; if each site is looked for among all,
         it is 17 s and more."""
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        done = self.fuseln("report", "--json", *files)
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        said = self.said("report", "--json", *files)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         self.assertLess(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 8)
-        return json.loads(done.stdout)
+        return json.loads(said)
 
     def test_many_sites_take_no_time(self):
         one = REPORT | {"sites": [SITE | {"cols": i, "launches": i % 997} for i in range(20000)]}
@@ -353,7 +343,7 @@ class Report(Command):
         for rank in range(40):
             sites = [SITE | {"cols": i, "launches": i} for i in range(1025)]
             report = REPORT | {"process": REPORT["process"] | {"rank": rank}, "sites": sites,
-                               "devices": [REPORT["devices"][0] | {"name": f"GPU {i}"} for i in range(64)]}  # fmt: skip
+                               "devices": [REPORT["devices"][0] | {"name": f"GPU {i}"} for i in range(64)]}
             names.append(self.write(f"{rank}.json", report))
         merged = self.assert_quick(*names)
         self.assertEqual((len(merged["sites"]), len(merged["devices"])), (1025, 64))

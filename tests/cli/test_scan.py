@@ -68,12 +68,9 @@ class Case(Command):
         return self.files(self.write("one.so", data))[0]
 
     def refused(self, path, message, *more):
-        result = self.scan(path, *more)
-        self.assertEqual(result.returncode, 2)
-        self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
-        self.assertIn(f"{path}", result.stderr)
-        self.assertIn(message, result.stderr)
-        return result.stdout
+        done = self.scan(path, *more)
+        self.assert_one_line(done, 2, f"{path}", message)
+        return done.stdout
 
 
 class Usage(Case):
@@ -84,9 +81,9 @@ class Usage(Case):
 
     def test_wrong_usage_is_one_line(self):
         for arguments in ([], ["--bogus"], ["--json"], ["--json=1", "."]):
-            result = self.scan(*arguments)
-            self.assertEqual((result.returncode, result.stdout), (2, ""), arguments)
-            self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
+            done = self.scan(*arguments)
+            self.assert_one_line(done, 2)
+            self.assertEqual(done.stdout, "", arguments)
 
     def test_other_files_are_refused_after_the_rest(self):
         text = self.write("text", b"no ELF\n")
@@ -115,9 +112,7 @@ def parameters(*sizes):
 
 class Rows(Case):
     def rows(self, data):
-        result = self.scan("--rows", self.write("one.so", data))
-        self.assertEqual((result.returncode, result.stderr), (0, ""))
-        return result.stdout
+        return self.said("scan", "--rows", self.write("one.so", data))
 
     def test_a_name_tells_types_and_const(self):
         name = "_ZN6engine14rms_norm_fusedEPK6__halfS2_PS0_fi"
@@ -208,7 +203,7 @@ class Names(Case):
 
     def test_of_other_programs(self):
         for table, kernels in (("ctranslate2-4.8.5", 6), ("onnxruntime-gpu-1.31.1", 84), ("paddlepaddle-gpu-2.6.2", 0),
-                               ("vllm-0.33.0", 42)):  # fmt: skip
+                               ("vllm-0.33.0", 42)):
             names = (SOURCE / f"tests/data/symbols/{table}.txt").read_text().split()
             self.assertEqual(self.one(library(*names))["kernels"], kernels, table)
 
@@ -396,11 +391,10 @@ class Folders(Case):
         self.write("empty", b"")
         os.symlink(self.dir / "a/b/deep.so", self.dir / "link.so")
         os.symlink(self.dir, self.dir / "a/loop")
-        result = self.scan(self.dir)
-        self.assertEqual((result.returncode, result.stderr), (0, ""))
-        self.assertEqual(result.stdout.count("deep.so"), 1)
-        self.assertNotIn("nothing.so", result.stdout)
-        self.assertIn("2 ELF files scanned: 1 known kernel in 1 of them", result.stdout)
+        said = self.said("scan", self.dir)
+        self.assertEqual(said.count("deep.so"), 1)
+        self.assertNotIn("nothing.so", said)
+        self.assertIn("2 ELF files scanned: 1 known kernel in 1 of them", said)
 
     def test_named_links_are_followed(self):
         os.symlink(self.write("real/one.so", library(FORWARD)), self.dir / "link.so")
@@ -451,9 +445,9 @@ class Wheels(Case):
         place.mkdir()
         self.assertEqual(self.scan(path, TMPDIR=str(place)).returncode, 0)
         self.assertEqual(list(place.iterdir()), [])
-        result = self.scan(path, TMPDIR=str(self.dir / "missing"))
-        self.assertEqual(result.returncode, 2)
-        self.assertRegex(result.stderr, r"^fuseln scan: .*one.whl:a.so: cannot unpack it into .*TMPDIR.*\n$")
+        done = self.scan(path, TMPDIR=str(self.dir / "missing"))
+        self.assertEqual(done.returncode, 2)
+        self.assertRegex(done.stderr, r"^fuseln scan: .*one.whl:a.so: cannot unpack it into .*TMPDIR.*\n$")
 
     def test_names_in_it_command_nothing(self):
         path = self.wheel("one.whl", {"a\x1b[2J\n\u009b\u202e.so": library(FORWARD), "\x1b\nb.so": library(FORWARD)[:100]})
@@ -529,7 +523,7 @@ class Bar(Case):
         self.write("a.so", library(FORWARD)[:100])
         code, text, shown = self.on_terminal(FUSELN, "scan", self.dir)
         self.assertEqual((code, shown.splitlines()[0]), (2, f"fuseln scan: {self.dir}/a.so: "
-                         "cut short or broken: its headers point beyond its end"))  # fmt: skip
+                         "cut short or broken: its headers point beyond its end"))
         self.assertIn("0 %  a.so", text)
 
 

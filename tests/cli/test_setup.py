@@ -16,7 +16,7 @@ class Setup(Command):
     def run_script(self, text, **more):
         env = {key: value for key, value in (self.environment() | more).items() if value is not None}
         return subprocess.run(self.script(text), text=True, capture_output=True, env=env, cwd=self.dir, timeout=60,
-                              check=False)  # fmt: skip
+                              check=False)
 
     def test_a_step_is_one_line_unless_it_fails(self):
         done = self.run_script(WORK + "fuseln_step 'making it' work 0; echo next")

@@ -37,9 +37,9 @@ def library(path, names):
     text = (f'.section .rodata\n{text}.asciz "CUDA driver version is insufficient for CUDA runtime version"\n'
             '.section .nv_fatbin,"a"\n.align 8\n.long 0xba55ed50\n.short 1, 16\n.quad 24\n'
             ".short 2, 0\n.long 16\n.quad 8\n.byte 0x7f\n.ascii \"ELF\"\n.long 0\n"
-            '.section .note.GNU-stack,"",%progbits\n')  # fmt: skip
+            '.section .note.GNU-stack,"",%progbits\n')
     subprocess.run(["gcc", "-shared", "-nostdlib", "-Wl,--build-id", "-x", "assembler", "-", "-o", path], check=True,
-                   input=text, text=True)  # fmt: skip
+                   input=text, text=True)
 
 
 def seeds_scan(folder):
@@ -56,7 +56,7 @@ def seeds_scan(folder):
 def seeds_report(folder):
     """Reports as the tests' programs write them now, in all modes, and a text that is no report."""
     settings = [{"FUSELN_CHECK": "0"}, {"FUSELN_CHECK": "3"}, {"FUSELN_MODE": "verify"}, {"FUSELN_MODE": "measure"},
-                {"FUSELN_SKIP": "f32"}, {"FUSELN_MODE": "observe", "RANK": "1"}]  # fmt: skip
+                {"FUSELN_SKIP": "f32"}, {"FUSELN_MODE": "observe", "RANK": "1"}]
     others = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")}
     written = []
     for i, setting in enumerate(settings):
@@ -107,7 +107,7 @@ def main():
         dictionary(words, seeds)
         done = subprocess.run([target, corpus, seeds, f"-seed={options.seed}", f"-max_total_time={options.seconds}",
                                f"-dict={words}", f"-artifact_prefix={FOUND}/{options.word}-", *OPTIONS], text=True,
-                              env=os.environ | {"TMPDIR": work}, capture_output=True, errors="replace", check=False)  # fmt: skip
+                              env=os.environ | {"TMPDIR": work}, capture_output=True, errors="replace", check=False)
     if done.returncode:
         print(done.stderr[-8000:])
         for path in re.findall(r"Test unit written to (\S+)", done.stderr):

@@ -126,9 +126,8 @@ size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t size, size_t max_size, uns
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
-    char paths[FILES_MAX][FUZZ_PATH], name[] = "fuseln report", json[] = "--json", steps[] = "--steps=3",
-                                      page[] = "--html=-";
-    char *words[FIRST + FILES_MAX + 1] = {name, json};
+    char paths[FILES_MAX][FUZZ_PATH], name[] = "fuseln report", *options[] = {"--json", "--steps=3", "--html=-"};
+    char *words[FIRST + FILES_MAX + 1] = {name};
     int fds[FILES_MAX], count = 0;
 
     for (size_t at = 0; at <= size && count < FILES_MAX; count++) {
@@ -138,11 +137,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         words[FIRST + count] = paths[count];
         at += length + 1;
     }
-    fuseln_command_call(&fuseln_command_report, FIRST + count, words);
-    words[1] = steps;
-    fuseln_command_call(&fuseln_command_report, FIRST + count, words);
-    words[1] = page;
-    fuseln_command_call(&fuseln_command_report, FIRST + count, words);
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+        words[1] = options[i];
+        fuseln_command_call(&fuseln_command_report, FIRST + count, words);
+    }
     for (int i = 0; i < count; i++)
         close(fds[i]);
     return 0;

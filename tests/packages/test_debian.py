@@ -47,7 +47,7 @@ class Packages(unittest.TestCase):
 
     def test_lintian_finds_no_error(self):
         found = subprocess.run(["lintian", "--allow-root", *self.made[0].glob("*.deb")], text=True, capture_output=True,
-                               check=False).stdout  # fmt: skip
+                               check=False).stdout
         self.assertNotIn("E: ", found)
 
     def test_what_is_installed_works(self):
@@ -85,7 +85,7 @@ class Packages(unittest.TestCase):
         run("tar", "-xf", archive, "-C", self.dir)
         unpacked, = self.dir.glob("fuseln-*")
         run("cmake", f"-DSOURCE={unpacked}", "-DVERSION=1.2.3", f"-DOUT={self.dir}/version.h", "-P",
-            unpacked / "tools/version.cmake", env=os.environ | {"GIT_CEILING_DIRECTORIES": str(self.dir)})  # fmt: skip
+            unpacked / "tools/version.cmake", env=os.environ | {"GIT_CEILING_DIRECTORIES": str(self.dir)})
         commit = run("git", "-C", SOURCE, "rev-parse", "HEAD").strip()
         text = (self.dir / "version.h").read_text()
         self.assertIn(text.split('FUSELN_COMMIT "')[1].split('"')[0], (commit[:7], commit[:8], commit[:9], commit[:10]))
