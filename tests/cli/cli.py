@@ -64,10 +64,10 @@ class Command(unittest.TestCase):
                 shown[-1] = before + after if erased else part + shown[-1][len(part):]
         return program.returncode, text, "\n".join(shown)
 
-    def until(self, condition, seconds=30):
-        end = time.monotonic() + seconds
+    def until(self, condition, what):
+        end = time.monotonic() + 30
         while not condition():
-            self.assertLess(time.monotonic(), end, "it did not come to that")
+            self.assertLess(time.monotonic(), end, f"waited 30 s for {what}")
             time.sleep(0.01)
 
     def assert_one_line(self, done, code, *words):

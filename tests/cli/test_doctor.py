@@ -380,7 +380,7 @@ class Doctor(Command):
         doctor = subprocess.Popen(command, env=self.environment(LD_LIBRARY_PATH=SOFTGPU), cwd=self.dir, stdin=subprocess.DEVNULL,
                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.addCleanup(doctor.stdout.close)
-        self.until(lambda: os.path.exists(self.path("pid")))
+        self.until(lambda: os.path.exists(self.path("pid")), "the program's start")
         with open(self.path("pid"), encoding="ascii") as file:
             pid = int(file.read())
         os.unlink(self.path("pid"))
@@ -392,7 +392,7 @@ class Doctor(Command):
             doctor, pid = self.start(script, "env", "--default-signal")  # what runs in the background ignores SIGINT
             doctor.send_signal(number)
             self.assertEqual(doctor.wait(timeout=60), -number)
-            self.until(lambda pid=pid: not os.path.exists(f"/proc/{pid}"))
+            self.until(lambda pid=pid: not os.path.exists(f"/proc/{pid}"), "the program's end")
             self.assertEqual(os.listdir(self.temporary), [])
 
     def test_a_signal_that_is_ignored_stays_ignored(self):

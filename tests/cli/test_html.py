@@ -274,7 +274,7 @@ class Written(Page):
         self.assert_one_line(self.fuseln("report", "--json", "--html=-", "a.json"), 2, "stdout")
         script = '"$0" report --html >(cat >out.html) 0.json >/dev/null; wait $!'
         subprocess.run(["bash", "-c", script, str(BUILD / "fuseln")], cwd=self.dir, check=True, timeout=60)
-        self.until(lambda: (self.dir / "out.html").read_text() == page)
+        self.until(lambda: (self.dir / "out.html").read_text() == page, "the page in the pipe")
 
     def test_a_report_is_not_overwritten(self):
         """`--html *.json` would take the first one for the page."""

@@ -98,7 +98,7 @@ class Run(Command):
                 child = pathlib.Path("/proc", program.stdout.readline().strip(), "stat")
                 os.kill(program.pid, signal.SIGSTOP)
                 program.stdin.close()
-                self.until(lambda: child.read_text().rpartition(")")[2].split()[0] == "Z")
+                self.until(lambda: child.read_text().rpartition(")")[2].split()[0] == "Z", "the program's end")
                 for number in numbers:
                     os.kill(program.pid, number)
                 os.kill(program.pid, signal.SIGCONT)

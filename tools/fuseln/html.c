@@ -7,7 +7,6 @@
 #include "tools/fuseln/command.h"
 #include "tools/fuseln/html_parts.h"
 #include "tools/fuseln/merge.h"
-#include "tools/fuseln/table.h"
 
 #include "version.h"
 

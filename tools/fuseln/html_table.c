@@ -5,7 +5,7 @@
 #include "tools/fuseln/html_parts.h"
 
 #include "tools/fuseln/command.h"
-#include "tools/fuseln/table.h"
+#include "tools/fuseln/merge.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -7,7 +7,6 @@
 #include "base/fuseln.h"
 #include "tools/fuseln/command.h"
 #include "tools/fuseln/merge.h"
-#include "tools/fuseln/table.h"
 
 #include <stdlib.h>
 #include <string.h>

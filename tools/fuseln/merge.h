@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reads reports (schema 1) and adds them up: those of ranks, of restarts, of the processes of one run. For report.c and
- * run.c.
+ * Reads reports (schema 1), adds them up (those of ranks, of restarts, of the processes of one run) and prints the sum.
  */
 #ifndef FUSELN_MERGE_H
 #define FUSELN_MERGE_H
+
+#include "report/wording.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -44,7 +45,27 @@ void fuseln_merge_count(json_t *into, const char *key, json_int_t more);
 /* The ranks of all files, as the keys of an object that the caller releases. */
 json_t *fuseln_merge_ranks(const json_t *files);
 
-/* Prints it as a table of at most 100 columns (table.c). */
+/* ---- table.c: the sum as text, and what it and the page (html.c) both say ---- */
+
+/* As a table of at most 100 columns. */
 void fuseln_merge_print(const json_t *report, FILE *out);
+
+enum { FUSELN_CELL_MAX = 24 };
+
+/* In at most 6 characters: 123456, 12M, 3G, 4T. */
+const char *fuseln_cell_count(char ret_text[FUSELN_CELL_MAX], long long count);
+const char *fuseln_cell_time(char ret_text[FUSELN_CELL_MAX], double us);
+/* How many launches were verified and right, or what the checks found instead; "-" if verify is NULL. */
+const char *fuseln_cell_verified(char ret_text[FUSELN_CELL_MAX], const json_t *verify);
+/* The explanation of a reason, by its key. */
+const char *fuseln_reason_text(const struct fuseln_reason *reasons, size_t size, const char *key);
+
+/* The mode of these files, or "mixed". */
+const char *fuseln_files_mode(const json_t *files);
+/* A text that the caller frees; NULL: all of these files are of processes that have ended. */
+char *fuseln_files_running(const json_t *files);
+/* The like: what was saved, and what is wrong with a site; NULL: nothing was measured, or found wrong. */
+char *fuseln_saved_text(const json_t *saved);
+char *fuseln_failed_text(const json_t *site);
 
 #endif

@@ -6,7 +6,6 @@
 
 #include "base/fuseln.h"
 #include "tools/fuseln/command.h"
-#include "tools/fuseln/table.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -232,7 +231,7 @@ static void print_failed(const json_t *sites, FILE *out)
     {
         char *line = fuseln_failed_text(site);
         if (line && !any)
-            print_heading(out, FUSELN_WORD_FAILED);
+            print_heading(out, "verified against the original and found wrong, so not replaced:");
         any |= line != NULL;
         print_wrapped(out, line ? line : "");
         free(line);
