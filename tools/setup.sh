@@ -7,6 +7,7 @@ fuseln_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 fuseln_cache=${XDG_CACHE_HOME:-${HOME:?or XDG_CACHE_HOME must name a folder for downloads}/.cache}/fuseln
 fuseln_torch=2.15.0
 fuseln_torch_cuda12=2.6.0 # the tests run a wheel of CUDA 12 too
+export PIP_PROGRESS_BAR=off PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 
 fuseln_say() { printf '%s\n' "fuseln: $*" >&2; }
 fuseln_die() { fuseln_say "$*"; exit 1; }
@@ -73,8 +74,8 @@ fuseln_unpack_wheels() {
     if ! python3 -m pip --version >/dev/null 2>&1; then # Debian's python3 may lack pip; its venv has it
         python3 -m venv "$into/pip" && python=$into/pip/bin/python || return 1
     fi
-    "$python" -m pip install --disable-pip-version-check --root-user-action=ignore --no-deps --no-compile \
-        --only-binary=:all: --target "$into" "${@:1:$#-1}" && rm -rf "$into/pip"
+    "$python" -m pip install --no-deps --no-compile --only-binary=:all: --target "$into" "${@:1:$#-1}" &&
+        rm -rf "$into/pip"
 }
 
 # The two compilers of the device images: 12.0 for a driver floor of 525, 12.8 for sm_100 and sm_120. A compiler's
@@ -103,7 +104,7 @@ fuseln_venv() {
 }
 fuseln_pip() {
     compgen -G "$1/fuseln-*" >/dev/null || { rm -rf "$1" && python3 -m venv "$1"; } || return
-    "$1/bin/python" -m pip install --disable-pip-version-check "${@:2}"
+    "$1/bin/python" -m pip install "${@:2}"
 }
 
 # fuseln_need_torch [VERSION]: some GB.
