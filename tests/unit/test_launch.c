@@ -1,31 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * kernels/host/launch.c, context.c and scratch.c against the stand-in driver (budgets/stand_in.h): what is loaded,
- * asked, refused and remembered, and when. Every test uses contexts that no other test has seen.
+ * kernels/host/launch.c, context.c and scratch.c on the stand-in driver: what is loaded, asked, refused and remembered,
+ * and when.
  */
-#define TEST(name) TEST_WITH(name, new_context, NULL)
-#include "test.h"
-
-#include <limits.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "../budgets/stand_in.h"
-#include "base/config.h"
-#include "kernels/host/context.h"
-
-enum { SMS = 132, SMEM_OPTIN = 232448 }; /* of the stand-in's device */
+#include "stand_in_context.h"
 
 CUresult cuThreadExchangeStreamCaptureMode(int *mode);
 
 /* Of the last kernel that compares, or sums up. */
 static struct fuseln_check_params last_check;
-
-/* Since the test began. */
-#define calls(member) (stand_in_counts[STAND_IN_##member].calls)
-/* Of these the driver fails number `from` to `until`. */
-#define fail_calls(member, from, until, error) \
-    (stand_in_fault = (struct stand_in_fault){STAND_IN_##member, from, until, error})
 
 static void launched(const struct stand_in_launch *launch)
 {
@@ -33,64 +16,26 @@ static void launched(const struct stand_in_launch *launch)
         memcpy(&last_check, launch->params[0], sizeof last_check);
 }
 
-static bool racing; /* all threads find no module before one of them has loaded it */
-
-const struct fuseln_image *fuseln_image_find(enum fuseln_module module, const struct fuseln_device *device, bool ptx)
-{
-    static const struct fuseln_image images[] = {{.name = "sm_90", .compiler = "c", .data = "machine code"},
-                                                 {.name = "compute_90", .compiler = "c", .data = "ptx"}};
-    (void)module, (void)device;
-    if (racing)
-        usleep(1000);
-    return &images[ptx];
-}
-
-static CUstream const STREAM = (CUstream)0x5000, OTHER_STREAM = (CUstream)0x6000;
-
 static int new_context(void **state)
 {
-    static unsigned long long contexts = 100;
     (void)state;
+    enter_new_context();
     memset(stand_in_counts, 0, sizeof stand_in_counts);
-    stand_in_fault = (struct stand_in_fault){0};
     stand_in_driver_launched = launched;
-    stand_in_context = stand_in_stream_context = ++contexts;
-    stand_in_capturing = stand_in_smem_limit = 0;
     return 0;
 }
 
 static int64_t rows = FUSELN_DIRECT_ROWS / 2 * SMS + 1; /* of float: more than DGAMMA takes in one launch */
 
-/* FUSELN_SCRATCH. */
-static void set_scratch(size_t bytes)
-{
-    static struct fuseln_config config;
-    config.scratch_bytes = bytes;
-    atomic_store(&fuseln_config_published, &config);
-}
-
 static struct fuseln_slab *sums;
 
 static enum fuseln_verdict launch_with(enum fuseln_op op, CUstream stream, size_t limit)
 {
-    static char memory[64] __attribute__((aligned(16)));
-    struct fuseln_call call = {.op = op,
-                               .rows = rows,
-                               .cols = 1024,
-                               .eps = 1e-5,
-                               .x = memory,
-                               .dy = memory,
-                               .mean = memory,
-                               .rstd = memory,
-                               .y = memory,
-                               .dx = memory,
-                               .dgamma = memory,
-                               .dbeta = memory,
-                               .out_rows = 1};
+    struct fuseln_call call = call_of(op, rows);
     struct fuseln_plan plan;
     struct fuseln_context *context = fuseln_context_current();
     assert_non_null(context);
-    set_scratch(limit);
+    config.scratch_bytes = limit;
     assert_int_equal(fuseln_plan_make(&call, fuseln_context_device(context), &plan), FUSELN_VERDICT_OK);
     return fuseln_kernel_launch(&(struct fuseln_job){context, &plan, stream, sums}, &call);
 }
@@ -101,12 +46,6 @@ static int capture_mode(void)
     cuThreadExchangeStreamCaptureMode(&mode);
     stand_in_driver_calls--; /* that one was ours */
     return mode;
-}
-
-static size_t scratch_bytes(void)
-{
-    struct fuseln_device_report report[FUSELN_DEVICES_MAX];
-    return fuseln_device_reports(report, FUSELN_DEVICES_MAX) ? report[0].scratch_bytes : 0;
 }
 
 static enum fuseln_verdict launch(enum fuseln_op op)
@@ -171,10 +110,8 @@ TEST(a_refused_image_gives_way_to_ptx)
 {
     fail_calls(module_load_data, 1, 1, CUDA_ERROR_NO_BINARY_FOR_GPU);
     assert_int_equal(launch(FUSELN_OP_FORWARD), FUSELN_VERDICT_OK);
-    struct fuseln_device_report report[FUSELN_DEVICES_MAX];
-    assert_int_equal(fuseln_device_reports(report, FUSELN_DEVICES_MAX), 1);
-    assert_string_equal(report[0].image, "compute_90");
-    assert_string_equal(report[0].compute_capability, "9.0");
+    assert_string_equal(report().image, "compute_90");
+    assert_string_equal(report().compute_capability, "9.0");
     fail_calls(module_load_data, 1, ULONG_MAX, CUDA_ERROR_UNSUPPORTED_PTX_VERSION);
     assert_int_equal(launch(FUSELN_OP_DX), FUSELN_VERDICT_IMAGE);
     const unsigned long loads = calls(module_load_data);
@@ -264,9 +201,9 @@ TEST(no_slab_before_both_kernels_are_there)
 TEST(scratch_is_by_stream_and_under_the_limit)
 {
     assert_int_equal(launch_with(FUSELN_OP_DGAMMA, STREAM, 1000), FUSELN_VERDICT_SCRATCH);
-    const size_t before = scratch_bytes();
+    const size_t before = report().scratch_bytes;
     assert_int_equal(launch(FUSELN_OP_DGAMMA), FUSELN_VERDICT_OK);
-    const size_t held = scratch_bytes(), first = held - before;
+    const size_t held = report().scratch_bytes, first = held - before;
     stand_in_driver_calls = 0;
     assert_int_equal(launch(FUSELN_OP_DGAMMA), FUSELN_VERDICT_OK);
     assert_int_equal(stand_in_driver_calls, 3); /* context, capture, stream */
@@ -276,8 +213,8 @@ TEST(scratch_is_by_stream_and_under_the_limit)
     assert_int_equal(calls(mem_alloc), 2);
     fuseln_context_after_fork();
     fuseln_scratch_after_fork();
-    struct fuseln_device_report report[FUSELN_DEVICES_MAX];
-    assert_int_equal(fuseln_device_reports(report, FUSELN_DEVICES_MAX), 0);
+    struct fuseln_device_report reports[1];
+    assert_int_equal(fuseln_device_reports(reports, 1), 0);
 }
 
 enum { RACERS = 8 };
@@ -317,7 +254,7 @@ static enum fuseln_verdict check_rows(int64_t many, uintptr_t x, int slice, void
     const struct fuseln_check check = {
         .context = fuseln_context_current(), .stream = STREAM, .slice = slice, .owner = owner};
     assert_non_null(check.context);
-    set_scratch(limit);
+    config.scratch_bytes = limit;
     const enum fuseln_verdict verdict = fuseln_kernel_check(&check, &call);
     assert_int_equal(capture_mode(), 0);
     return verdict;
@@ -357,7 +294,7 @@ TEST(a_check_is_three_kernels_and_its_result_comes_later)
 TEST(rows_that_do_not_fit_are_checked_in_slices)
 {
     struct fuseln_check_result result;
-    const size_t before = scratch_bytes();
+    const size_t before = report().scratch_bytes;
     const int64_t many = 1000; /* 4 MB of y; a quarter of 5 MiB holds 250 of them and the records */
     assert_int_equal(check_rows(many, 0x10000000, -1, &last_check, 5 << 20), FUSELN_VERDICT_OK);
     assert_int_equal(calls(launch_kernel), 2 * 4 + 1);
@@ -374,7 +311,7 @@ TEST(rows_that_do_not_fit_are_checked_in_slices)
         finish(1);
         assert_non_null(fuseln_check_collect(&result));
     }
-    assert_true(scratch_bytes() - before <= 5 << 20);
+    assert_true(report().scratch_bytes - before <= 5 << 20);
 }
 
 TEST(what_cannot_be_checked_says_why_and_launches_nothing)

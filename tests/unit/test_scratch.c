@@ -1,50 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Slabs in stream capture (kernels/host/scratch.c) against the stand-in driver (budgets/stand_in.h): whose they are, as
- * long as the graph lives and after it. Every test uses a context that no other test has seen, in which DX and the
- * reduction of DGAMMA have run; slabs that it leaves are never another's.
+ * Slabs in stream capture (kernels/host/scratch.c): whose they are, as long as the graph lives and after it. In each
+ * test's context DX and the reduction of DGAMMA have run.
  */
-#define TEST(name) TEST_WITH(name, new_context, NULL)
-#include "test.h"
+#include "stand_in_context.h"
 
-#include <limits.h>
 #include <sched.h>
-#include <string.h>
 
-#include "../budgets/stand_in.h"
-#include "base/config.h"
-#include "kernels/host/context.h"
+enum { CAPTURE = 100 };
 
-enum { SMS = 132, COLS = 1024, CAPTURE = 100 };
-
-#define calls(member)                   (stand_in_counts[STAND_IN_##member].calls)
-#define fail_calls(member, from, until) (stand_in_fault = (struct stand_in_fault){STAND_IN_##member, from, until, 1})
-
-static CUstream const STREAM = (CUstream)0x5000, OTHER_STREAM = (CUstream)0x6000;
 static struct fuseln_plan plans[2]; /* DX, DGAMMA */
-static struct fuseln_config config;
-
-const struct fuseln_image *fuseln_image_find(enum fuseln_module module, const struct fuseln_device *device, bool ptx)
-{
-    static const struct fuseln_image image = {.name = "sm_90", .compiler = "c", .data = "machine code"};
-    (void)module, (void)device, (void)ptx;
-    return &image;
-}
 
 static void run(int which)
 {
-    static char memory[64] __attribute__((aligned(16)));
-    struct fuseln_call call = {.op = which ? FUSELN_OP_DGAMMA : FUSELN_OP_DX,
-                               .rows = FUSELN_DIRECT_ROWS * SMS + 1,
-                               .cols = COLS,
-                               .x = memory,
-                               .dy = memory,
-                               .mean = memory,
-                               .rstd = memory,
-                               .dx = memory,
-                               .dgamma = memory,
-                               .dbeta = memory,
-                               .out_rows = 1};
+    struct fuseln_call call = call_of(which ? FUSELN_OP_DGAMMA : FUSELN_OP_DX, FUSELN_DIRECT_ROWS * SMS + 1);
     struct fuseln_context *context = fuseln_context_current();
     assert_int_equal(fuseln_plan_make(&call, fuseln_context_device(context), &plans[which]), FUSELN_VERDICT_OK);
     assert_int_equal(fuseln_kernel_launch(&(struct fuseln_job){context, &plans[which], NULL, NULL}, &call),
@@ -53,24 +22,13 @@ static void run(int which)
 
 static int new_context(void **state)
 {
-    static unsigned long long contexts = 100;
     (void)state;
-    stand_in_fault = (struct stand_in_fault){0};
-    stand_in_context = stand_in_stream_context = ++contexts;
-    stand_in_capturing = 0;
+    enter_new_context();
     config.scratch_bytes = (size_t)1 << 40;
-    atomic_store(&fuseln_config_published, &config);
     run(0);
     run(1);
     memset(stand_in_counts, 0, sizeof stand_in_counts);
     return 0;
-}
-
-static struct fuseln_device_report report(void)
-{
-    struct fuseln_device_report reports[FUSELN_DEVICES_MAX];
-    assert_int_equal(fuseln_device_reports(reports, FUSELN_DEVICES_MAX), 1);
-    return reports[0];
 }
 
 static enum fuseln_verdict acquire(int which, CUstream stream, struct fuseln_slab **ret_slab)
@@ -142,24 +100,24 @@ TEST(any_error_means_none_and_what_was_taken_is_used_later)
 {
     struct fuseln_slab *slab;
     stand_in_capturing = CAPTURE;
-    fail_calls(capture_info, 1, ULONG_MAX);
+    fail_calls(capture_info, 1, ULONG_MAX, 1);
     assert_int_equal(acquire(0, STREAM, &slab), FUSELN_VERDICT_CAPTURE);
-    fail_calls(exchange_capture, 1, ULONG_MAX);
+    fail_calls(exchange_capture, 1, ULONG_MAX, 1);
     assert_int_equal(acquire(0, STREAM, &slab), FUSELN_VERDICT_SCRATCH);
     assert_int_equal(calls(mem_alloc), 0);
     fuseln_context_current()->scratch_pause = 0;
-    fail_calls(object_create, 1, 1);
+    fail_calls(object_create, 1, 1, 1);
     assert_int_equal(acquire(0, STREAM, &slab), FUSELN_VERDICT_CAPTURE);
-    fail_calls(graph_retain, 1, 1);
+    fail_calls(graph_retain, 1, 1, 1);
     assert_int_equal(acquire(0, STREAM, &slab), FUSELN_VERDICT_CAPTURE);
     assert_int_equal(calls(object_release), 1);
     pair(CAPTURE, STREAM);
     assert_int_equal(calls(mem_alloc), 1);
-    fail_calls(mem_alloc, 2, 2);
+    fail_calls(mem_alloc, 2, 2, 1);
     for (int i = 0; i < 100; i++) /* asked once */
         assert_int_equal(acquire(0, OTHER_STREAM, &slab), FUSELN_VERDICT_SCRATCH);
     assert_int_equal(calls(mem_alloc), 2);
-    fail_calls(stream_get_id, 1, ULONG_MAX);
+    fail_calls(stream_get_id, 1, ULONG_MAX, 1);
     assert_int_equal(acquire(0, STREAM, &slab), FUSELN_VERDICT_CONTEXT);
 }
 
