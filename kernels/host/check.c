@@ -171,6 +171,40 @@ static bool makes_statistics(const struct fuseln_call *call)
     return call->op == FUSELN_OP_FORWARD || call->op == FUSELN_OP_MOMENTS;
 }
 
+/* Roles, by the shape of their tensors: [cols], [out_rows][cols], [rows]; all others are [rows][cols]. OUTPUTS are
+ * written, as are the statistics by an operation that makes them. */
+enum {
+    COLUMNS = 1u << FUSELN_ROLE_GAMMA | 1u << FUSELN_ROLE_BETA | 1u << FUSELN_ROLE_BIAS,
+    GRADIENTS = 1u << FUSELN_ROLE_DGAMMA | 1u << FUSELN_ROLE_DBETA,
+    STATISTICS = 1u << FUSELN_ROLE_MEAN | 1u << FUSELN_ROLE_RSTD,
+    OUTPUTS = 1u << FUSELN_ROLE_Y | 1u << FUSELN_ROLE_SUM | 1u << FUSELN_ROLE_DX | GRADIENTS,
+};
+
+static void *pointer_of(const struct fuseln_call *call, int role)
+{
+    void *pointer;
+    memcpy(&pointer, (const char *)call + offsetof(struct fuseln_call, x) + (size_t)role * sizeof pointer,
+           sizeof pointer);
+    return pointer;
+}
+
+static void set_pointer(struct fuseln_call *call, int role, void *pointer)
+{
+    memcpy((char *)call + offsetof(struct fuseln_call, x) + (size_t)role * sizeof pointer, &pointer, sizeof pointer);
+}
+
+static size_t row_bytes(const struct fuseln_call *call, int role)
+{
+    return STATISTICS >> role & 1 ? fuseln_acc_bytes(call->dtype)
+                                  : (size_t)call->cols * fuseln_dtype_bytes(call->dtype);
+}
+
+static size_t bytes_of(const struct fuseln_call *call, int role)
+{
+    const int64_t rows = COLUMNS >> role & 1 ? 1 : GRADIENTS >> role & 1 ? call->out_rows : call->rows;
+    return (size_t)rows * row_bytes(call, role);
+}
+
 static bool apart(const void *out, size_t out_bytes, const void *in, size_t in_bytes)
 {
     const uintptr_t a = (uintptr_t)out, b = (uintptr_t)in;
@@ -180,33 +214,13 @@ static bool apart(const void *out, size_t out_bytes, const void *in, size_t in_b
 /* Do all outputs lie off all inputs? Ours runs after the original, which must not have changed what it reads. */
 static bool reads_unchanged(const struct fuseln_call *call)
 {
-    const size_t row = (size_t)call->cols * fuseln_dtype_bytes(call->dtype), tensor = (size_t)call->rows * row,
-                 statistics = (size_t)call->rows * fuseln_acc_bytes(call->dtype);
-    const bool written = makes_statistics(call);
-    const size_t gradients = (size_t)call->out_rows * row;
-    const struct {
-        const void *at;
-        size_t bytes;
-    } outs[] = {{call->y, tensor},
-                {call->sum, tensor},
-                {call->dx, tensor},
-                {call->dgamma, gradients},
-                {call->dbeta, gradients},
-                {written ? call->mean : NULL, statistics},
-                {written ? call->rstd : NULL, statistics}},
-      ins[] = {{call->x, tensor},
-               {call->dy, tensor},
-               {call->residual, tensor},
-               {call->bias, row},
-               {call->gamma, row},
-               {call->beta, row},
-               {written ? NULL : call->mean, statistics},
-               {written ? NULL : call->rstd, statistics}};
-    bool unchanged = true;
-    for (size_t o = 0; o < sizeof outs / sizeof *outs; o++)
-        for (size_t i = 0; i < sizeof ins / sizeof *ins; i++)
-            unchanged = unchanged && apart(outs[o].at, outs[o].bytes, ins[i].at, ins[i].bytes);
-    return unchanged;
+    const unsigned outputs = OUTPUTS | (makes_statistics(call) ? STATISTICS : 0);
+    for (int out = 0; out < FUSELN_POINTER_ROLES_END; out++)
+        for (int in = 0; in < FUSELN_POINTER_ROLES_END; in++)
+            if (outputs >> out & ~outputs >> in & 1 &&
+                !apart(pointer_of(call, out), bytes_of(call, out), pointer_of(call, in), bytes_of(call, in)))
+                return false;
+    return true;
 }
 
 /* A check under way. */
@@ -263,18 +277,21 @@ static size_t outputs(struct run *run, const struct fuseln_call *call, int64_t r
     return run->used + (size_t)run->params.record_count * FUSELN_CHECK_FIELDS * sizeof(double);
 }
 
+static enum fuseln_verdict get_slab(const struct fuseln_check *check, size_t bytes, struct fuseln_slab **ret_slab)
+{
+    const struct fuseln_plan plan = {.scratch_bytes = bytes};
+    return fuseln_slab_acquire(&(struct fuseln_job){check->context, &plan, check->stream, NULL}, ret_slab);
+}
+
 /* Sets run->slab and run->rows: all rows if they fit; of what the device may hold for us a quarter, or less where that
  * is not free. */
 static enum fuseln_verdict slab_acquire(struct run *run, const struct fuseln_call *call)
 {
-    const struct fuseln_check *check = run->check;
     int64_t rows = call->rows;
     while (rows > 1 && !is_columns(call) && outputs(run, call, rows) > fuseln_config_get()->scratch_bytes / 4)
         rows = (rows + 1) / 2;
     for (;; rows = (rows + 1) / 2) {
-        const struct fuseln_plan plan = {.scratch_bytes = outputs(run, call, rows)};
-        const struct fuseln_job job = {check->context, &plan, check->stream, NULL};
-        const enum fuseln_verdict verdict = fuseln_slab_acquire(&job, &run->slab);
+        const enum fuseln_verdict verdict = get_slab(run->check, outputs(run, call, rows), &run->slab);
         run->rows = rows;
         if (verdict != FUSELN_VERDICT_SCRATCH || rows == 1 || is_columns(call))
             return verdict;
@@ -282,24 +299,18 @@ static enum fuseln_verdict slab_acquire(struct run *run, const struct fuseln_cal
 }
 
 /* The part of a tensor that begins with this row. */
-static void *row_of(const void *tensor, int64_t row, size_t row_bytes)
+static void *row_of(const void *tensor, int64_t row, size_t bytes)
 {
-    return tensor ? (char *)(uintptr_t)tensor + (size_t)row * row_bytes : NULL;
+    return tensor ? (char *)(uintptr_t)tensor + (size_t)row * bytes : NULL;
 }
 
 static struct fuseln_call slice_of(const struct fuseln_call *call, int64_t first, int64_t rows)
 {
-    const size_t bytes = (size_t)call->cols * fuseln_dtype_bytes(call->dtype), acc = fuseln_acc_bytes(call->dtype);
     struct fuseln_call slice = *call;
     slice.rows = rows;
-    slice.x = row_of(call->x, first, bytes);
-    slice.dy = row_of(call->dy, first, bytes);
-    slice.residual = row_of(call->residual, first, bytes);
-    slice.y = row_of(call->y, first, bytes);
-    slice.sum = row_of(call->sum, first, bytes);
-    slice.dx = row_of(call->dx, first, bytes);
-    slice.mean = row_of(call->mean, first, acc);
-    slice.rstd = row_of(call->rstd, first, acc);
+    for (int role = 0; role < FUSELN_POINTER_ROLES_END; role++)
+        if (!((COLUMNS | GRADIENTS) >> role & 1))
+            set_pointer(&slice, role, row_of(pointer_of(call, role), first, row_bytes(call, role)));
     return slice;
 }
 
@@ -357,43 +368,14 @@ static int64_t slice_begin(const struct fuseln_call *call, int64_t rows, int sli
 
 /* ---- inputs that must not change, and where they lie ---- */
 
-static void *pointer_of(const struct fuseln_call *call, int role)
-{
-    void *pointer;
-    memcpy(&pointer, (const char *)call + offsetof(struct fuseln_call, x) + (size_t)role * sizeof pointer,
-           sizeof pointer);
-    return pointer;
-}
-
 /* The call with no pointers but those of these roles. */
 static struct fuseln_call inputs_of(const struct fuseln_call *call, unsigned roles)
 {
     struct fuseln_call inputs = *call;
     for (int role = 0; role < FUSELN_POINTER_ROLES_END; role++)
         if (!(roles >> role & 1))
-            memset((char *)&inputs + offsetof(struct fuseln_call, x) + (size_t)role * sizeof(void *), 0,
-                   sizeof(void *));
+            set_pointer(&inputs, role, NULL);
     return inputs;
-}
-
-static size_t bytes_of(const struct fuseln_call *call, int role)
-{
-    const size_t row = (size_t)call->cols * fuseln_dtype_bytes(call->dtype);
-
-    switch (role) {
-    case FUSELN_ROLE_GAMMA:
-    case FUSELN_ROLE_BETA:
-    case FUSELN_ROLE_BIAS:
-        return row;
-    case FUSELN_ROLE_DGAMMA:
-    case FUSELN_ROLE_DBETA:
-        return (size_t)call->out_rows * row;
-    case FUSELN_ROLE_MEAN:
-    case FUSELN_ROLE_RSTD:
-        return (size_t)call->rows * fuseln_acc_bytes(call->dtype);
-    default:
-        return (size_t)call->rows * row;
-    }
 }
 
 /* Do so many bytes lie in one allocation of the driver's? */
@@ -432,7 +414,7 @@ static void *row_behind(const struct fuseln_call *call)
     return free ? behind : NULL;
 }
 
-static unsigned hash_grid(const struct fuseln_check *check)
+static unsigned grid_of(const struct fuseln_check *check)
 {
     return 2 * (unsigned)fuseln_context_device(check->context)->sm_count;
 }
@@ -445,21 +427,19 @@ static enum fuseln_verdict launch_hash(const struct run *of, const struct fuseln
     run.params.host.y = row_behind(call);
     run.params.dtype = (int)call->dtype;
     run.params.hashes = (void *)(uintptr_t)hashes->address;
-    run.params.hash_count = (int)hash_grid(run.check) * (FUSELN_CHECK_THREADS / 32);
+    run.params.hash_count = (int)grid_of(run.check) * (FUSELN_CHECK_THREADS / 32);
     run.params.more = after;
-    return launch_check(&run, "fuseln_check_hash", hash_grid(run.check), FUSELN_CHECK_THREADS);
+    return launch_check(&run, "fuseln_check_hash", grid_of(run.check), FUSELN_CHECK_THREADS);
 }
 
 /* NULL where they cannot be made now. */
 static struct fuseln_slab *hashes_make(const struct fuseln_check *check, const struct fuseln_call *call)
 {
     const struct run run = {.check = check};
-    struct fuseln_plan plan = {.scratch_bytes =
-                                   hash_grid(check) * (FUSELN_CHECK_THREADS / 32) * 2 * sizeof(unsigned long long)};
-    const struct fuseln_job job = {check->context, &plan, check->stream, NULL};
+    const size_t bytes = grid_of(check) * (FUSELN_CHECK_THREADS / 32) * 2 * sizeof(unsigned long long);
     struct fuseln_slab *hashes;
 
-    if (fuseln_kernel_capturing(check->stream) || fuseln_slab_acquire(&job, &hashes) != FUSELN_VERDICT_OK)
+    if (fuseln_kernel_capturing(check->stream) || get_slab(check, bytes, &hashes) != FUSELN_VERDICT_OK)
         return NULL;
     if (launch_hash(&run, call, hashes, false) == FUSELN_VERDICT_OK)
         return hashes;
@@ -485,7 +465,7 @@ static enum fuseln_verdict check_slices(struct run *run, const struct fuseln_cal
     } while (all && verdict == FUSELN_VERDICT_OK && at < call->rows && !columns);
     if (run->check->proves) {
         run->params.hashes = (void *)(uintptr_t)run->check->saved.hashes->address;
-        run->params.hash_count = (int)hash_grid(run->check) * (FUSELN_CHECK_THREADS / 32);
+        run->params.hash_count = (int)grid_of(run->check) * (FUSELN_CHECK_THREADS / 32);
     }
     return verdict == FUSELN_VERDICT_OK ? launch_check(run, "fuseln_check_sum", 1, 32) : verdict;
 }
@@ -542,18 +522,13 @@ struct fuseln_saved fuseln_kernel_check_save(const struct fuseln_check *check, c
     saved.rows = rows_to_save(&run, call);
     saved.first = slice_begin(call, saved.rows, check->slice < 0 ? 0 : check->slice);
     const struct fuseln_call slice = slice_of(call, saved.first, saved.rows);
-    struct fuseln_plan plan = {.scratch_bytes =
-                                   copies(&saved, &slice, &run.params.saved_x, &run.params.saved_residual)};
-    const struct fuseln_job job = {check->context, &plan, check->stream, NULL};
-    if (fuseln_slab_acquire(&job, &saved.slab) != FUSELN_VERDICT_OK) {
-        saved.slab = NULL;
+    const size_t bytes = copies(&saved, &slice, &run.params.saved_x, &run.params.saved_residual);
+    if (get_slab(check, bytes, &saved.slab) != FUSELN_VERDICT_OK)
         return saved;
-    }
     copies(&saved, &slice, &run.params.saved_x, &run.params.saved_residual);
     run.params.host = slice.params;
     run.params.dtype = (int)call->dtype;
-    const unsigned grid = 2 * (unsigned)fuseln_context_device(check->context)->sm_count;
-    if (launch_check(&run, "fuseln_check_save", grid, FUSELN_CHECK_THREADS) != FUSELN_VERDICT_OK) {
+    if (launch_check(&run, "fuseln_check_save", grid_of(check), FUSELN_CHECK_THREADS) != FUSELN_VERDICT_OK) {
         fuseln_slab_release(saved.slab);
         saved.slab = NULL;
     }
