@@ -82,6 +82,23 @@ bool softgpu_skip(const char **s, const char *word)
     return true;
 }
 
+bool softgpu_take_dtype(const char **s, enum spelling spelling, enum dtype *ret_dtype)
+{
+    static const struct {
+        const char *mangled[2];
+        enum dtype dtype;
+    } types[] = {{{"f", "f"}, F32},
+                 {{"d", "d"}, F64},
+                 {{"N3c104HalfE", "6__half"}, F16},
+                 {{"N3c108BFloat16E", "13__nv_bfloat16"}, BF16}};
+    for (size_t i = 0; i < COUNT(types); i++) {
+        *ret_dtype = types[i].dtype;
+        if (softgpu_skip(s, types[i].mangled[spelling]))
+            return true;
+    }
+    return false;
+}
+
 bool softgpu_signature_is(const char *s, const char *expected)
 {
     while (*s && *expected) {

@@ -137,24 +137,13 @@ static const struct kernel {
     {"_Z22cuComputeGradGammaBetaI",     "vPKT_SiiiPT0_Sb",            "GBsncPQR",      run_dgamma},
     {"_Z18cuComputeGradInputI",         "vPKT1_PKT_iiPKT0_SSSSPSdb",  "dxncmregbDER",  run_dx},
 };
-
-static const struct { const char *mangled; enum dtype dtype; } types[] = {
-    {"f", F32}, {"d", F64}, {"N3c104HalfE", F16}, {"N3c108BFloat16E", BF16},
-};
 // clang-format on
 
 /* S1_: the first template argument once more. */
 static bool take_type(const char **s, enum dtype first, enum dtype *ret_dtype)
 {
     *ret_dtype = first;
-    if (softgpu_skip(s, "S1_"))
-        return true;
-    for (size_t i = 0; i < COUNT(types); i++) {
-        *ret_dtype = types[i].dtype;
-        if (softgpu_skip(s, types[i].mangled))
-            return true;
-    }
-    return false;
+    return softgpu_skip(s, "S1_") || softgpu_take_dtype(s, OF_C10, ret_dtype);
 }
 
 static const struct kernel *parse(const char *s, struct launch *l)

@@ -30,6 +30,7 @@ static int run_add_norm(const struct softgpu_original *launch, struct softgpu_no
 /* (x, gamma, y, eps, cols) */
 static int run_rms(const struct softgpu_original *launch, struct softgpu_norm n)
 {
+    (void)launch;
     return softgpu_norm_run(&n);
 }
 

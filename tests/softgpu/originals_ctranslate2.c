@@ -45,23 +45,18 @@ static const struct {
     {LAYER_NORM, "jEEvT0_fPKT_SSPS", run_layer_norm},
     {RMS_NORM,   "EEvPKT_SPSjfb",    run_rms_norm},
 };
-
-static const struct { const char *mangled; enum dtype dtype; } types[] = {
-    {"f", F32}, {"6__half", F16}, {"13__nv_bfloat16", BF16},
-};
 // clang-format on
 
 int softgpu_original_ctranslate2(const struct softgpu_original *launch)
 {
     for (size_t k = 0; k < COUNT(kernels); k++) {
-        for (size_t t = 0; t < COUNT(types); t++) {
-            const char *s = launch->symbol;
-            const struct softgpu_norm n = {
-                .rows = launch->grid[0], .x_dtype = types[t].dtype, .y_dtype = types[t].dtype, .acc = F32};
-            if (softgpu_skip(&s, kernels[k].name) && softgpu_skip(&s, types[t].mangled) &&
-                softgpu_signature_is(s, kernels[k].signature))
-                return kernels[k].run(launch, n);
-        }
+        const char *s = launch->symbol;
+        struct softgpu_norm n = {.rows = launch->grid[0], .acc = F32};
+        if (!softgpu_skip(&s, kernels[k].name) || !softgpu_take_dtype(&s, OF_CUDA, &n.x_dtype) || n.x_dtype == F64 ||
+            !softgpu_signature_is(s, kernels[k].signature))
+            continue;
+        n.y_dtype = n.x_dtype;
+        return kernels[k].run(launch, n);
     }
     return SOFTGPU_ORIGINAL_UNKNOWN;
 }

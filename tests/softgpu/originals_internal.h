@@ -35,12 +35,16 @@ static inline void *softgpu_pointer(const struct softgpu_original *launch, int i
 /* Moves *s behind the word, if it begins with it. */
 bool softgpu_skip(const char **s, const char *word);
 
+/* Moves *s behind a type, as c10 spells them or as CUDA does. */
+enum spelling { OF_C10, OF_CUDA };
+bool softgpu_take_dtype(const char **s, enum spelling spelling, enum dtype *ret_dtype);
+
 /* Compares the end of a mangled name. In `expected`, S stands for any substitution (S_, S4_), whose number only counts
  * earlier types. */
 bool softgpu_signature_is(const char *s, const char *expected);
 
 /* y = norm(s) (gamma_add + gamma) + beta of each row, where s = x + bias + residual. Null pointers: no such term, and
- * nothing to write. y may be x, and sum may be residual. */
+ * nothing to write. y may be x, and sum may be residual. Of no columns the mean is 0 and rstd NaN. */
 struct softgpu_norm {
     int64_t rows, cols;
     int64_t x_stride, y_stride, residual_stride; /* elements between rows, sum's is residual's; 0: cols */
@@ -48,6 +52,7 @@ struct softgpu_norm {
     int gamma_per_row; /* gamma and beta have a row: 0 in all, r > 0 for each r rows, < 0 for each row modulo -r */
     double eps, gamma_add;
     bool rms;                        /* about 0; `mean` still gets the mean */
+    bool given;                      /* mean and rstd are read, not written */
     bool one_pass;                   /* variance E[s^2] - E[s]^2, in f32; else about the mean, in float64 */
     bool clamps_variance;            /* of one pass: a negative one counts as 0 */
     bool rounds_affine;              /* rounds xhat, the product and the sum to y's type; else y alone */

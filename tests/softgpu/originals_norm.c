@@ -70,16 +70,23 @@ static struct moments moments_two_pass(const struct softgpu_norm *n, const doubl
     double count = (double)n->cols, sum = 0, squares = 0, rest = 0;
     for (int64_t i = 0; i < n->cols; i++)
         sum += s[i];
-    double mean = sum / count, about = n->rms ? 0 : mean;
+    double mean = n->cols ? sum / count : 0, about = n->rms ? 0 : mean;
     for (int64_t i = 0; i < n->cols; i++) {
         squares += (s[i] - about) * (s[i] - about);
         rest += s[i] - about;
     }
-    if (!n->rms) { /* corrects what rounding left in the mean */
+    if (!n->rms && n->cols) { /* corrects what rounding left in the mean */
         mean += rest / count;
         squares -= rest * rest / count;
     }
+    if (n->rms && !n->y) /* in two launches PyTorch adds the mean's square: NaN where that is not finite */
+        squares += 0 * sum;
     return (struct moments){mean, 1 / sqrt(squares / count + n->eps)};
+}
+
+static struct moments moments_given(const struct softgpu_norm *n, int64_t row)
+{
+    return (struct moments){n->rms ? 0 : softgpu_load(n->mean, row, n->acc), softgpu_load(n->rstd, row, n->acc)};
 }
 
 static int64_t gamma_begin(const struct softgpu_norm *n, int64_t row)
@@ -112,11 +119,14 @@ int softgpu_norm_run(const struct softgpu_norm *n)
         return SOFTGPU_ORIGINAL_NO_MEMORY;
     for (int64_t row = 0; row < n->rows; row++) {
         row_sum(n, row, s);
-        struct moments m = n->one_pass ? moments_one_pass(n, s) : moments_two_pass(n, s);
-        row_apply(n, row, m, s);
-        if (n->mean)
+        struct moments m = n->given      ? moments_given(n, row)
+                           : n->one_pass ? moments_one_pass(n, s)
+                                         : moments_two_pass(n, s);
+        if (n->y)
+            row_apply(n, row, m, s);
+        if (n->mean && !n->given)
             softgpu_store(n->mean, row, n->acc, m.mean);
-        if (n->rstd)
+        if (n->rstd && !n->given)
             softgpu_store(n->rstd, row, n->acc, m.rstd);
     }
     free(s);

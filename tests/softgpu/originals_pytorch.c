@@ -2,9 +2,7 @@
 /*
  * PyTorch's kernels, 1.13 to 2.15. A symbol is split into translation unit, kernel, template arguments and signature;
  * each kernel is one row: its signature and, letter by letter, what its arguments are. Sums are float64. PyTorch's own
- * behaviour is kept: without columns the mean is 0 and rstd NaN, RMS kernels write no mean and no dbeta, a null gamma
- * is 1 and a null beta 0. RMS norm in two launches sums squares about the mean and adds the mean's square: where that
- * is not finite, rstd is NaN.
+ * behaviour is kept: RMS kernels write no mean and no dbeta, a null gamma is 1 and a null beta 0.
  */
 #include "originals_internal.h"
 
@@ -31,61 +29,38 @@ static double value_or(const struct launch *l, char letter, int64_t i, double ot
     return p ? softgpu_load(p, i, l->dtype) : otherwise;
 }
 
-static void row_moments(const struct launch *l, int64_t row, double *ret_mean, double *ret_rstd)
-{
-    const void *x = l->arg['x'];
-    double n = (double)l->cols, sum = 0, squares = 0, rest = 0;
-    for (int64_t i = 0; i < l->cols; i++)
-        sum += softgpu_load(x, row * l->cols + i, l->dtype);
-    double mean = l->cols && !l->rms ? sum / n : 0;
-    for (int64_t i = 0; i < l->cols; i++) {
-        double d = softgpu_load(x, row * l->cols + i, l->dtype) - mean;
-        squares += d * d;
-        rest += d;
-    }
-    if (!l->rms && l->cols) { /* corrects what rounding left in the mean */
-        mean += rest / n;
-        squares -= rest * rest / n;
-    }
-    if (l->rms && !l->arg['y'])
-        squares += 0 * sum;
-    *ret_mean = mean;
-    *ret_rstd = 1 / sqrt(squares / n + l->eps);
-}
-
-static void row_apply(const struct launch *l, int64_t row, double mean, double rstd)
-{
-    for (int64_t i = 0; i < l->cols; i++) {
-        double x = softgpu_load(l->arg['x'], row * l->cols + i, l->dtype);
-        softgpu_store(l->arg['y'], row * l->cols + i, l->dtype,
-                      (x - mean) * rstd * value_or(l, 'g', i, 1) + (l->rms ? 0 : value_or(l, 'b', i, 0)));
-    }
-}
-
-static int run_moments(const struct launch *l)
-{
-    for (int64_t row = 0; row < l->rows; row++) {
-        double mean, rstd;
-        row_moments(l, row, &mean, &rstd);
-        if (!l->rms)
-            softgpu_store(l->arg['m'], row, l->acc, mean);
-        softgpu_store(l->arg['r'], row, l->acc, rstd);
-        if (l->arg['y'])
-            row_apply(l, row, mean, rstd);
-    }
-    return 0;
-}
-
 static double row_mean(const struct launch *l, int64_t row)
 {
     return l->rms ? 0 : softgpu_load(l->arg['m'], row, l->acc);
 }
 
+static int run_norm(const struct launch *l, bool given)
+{
+    const struct softgpu_norm norm = {.rows = l->rows,
+                                      .cols = l->cols,
+                                      .eps = l->eps,
+                                      .rms = l->rms,
+                                      .given = given,
+                                      .x_dtype = l->dtype,
+                                      .y_dtype = l->dtype,
+                                      .acc = l->acc,
+                                      .x = l->arg['x'],
+                                      .gamma = l->arg['g'],
+                                      .beta = l->rms ? NULL : l->arg['b'],
+                                      .y = l->arg['y'],
+                                      .mean = l->rms ? NULL : l->arg['m'],
+                                      .rstd = l->arg['r']};
+    return softgpu_norm_run(&norm);
+}
+
+static int run_moments(const struct launch *l)
+{
+    return run_norm(l, false);
+}
+
 static int run_apply(const struct launch *l)
 {
-    for (int64_t row = 0; row < l->rows; row++)
-        row_apply(l, row, row_mean(l, row), softgpu_load(l->arg['r'], row, l->acc));
-    return 0;
+    return run_norm(l, true);
 }
 
 static int run_dx(const struct launch *l)
@@ -156,9 +131,6 @@ static const struct kernel {
     {"GammaBetaBackwardCUDAKernelTemplate",     "llPKT_SPKT0_SPSS",     "MNdxmrGB", run_dgamma},
 };
 
-static const struct { const char *mangled; enum dtype dtype, acc; } types[] = {
-    {"ff", F32, F32}, {"dd", F64, F64}, {"N3c104HalfEf", F16, F32}, {"N3c108BFloat16Ef", BF16, F32},
-};
 // clang-format on
 /* Reads a length-prefixed name and moves *s behind it. Returns its length, 0 where there is none. */
 static size_t take_name(const char **s, const char **ret_name)
@@ -202,13 +174,9 @@ static const struct kernel *parse(const char *s, struct launch *l)
         !(name_bytes = take_name(&s, &name)) || strncmp(unit, "_GLOBAL__N__", 12) != 0 ||
         !memmem(unit, unit_bytes, "_20_layer_norm_kernel_cu_", 25) || !softgpu_skip(&s, "I"))
         return NULL;
-    size_t t = 0;
-    while (t < COUNT(types) && !softgpu_skip(&s, types[t].mangled))
-        t++;
-    if (t == COUNT(types) || !take_values(&s, l) || !softgpu_skip(&s, "EEv"))
+    if (!softgpu_take_dtype(&s, OF_C10, &l->dtype) || !softgpu_take_dtype(&s, OF_C10, &l->acc) ||
+        l->acc != (l->dtype == F64 ? F64 : F32) || !take_values(&s, l) || !softgpu_skip(&s, "EEv"))
         return NULL;
-    l->dtype = types[t].dtype;
-    l->acc = types[t].acc;
     for (const struct kernel *k = kernels; k < kernels + COUNT(kernels); k++)
         if (strlen(k->name) == name_bytes && strncmp(k->name, name, name_bytes) == 0 &&
             softgpu_signature_is(s, k->signature))

@@ -10,10 +10,6 @@
 
 static bool parse(const char *s, enum dtype *ret_dtype, bool *ret_fused)
 {
-    static const struct {
-        const char *mangled;
-        enum dtype dtype;
-    } types[] = {{"6__half", F16}, {"13__nv_bfloat16", BF16}, {"f", F32}};
     unsigned width;
     int bytes = 0;
     *ret_fused = softgpu_skip(&s, "_ZN10flashinfer4norm21FusedAddRMSNormKernelI");
@@ -22,12 +18,7 @@ static bool parse(const char *s, enum dtype *ret_dtype, bool *ret_fused)
     if (sscanf(s, "Lj%uE%n", &width, &bytes) != 1 || !bytes)
         return false;
     s += bytes;
-    for (size_t t = 0; t < COUNT(types); t++) {
-        *ret_dtype = types[t].dtype;
-        if (softgpu_skip(&s, types[t].mangled))
-            return softgpu_signature_is(s, "EEvPT0_SSjjjff");
-    }
-    return false;
+    return softgpu_take_dtype(&s, OF_CUDA, ret_dtype) && *ret_dtype != F64 && softgpu_signature_is(s, "EEvPT0_SSjjjff");
 }
 
 /* Plain: x, gamma, y. Fused: x, which y replaces; residual, which the sum replaces; gamma. Then cols, the strides of x

@@ -14,20 +14,6 @@ struct kernel {
     int has_weight; /* -1: a release that always has one, and rounds before it */
 };
 
-static bool take_type(const char **s, enum dtype *ret_dtype)
-{
-    static const struct {
-        const char *mangled;
-        enum dtype dtype;
-    } types[] = {{"f", F32}, {"N3c104HalfE", F16}, {"N3c108BFloat16E", BF16}};
-    for (size_t i = 0; i < COUNT(types); i++) {
-        *ret_dtype = types[i].dtype;
-        if (softgpu_skip(s, types[i].mangled))
-            return true;
-    }
-    return false;
-}
-
 /* Moves behind a template argument such as Li8E, of the kind i or b. False: there is none. */
 static bool take_value(const char **s, char kind, int *ret_value)
 {
@@ -124,7 +110,8 @@ int softgpu_original_vllm(const struct softgpu_original *launch)
     const char *s = launch->symbol;
     int width;
     const bool rms = softgpu_skip(&s, "_ZN4vllm15rms_norm_kernelI");
-    if ((!rms && !softgpu_skip(&s, "_ZN4vllm25fused_add_rms_norm_kernelI")) || !take_type(&s, &k.dtype))
+    if ((!rms && !softgpu_skip(&s, "_ZN4vllm25fused_add_rms_norm_kernelI")) ||
+        !softgpu_take_dtype(&s, OF_C10, &k.dtype) || k.dtype == F64)
         return SOFTGPU_ORIGINAL_UNKNOWN;
     if (take_value(&s, 'i', &width)) /* of its vectors; rms has none in 0.10 */
         take_value(&s, 'i', &k.rank);
