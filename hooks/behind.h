@@ -10,17 +10,12 @@
 
 #include <stdatomic.h>
 
-/* The functions that are given out, by index from FUSELN_REAL_CU_FIRST on: the hooked ones, then the noticed ones
- * (their stubs are written for x86-64). */
+/* The functions that are given out, by index from FUSELN_REAL_CU_FIRST on: the hooked ones, then the noticed ones. */
 enum {
 #define X(id, name) +1
     FUSELN_DRIVER_HOOKS = 0 FUSELN_DRIVER_EXPORTS(X),
 #undef X
-#ifdef __x86_64__
     FUSELN_DRIVER_GIVEN = FUSELN_DRIVER_HOOKS + FUSELN_NOTICE_DRIVER
-#else
-    FUSELN_DRIVER_GIVEN = FUSELN_DRIVER_HOOKS
-#endif
 };
 
 extern _Atomic(void *) fuseln_behind[FUSELN_DRIVER_GIVEN]; /* NULL while not known */

@@ -2,9 +2,9 @@
 /*
  * The dlsym hook. A program that brings its own CUDA runtime, or calls the driver API, asks dlsym for the driver's
  * functions; it gets ours where hooks/given.c has one. A preload in front of us that goes on by dlsym(RTLD_NEXT, ...)
- * gets ours where it would get a runtime's. Everything else is the real dlsym's: reached by a jump, so that it sees its
- * true caller and RTLD_NEXT and RTLD_DEFAULT keep their meaning. No lock of ours, no memory, no state but the real
- * function's address; valid before any constructor ran.
+ * gets ours where it would get a runtime's. Everything else is the real dlsym's: reached by a jump (dlsym.S), so that
+ * it sees its true caller and RTLD_NEXT and RTLD_DEFAULT keep their meaning. No lock of ours, no memory, no state but
+ * the real function's address; valid before any constructor ran.
  */
 #include "base/real_dlsym.h"
 
@@ -21,8 +21,6 @@
 #include <stdbool.h>
 #include <string.h>
 
-#ifdef __x86_64__
-
 struct answer {
     void *function;
     uintptr_t is_final; /* 0: the real dlsym answers */
@@ -30,69 +28,8 @@ struct answer {
 struct answer fuseln_dlsym_answer(void *handle, const char *name, const void *caller);
 /* The dlsym that the host would have reached without us. Lock-free; never NULL on glibc. */
 fuseln_dlsym_function *fuseln_dlsym_real(void);
-fuseln_dlsym_function fuseln_dlsym_first;
+fuseln_dlsym_function fuseln_dlsym_first __attribute__((visibility("hidden"))); /* dlsym.S */
 _Atomic(fuseln_dlsym_function *) fuseln_dlsym_next = fuseln_dlsym_first;
-
-/* Names that begin with "cuda", with "cu" and a capital, or so behind "__", are looked at in C first. */
-__asm__(".pushsection .text\n"
-        ".globl dlsym\n"
-        ".type dlsym, @function\n"
-        "dlsym:\n"
-        "    .cfi_startproc\n"
-        "    endbr64\n"
-        "    movq %rsi, %rax\n"
-        "    cmpb $'_', (%rax)\n"
-        "    jne 1f\n"
-        "    cmpb $'_', 1(%rax)\n"
-        "    jne 2f\n"
-        "    addq $2, %rax\n"
-        "1:  cmpb $'c', (%rax)\n"
-        "    jne 2f\n"
-        "    cmpb $'u', 1(%rax)\n"
-        "    jne 2f\n"
-        "    cmpb $'Z', 2(%rax)\n"
-        "    jbe 3f\n"
-        "    cmpb $'d', 2(%rax)\n"
-        "    jne 2f\n"
-        "    cmpb $'a', 3(%rax)\n"
-        "    jne 2f\n"
-        "3:  pushq %rdi\n"
-        "    .cfi_adjust_cfa_offset 8\n"
-        "    pushq %rsi\n"
-        "    .cfi_adjust_cfa_offset 8\n"
-        "    movq 16(%rsp), %rdx\n" /* the caller */
-        "    subq $8, %rsp\n"
-        "    .cfi_adjust_cfa_offset 8\n"
-        "    call fuseln_dlsym_answer\n"
-        "    addq $8, %rsp\n"
-        "    .cfi_adjust_cfa_offset -8\n"
-        "    popq %rsi\n"
-        "    .cfi_adjust_cfa_offset -8\n"
-        "    popq %rdi\n"
-        "    .cfi_adjust_cfa_offset -8\n"
-        "    testq %rdx, %rdx\n"
-        "    je 2f\n"
-        "    ret\n"
-        "2:  jmp *fuseln_dlsym_next(%rip)\n"
-        "fuseln_dlsym_first:\n" /* what that is until it is known */
-        "    endbr64\n"
-        "    pushq %rdi\n"
-        "    .cfi_adjust_cfa_offset 8\n"
-        "    pushq %rsi\n"
-        "    .cfi_adjust_cfa_offset 8\n"
-        "    subq $8, %rsp\n"
-        "    .cfi_adjust_cfa_offset 8\n"
-        "    call fuseln_dlsym_real\n"
-        "    addq $8, %rsp\n"
-        "    .cfi_adjust_cfa_offset -8\n"
-        "    popq %rsi\n"
-        "    .cfi_adjust_cfa_offset -8\n"
-        "    popq %rdi\n"
-        "    .cfi_adjust_cfa_offset -8\n"
-        "    jmp *%rax\n"
-        "    .cfi_endproc\n"
-        ".size dlsym, . - dlsym\n"
-        ".popsection\n");
 
 fuseln_dlsym_function *fuseln_dlsym_real(void)
 {
@@ -145,6 +82,3 @@ struct answer fuseln_dlsym_answer(void *handle, const char *name, const void *ca
     answer.is_final = answer.function != NULL;
     return answer;
 }
-
-#endif /* No jump was written for other machines: dlsym is not hooked there, and who looks the driver up is not seen. \
-        */

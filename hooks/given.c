@@ -17,10 +17,6 @@
 #include <errno.h>
 #include <string.h>
 
-#ifndef __x86_64__
-#define fuseln_notice_stub(index, function) NULL
-#endif
-
 /* A runtime whose own functions we hook gets libcuda's: its launches have been seen above. So does libcuda itself. */
 static bool is_ours_to_give(const void *caller)
 {

@@ -9,8 +9,6 @@
 #include "hooks/real.h"
 #include "kernels/host/device.h"
 
-#ifdef __x86_64__
-
 enum {
 #define X(suffix, node, version) +1
     NODES = 0 FUSELN_NOTICE_NODES(X),
@@ -25,7 +23,7 @@ extern void fuseln_notice_given(void); /* notice.S: the first of them */
 extern _Atomic(void *) fuseln_notice_next[SLOTS] __attribute__((visibility("hidden")));
 /* What the stub of notice.S saved of its call. */
 struct saved {
-    uintptr_t last_argument_first[6]; /* those that are in registers */
+    uintptr_t argument[6]; /* the first, which are in registers */
     const void *caller;
 };
 void *fuseln_notice_call(unsigned slot, const struct saved *saved);
@@ -62,7 +60,7 @@ static const struct {
 static void forget(size_t name, const struct saved *saved)
 {
     enum { PER_THREAD = 2 }; /* 0 to 2 are the default streams */
-    const uintptr_t stream = saved->last_argument_first[5 - reaches[name].argument];
+    const uintptr_t stream = saved->argument[reaches[name].argument];
     const unsigned reach = stream > PER_THREAD ? reaches[name].reach : reaches[name].by_default;
     fuseln_pairing_forget((enum fuseln_reach)reach, (void *)stream);
 }
@@ -109,5 +107,3 @@ void *fuseln_notice_stub(size_t index, void *function)
     atomic_store_explicit(next_of(GIVEN + index, FUSELN_NOTICE_RUNTIME + index), function, memory_order_release);
     return (char *)fuseln_notice_given + index * STUB_BYTES;
 }
-
-#endif

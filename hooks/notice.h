@@ -8,7 +8,7 @@
 #include <stddef.h>
 
 /* The stub for the function of this index in FUSELN_DRIVER_NOTICED, which jumps on to libcuda's own: function.
- * Lock-free; for x86-64 only. */
+ * Lock-free. */
 void *fuseln_notice_stub(size_t index, void *function);
 
 #endif

@@ -5,11 +5,11 @@
 #include "hooks/process.h"
 
 #include <errno.h>
-#include <pthread.h>
 
 #include "base/log.h"
 #include "base/path.h"
 #include "base/shield.h"
+#include "base/thread.h"
 #include "core/foreign.h"
 #include "core/library.h"
 #include "core/measure.h"
@@ -48,7 +48,7 @@ void fuseln_process_handle_fork(void)
     if (atomic_load(&handled))
         return;
     int saved = errno;
-    pthread_atfork(fuseln_library_before_fork, fuseln_library_after_fork_in_parent, after_fork_in_child);
+    fuseln_thread_at_fork(fuseln_library_before_fork, fuseln_library_after_fork_in_parent, after_fork_in_child);
     atomic_store(&handled, true);
     errno = saved;
 }

@@ -60,7 +60,7 @@ file(GLOB module_headers CONFIGURE_DEPENDS kernels/*.cuh kernels/*.h)
 set(images_dir ${CMAKE_BINARY_DIR}/images)
 file(MAKE_DIRECTORY ${images_dir})
 set(images)
-set(images_asm ".section .note.GNU-stack,\"\",%progbits\n.section .rodata\n")
+set(images_asm "#include \"base/object_notes.h\"\n.section .rodata\n")
 set(images_inc "")
 
 # One image: SOURCE compiled to KIND (sm or compute) for ARCH by the compiler WHICH (floor or new).
