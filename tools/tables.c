@@ -7,6 +7,7 @@
 #include "base/config.h"
 #include "hooks/targets/match.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,20 +32,45 @@ static int function_length(const char *symbol, const char **ret_function)
     return (int)length;
 }
 
+/* Whether row `at` has the target and the function of the given row; each of its template forms is a row. */
+static bool is_same(size_t at, const struct fuseln_target_row *row, struct fuseln_target_row *ret_other)
+{
+    const char *one = "", *other = "";
+    const int length = function_length(row->symbol, &one);
+
+    return fuseln_targets_row(at, ret_other) && strcmp(row->name, ret_other->name) == 0 &&
+           function_length(ret_other->symbol, &other) == length && strncmp(one, other, (size_t)length) == 0;
+}
+
+/* Of all rows from the given one on that are the same, each release once; rows of one release follow each other. */
+static void print_releases(size_t at, const struct fuseln_target_row *row)
+{
+    struct fuseln_target_row other;
+
+    printf("%s", row->versions);
+    for (const char *last = row->versions; is_same(++at, row, &other); last = other.versions)
+        if (strcmp(other.versions, last) != 0)
+            printf(", %s", other.versions);
+}
+
 static void print_targets(void)
 {
-    struct fuseln_target_row row;
+    struct fuseln_target_row row, before;
     const struct fuseln_framework *framework = NULL;
 
     for (size_t i = 0; fuseln_targets_row(i, &row); i++) {
         const char *name = "", *operation;
         const int length = function_length(row.symbol, &name);
         const int operation_bytes = operation_length(row.words, &operation);
+        if (i > 0 && is_same(i - 1, &row, &before))
+            continue;
         if (fuseln_targets_framework(i) != framework)
             printf("%s| target | %s | computes | releases |\n|---|---|---|---|\n", framework ? "\n" : "",
                    fuseln_targets_framework(i)->program);
         framework = fuseln_targets_framework(i);
-        printf("| `%s` | `%.*s` | %.*s | %s |\n", row.name, length, name, operation_bytes, operation, row.versions);
+        printf("| `%s` | `%.*s` | %.*s | ", row.name, length, name, operation_bytes, operation);
+        print_releases(i, &row);
+        puts(" |");
     }
 }
 
