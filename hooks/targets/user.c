@@ -146,8 +146,7 @@ static bool is_null(const struct fuseln_layout *layout, int argument)
 {
     for (int i = 0; i < layout->require_count; i++)
         if (layout->require[i].argument == argument)
-            return layout->require[i].kind == FUSELN_REQUIRED_RANGE && !layout->require[i].low &&
-                   !layout->require[i].high;
+            return !layout->require[i].factors && !layout->require[i].low && !layout->require[i].high;
     return false;
 }
 

@@ -379,18 +379,34 @@ static bool add_require(struct parser *parser, struct fuseln_text argument, stru
     return true;
 }
 
+/* rows*cols: a bit for each. */
+static bool parse_factors(struct fuseln_text product, unsigned char *ret_factors)
+{
+    static const char *const words[] = {
+#define X(id, word) word,
+        FUSELN_FACTORS(X)
+#undef X
+    };
+    struct fuseln_text one;
+    unsigned factors = 0;
+
+    while (fuseln_text_part(&product, '*', &one)) {
+        unsigned i = 0;
+        while (i < FUSELN_FACTOR_COUNT && !fuseln_text_is(one, words[i]))
+            i++;
+        if (i == FUSELN_FACTOR_COUNT || factors >> i & 1)
+            return false;
+        factors |= 1u << i;
+    }
+    *ret_factors = (unsigned char)factors;
+    return factors;
+}
+
 static bool parse_required(struct fuseln_text relation, struct fuseln_text value, struct fuseln_require *ret_require)
 {
-    static const struct {
-        const char *word;
-        enum fuseln_required kind;
-    } kinds[] = {{"rows", FUSELN_REQUIRED_ROWS},
-                 {"grid.x", FUSELN_REQUIRED_ROWS},
-                 {"cols", FUSELN_REQUIRED_COLS},
-                 {"rows*cols", FUSELN_REQUIRED_ELEMENTS}};
     struct fuseln_text low;
 
-    *ret_require = (struct fuseln_require){.kind = FUSELN_REQUIRED_RANGE};
+    *ret_require = (struct fuseln_require){0};
     if (fuseln_text_is(relation, "null"))
         return !value.length;
     if (fuseln_text_is(relation, "in")) {
@@ -398,12 +414,11 @@ static bool parse_required(struct fuseln_text relation, struct fuseln_text value
         skip(&value, value.length && *value.at == '.');
         return parse_integer(low, &ret_require->low) && parse_integer(value, &ret_require->high);
     }
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (fuseln_text_is(value, kinds[i].word))
-            ret_require->kind = kinds[i].kind;
-    return fuseln_text_is(relation, "==") &&
-           (ret_require->kind != FUSELN_REQUIRED_RANGE ||
-            (parse_integer(value, &ret_require->low) && parse_integer(value, &ret_require->high)));
+    if (!fuseln_text_is(relation, "=="))
+        return false;
+    if (parse_factors(value, &ret_require->factors))
+        return true;
+    return parse_integer(value, &ret_require->low) && parse_integer(value, &ret_require->high);
 }
 
 static bool set_require(struct parser *parser, struct fuseln_text value)
@@ -417,7 +432,9 @@ static bool set_require(struct parser *parser, struct fuseln_text value)
         fuseln_text_part(&rest, ' ', &relation);
         skip_spaces(&rest);
         if (!parse_required(relation, rest, &require))
-            return refuse(parser, "is not `arg0 == 0` (rows, cols, rows*cols, grid.x), `arg0 null` or `arg0 in 1..4`",
+            return refuse(parser,
+                          "is not `arg0 == 0` (or rows, cols, grid.x, grid.y, or a product of them), `arg0 null` or "
+                          "`arg0 in 1..4`",
                           one);
         if (!add_require(parser, argument, require))
             return false;
@@ -531,7 +548,7 @@ static bool set_field(struct parser *parser, struct fuseln_text key, struct fuse
     if (fuseln_text_is(key, "cols_per_block"))
         return set_number(parser, value, &layout->cols_per_block);
     if (fuseln_text_is(key, "xstride") || fuseln_text_is(key, "ystride") || fuseln_text_is(key, "rstride"))
-        return add_require(parser, value, (struct fuseln_require){.kind = FUSELN_REQUIRED_COLS});
+        return add_require(parser, value, (struct fuseln_require){.factors = 1u << FUSELN_FACTOR_COLS});
     if (key.length == 6 && memcmp(key.at + 1, "dtype", 5) == 0 && memchr("wyrs", *key.at, 4))
         return check_dtype(parser, key, value);
     if (fuseln_text_is(key, "rows_loop")) {

@@ -17,8 +17,8 @@
  *   gamma_add = arg3          or a number: is added to gamma
  *   rms = arg5                layernorm.dx: where this is not 0, rmsnorm.dx
  *   xstride = arg4            so ystride, rstride (of the residual): elements from row to row; must be cols
- *   require = arg5 == 0, ...  an integer, rows, cols, rows*cols, grid.x; `arg6 null`; `arg7 in 1..4`: else the original
- *                             is launched
+ *   require = arg5 == 0, ...  an integer, or rows, cols, grid.x, grid.y or a product of them, such as rows*cols; `arg6
+ *                             null`; `arg7 in 1..4`: else the original is launched
  *   ignore = arg8, ...        arguments that change nothing
  *   round = before-affine     where the original rounds to dtype besides y: before-affine (xhat, and gamma xhat); sum
  *                             (x + residual, before it is normalised) or each-add (x + bias, too); end (nowhere)

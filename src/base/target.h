@@ -52,15 +52,22 @@ static inline size_t fuseln_arg_bytes(enum fuseln_arg_type type)
 
 enum { FUSELN_ARGS_MAX = 32, FUSELN_REQUIRES_MAX = 8 };
 
-/* What an argument, an integer or a pointer, must be for the launch to mean what the row says. */
+/* What an argument, an integer or a pointer, must be for the launch to mean what the row says: the product of these, as
+ * bits, or of a range. */
+// clang-format off
+#define FUSELN_FACTORS(X) X(ROWS, "rows") X(COLS, "cols") X(GRID_X, "grid.x") X(GRID_Y, "grid.y")
+// clang-format on
+
+enum fuseln_factor {
+#define X(id, word) FUSELN_FACTOR_##id,
+    FUSELN_FACTORS(X)
+#undef X
+        FUSELN_FACTOR_COUNT
+};
+
 struct fuseln_require {
     unsigned char argument;
-    enum fuseln_required {
-        FUSELN_REQUIRED_RANGE, /* low <= it <= high */
-        FUSELN_REQUIRED_ROWS,
-        FUSELN_REQUIRED_COLS,
-        FUSELN_REQUIRED_ELEMENTS, /* rows * cols */
-    } kind;
+    unsigned char factors; /* 0: low <= it <= high */
     int64_t low, high;
 };
 

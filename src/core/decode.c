@@ -142,20 +142,18 @@ static bool read_other_geometry(const struct fuseln_launch *launch, struct fusel
     }
 }
 
-static bool is_met(const struct fuseln_require *require, int64_t value, const struct fuseln_call *call)
+static bool is_met(const struct fuseln_require *require, int64_t value, const struct fuseln_launch *launch,
+                   const struct fuseln_call *call)
 {
-    int64_t elements;
+    const int64_t factors[FUSELN_FACTOR_COUNT] = {call->rows, call->cols, launch->grid[0], launch->grid[1]};
+    int64_t product = 1;
 
-    switch (require->kind) {
-    case FUSELN_REQUIRED_ROWS:
-        return value == call->rows;
-    case FUSELN_REQUIRED_COLS:
-        return value == call->cols;
-    case FUSELN_REQUIRED_ELEMENTS:
-        return !__builtin_mul_overflow(call->rows, call->cols, &elements) && value == elements;
-    default:
+    if (!require->factors)
         return require->low <= value && value <= require->high;
-    }
+    for (int i = 0; i < FUSELN_FACTOR_COUNT; i++)
+        if (require->factors >> i & 1 && __builtin_mul_overflow(product, factors[i], &product))
+            return false;
+    return value == product;
 }
 
 static bool read_gamma_add(const struct fuseln_layout *layout, void **args, struct fuseln_call *call)
@@ -220,7 +218,7 @@ static __attribute__((noinline)) enum fuseln_verdict read_rest(const struct fuse
         int64_t value;
         if (!read_integer(layout, launch->args, layout->require[i].argument, &value))
             return FUSELN_VERDICT_NULLPTR;
-        if (!is_met(&layout->require[i], value, call))
+        if (!is_met(&layout->require[i], value, launch, call))
             return FUSELN_VERDICT_REQUIRE;
         if (layout->require[i].low != layout->require[i].high)
             flags = (flags + (uint64_t)value + 1) * 0x9e3779b97f4a7c15u;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Launches kernels of a library by their names, through the driver alone: for programs whose CUDA runtime does not start on
-the software device, but whose library has its kernels as PTX, too. The memory is PyTorch's."""
+the software device, but whose library has its kernels as PTX, too; or kernels of a file of PTX. The memory is PyTorch's."""
 
 import ctypes
 import mmap
@@ -19,6 +19,9 @@ INVALID_VALUE = 1
 
 def texts(library):
     """The PTX with norms, for the newest architecture that the library has PTX for."""
+    if library.endswith(".ptx"):
+        yield pathlib.Path(library).read_bytes()
+        return
     with open(library, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as elf:
         images = [image for binary in fatbin.fat_binaries(elf, fatbin.PTX) for image in binary]
         newest = max(image.architecture for image in images)

@@ -51,6 +51,11 @@ static void *pointer_of(int role)
     return (void *)(uintptr_t)(0x10000 * (role + 1));
 }
 
+static const unsigned grids[][3] = {[FUSELN_ROWS_GRID_X] = {ROWS, 1, 1},
+                                    [FUSELN_ROWS_GRID_X_BLOCK_Y] = {ROWS / 4, 1, 1},
+                                    [FUSELN_ROWS_GRID] = {ROWS / 8, 4, 2},
+                                    [FUSELN_ROWS_LOOP] = {1, ROWS, 1}};
+
 static const struct fuseln_require *require_of(const struct fuseln_layout *layout, unsigned argument)
 {
     for (int i = 0; i < layout->require_count; i++)
@@ -69,10 +74,12 @@ static int64_t integer_of(const struct fuseln_layout *layout, unsigned argument)
                : layout->role[argument] == FUSELN_ROLE_GAMMA_ADD ? 1
                : layout->role[argument] == FUSELN_ROLE_RMS       ? 0
                                                                  : COLS;
-    return require->kind == FUSELN_REQUIRED_ROWS       ? ROWS
-           : require->kind == FUSELN_REQUIRED_COLS     ? COLS
-           : require->kind == FUSELN_REQUIRED_ELEMENTS ? ROWS * COLS
-                                                       : require->low;
+    const unsigned *grid = grids[layout->rows_from];
+    const int64_t factors[FUSELN_FACTOR_COUNT] = {ROWS, COLS, grid[0], grid[1]};
+    int64_t product = require->factors ? 1 : require->low;
+    for (int i = 0; i < FUSELN_FACTOR_COUNT; i++)
+        product *= require->factors >> i & 1 ? factors[i] : 1;
+    return product;
 }
 
 static void make_arguments(const struct fuseln_layout *layout, struct arguments *ret_arguments)
@@ -95,10 +102,6 @@ static void make_arguments(const struct fuseln_layout *layout, struct arguments 
 
 static struct fuseln_launch make_launch(const struct fuseln_target *target, struct arguments *arguments)
 {
-    static const unsigned grids[][3] = {[FUSELN_ROWS_GRID_X] = {ROWS, 1, 1},
-                                        [FUSELN_ROWS_GRID_X_BLOCK_Y] = {ROWS / 4, 1, 1},
-                                        [FUSELN_ROWS_GRID] = {ROWS / 8, 4, 2},
-                                        [FUSELN_ROWS_LOOP] = {1, ROWS, 1}};
     const struct fuseln_layout *layout = &target->layout;
     struct fuseln_launch launch = {.target = target, .block = {32, 4, 1}, .args = arguments->pointers};
 
@@ -203,8 +206,7 @@ static void wrong_grids(const struct fuseln_target *target)
         launch.grid[1] = 1;
     }
     for (int i = 0; i < target->layout.require_count; i++)
-        rows_are_required |= target->layout.require[i].kind == FUSELN_REQUIRED_ROWS ||
-                             target->layout.require[i].kind == FUSELN_REQUIRED_ELEMENTS;
+        rows_are_required |= target->layout.require[i].factors & (1 << FUSELN_FACTOR_ROWS | 1 << FUSELN_FACTOR_GRID_X);
     launch.grid[0]++;
     if (rows_are_an_argument)
         assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_GEOMETRY);
@@ -223,7 +225,7 @@ static void others_than_required(const struct fuseln_target *target)
     for (int i = 0; i < target->layout.require_count; i++) {
         const struct fuseln_require *require = &target->layout.require[i];
         make_arguments(&target->layout, &arguments);
-        if (require->kind == FUSELN_REQUIRED_RANGE && require->high != require->low)
+        if (!require->factors && require->high != require->low)
             continue;
         arguments.storage[require->argument][0] ^= 1;
         assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_REQUIRE);

@@ -77,8 +77,8 @@ TEST(a_residual_norm_in_place)
     assert_int_equal(target.layout.role[0], FUSELN_ROLE_X);
     assert_true(target.layout.round_sum);
     assert_int_equal(target.layout.require_count, 3);
-    assert_int_equal(target.layout.require[0].kind, FUSELN_REQUIRED_COLS);
-    assert_int_equal(target.layout.require[2].kind, FUSELN_REQUIRED_ROWS);
+    assert_int_equal(target.layout.require[0].factors, 1 << FUSELN_FACTOR_COLS);
+    assert_int_equal(target.layout.require[2].factors, 1 << FUSELN_FACTOR_GRID_X);
 }
 
 TEST(rms_norm_leaves_out_what_it_does_not_have)
@@ -113,15 +113,13 @@ TEST(requires)
         "args = ptr ptr ptr i32 i32 f32 ptr i32 i64 ptr bool op = rmsnorm dtype = f32 rows = arg3 rows_loop = grid.y "
         "cols = arg4 eps = arg5 y = arg0 x = arg2 gamma = arg1 "
         "require = arg6 null, arg7 == -3, arg8 == rows*cols, arg10 in 0..1  ignore = arg9");
-    const struct fuseln_require expected[] = {{6, FUSELN_REQUIRED_RANGE, 0, 0},
-                                              {7, FUSELN_REQUIRED_RANGE, -3, -3},
-                                              {8, FUSELN_REQUIRED_ELEMENTS, 0, 0},
-                                              {10, FUSELN_REQUIRED_RANGE, 0, 1}};
+    const struct fuseln_require expected[] = {
+        {6, 0, 0, 0}, {7, 0, -3, -3}, {8, 1 << FUSELN_FACTOR_ROWS | 1 << FUSELN_FACTOR_COLS, 0, 0}, {10, 0, 0, 1}};
 
     assert_int_equal(target.layout.require_count, 4);
     for (int i = 0; i < 4; i++) {
         assert_int_equal(target.layout.require[i].argument, expected[i].argument);
-        assert_int_equal(target.layout.require[i].kind, expected[i].kind);
+        assert_int_equal(target.layout.require[i].factors, expected[i].factors);
         assert_int_equal(target.layout.require[i].low, expected[i].low);
         assert_int_equal(target.layout.require[i].high, expected[i].high);
     }
@@ -177,6 +175,8 @@ TEST(wrong_rows_are_refused_with_the_word_and_the_reason)
         {FULL " variance = two-pass", "two-pass", "not one-pass"},
         {FULL " require = arg6 = 0", "require", "has no value"},
         {FULL " require = arg6 == x", "arg6 == x", "is not `arg0 == 0`"},
+        {FULL " require = arg6 == cols*cols", "arg6 == cols*cols", "is not `arg0 == 0`"},
+        {FULL " require = arg6 == cols*3", "arg6 == cols*3", "is not `arg0 == 0`"},
         {FULL " require = arg6 in 1-4", "arg6 in 1-4", "is not `arg0 == 0`"},
         {FULL " inplace = dx:dy", "dx:dy", "not two roles"},
         {FULL " inplace = dx", "dx", "not two roles"},
