@@ -41,13 +41,14 @@ static bool skip_text(const char **at, const char *text)
     return true;
 }
 
-/* What follows the framework's scope and translation unit, or NULL for a name from anywhere else. */
+/* What follows the framework's scope and translation unit, or NULL for a name from anywhere else. All scopes, and the
+ * name, begin with `_Z`. */
 static const char *past_scope(const struct fuseln_framework *framework, const char *symbol)
 {
-    const char *at = symbol;
+    const char *at = symbol + 2;
     size_t length = 0;
 
-    if (!skip_text(&at, framework->scope))
+    if (!skip_text(&at, framework->scope + 2))
         return NULL;
     if (!framework->file)
         return at;
@@ -152,7 +153,7 @@ static bool match_row(const struct fuseln_framework *framework, const struct fus
 }
 
 /* Can a name begin with this scope? Most are told by their third or fourth letter: `_ZN` and the length of a namespace,
- * which the name of a global function does not have. Every scope begins with `_Z`. */
+ * which the name of a global function does not have. */
 static inline bool may_begin(const char *scope, const char *symbol)
 {
     return scope[2] ? scope[2] == symbol[2] && (!scope[3] || scope[3] == symbol[3]) : symbol[2] != 'N';

@@ -51,7 +51,7 @@ struct fuseln_framework {
     size_t build_count;
 };
 /* A program: its file here, and its place in this list. */
-#define FUSELN_PROGRAMS(X) X(pytorch) X(onnxruntime) X(ctranslate2) X(vllm) X(sglang) X(apex) X(ggml)
+#define FUSELN_PROGRAMS(X) X(pytorch) X(onnxruntime) X(ctranslate2) X(vllm) X(sglang) X(lmdeploy) X(apex) X(ggml)
 #define X(program)         extern const struct fuseln_framework fuseln_##program;
 FUSELN_PROGRAMS(X)
 #undef X

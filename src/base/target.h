@@ -52,8 +52,8 @@ static inline size_t fuseln_arg_bytes(enum fuseln_arg_type type)
 
 enum { FUSELN_ARGS_MAX = 32, FUSELN_REQUIRES_MAX = 8 };
 
-/* What an argument, an integer or a pointer, must be for the launch to mean what the row says: the product of these, as
- * bits, or of a range. */
+/* What an argument, an integer or a pointer, must be for the launch to mean what the row says: the product of some of
+ * these, or of a range. */
 // clang-format off
 #define FUSELN_FACTORS(X) X(ROWS, "rows") X(COLS, "cols") X(GRID_X, "grid.x") X(GRID_Y, "grid.y")
 // clang-format on
@@ -67,7 +67,7 @@ enum fuseln_factor {
 
 struct fuseln_require {
     unsigned char argument;
-    unsigned char factors; /* 0: low <= it <= high */
+    unsigned char factors; /* a bit for each; 0: low <= it <= high */
     int64_t low, high;
 };
 

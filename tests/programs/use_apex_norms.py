@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """use_apex_norms.py LIBRARY NAMES: apex's layer norm and RMS norm, forward and backward, on drawn cases (norms.py). The
-library stands for apex's own (apex.c); the order of launches, their grids and arguments are apex's."""
+library stands for apex's own (registered.c); the order of launches, their grids and arguments are apex's."""
 
 import ctypes
 import pathlib
@@ -25,7 +25,7 @@ def launch(name, grid, block, smem, *arguments):
               for a in arguments]  # fmt: skip
     addresses = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))
     pair = ctypes.c_uint * 2
-    assert library.apex_launch(symbol, pair(*grid), pair(*block), ctypes.c_size_t(smem), addresses) == 0
+    assert library.registered_launch(symbol, pair(*grid), pair(*block), ctypes.c_size_t(smem), addresses) == 0
 
 
 def empty(dtype, *shape):

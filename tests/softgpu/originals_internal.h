@@ -13,7 +13,7 @@
 
 /* The programs whose kernels have references: softgpu_original_run asks each in turn. The function of a program returns
  * SOFTGPU_ORIGINAL_UNKNOWN for a name that is not one of its kernels. */
-#define SOFTGPU_PROGRAMS(X) X(pytorch) X(onnxruntime) X(ctranslate2) X(vllm) X(sglang) X(apex) X(ggml) X(closed)
+#define SOFTGPU_PROGRAMS(X) X(pytorch) X(onnxruntime) X(ctranslate2) X(vllm) X(sglang) X(apex) X(ggml) X(lmdeploy) X(closed)
 
 #define X(program) int softgpu_original_##program(const struct softgpu_original *launch);
 SOFTGPU_PROGRAMS(X)
@@ -61,6 +61,7 @@ struct softgpu_norm {
     enum dtype acc;                  /* of mean and rstd; all inputs, and gamma_add + gamma, are rounded to it */
     enum dtype add_dtype;            /* to which each addition to s is rounded */
     const void *x, *bias, *residual; /* bias is one row */
+    bool bias_last;                  /* s = x + residual + bias */
     const void *gamma, *beta;
     void *y, *sum, *mean, *rstd;
 };

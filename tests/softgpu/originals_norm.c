@@ -26,18 +26,23 @@ static double value(const struct softgpu_norm *n, const void *p, int64_t i, enum
     return softgpu_round(softgpu_load(p, i, dtype), n->acc);
 }
 
+static double add_bias(const struct softgpu_norm *n, double s, int64_t i, bool is_its_turn)
+{
+    return n->bias && is_its_turn ? softgpu_round(s + value(n, n->bias, i, n->x_dtype), n->add_dtype) : s;
+}
+
 /* What is normalised; kept in `s`, so that results may be written over x and residual. */
 static void row_sum(const struct softgpu_norm *n, int64_t row, double *s)
 {
     for (int64_t i = 0; i < n->cols; i++) {
         int64_t at = row_begin(n, row, n->residual_stride) + i;
         s[i] = value(n, n->x, row_begin(n, row, n->x_stride) + i, n->x_dtype);
-        if (n->bias)
-            s[i] = softgpu_round(s[i] + value(n, n->bias, i, n->x_dtype), n->add_dtype);
+        s[i] = add_bias(n, s[i], i, !n->bias_last);
         if (n->residual) {
             int64_t from = n->residual_period ? at % n->residual_period : at;
             s[i] = softgpu_round(s[i] + value(n, n->residual, from, n->x_dtype), n->add_dtype);
         }
+        s[i] = add_bias(n, s[i], i, n->bias_last);
         if (n->sum)
             softgpu_store(n->sum, at, n->x_dtype, s[i]);
     }

@@ -6,8 +6,10 @@ import json
 import os
 import pathlib
 import re
+import subprocess
 
-from conftest import ROOT, check_sums
+import torch
+from conftest import PROGRAMS, ROOT, check_sums
 from test_verify import unknown
 
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache"), "fuseln")
@@ -89,6 +91,15 @@ def check(run, command):
     _, report = draw(run, command, FUSELN_CHECK="1")
     assert none_failed(report) > first > 0
     return {kernel: sum(case["replaced"] for case in some) for kernel, some in cases.items()}
+
+
+def registered(folder, names, *options):
+    """A library that registers the kernels that a file names, and launches them by a shared CUDA runtime."""
+    (runtime,) = pathlib.Path(torch.__file__).parents[1].glob("nvidia/cu*/lib/libcudart.so.*")
+    (folder / "names.inc").write_text("".join(f'NAME("{name}")\n' for name in names.read_text().split()))
+    subprocess.run(["gcc", "-O1", "-Wall", "-Wextra", "-shared", "-fPIC", "-DNAMES=<names.inc>", f"-I{folder}", *options,
+                    PROGRAMS / "registered.c", runtime, "-o", folder / "registered.so"], check=True)  # fmt: skip
+    return folder / "registered.so"
 
 
 def library(name):

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Stands for apex's fused_layer_norm_cuda: a library that registers apex's kernels by their names (NAMES: the lines
- * NAME("..."), in a file) when it is loaded, and launches one by the CUDA runtime. Which arguments a launch has is up
- * to its caller (use_apex_norms.py).
+ * Stands for a program's library, such as apex's fused_layer_norm_cuda: registers kernels by their names (NAMES: the
+ * lines NAME("..."), in a file) when it is loaded, and launches one by the CUDA runtime. Which arguments a launch has
+ * is up to its caller (use_apex_norms.py).
  */
 #include "../cudart.h"
 
@@ -34,7 +34,7 @@ static __attribute__((destructor)) void unload(void)
 }
 
 /* Launches the kernel of this index on the default stream; returns a cudaError_t. */
-int apex_launch(int kernel, const unsigned grid[2], const unsigned block[2], size_t smem_bytes, void **args)
+int registered_launch(int kernel, const unsigned grid[2], const unsigned block[2], size_t smem_bytes, void **args)
 {
     const struct dim3 blocks = {grid[0], grid[1], 1}, threads = {block[0], block[1], 1};
     return cudaLaunchKernel(&host_functions[kernel], blocks, threads, args, smem_bytes, NULL);
