@@ -158,6 +158,8 @@ static void add_report(struct fuseln_merged *merged, const json_t *json, const c
                            json_string_value(rank), fuseln_count_at(item, "launches"));
     json_array_foreach(json_object_get(json, "foreign_norms"), i, item)
         add_item(merged, "foreign_norms", item, fuseln_schema_norm);
+    json_array_foreach(json_object_get(json_object_get(json, "targets"), "refused"), i, item)
+        add_item(merged, "refused_rows", item, fuseln_schema_refused);
     add_members(json_object_get(sum, "totals"), json_object_get(json, "totals"), fuseln_schema_totals);
     if (!json_is_string(json_object_get(sum, "why")) && json_is_string(json_object_get(json, "why")))
         json_object_set(sum, "why", json_object_get(json, "why"));
@@ -166,9 +168,9 @@ static void add_report(struct fuseln_merged *merged, const json_t *json, const c
 
 struct fuseln_merged fuseln_merge_new(void)
 {
-    return (struct fuseln_merged){json_pack("{s:i, s:[], s:[], s:{s:i}, s:[], s:[], s:[], s:n}", "schema",
+    return (struct fuseln_merged){json_pack("{s:i, s:[], s:[], s:{s:i}, s:[], s:[], s:[], s:[], s:n}", "schema",
                                             FUSELN_SCHEMA, "files", "devices", "totals", "left_out", 0, "sites",
-                                            "foreign_norms", "differences", "why"),
+                                            "foreign_norms", "refused_rows", "differences", "why"),
                                   json_object(), false};
 }
 

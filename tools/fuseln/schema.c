@@ -62,6 +62,14 @@ const struct fuseln_field fuseln_schema_norm[] = {
     {TEXT,   MUST, SAME,     NULL,     {"maker", "symbol"}},
     {COUNT,  MUST, ADD,      NULL,     {"launches"}},
     {0}};
+const struct fuseln_field fuseln_schema_refused[] = {
+    {COUNT,  MUST, SAME,     NULL,     {"line"}},
+    {TEXT,   MAY,  SAME,     NULL,     {"name"}}, /* null: the whole file is */
+    {TEXT,   MUST, SAME,     NULL,     {"reason"}},
+    {0}};
+static const struct fuseln_field targets[] = {
+    {LIST,   MUST, SKIP,     fuseln_schema_refused, {"refused"}},
+    {0}};
 static const struct fuseln_field fuseln[] = {
     {TEXT,   MUST, SKIP,     NULL,     {"version", "mode"}},
     {0}};
@@ -76,6 +84,7 @@ static const struct fuseln_field report[] = {
     {LIST,   MUST, SKIP,     fuseln_schema_device, {"devices"}},
     {LIST,   MUST, SKIP,     fuseln_schema_site, {"sites"}},
     {LIST,   MAY,  SKIP,     fuseln_schema_norm, {"foreign_norms"}},
+    {OBJECT, MAY,  SKIP,     targets,  {"targets"}},
     {0}};
 // clang-format on
 

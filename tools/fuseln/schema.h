@@ -36,7 +36,7 @@ struct fuseln_field {
 
 /* Each ends with a field without keys. */
 extern const struct fuseln_field fuseln_schema_site[], fuseln_schema_device[], fuseln_schema_totals[],
-    fuseln_schema_norm[];
+    fuseln_schema_norm[], fuseln_schema_refused[];
 
 /* For each key of these fields. */
 #define FOREACH_KEY(fields, field, key)                                             \

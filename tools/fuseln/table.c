@@ -186,6 +186,32 @@ static void print_norms(const json_t *norms, FILE *out)
                                                   fuseln_text_at(norm, "maker"), fuseln_text_at(norm, "symbol"));
 }
 
+static void print_wrapped(FILE *out, const char *line)
+{
+    while (*line) {
+        const size_t length = fuseln_word_line(line);
+        fuseln_say(out, "%.*s", (int)length, line);
+        line += length + (line[length] == ' ');
+    }
+}
+
+/* Rows of FUSELN_TARGETS, or the file. */
+static void print_refused(const json_t *rows, FILE *out)
+{
+    size_t i;
+    json_t *row;
+    if (json_array_size(rows) > 0)
+        print_heading(out, "refused of FUSELN_TARGETS:");
+    json_array_foreach(rows, i, row)
+    {
+        const char *name = fuseln_text_at(row, "name"), *reason = fuseln_text_at(row, "reason");
+        char *line = *name ? fuseln_text("  line %lld: [%s] %s", fuseln_count_at(row, "line"), name, reason)
+                           : fuseln_text("  %s", reason);
+        print_wrapped(out, line);
+        free(line);
+    }
+}
+
 char *fuseln_saved_text(const json_t *saved)
 {
     char all[FUSELN_CELL_MAX], step[FUSELN_CELL_MAX];
@@ -196,15 +222,6 @@ char *fuseln_saved_text(const json_t *saved)
         return fuseln_text("saved since it was measured: %s", all);
     return fuseln_text("saved since it was measured: %s, %s in each of %lld steps", all,
                        fuseln_cell_time(step, fuseln_real_at(saved, "us_per_step")), fuseln_count_at(saved, "steps"));
-}
-
-static void print_wrapped(FILE *out, const char *line)
-{
-    while (*line) {
-        const size_t length = fuseln_word_line(line);
-        fuseln_say(out, "%.*s", (int)length, line);
-        line += length + (line[length] == ' ');
-    }
 }
 
 char *fuseln_failed_text(const json_t *site)
@@ -249,6 +266,7 @@ void fuseln_merge_print(const json_t *report, FILE *out)
     print_sites(sites, out);
     print_totals(json_object_get(report, "totals"), out);
     print_norms(json_object_get(report, "foreign_norms"), out);
+    print_refused(json_object_get(report, "refused_rows"), out);
     if (saved)
         fputc('\n', out);
     print_text(out, saved);
