@@ -22,20 +22,14 @@ struct slot {
 
 static size_t collect(json_t *parent, struct slot *slots, size_t count)
 {
-    const char *key;
-    json_t *value;
-    size_t index;
-
-    json_object_foreach(parent, key, value)
-    {
+    FOREACH_MEMBER(key, parent) {
         if (count < SLOTS_MAX)
             slots[count++] = (struct slot){parent, key, 0};
-        count = collect(value, slots, count);
+        count = collect(json_object_get(parent, key), slots, count);
     }
-    json_array_foreach(parent, index, value)
-    {
+    FOREACH_ITEM(value, parent) {
         if (count < SLOTS_MAX)
-            slots[count++] = (struct slot){parent, NULL, index};
+            slots[count++] = (struct slot){parent, NULL, value_at};
         count = collect(value, slots, count);
     }
     return count;

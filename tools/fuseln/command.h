@@ -87,6 +87,25 @@ static inline double fuseln_real_at(const json_t *object, const char *key)
     return json_number_value(json_object_get(object, key));
 }
 
+/* Loops over a list, which defines item and its index item_at, and over the keys of an object. Neither may be changed
+ * meanwhile; break leaves no FOREACH_ITEM. */
+#define FOREACH_ITEM(item, list)                                               \
+    for (size_t item##_at = 0; item##_at < json_array_size(list); item##_at++) \
+        for (json_t *item = json_array_get(list, item##_at); item; item = NULL)
+#define FOREACH_MEMBER(key, object)                                                         \
+    for (const char *key = json_object_iter_key(json_object_iter((json_t *)(object))); key; \
+         key = json_object_iter_key(json_object_iter_next((json_t *)(object), json_object_key_to_iter(key))))
+
+/* ---- html.c: a merged report as one page that needs no other file, no network and no script to be read ---- */
+
+/* These return the exit code: 0, or what to end with; a line on stderr then said why. */
+
+/* Can a page be written there? For before the work that it is to tell about. */
+int fuseln_html_check(const char *path);
+/* Writes it to a temporary file beside path and renames that. "-" is stdout; a device or a FIFO is written to. If that
+ * fails, a page that was there before is unchanged. */
+int fuseln_html_write(const json_t *report, const char *path);
+
 /* ---- start.c: starting a program with fuseln ---- */
 
 /* The library that came with this command: beside it, or in the lib folder next to its own. False: there is none. */

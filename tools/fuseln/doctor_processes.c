@@ -175,10 +175,7 @@ static bool is_known_runtime(const char *name)
 
 void doctor_say_files(const struct doctor_processes *processes)
 {
-    const char *path;
-    json_t *unused;
-    json_object_foreach(processes->cuda, path, unused)
-    {
+    FOREACH_MEMBER(path, processes->cuda) {
         const char *name = basename(path);
         if (begins(name, "libcuda.so"))
             doctor_say(OK, CHECK, NULL, "driver library loaded: %s", path);

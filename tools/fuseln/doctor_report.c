@@ -128,10 +128,8 @@ static void say_site(const json_t *site)
 static long long launches_by(const json_t *report, const char *maker)
 {
     long long sum = 0;
-    size_t i;
-    json_t *norm;
-    json_array_foreach(json_object_get(report, "foreign_norms"), i, norm) sum +=
-        strcmp(fuseln_text_at(norm, "maker"), maker) == 0 ? fuseln_count_at(norm, "launches") : 0;
+    FOREACH_ITEM(norm, json_object_get(report, "foreign_norms"))
+        sum += strcmp(fuseln_text_at(norm, "maker"), maker) == 0 ? fuseln_count_at(norm, "launches") : 0;
     return sum;
 }
 
@@ -163,14 +161,12 @@ static void say_pairs(const json_t *totals, long long dx)
 static void say_all(const json_t *report, size_t processes)
 {
     const json_t *totals = json_object_get(report, "totals");
-    json_t *item;
-    size_t i;
     long long dx = 0;
     say_totals(totals, processes, text_of(report, "why", "no layer norm was recognised"));
     say_norms(report);
-    json_array_foreach(json_object_get(report, "devices"), i, item) say_device(item);
-    json_array_foreach(json_object_get(report, "sites"), i, item)
-    {
+    FOREACH_ITEM(item, json_object_get(report, "devices"))
+        say_device(item);
+    FOREACH_ITEM(item, json_object_get(report, "sites")) {
         say_site(item);
         if (!strcmp(fuseln_text_at(item, "op"), "dx"))
             dx += fuseln_count_at(item, "substituted");

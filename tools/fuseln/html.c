@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See html.h. The page's frame, with its styles and its script, is page.html; this fills it and writes the file.
+ * The page (command.h). Its frame, with its styles and its script, is page.html; this fills it and writes the file.
  */
 #include "tools/fuseln/html.h"
 
 #include "tools/fuseln/command.h"
-#include "tools/fuseln/html_parts.h"
 #include "tools/fuseln/merge.h"
 
 #include "version.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The sections of the page, in their order. See html_parts.h.
+ * The sections of the page, in their order. See html.h.
  */
-#include "tools/fuseln/html_parts.h"
+#include "tools/fuseln/html.h"
 
 #include "tools/fuseln/command.h"
 
@@ -121,9 +121,8 @@ static const struct html_section sections[] = {
 
 static void put_notes(FILE *page, const json_t *notes)
 {
-    size_t i;
-    json_t *note;
-    json_array_foreach(notes, i, note) html_put(page, "<p class=\"note\">%s</p>\n", json_string_value(note));
+    FOREACH_ITEM(note, notes)
+        html_put(page, "<p class=\"note\">%s</p>\n", json_string_value(note));
 }
 
 static void put_section(FILE *page, const json_t *view, const struct html_section *section)
@@ -148,11 +147,8 @@ static void put_ranks(FILE *page, const json_t *view, const struct html_section 
     struct html_section ranks = *section;
     const json_t *all = json_object_get(view, "all_ranks");
     char *text = fuseln_text("Of %zu ranks, the first %d; fuseln report --json has all.", json_object_size(all), MOST);
-    const char *rank;
     size_t count = 0;
-    json_t *unused;
-    json_object_foreach((json_t *)all, rank, unused)
-    {
+    FOREACH_MEMBER(rank, all) {
         if (count < MOST)
             columns[2 + count++] = (struct html_column){rank, rank, html_rank, RIGHT};
     }
@@ -165,8 +161,7 @@ static void put_ranks(FILE *page, const json_t *view, const struct html_section 
 void html_put_links(FILE *page, const json_t *report, const json_t *view)
 {
     (void)report;
-    FOREACH_SECTION(section)
-    {
+    FOREACH_SECTION(section) {
         if (json_array_size(json_object_get(view, section->id)) > 0)
             html_put(page, "<li><a href=\"#%s\">%s</a></li>\n", section->id, section->heading);
     }
@@ -175,8 +170,7 @@ void html_put_links(FILE *page, const json_t *report, const json_t *view)
 void html_put_sections(FILE *page, const json_t *report, const json_t *view)
 {
     (void)report;
-    FOREACH_SECTION(section)
-    {
+    FOREACH_SECTION(section) {
         (section->columns ? put_section : put_ranks)(page, view, section);
     }
 }

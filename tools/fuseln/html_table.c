@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rows as a table and as bars. See html_parts.h.
+ * Rows as a table and as bars. See html.h.
  */
-#include "tools/fuseln/html_parts.h"
+#include "tools/fuseln/html.h"
 
 #include "tools/fuseln/command.h"
 #include "tools/fuseln/merge.h"
@@ -102,10 +102,8 @@ void html_verified(FILE *page, const json_t *row, const char *key)
 
 void html_counts(FILE *page, const json_t *row, const char *key)
 {
-    const char *reason, *comma = "";
-    json_t *count;
-    json_object_foreach(json_object_get(row, key), reason, count)
-    {
+    const char *comma = "";
+    FOREACH_MEMBER(reason, json_object_get(row, key)) {
         html_put(page, "%s<code>%s</code> ", comma, reason);
         html_count(page, json_object_get(row, key), reason);
         comma = ", ";
@@ -180,9 +178,9 @@ static bool is_empty(const json_t *value)
 /* Columns that no row has a value for are left out. */
 static bool is_shown(const json_t *rows, const struct html_column *column)
 {
-    size_t i;
-    json_t *row;
-    json_array_foreach(rows, i, row) if (!is_empty(json_object_get(row, column->key))) return true;
+    FOREACH_ITEM(row, rows)
+        if (!is_empty(json_object_get(row, column->key)))
+            return true;
     return false;
 }
 
@@ -217,8 +215,6 @@ void html_put_table(FILE *page, const json_t *rows, const struct html_section *s
 {
     const struct html_column *shown[COLUMNS_MAX];
     const size_t count = shown_of(rows, section->columns, shown);
-    size_t i;
-    json_t *row;
     html_put(page,
              "<div class=\"scroll\" role=\"group\" aria-labelledby=\"%s-table\" tabindex=\"0\"><table>"
              "<caption id=\"%s-table\">%s</caption>\n<thead><tr>",
@@ -227,8 +223,7 @@ void html_put_table(FILE *page, const json_t *rows, const struct html_section *s
         html_put(page, "<th scope=\"col\" class=\"%s\">%s%s</th>", shown[j]->align == RIGHT ? "n" : "text",
                  shown[j]->cell == html_rank ? "rank " : "", shown[j]->title);
     html_put(page, "</tr></thead>\n<tbody>\n");
-    json_array_foreach(rows, i, row)
-    {
+    FOREACH_ITEM(row, rows) {
         html_put(page, "<tr>");
         for (size_t j = 0; j < count; j++)
             put_cell(page, row, shown[j], j == 0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See html_parts.h.
+ * See html.h.
  */
-#include "tools/fuseln/html_parts.h"
+#include "tools/fuseln/html.h"
 
 #include "base/fuseln.h"
 #include "tools/fuseln/command.h"
@@ -36,11 +36,10 @@ static void set_text(json_t *row, const char *key, char *text)
 static void append_reasons(json_t *view, const char *section, const json_t *counts, const struct fuseln_reason *reasons,
                            size_t size)
 {
-    const char *key;
-    json_t *count;
-    json_object_foreach((json_t *)counts, key, count) append(
-        view, section,
-        json_pack("{s:s, s:O, s:s}", "key", key, "count", count, "text", fuseln_reason_text(reasons, size, key)));
+    FOREACH_MEMBER(key, counts)
+        append(view, section,
+               json_pack("{s:s, s:O, s:s}", "key", key, "count", json_object_get(counts, key), "text",
+                         fuseln_reason_text(reasons, size, key)));
 }
 
 /* The members of such an object, and what names the site. */
@@ -66,10 +65,7 @@ static void append_checks(json_t *view, const json_t *site)
 
 static void append_times(json_t *view, const json_t *site)
 {
-    size_t i;
-    json_t *bucket;
-    json_array_foreach(json_object_get(json_object_get(site, "measure"), "rows"), i, bucket)
-    {
+    FOREACH_ITEM(bucket, json_object_get(json_object_get(site, "measure"), "rows")) {
         json_t *row = row_of(bucket, site);
         set_text(row, "name",
                  fuseln_text("%s, from %lld rows", fuseln_text_at(site, "name"), fuseln_count_at(bucket, "rows_from")));
@@ -120,13 +116,11 @@ static void append_site(json_t *view, const json_t *site)
 static char *command_of(const json_t *file)
 {
     char *text = NULL;
-    size_t size, i;
-    json_t *word;
+    size_t size;
     FILE *out = open_memstream(&text, &size);
-    json_array_foreach(json_object_get(file, "command"), i, word)
-    {
+    FOREACH_ITEM(word, json_object_get(file, "command")) {
         if (out && json_is_string(word))
-            fprintf(out, "%s%s", i ? " " : "", json_string_value(word));
+            fprintf(out, "%s%s", word_at ? " " : "", json_string_value(word));
     }
     if (out)
         fclose(out);
@@ -152,16 +146,15 @@ json_t *html_view(const json_t *report)
     json_t *const view =
         json_pack("{s:{}, s:o, s:O, s:O}", "notes", "all_ranks", fuseln_merge_ranks(json_object_get(report, "files")),
                   "devices", json_object_get(report, "devices"), "norms", json_object_get(report, "foreign_norms"));
-    json_t *index = json_object(), *item;
-    size_t i;
-    json_array_foreach(json_object_get(report, "sites"), i, item)
-    {
+    json_t *index = json_object();
+    FOREACH_ITEM(item, json_object_get(report, "sites")) {
         append_site(view, item);
         append_build(view, index, item);
     }
     json_decref(index);
-    json_array_foreach(json_object_get(report, "files"), i, item) append_process(view, item);
-    json_array_foreach(json_object_get(report, "differences"), i, item)
+    FOREACH_ITEM(item, json_object_get(report, "files"))
+        append_process(view, item);
+    FOREACH_ITEM(item, json_object_get(report, "differences"))
         append_note(view, "ranks", fuseln_text("%s", json_string_value(item)));
     append_reasons(view, "reasons", json_object_get(totals, "reasons"), fuseln_passed_reasons, FUSELN_VERDICT_COUNT);
     append_reasons(view, "unpaired", json_object_get(totals, "unpaired"), fuseln_unpaired_reasons,

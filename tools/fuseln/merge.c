@@ -81,11 +81,8 @@ static bool is_taken(enum fuseln_how how, const json_t *old, const json_t *value
 
 static void add_members(json_t *into, const json_t *more, const struct fuseln_field *members)
 {
-    const char *name;
-    json_t *value;
-    FOREACH_KEY(members, field, key)
-    {
-        value = json_object_get(more, *key);
+    FOREACH_KEY(members, field, key) {
+        json_t *value = json_object_get(more, *key);
         if (!value || json_is_null(value))
             continue;
         if (field->how == ADD)
@@ -96,7 +93,8 @@ static void add_members(json_t *into, const json_t *more, const struct fuseln_fi
             json_object_set(into, *key, value);
     }
     if (!members)
-        json_object_foreach((json_t *)more, name, value) fuseln_merge_count(into, name, json_integer_value(value));
+        FOREACH_MEMBER(name, more)
+            fuseln_merge_count(into, name, fuseln_count_at(more, name));
 }
 
 /* Adds an item to the one of the same identity in the list, or appends it. Returns the sum. */
@@ -104,8 +102,7 @@ static json_t *add_item(struct fuseln_merged *merged, const char *list, const js
                         const struct fuseln_field *members)
 {
     json_t *identity = json_object(), *sum;
-    FOREACH_KEY(members, field, key)
-    {
+    FOREACH_KEY(members, field, key) {
         if (field->how == SAME && json_object_get(item, *key))
             json_object_set(identity, *key, json_object_get(item, *key));
     }
@@ -148,15 +145,14 @@ static void add_file(json_t *files, const json_t *json, const char *path, json_t
 
 static void add_report(struct fuseln_merged *merged, const json_t *json, const char *path)
 {
-    json_t *const sum = merged->report, *const rank = rank_of(json_object_get(json, "process")), *item;
-    size_t i;
+    json_t *const sum = merged->report, *const rank = rank_of(json_object_get(json, "process"));
     add_file(json_object_get(sum, "files"), json, path, rank);
-    json_array_foreach(json_object_get(json, "devices"), i, item)
+    FOREACH_ITEM(item, json_object_get(json, "devices"))
         fuseln_merge_count(add_item(merged, "devices", item, fuseln_schema_device), "count", 1);
-    json_array_foreach(json_object_get(json, "sites"), i, item)
+    FOREACH_ITEM(item, json_object_get(json, "sites"))
         fuseln_merge_count(object_at(add_item(merged, "sites", item, fuseln_schema_site), "by_rank"),
                            json_string_value(rank), fuseln_count_at(item, "launches"));
-    json_array_foreach(json_object_get(json, "foreign_norms"), i, item)
+    FOREACH_ITEM(item, json_object_get(json, "foreign_norms"))
         add_item(merged, "foreign_norms", item, fuseln_schema_norm);
     json_array_foreach(json_object_get(json_object_get(json, "targets"), "refused"), i, item)
         add_item(merged, "refused_rows", item, fuseln_schema_refused);
@@ -220,11 +216,9 @@ size_t fuseln_merge_folder(struct fuseln_merged *merged, const char *folder)
 /* Most launches first; equal ones in the order in which they came. */
 static json_t *sorted(const json_t *sites)
 {
-    json_t *result = json_array(), *sum;
-    size_t i;
-    json_array_foreach(sites, i, sum)
-    {
-        size_t low = 0, high = i;
+    json_t *result = json_array();
+    FOREACH_ITEM(sum, sites) {
+        size_t low = 0, high = sum_at;
         while (low < high) {
             const size_t middle = (low + high) / 2;
             if (fuseln_count_at(json_array_get(result, middle), "launches") >= fuseln_count_at(sum, "launches"))
@@ -239,10 +233,8 @@ static json_t *sorted(const json_t *sites)
 
 json_t *fuseln_merge_ranks(const json_t *files)
 {
-    json_t *ranks = json_object(), *file;
-    size_t i;
-    json_array_foreach(files, i, file)
-    {
+    json_t *ranks = json_object();
+    FOREACH_ITEM(file, files) {
         const char *rank = fuseln_text_at(file, "rank");
         if (*rank)
             json_object_set_new(ranks, rank, json_true());
@@ -254,11 +246,9 @@ json_t *fuseln_merge_ranks(const json_t *files)
 static json_t *difference(const json_t *sum, json_t *ranks)
 {
     const json_t *launches = json_object_get(sum, "by_rank");
-    const char *rank, *least = NULL, *most = NULL;
-    json_t *unused;
+    const char *least = NULL, *most = NULL;
 
-    json_object_foreach(ranks, rank, unused)
-    {
+    FOREACH_MEMBER(rank, ranks) {
         least = !least || fuseln_count_at(launches, rank) < fuseln_count_at(launches, least) ? rank : least;
         most = !most || fuseln_count_at(launches, rank) > fuseln_count_at(launches, most) ? rank : most;
     }
@@ -272,11 +262,9 @@ static json_t *difference(const json_t *sum, json_t *ranks)
 
 static void note_differences(json_t *report_json)
 {
-    json_t *differences = json_object_get(report_json, "differences"), *sum;
+    json_t *differences = json_object_get(report_json, "differences");
     json_t *ranks = fuseln_merge_ranks(json_object_get(report_json, "files"));
-    size_t i;
-    json_array_foreach(json_object_get(report_json, "sites"), i, sum)
-    {
+    FOREACH_ITEM(sum, json_object_get(report_json, "sites")) {
         json_t *text = json_object_size(ranks) > 1 && json_array_size(differences) < DIFFERENCES_MAX
                            ? difference(sum, ranks)
                            : NULL;
@@ -291,10 +279,7 @@ static void note_results(struct fuseln_merged *merged, long long steps)
 {
     bool measured = false;
     double us = 0;
-    size_t i;
-    json_t *sum;
-    json_array_foreach(json_object_get(merged->report, "sites"), i, sum)
-    {
+    FOREACH_ITEM(sum, json_object_get(merged->report, "sites")) {
         const json_t *times = json_object_get(sum, "measure");
         merged->failed |= json_is_true(json_object_get(json_object_get(sum, "verify"), "failed"));
         measured |= times != NULL;

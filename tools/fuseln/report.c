@@ -3,7 +3,6 @@
  * fuseln report FILE...: one table of many reports, and one page.
  */
 #include "tools/fuseln/command.h"
-#include "tools/fuseln/html.h"
 #include "tools/fuseln/merge.h"
 
 #include <string.h>

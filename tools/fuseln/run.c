@@ -5,7 +5,6 @@
  * program and its children, or names them where they were asked for.
  */
 #include "tools/fuseln/command.h"
-#include "tools/fuseln/html.h"
 #include "tools/fuseln/merge.h"
 
 #include <errno.h>

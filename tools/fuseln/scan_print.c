@@ -73,9 +73,8 @@ static json_t *describe(const struct scan *scan, const char *path, const struct 
 
 static void print_symbols(const json_t *symbols)
 {
-    size_t i;
-    json_t *symbol;
-    json_array_foreach(symbols, i, symbol) fuseln_say(stdout, "    %s", json_string_value(symbol));
+    FOREACH_ITEM(symbol, symbols)
+        fuseln_say(stdout, "    %s", json_string_value(symbol));
 }
 
 #define TARGET_ROW "  %-52s %-10s %-6s %7s"
@@ -83,11 +82,8 @@ static void print_symbols(const json_t *symbols)
 static void print_targets(const json_t *targets)
 {
     char count[24];
-    size_t i;
-    json_t *target;
     fuseln_say(stdout, TARGET_ROW, "target", "op", "dtype", "kernels");
-    json_array_foreach(targets, i, target)
-    {
+    FOREACH_ITEM(target, targets) {
         snprintf(count, sizeof count, "%lld", fuseln_count_at(target, "count"));
         fuseln_say(stdout, TARGET_ROW, fuseln_text_at(target, "target"), fuseln_text_at(target, "op"),
                    fuseln_text_at(target, "dtype"), count);

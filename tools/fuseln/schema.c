@@ -117,29 +117,24 @@ static char *check(const json_t *value, const char *key, const struct fuseln_fie
 
 static char *check_members(const json_t *object, const struct fuseln_field *members)
 {
-    const char *name;
-    json_t *value;
     char *wrong = NULL;
-    FOREACH_KEY(members, field, key)
-    {
+    FOREACH_KEY(members, field, key) {
         wrong = check(json_object_get(object, *key), *key, field);
         if (wrong)
             return wrong;
     }
     if (!members)
-        json_object_foreach((json_t *)object, name,
-                            value) if (!is_kind(value, COUNT)) return fuseln_text("%s is not a count", name);
+        FOREACH_MEMBER(name, object)
+            if (!is_kind(json_object_get(object, name), COUNT))
+                return fuseln_text("%s is not a count", name);
     return NULL;
 }
 
 static char *check_items(const json_t *list, const char *key, const struct fuseln_field *members)
 {
-    size_t i;
-    json_t *item;
-    json_array_foreach(list, i, item)
-    {
+    FOREACH_ITEM(item, list) {
         char name[32];
-        snprintf(name, sizeof name, "%s[%zu]", key, i);
+        snprintf(name, sizeof name, "%s[%zu]", key, item_at);
         char *wrong = check(item, name, &(struct fuseln_field){OBJECT, MUST, SKIP, members, {0}});
         if (wrong)
             return wrong;

@@ -18,17 +18,17 @@ static const char *count_of(char ret_text[FUSELN_COUNT_MAX], const json_t *objec
 const char *fuseln_files_mode(const json_t *files)
 {
     const char *mode = fuseln_text_at(json_array_get(files, 0), "mode");
-    size_t i;
-    json_t *file;
-    json_array_foreach(files, i, file) if (strcmp(mode, fuseln_text_at(file, "mode")) != 0) return "mixed";
+    FOREACH_ITEM(file, files)
+        if (strcmp(mode, fuseln_text_at(file, "mode")) != 0)
+            return "mixed";
     return mode;
 }
 
 char *fuseln_files_running(const json_t *files)
 {
-    size_t i, running = 0;
-    json_t *file;
-    json_array_foreach(files, i, file) running += json_is_false(json_object_get(file, "final"));
+    size_t running = 0;
+    FOREACH_ITEM(file, files)
+        running += json_is_false(json_object_get(file, "final"));
     return running ? fuseln_text("%zu of them from a process that was still running, or was killed", running) : NULL;
 }
 
@@ -45,17 +45,16 @@ static void print_head(const json_t *report, FILE *out)
     const json_t *files = json_object_get(report, "files"), *totals = json_object_get(report, "totals");
     char cells[4][FUSELN_COUNT_MAX];
     const size_t count = json_array_size(files);
-    size_t i;
-    json_t *item;
     fuseln_say(out, "%zu report%s, mode %.12s: " FUSELN_WORD_TOTALS, count, count == 1 ? "" : "s",
                fuseln_files_mode(files), count_of(cells[0], totals, "launches"),
                count_of(cells[1], totals, "recognised"), count_of(cells[2], totals, "substituted"),
                count_of(cells[3], totals, "passed_through"));
     print_text(out, fuseln_files_running(files));
-    json_array_foreach(json_object_get(report, "devices"), i, item) fuseln_say(
-        out, "device: %.40s (%lld), compute %.6s, driver %.8s, image %.24s", fuseln_text_at(item, "name"),
-        fuseln_count_at(item, "count"), fuseln_text_at(item, "compute_capability"), fuseln_text_at(item, "driver"),
-        *fuseln_text_at(item, "image") ? fuseln_text_at(item, "image") : "none");
+    FOREACH_ITEM(item, json_object_get(report, "devices"))
+        fuseln_say(out, "device: %.40s (%lld), compute %.6s, driver %.8s, image %.24s", fuseln_text_at(item, "name"),
+                   fuseln_count_at(item, "count"), fuseln_text_at(item, "compute_capability"),
+                   fuseln_text_at(item, "driver"),
+                   *fuseln_text_at(item, "image") ? fuseln_text_at(item, "image") : "none");
 }
 
 const char *fuseln_cell_count(char ret_text[FUSELN_CELL_MAX], long long count)
@@ -121,15 +120,12 @@ static void print_site(const json_t *site, FILE *out)
 static void print_sites(const json_t *sites, FILE *out)
 {
     bool unverified = false;
-    size_t i;
-    json_t *site;
     if (json_array_size(sites) == 0)
         return;
     fputc('\n', out);
     fuseln_say(out, SITE_ROW, "layer norm of the program", "cols", "rows", "launches", "replaced", "verified", "saved",
                "why not");
-    json_array_foreach(sites, i, site)
-    {
+    FOREACH_ITEM(site, sites) {
         print_site(site, out);
         unverified |= strcmp(fuseln_text_at(site, "build"), "unverified") == 0;
     }
@@ -154,9 +150,7 @@ const char *fuseln_reason_text(const struct fuseln_reason *reasons, size_t size,
 static void print_reasons(FILE *out, const json_t *counts, const struct fuseln_reason *reasons, size_t size)
 {
     char cell[FUSELN_COUNT_MAX];
-    const char *key;
-    json_t *count;
-    json_object_foreach((json_t *)counts, key, count)
+    FOREACH_MEMBER(key, counts)
         fuseln_say(out, FUSELN_WORD_REASON, count_of(cell, counts, key), key, fuseln_reason_text(reasons, size, key));
 }
 
@@ -178,12 +172,11 @@ static void print_totals(const json_t *totals, FILE *out)
 static void print_norms(const json_t *norms, FILE *out)
 {
     char cell[FUSELN_COUNT_MAX];
-    size_t i;
-    json_t *norm;
     if (json_array_size(norms) > 0)
         print_heading(out, FUSELN_WORD_FOREIGN);
-    json_array_foreach(norms, i, norm) fuseln_say(out, FUSELN_WORD_NORM, count_of(cell, norm, "launches"),
-                                                  fuseln_text_at(norm, "maker"), fuseln_text_at(norm, "symbol"));
+    FOREACH_ITEM(norm, norms)
+        fuseln_say(out, FUSELN_WORD_NORM, count_of(cell, norm, "launches"), fuseln_text_at(norm, "maker"),
+                   fuseln_text_at(norm, "symbol"));
 }
 
 static void print_wrapped(FILE *out, const char *line)
@@ -242,10 +235,7 @@ char *fuseln_failed_text(const json_t *site)
 static void print_failed(const json_t *sites, FILE *out)
 {
     bool any = false;
-    size_t i;
-    json_t *site;
-    json_array_foreach(sites, i, site)
-    {
+    FOREACH_ITEM(site, sites) {
         char *line = fuseln_failed_text(site);
         if (line && !any)
             print_heading(out, "verified against the original and found wrong, so not replaced:");
@@ -259,8 +249,6 @@ void fuseln_merge_print(const json_t *report, FILE *out)
 {
     const json_t *sites = json_object_get(report, "sites"), *differences = json_object_get(report, "differences");
     char *saved = fuseln_saved_text(json_object_get(report, "saved"));
-    size_t i;
-    json_t *difference;
 
     print_head(report, out);
     print_sites(sites, out);
@@ -273,6 +261,7 @@ void fuseln_merge_print(const json_t *report, FILE *out)
     print_failed(sites, out);
     if (json_array_size(differences) > 0)
         print_heading(out, "ranks differ:");
-    json_array_foreach(differences, i, difference) print_wrapped(out, json_string_value(difference));
+    FOREACH_ITEM(difference, differences)
+        print_wrapped(out, json_string_value(difference));
     print_wrapped(out, fuseln_text_at(report, "why"));
 }
