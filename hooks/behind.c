@@ -9,11 +9,10 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <string.h>
 
 _Atomic(void *) fuseln_behind[FUSELN_DRIVER_GIVEN];
-_Atomic(fuseln_name_function *) fuseln_behind_kernel_name, fuseln_behind_function_name;
-_Atomic(fuseln_param_function *) fuseln_behind_kernel_param, fuseln_behind_function_param;
+_Atomic(fuseln_name_function *) fuseln_behind_name[2];
+_Atomic(fuseln_param_function *) fuseln_behind_param[2];
 
 void fuseln_behind_fill(void *handle)
 {
@@ -24,10 +23,10 @@ void fuseln_behind_fill(void *handle)
         if (function && fuseln_scope_kind(function).driver)
             atomic_store_explicit(&fuseln_behind[i], function, memory_order_release);
     }
-    atomic_store(&fuseln_behind_kernel_name, (fuseln_name_function *)real(handle, "cuKernelGetName"));
-    atomic_store(&fuseln_behind_function_name, (fuseln_name_function *)real(handle, "cuFuncGetName"));
-    atomic_store(&fuseln_behind_kernel_param, (fuseln_param_function *)real(handle, "cuKernelGetParamInfo"));
-    atomic_store(&fuseln_behind_function_param, (fuseln_param_function *)real(handle, "cuFuncGetParamInfo"));
+    atomic_store(&fuseln_behind_name[false], (fuseln_name_function *)real(handle, "cuFuncGetName"));
+    atomic_store(&fuseln_behind_name[true], (fuseln_name_function *)real(handle, "cuKernelGetName"));
+    atomic_store(&fuseln_behind_param[false], (fuseln_param_function *)real(handle, "cuFuncGetParamInfo"));
+    atomic_store(&fuseln_behind_param[true], (fuseln_param_function *)real(handle, "cuKernelGetParamInfo"));
     dlerror(); /* the host must not find there what we did not find */
 }
 

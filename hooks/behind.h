@@ -19,12 +19,12 @@ enum {
 };
 
 extern _Atomic(void *) fuseln_behind[FUSELN_DRIVER_GIVEN]; /* NULL while not known */
-/* cuKernelGetName and cuFuncGetName: int (const char **, handle). NULL while not known. */
+/* By whether the handle is a CUkernel; NULL while not known: cuFuncGetName and cuKernelGetName, and of CUDA 12.4 and
+ * later cuFuncGetParamInfo and cuKernelGetParamInfo. */
 typedef int fuseln_name_function(const char **ret_name, void *handle);
-extern _Atomic(fuseln_name_function *) fuseln_behind_kernel_name, fuseln_behind_function_name;
-/* cuKernelGetParamInfo and cuFuncGetParamInfo, of CUDA 12.4 and later: int (handle, index, size_t *, size_t *). */
 typedef int fuseln_param_function(const void *handle, size_t index, size_t *ret_offset, size_t *ret_bytes);
-extern _Atomic(fuseln_param_function *) fuseln_behind_kernel_param, fuseln_behind_function_param;
+extern _Atomic(fuseln_name_function *) fuseln_behind_name[2];
+extern _Atomic(fuseln_param_function *) fuseln_behind_param[2];
 
 /* Look all of them up through a handle that reaches libcuda. A driver may lack some. */
 void fuseln_behind_fill(void *handle);

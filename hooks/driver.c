@@ -94,36 +94,18 @@ static int look_up(get_function *real, void **ret_handle, struct fuseln_found fo
     return rc;
 }
 
-/* What an enumeration gave out: found lacks handles and names. */
-static void learn_all(fuseln_name_function *name_get, void **handles, unsigned count, struct fuseln_found found)
+/* found lacks handles and names. */
+static int enumerate(int (*real)(void **, unsigned, void *), void **ret_handles, unsigned count,
+                     struct fuseln_found found)
 {
-    for (unsigned i = 0; name_get && handles && i < count; i++) {
-        found.handle = handles[i];
-        found.name = NULL;
-        if (handles[i] && name_get(&found.name, handles[i]) == 0)
+    const int rc = real(ret_handles, count, found.module);
+    fuseln_behind_complete();
+    fuseln_name_function *const name_get = atomic_load(&fuseln_behind_name[found.is_kernel]);
+    for (unsigned i = 0; rc == 0 && name_get && ret_handles && i < count; i++) {
+        found.handle = ret_handles[i];
+        if (found.handle && name_get(&found.name, ret_handles[i]) == 0)
             fuseln_handles_learn(&found);
     }
-}
-
-static int enumerate_functions(int (*real)(void **, unsigned, void *), void **ret_functions, unsigned count,
-                               void *module, const void *caller)
-{
-    const int rc = real(ret_functions, count, module);
-    fuseln_behind_complete();
-    if (rc == 0)
-        learn_all(atomic_load(&fuseln_behind_function_name), ret_functions, count,
-                  (struct fuseln_found){.module = module, .caller = caller});
-    return rc;
-}
-
-static int enumerate_kernels(int (*real)(void **, unsigned, void *), void **ret_kernels, unsigned count, void *library,
-                             const void *caller)
-{
-    const int rc = real(ret_kernels, count, library);
-    fuseln_behind_complete();
-    if (rc == 0)
-        learn_all(atomic_load(&fuseln_behind_kernel_name), ret_kernels, count,
-                  (struct fuseln_found){.is_kernel = true, .module = library, .caller = caller});
     return rc;
 }
 
@@ -240,9 +222,9 @@ HOOK(CU_LIBRARY_KERNEL, cuLibraryGetKernel, (void **ret_kernel, void *library, c
      look_up((get_function *)real, ret_kernel,
              (struct fuseln_found){.is_kernel = true, .module = library, .name = name, .caller = CALLER}))
 HOOK(CU_MODULE_FUNCTIONS, cuModuleEnumerateFunctions, (void **ret_functions, unsigned count, void *module),
-     enumerate_functions(real, ret_functions, count, module, CALLER))
+     enumerate(real, ret_functions, count, (struct fuseln_found){.module = module, .caller = CALLER}))
 HOOK(CU_LIBRARY_KERNELS, cuLibraryEnumerateKernels, (void **ret_kernels, unsigned count, void *library),
-     enumerate_kernels(real, ret_kernels, count, library, CALLER))
+     enumerate(real, ret_kernels, count, (struct fuseln_found){.is_kernel = true, .module = library, .caller = CALLER}))
 HOOK(CU_KERNEL_FUNCTION, cuKernelGetFunction, (void **ret_function, void *kernel),
      get_kernel_function(real, ret_function, kernel))
 HOOK(CU_LIBRARY_MODULE, cuLibraryGetModule, (void **ret_module, void *library), get_module(real, ret_module, library))

@@ -133,8 +133,7 @@ static const struct fuseln_library *library_of(const struct fuseln_user_row *row
 static const char *parameters_wrong(const struct fuseln_layout *layout, const struct fuseln_found *found)
 {
     fuseln_behind_complete();
-    fuseln_param_function *const ask =
-        atomic_load(found->is_kernel ? &fuseln_behind_kernel_param : &fuseln_behind_function_param);
+    fuseln_param_function *const ask = atomic_load(&fuseln_behind_param[found->is_kernel]);
     size_t end = 0, offset, bytes;
 
     if (!ask)

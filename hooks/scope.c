@@ -204,7 +204,7 @@ struct question {
     const void *address, *other;
     const char *name, *version, *const *versions;
     size_t version_count;
-    struct object object;
+    void (*ask)(struct question *question, const struct object *holder); /* see ask_holder */
     bool passed_us, passed_loader, begun;
     struct fuseln_library_kind kind;
     uintptr_t answer;
@@ -213,10 +213,20 @@ struct question {
 static int visit_holder(struct dl_phdr_info *info, size_t size, void *data)
 {
     struct question *question = data;
+    const struct object object = object_of(info);
     (void)size;
-    question->object = object_of(info);
-    question->passed_us |= holds(&question->object, &us);
-    return holds(&question->object, question->address);
+    question->passed_us |= holds(&object, &us);
+    if (!holds(&object, question->address))
+        return 0;
+    question->ask(question, &object);
+    return 1;
+}
+
+/* Asks the library that holds question->address, while the loader keeps it; 0 where none does. */
+static uintptr_t ask_holder(struct question *question)
+{
+    each(visit_holder, question);
+    return question->answer;
 }
 
 static const char *file_name(const char *path)
@@ -231,59 +241,46 @@ static bool is_called_libcuda(const char *path)
     return strncmp(file_name(path), called, sizeof called - 1) == 0;
 }
 
-static int visit_kind(struct dl_phdr_info *info, size_t size, void *data)
+static void ask_kind(struct question *question, const struct object *holder)
 {
-    struct question *question = data;
-    if (!visit_holder(info, size, data))
-        return 0;
-    const char *soname = soname_of(&question->object);
+    const char *soname = soname_of(holder);
     question->kind.driver = strcmp(soname, "libcuda.so.1") == 0;
-    question->kind.stands_in = is_called_libcuda(soname) || is_called_libcuda(question->object.path);
+    question->kind.stands_in = is_called_libcuda(soname) || is_called_libcuda(holder->path);
     question->kind.before = !question->passed_us;
-    return 1;
 }
 
 struct fuseln_library_kind fuseln_scope_kind(const void *address)
 {
-    struct question question = {.address = address};
-    each(visit_kind, &question);
+    struct question question = {.ask = ask_kind, .address = address};
+    ask_holder(&question);
     return question.kind;
 }
 
-static int visit_version(struct dl_phdr_info *info, size_t size, void *data)
+static void ask_versions(struct question *question, const struct object *holder)
 {
-    struct question *question = data;
-    if (!visit_holder(info, size, data))
-        return 0;
-    const ElfW(Dyn) *defined = entry_of(&question->object, DT_VERDEFNUM);
+    const ElfW(Dyn) *defined = entry_of(holder, DT_VERDEFNUM);
     for (ElfW(Half) i = 1; defined && i <= defined->d_un.d_val; i++) {
-        const char *name = version_name(&question->object, i);
+        const char *name = version_name(holder, i);
         for (size_t k = 0; name && k < question->version_count; k++)
             question->answer |= strcmp(name, question->versions[k]) == 0;
     }
-    return 1;
 }
 
 bool fuseln_scope_has_version(const void *address, const char *const versions[], size_t count)
 {
-    struct question question = {.address = address, .versions = versions, .version_count = count};
-    return each(visit_version, &question) && question.answer;
+    return ask_holder(
+        &(struct question){.ask = ask_versions, .address = address, .versions = versions, .version_count = count});
 }
 
-static int visit_binds(struct dl_phdr_info *info, size_t size, void *data)
+static void ask_binds(struct question *question, const struct object *holder)
 {
-    struct question *question = data;
-    if (!visit_holder(info, size, data))
-        return 0;
-    question->answer = find(&question->object, question->name, binds, question->version) ||
-                       !find(&question->object, question->name, is_any, NULL);
-    return 1;
+    question->answer =
+        find(holder, question->name, binds, question->version) || !find(holder, question->name, is_any, NULL);
 }
 
 bool fuseln_scope_binds(const void *function, const char *name, const char *version)
 {
-    struct question question = {.address = function, .name = name, .version = version};
-    return each(visit_binds, &question) && question.answer;
+    return ask_holder(&(struct question){.ask = ask_binds, .address = function, .name = name, .version = version});
 }
 
 static int visit_first(struct dl_phdr_info *info, size_t size, void *data)
@@ -326,19 +323,14 @@ bool fuseln_scope_stops_before_us(const char *name, const void *caller)
     return each(visit_before_us, &question) && question.answer;
 }
 
-static int visit_ours(struct dl_phdr_info *info, size_t size, void *data)
+static void ask_ours(struct question *question, const struct object *holder)
 {
-    struct question *question = data;
-    if (!visit_holder(info, size, data))
-        return 0;
-    question->answer = find(&question->object, question->name, is_wanted, question->version);
-    return 1;
+    question->answer = find(holder, question->name, is_wanted, question->version);
 }
 
 void *fuseln_scope_ours(const char *name, const char *version)
 {
-    struct question question = {.address = &us, .name = name, .version = version};
-    return each(visit_ours, &question) ? (void *)question.answer : NULL;
+    return (void *)ask_holder(&(struct question){.ask = ask_ours, .address = &us, .name = name, .version = version});
 }
 
 /* ---- the libraries that the program began with ---- */
