@@ -11,14 +11,14 @@
 
 bool fuseln_kernel_capturing(void *stream)
 {
-    return fuseln_driver_capturing(fuseln_driver_known(), (CUstream)stream);
+    int status = 0; /* if the query fails, it may be */
+    return fuseln_driver_known()->stream_capturing((CUstream)stream, &status) != CUDA_SUCCESS || status != 0;
 }
 
 enum fuseln_verdict fuseln_kernel_stream(void *stream, unsigned long long *ret_id)
 {
-    const struct fuseln_driver *driver = fuseln_driver_known();
-    return driver && driver->stream_get_id((CUstream)stream, ret_id) == CUDA_SUCCESS ? FUSELN_VERDICT_OK
-                                                                                     : FUSELN_VERDICT_CONTEXT;
+    const CUresult result = fuseln_driver_known()->stream_get_id((CUstream)stream, ret_id);
+    return result == CUDA_SUCCESS ? FUSELN_VERDICT_OK : FUSELN_VERDICT_CONTEXT;
 }
 
 static bool in_current_context(const struct fuseln_job *job)

@@ -131,11 +131,4 @@ static inline const struct fuseln_driver *fuseln_driver_known(void)
     return atomic_load_explicit(&fuseln_driver_published, memory_order_acquire);
 }
 
-/* Is the stream being captured? If the query fails, it may be. */
-static inline bool fuseln_driver_capturing(const struct fuseln_driver *driver, CUstream stream)
-{
-    int status = 0;
-    return driver->stream_capturing(stream, &status) != CUDA_SUCCESS || status != 0;
-}
-
 #endif

@@ -252,16 +252,14 @@ static __attribute__((noinline)) enum fuseln_verdict slab_get(const struct want 
 
 enum fuseln_verdict fuseln_slab_acquire(const struct fuseln_job *job, struct fuseln_slab **ret_slab)
 {
-    const struct fuseln_driver *driver = fuseln_driver_known();
-    CUstream stream = (CUstream)job->stream;
     struct want want = {.context = job->context,
                         .context_id = atomic_load_explicit(&job->context->id, memory_order_relaxed),
                         .bytes = job->plan->scratch_bytes};
     unsigned long long id;
 
-    if (fuseln_driver_capturing(driver, stream) && find_capture(job, &want) != FUSELN_VERDICT_OK)
+    if (fuseln_kernel_capturing(job->stream) && find_capture(job, &want) != FUSELN_VERDICT_OK)
         return FUSELN_VERDICT_CAPTURE;
-    if (driver->stream_get_id(stream, &id) != CUDA_SUCCESS)
+    if (fuseln_kernel_stream(job->stream, &id) != FUSELN_VERDICT_OK)
         return FUSELN_VERDICT_CONTEXT;
     want.stream_id = id;
     struct fuseln_slab *slab = slab_find(&want, is_of);
