@@ -8,7 +8,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fnmatch.h>
-#include <inttypes.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -206,10 +205,10 @@ static const char *parse_SKIP(struct fuseln_config *config, const char *value)
 {
     const char *bad = copy_text(config->skip, sizeof config->skip, value);
     struct word word;
-    config->skip_pairs = false;
+    config->pairs = FUSELN_PAIRING_PAIRED;
     while (next_word(&value, &word)) {
         if (is_word(word, "pairs"))
-            config->skip_pairs = true;
+            config->pairs = FUSELN_PAIRING_SKIPPED;
         else if (!bad && !skip_matches(word, NULL, NULL))
             bad = word.text;
     }
@@ -313,9 +312,10 @@ static void load(struct fuseln_config *config)
         config->folder[0] = '\0';
     for (size_t i = 0; i < VARIABLES; i++)
         load_variable(config, &variables[i]);
-    config->pairs = config->skip_pairs || config->mode == FUSELN_MODE_MEASURE ? FUSELN_PAIRING_SKIPPED
-                    : config->hooks != (1u << FUSELN_BOUNDARY_COUNT) - 1      ? FUSELN_PAIRING_UNSEEN
-                                                                              : FUSELN_PAIRING_PAIRED;
+    if (config->mode == FUSELN_MODE_MEASURE)
+        config->pairs = FUSELN_PAIRING_SKIPPED;
+    else if (config->pairs == FUSELN_PAIRING_PAIRED && config->hooks != (1u << FUSELN_BOUNDARY_COUNT) - 1)
+        config->pairs = FUSELN_PAIRING_UNSEEN;
     for (char **entry = environ; entry && *entry && !getauxval(AT_SECURE); entry++)
         if (!strncmp(*entry, "FUSELN_", 7) && strchr(*entry, '='))
             warn_unless_known(config, (struct word){*entry, strcspn(*entry, "=")});

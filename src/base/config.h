@@ -50,7 +50,6 @@ struct fuseln_config {
     enum fuseln_log_level log_level;
     char log_path[1024]; /* "" means stderr */
     char skip[1024];
-    bool skip_pairs;
     unsigned hooks;            /* bit b set: enum fuseln_boundary b is hooked */
     enum fuseln_pairing pairs; /* PAIRED; or why this process forms no pairs: SKIPPED or UNSEEN */
     char targets[1024];        /* path template of the user's rows; "" unset */
