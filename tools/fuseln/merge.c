@@ -154,7 +154,7 @@ static void add_report(struct fuseln_merged *merged, const json_t *json, const c
                            json_string_value(rank), fuseln_count_at(item, "launches"));
     FOREACH_ITEM(item, json_object_get(json, "foreign_norms"))
         add_item(merged, "foreign_norms", item, fuseln_schema_norm);
-    json_array_foreach(json_object_get(json_object_get(json, "targets"), "refused"), i, item)
+    FOREACH_ITEM(item, json_object_get(json_object_get(json, "targets"), "refused"))
         add_item(merged, "refused_rows", item, fuseln_schema_refused);
     add_members(json_object_get(sum, "totals"), json_object_get(json, "totals"), fuseln_schema_totals);
     if (!json_is_string(json_object_get(sum, "why")) && json_is_string(json_object_get(json, "why")))
