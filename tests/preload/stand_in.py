@@ -41,6 +41,18 @@ def shared(output, *arguments):
     gcc(output, "-shared", "-fPIC", *arguments)
 
 
+def exports(library):
+    """(name, version node or "") of each function that the library exports."""
+    lines = subprocess.run(["nm", "-D", "--defined-only", library], check=True, capture_output=True, text=True).stdout
+    symbols = (line.split()[-2:] for line in lines.splitlines())
+    return {symbol.replace("@@", "@").partition("@")[::2] for kind, symbol in symbols if kind in "TW"}
+
+
+def asan():
+    """The runtime library of gcc's address sanitizer."""
+    return subprocess.check_output(["gcc", "-print-file-name=libasan.so"], text=True).strip()
+
+
 def versioned(folder, node):
     """The option that puts this version on all that a library exports."""
     script = folder / f"{node}.map"

@@ -20,8 +20,7 @@ cuLibrary cuGetP cuGetProcAddress_v3 cuKernelGetName cuNoSuchFunction""".split()
 
 
 def exports(library):
-    lines = subprocess.run(["nm", "-D", "--defined-only", library], check=True, capture_output=True, text=True).stdout
-    return sorted({line.split()[-1].split("@")[0] for line in lines.splitlines() if line.split()[-2] in "TW"})
+    return sorted({name for name, _ in stand_in.exports(library)})
 
 
 class Dlsym(stand_in.Preload):

@@ -4,7 +4,6 @@
 and launches, holds the loader's lock; forks beside threads that launch; allocators and the address sanitizer preloaded
 beside us."""
 import json
-import subprocess
 import unittest
 
 import stand_in
@@ -51,10 +50,9 @@ class Hosts(stand_in.Clients):
 
     def test_a_program_of_the_address_sanitizer(self):
         gcc(self.dir / "host_asan", "-fsanitize=address", HERE / "host.c")
-        asan = subprocess.check_output(["gcc", "-print-file-name=libasan.so"], text=True).strip()
         command = self.hosted("l:client13", "l:dlsym", "l:resolver", program="host_asan")
         plain, hooked = (self.said(*command, preload=preload, ASAN_OPTIONS="detect_leaks=0")
-                         for preload in ((), (asan, FUSELN)))  # fmt: skip
+                         for preload in ((), (stand_in.asan(), FUSELN)))  # fmt: skip
         self.assertEqual(hooked, plain)
 
 

@@ -8,7 +8,6 @@ front of fuseln finds fuseln where it found a runtime."""
 import collections
 import pathlib
 import re
-import subprocess
 import unittest
 
 import stand_in
@@ -20,15 +19,9 @@ DRIVERS = ("named", "unnamed", "poor", "shim")
 
 def exported():
     """The names that fuseln exports, by the version node's tag, and the driver's."""
-    lines = subprocess.run(["nm", "-D", "--defined-only", FUSELN], check=True, capture_output=True, text=True).stdout
-    names = collections.defaultdict(list)
-    for name in (line.split()[-1] for line in lines.splitlines()):
-        for tag, node in NODES.items():
-            if name.endswith("@" + node):
-                names[tag].append(name.split("@")[0])
-        if re.match("cu[A-Z]", name):
-            names["driver"].append(name)
-    return names
+    exports = sorted(stand_in.exports(FUSELN))
+    names = {tag: [name for name, version in exports if version == node] for tag, node in NODES.items()}
+    return names | {"driver": [name for name, version in exports if not version and re.match("cu[A-Z]", name)]}
 
 
 class Interposers(stand_in.Preload):

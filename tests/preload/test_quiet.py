@@ -89,7 +89,7 @@ class Quiet(unittest.TestCase):
                 self.assert_same(COMMANDS[name], preload, without=found[0])
 
     def test_after_libasan(self):
-        asan = subprocess.check_output(["gcc", "-print-file-name=libasan.so"], text=True).strip()
+        asan = stand_in.asan()
         for name in ("true", "python", "threads", "fork"):
             self.assert_same(COMMANDS[name], f"{asan}:{LIBRARY}", without=asan,
                              environment={"ASAN_OPTIONS": "detect_leaks=0"})
