@@ -7,7 +7,6 @@
  */
 #include "hooks/real.h"
 
-#include "core/pairing.h"
 #include "hooks/given.h"
 #include "hooks/handles.h"
 #include "hooks/launch.h"

@@ -15,7 +15,6 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <string.h>
 
 /* A runtime whose own functions we hook gets libcuda's: its launches have been seen above. So does libcuda itself. */
 static bool is_ours_to_give(const void *caller)

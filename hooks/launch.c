@@ -12,7 +12,6 @@
 #include "report/report.h"
 
 #include <errno.h>
-#include <string.h>
 
 /* Programmatic serialisation only lets a kernel start earlier: dropping it is safe. Nothing else is. */
 static enum fuseln_verdict check_attributes(const struct fuseln_attribute *attributes, unsigned count)

@@ -10,7 +10,6 @@
 
 #include "kernels/host/image.h"
 #include "kernels/host/libcuda.h"
-#include "kernels/params.h"
 
 enum { FUSELN_CONTEXTS_MAX = 1024, FUSELN_DEVICES_MAX = 64 };
 

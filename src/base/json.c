@@ -5,7 +5,6 @@
 #include "base/json.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 #include "base/clean.h"
 

@@ -13,7 +13,6 @@ void fuseln_log(enum fuseln_log_level level, const char *format, ...) __attribut
 void fuseln_log_end(void);        /* at exit: says on stderr how many of the last lines were lost */
 void fuseln_log_after_fork(void); /* async-signal-safe */
 
-#define pr_error(...) fuseln_log(FUSELN_LOG_ERROR, __VA_ARGS__)
 #define pr_warn(...)  fuseln_log(FUSELN_LOG_WARN, __VA_ARGS__)
 #define pr_info(...)  (fuseln_log_enabled(FUSELN_LOG_INFO) ? fuseln_log(FUSELN_LOG_INFO, __VA_ARGS__) : (void)0)
 #define pr_debug(...) (fuseln_log_enabled(FUSELN_LOG_DEBUG) ? fuseln_log(FUSELN_LOG_DEBUG, __VA_ARGS__) : (void)0)

@@ -4,7 +4,6 @@
  */
 #include "report/report_snapshot.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

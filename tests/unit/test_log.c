@@ -8,12 +8,11 @@
 #include <errno.h>
 
 #include "base/log.h"
-#include "core/record.h"
 #include "hooks/process.h"
 
 static void log_all(void)
 {
-    pr_error("e %d", 1);
+    fuseln_log(FUSELN_LOG_ERROR, "e %d", 1);
     pr_warn("w");
     pr_info("i");
     pr_debug("d");

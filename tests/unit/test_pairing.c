@@ -11,7 +11,6 @@
 #include "base/log.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 static void *stream_of(uintptr_t number)

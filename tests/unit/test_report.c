@@ -7,7 +7,6 @@
 #include "base/log.h"
 #include "core/foreign.h"
 #include "core/registry.h"
-#include "hooks/process.h"
 
 TEST(the_json_report_says_what_happened)
 {

@@ -2,7 +2,6 @@
 /*
  * Where the report goes, and what happens if a path cannot be written, processes share a path, or the disk is full.
  */
-#include "hooks/process.h"
 #include "report_child.h"
 
 static void fork_children(void)

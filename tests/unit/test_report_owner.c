@@ -3,7 +3,6 @@
  * Which process a report belongs to: wrong clocks, processes with the same pid, processes that exec, fork or clone,
  * folders where others plant names, refused system calls.
  */
-#include "hooks/process.h"
 #include "report_child.h"
 
 #include <linux/filter.h>

@@ -7,7 +7,6 @@
 
 #include <dlfcn.h>
 #include <signal.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "core/library.h"

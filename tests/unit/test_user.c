@@ -9,7 +9,6 @@
 #include "hooks/targets/user.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define NORM "_Z4normILi4EEvPK6__halfS2_S2_PS0_fi"

@@ -74,6 +74,7 @@ static int reset(void **state)
     memset(&site, 0, sizeof site);
     site.key = (struct fuseln_site_key){.target = &target, .cols = 4};
     library.known = false;
+    target.user = NULL;
     return 0;
 }
 
@@ -149,7 +150,6 @@ TEST(a_users_row_is_checked_three_times_whatever_is_set)
         assert_int_equal(launch(&none), FUSELN_VERDICT_CHECK);
     assert_int_equal(launch(&none), FUSELN_VERDICT_OK);
     assert_int_equal(fake.started, 3);
-    target.user = NULL;
 }
 
 TEST(data_that_would_show_no_mistake_prove_nothing)
@@ -165,7 +165,6 @@ TEST(data_that_would_show_no_mistake_prove_nothing)
         assert_int_equal(launch(&none), FUSELN_VERDICT_CHECK);
     assert_true(atomic_load(&site.checked.inconclusive) >= 8);
     assert_int_equal(atomic_load(&site.checked.compared), 0);
-    target.user = NULL;
 }
 
 TEST(checks_that_keep_proving_nothing_become_seldom)
@@ -195,7 +194,6 @@ TEST(what_is_written_besides_refuses_a_users_row_for_good)
     memset(&site.checked, 0, sizeof site.checked); /* as another site of it */
     for (int i = 0; i < 5; i++)
         assert_int_equal(launch(&none), FUSELN_VERDICT_FAILED);
-    target.user = NULL;
 }
 
 TEST(tensors_that_lie_in_no_allocation_are_not_read)
@@ -206,7 +204,6 @@ TEST(tensors_that_lie_in_no_allocation_are_not_read)
         assert_int_equal(launch(&none), FUSELN_VERDICT_CHECK);
     assert_int_equal(fake.started, 0);
     assert_int_equal(atomic_load(&site.checked.unchecked[FUSELN_VERDICT_REQUIRE]), 5);
-    target.user = NULL;
 }
 
 TEST(a_check_that_proves_nothing_is_not_counted)

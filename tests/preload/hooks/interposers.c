@@ -16,7 +16,6 @@
 #include "launches.h"
 
 #include <dlfcn.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -3,7 +3,6 @@
  * small_stack [painted]: a thread on the smallest stack that pthread allows makes the first launches of the process, of
  * a layer norm and of a foreign kernel, and ends. painted: on a larger stack; prints how many bytes of it were used.
  */
-#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
