@@ -149,10 +149,10 @@ enum fuseln_verdict fuseln_kernel_check(const struct fuseln_check *check, const 
 void *fuseln_check_collect(struct fuseln_check_result *ret_result);
 
 /*
- * The time between two points of a stream, on the device. begin: the first point is here; NULL in stream capture, or
- * where no event can be had. end: the second one; not launched: there is none, and the timer is given back. collect:
- * the owner, kind and microseconds of a timer of this context that is done; NULL while there is none. Nothing waits;
- * thread-safe, lock-free; all calls with the context current.
+ * The time between two points of a stream that is not being captured, on the device. begin: the first point is here;
+ * NULL where no event can be had. end: the second one; not launched: there is none, and the timer is given back.
+ * collect: the owner, kind and microseconds of a timer of this context that is done; NULL while there is none. Nothing
+ * waits; thread-safe, lock-free; all calls with the context current.
  */
 struct fuseln_timer;
 struct fuseln_timer *fuseln_timer_begin(struct fuseln_context *context, void *stream, void *owner, int kind);

@@ -64,8 +64,6 @@ static struct fuseln_timer *claim(const struct fuseln_driver *driver, uint64_t c
 struct fuseln_timer *fuseln_timer_begin(struct fuseln_context *context, void *stream, void *owner, int kind)
 {
     const struct fuseln_driver *driver = fuseln_driver_known();
-    if (fuseln_kernel_capturing(stream))
-        return NULL;
     struct fuseln_timer *timer = claim(driver, atomic_load_explicit(&context->id, memory_order_relaxed));
     if (!timer)
         return NULL;

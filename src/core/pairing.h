@@ -74,13 +74,8 @@ struct fuseln_sums fuseln_pairing_claim(const struct fuseln_pass *pass);
 /* If sums->site is not NULL: DGAMMA was launched, or (launched false) its original must be. */
 void fuseln_pairing_consume(const struct fuseln_sums *sums, bool launched);
 
-/* Is this a DX that can make the sums of its DGAMMA? */
-static inline bool fuseln_pairing_is_maker(const struct fuseln_call *call, const struct fuseln_plan *plan)
-{
-    return plan->scratch_bytes && call->op == FUSELN_OP_DX;
-}
-/* Such a launch is about to be made. Returns what follows it until fuseln_pairing_commit, or NULL; sets pass->job.sums,
- * where its partial sums go (NULL: none shall be made). */
+/* A DX that can make the sums of its DGAMMA is about to be launched. Returns what follows it until
+ * fuseln_pairing_commit, or NULL; sets pass->job.sums, where its partial sums go (NULL: none shall be made). */
 struct fuseln_pending *fuseln_pairing_reserve(struct fuseln_pass *pass);
 /* DX was launched, or refused. */
 void fuseln_pairing_commit(struct fuseln_pending *pending, bool launched);

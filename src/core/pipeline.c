@@ -169,7 +169,7 @@ static inline enum fuseln_verdict launch_ours(struct fuseln_pass *pass)
 {
     struct fuseln_pending *pending = NULL;
 
-    if (fuseln_pairing_is_maker(&pass->call, pass->job.plan))
+    if (pass->job.plan->scratch_bytes && pass->call.op == FUSELN_OP_DX)
         pending = fuseln_pairing_reserve(pass);
     const enum fuseln_verdict verdict = fuseln_kernel_launch(&pass->job, &pass->call);
     if (pending)

@@ -18,7 +18,7 @@ void fuseln_report_tick(bool substituted);
 void fuseln_report_write(void);
 void fuseln_report_after_fork(void);
 
-/* One JSON line for a launch that was replaced; nothing if FUSELN_TRACE is unset. grid and block are the original's. */
+/* Where FUSELN_TRACE is set: one JSON line for a launch that was replaced. grid and block are the original's. */
 void fuseln_trace(const struct fuseln_pass *pass);
 void fuseln_trace_end(void); /* at exit: warns if the last lines were lost */
 void fuseln_trace_after_fork(void);

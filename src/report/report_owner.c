@@ -67,8 +67,6 @@ void fuseln_owner_begin(void)
 {
     char boot[BOOT + 1], random[FUSELN_OWNER_RANDOM + 1];
     struct stat space;
-    if (self.pid == getpid())
-        return;
     self.start_ticks = start_ticks();
     fuseln_owner_random(random);
     const size_t length = fuseln_file_read("/proc/sys/kernel/random/boot_id", boot, sizeof boot);

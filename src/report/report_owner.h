@@ -20,7 +20,7 @@ struct fuseln_owner_seen {
 
 /* 128 random bits as hex digits. */
 void fuseln_owner_random(char ret_text[FUSELN_OWNER_RANDOM + 1]);
-/* Makes this process's id, once. */
+/* Makes this process's id. */
 void fuseln_owner_begin(void);
 /* This process's id, as its reports carry it; "" before fuseln_owner_begin. */
 const char *fuseln_owner_id(void);

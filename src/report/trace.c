@@ -54,8 +54,6 @@ void fuseln_trace(const struct fuseln_pass *pass)
 {
     const struct fuseln_config *config = fuseln_config_get();
     const char *path = config->trace;
-    if (!*path)
-        return;
     int saved = errno;
     char line[1024];
     struct fuseln_out out = {.fd = -1, .buffer = line, .capacity = sizeof line};
