@@ -2,48 +2,34 @@
 """What the programs share that launch other people's norms on drawn cases and compare what came out with float64
 (torch/norms_table.py runs them, with fuseln and without).
 
-Bounds are derived, with u the unit roundoff of float, U that of the element type and h the longest chain of roundings
-of a sum over a row, as in torch/drawn.py: sums in float, and as many roundings to the element type as the original has
-(ours has one)."""
+Bounds are those of tests/bounds.py: sums in float, and as many roundings to the element type as the original has (ours
+has one)."""
 
 import collections
 import json
-import math
 import os
+import pathlib
+import sys
 
 import torch
 
-UNIT = {torch.float32: 2.0**-24, torch.float16: 2.0**-11, torch.bfloat16: 2.0**-8}
-SMALLEST = {torch.float32: 2.0**-149, torch.float16: 2.0**-24, torch.bfloat16: 2.0**-133}
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+import bounds  # noqa: E402
+
 SHORT = {torch.float32: "f32", torch.float16: "f16", torch.bfloat16: "bf16"}
 COLS = (1, 64, 77, 768, 1023, 1024, 4096, 8200)
-u = UNIT[torch.float32]
+u = 2.0**-24  # unit roundoff of float
 
 Value = collections.namedtuple("Value", "wanted magnitude bound")  # of the terms that it is the sum of; of float's errors
 
 
-def chain(n):
-    """Longest chain of roundings in a sum of n terms: held by a thread, then a tree of three roundings each."""
-    return min(n, 64) + n / 256 + 3 * (math.log2(n + 1) + 2)
-
-
 def norm(x, gamma, beta, eps, rms, one_pass=False):
-    """y of rows x, all of float64: Value; and mean and rstd. The original gets eps as a float. one_pass: the variance is
-    E[x^2] - E[x]^2."""
+    """y of rows x, all of float64: Value; and bounds.statistics. The original gets eps as a float."""
     eps = torch.tensor(eps, dtype=torch.float32).item()
-    h = chain(x.shape[1])
-    mean = torch.zeros(len(x), 1) if rms else x.mean(1, keepdim=True)
-    mean_error = 0 * mean if rms else h * u * x.abs().mean(1, keepdim=True)
-    variance = (x - mean).square().mean(1, keepdim=True)
-    rstd = (variance + eps).rsqrt()
-    variance_error = (h + 4) * u * variance + 2 * mean_error**2
-    if one_pass:  # the errors of both squares stay when their difference is small
-        variance_error += (h + 2) * u * x.square().mean(1, keepdim=True) + 2 * mean.abs() * mean_error
-    rstd_error = rstd * (variance_error / (2 * (variance + eps)) + 3 * u) * 1.1
-    xhat = (x - mean) * rstd
-    xhat_error = rstd * mean_error + (x - mean).abs() * rstd_error + 3 * u * (xhat.abs() + rstd * mean_error)
-    magnitude = (gamma * xhat).abs() + beta.abs()
-    return Value(gamma * xhat + beta, magnitude, gamma.abs() * xhat_error + 4 * u * magnitude), mean, rstd
+    found = bounds.statistics(x, eps, rms, u, bounds.chain(x.shape[1]), one_pass)
+    y, error = bounds.affine(found["xhat"], gamma, beta, u)
+    magnitude = (gamma * found["xhat"][0]).abs() + beta.abs()
+    return Value(y, magnitude, error + u * magnitude), found  # gamma may be rounded once: a sum with 1
 
 
 class Drawn:
@@ -81,11 +67,12 @@ class Drawn:
         said = {"kernel": kernel, "replaced": replaced, "error": 0.0, "wrong": 0}
         for tensor, value, *original in results:
             value = original[0] if original and not replaced else value
-            unit = UNIT[tensor.dtype] * (1 if replaced else roundings)
+            finfo, times = torch.finfo(tensor.dtype), 1 if replaced else roundings
+            smallest = finfo.tiny * finfo.eps
             error = (tensor.cpu().double() - value.wanted).abs()
-            allowed = value.bound + value.magnitude * unit * 1.01 + roundings * SMALLEST[tensor.dtype]
+            allowed = value.bound + value.magnitude * times * finfo.eps / 2 * 1.01 + roundings * smallest
             said["wrong"] += int((~(error <= allowed)).sum())
             largest = value.magnitude.amax(-1, keepdim=True)  # in its row
-            epsilons = error / (2 * UNIT[tensor.dtype] * largest + SMALLEST[tensor.dtype])
+            epsilons = error / (finfo.eps * largest + smallest)
             said["error"] = max(said["error"], epsilons.max().item())
         print(json.dumps(said), flush=True)

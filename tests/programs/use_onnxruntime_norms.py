@@ -5,19 +5,24 @@ each run, as norms.py does, without PyTorch, and with the error of the CPU provi
 import ctypes
 import json
 import os
+import pathlib
+import sys
 
 import ml_dtypes
 import numpy as np
 import onnx
 import onnxruntime as ort
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+import bounds  # noqa: E402
+
 BF16 = np.dtype(ml_dtypes.bfloat16)
-TYPES = {  # dtype, ONNX's type, half its epsilon
-    "f32": (np.dtype(np.float32), onnx.TensorProto.FLOAT, 2.0**-24),
-    "f16": (np.dtype(np.float16), onnx.TensorProto.FLOAT16, 2.0**-11),
-    "bf16": (BF16, onnx.TensorProto.BFLOAT16, 2.0**-8),
+TYPES = {  # dtype, ONNX's type
+    "f32": (np.dtype(np.float32), onnx.TensorProto.FLOAT),
+    "f16": (np.dtype(np.float16), onnx.TensorProto.FLOAT16),
+    "bf16": (BF16, onnx.TensorProto.BFLOAT16),
 }
-EPS, U, SMALLEST = float(np.float32(1e-5)), 2.0**-24, 2.0**-24
+EPS, U = float(np.float32(1e-5)), 2.0**-24
 SHAPES = [(1, 768), (7, 768), (7, 1023), (3, 1), (5, 2), (33, 31), (2, 4096), (3, 5001), (9, 64)]
 LARGE = {"f32": [(3000, 64)], "f16": [(3000, 768), (70000, 64)], "bf16": [(3000, 65)]}
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
@@ -95,11 +100,6 @@ def session(model, provider, settings=()):
         return None
 
 
-def chain(n):
-    """Longest chain of roundings in a sum of n terms: chunks held by a thread, then a tree of three roundings each."""
-    return min(n, 64) + n / 256 + 3 * (np.log2(n + 1) + 2)
-
-
 def exact(norm, inputs, replaced):
     """What is computed, in float64, and how far float32 may be from it: {output: (value, error)}"""
     s = inputs["x"]
@@ -107,33 +107,21 @@ def exact(norm, inputs, replaced):
         s = s + inputs[name] if name in inputs else s
     gamma, beta = (next((inputs[name].astype(np.float64) for name in inputs if name.startswith(what)), other)
                    for what, other in (("gamma", 1.0), ("beta", 0.0)))  # fmt: skip
-    total, h = s.astype(np.float64), chain(s.shape[-1])
-    square = np.square(total).mean(-1, keepdims=True)
-    mean = 0 * square if norm.rms else total.mean(-1, keepdims=True)
-    mean_error = 0 * square if norm.rms else h * U * np.abs(total).mean(-1, keepdims=True)
-    variance = np.square(total - mean).mean(-1, keepdims=True)
-    variance_error = (h + 4) * U * variance + 2 * mean_error**2
-    if norm.kernel.startswith("skip") and not replaced:  # E[s^2] - E[s]^2
-        variance_error = variance_error + 2 * (h + 2) * U * square
-    rstd = 1 / np.sqrt(variance + EPS)
-    rstd_error = 1.1 * rstd * (variance_error / (2 * (variance + EPS)) + 3 * U)
-    xhat = (total - mean) * rstd
-    error = rstd * mean_error + np.abs(total - mean) * rstd_error + 3 * U * (np.abs(xhat) + rstd * mean_error)
-    y = xhat * gamma + beta
-    return {"y": (y, np.abs(gamma) * error + 3 * U * (np.abs(xhat * gamma) + np.abs(beta))), "mean": (mean, mean_error),
-            "rstd": (rstd, rstd_error), "sum": (total, 0 * total)}  # fmt: skip
+    total, one_pass = s.astype(np.float64), norm.kernel.startswith("skip") and not replaced
+    found = bounds.statistics(total, EPS, norm.rms, U, bounds.chain(s.shape[-1]), one_pass)
+    return found | {"y": bounds.affine(found["xhat"], gamma, beta, U), "sum": (total, 0 * total)}
 
 
 def compare(norm, dtype, inputs, results, replaced=False):
     """(largest error of y in epsilons, of at least 1; results that are wrong)"""
     wanted, wrong, worst = exact(norm, inputs, replaced), 0, 0.0
     for name, got in zip(norm.outputs, results, strict=True):
-        of, unit = (np.dtype(np.float32), U) if name in ("mean", "rstd") else TYPES[dtype][::2]
-        got, (right, error) = array(got, of), wanted[name]
-        off = np.abs(got - right)
-        wrong += int((~(off <= 1.01 * (error + unit * np.abs(right)) + SMALLEST)).sum())
+        of = TYPES["f32" if name in ("mean", "rstd") else dtype][0]
+        (right, error), finfo = wanted[name], ml_dtypes.finfo(of)
+        off = np.abs(array(got, of) - right)
+        wrong += int((~(off <= bounds.allowed(right, error, finfo))).sum())
         if name == "y":
-            worst = float((off / (2 * unit * np.maximum(np.abs(right), 1))).max())
+            worst = float((off / (float(finfo.eps) * np.maximum(np.abs(right), 1))).max())
     return worst, wrong
 
 
