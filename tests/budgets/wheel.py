@@ -3,6 +3,7 @@
 launches them. For device.py. Extracted images are cached by version."""
 import mmap
 import pathlib
+import re
 import sys
 
 sys.path.append(str(pathlib.Path(__file__).parents[2] / "tools"))
@@ -49,3 +50,11 @@ def layer_norm_image(library, arch, folder):
     part.write_bytes(found[0])
     part.rename(cached)
     return cached
+
+
+def kernel(library, arch, folder, *which):
+    """That file, and the mangled name of one of its kernels, as pattern() takes it."""
+    cubin = layer_norm_image(library, arch, folder)
+    names = {name.decode() for name in re.findall(rb"(?<=\0)_ZN\w+(?=\0)", cubin.read_bytes())}
+    (name,) = (name for name in names if re.search(pattern(*which), name))
+    return cubin, name

@@ -15,6 +15,10 @@ import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent))
+from reports import check_sums  # noqa: E402
+from reports import environment as clean_environment  # noqa: E402
+
 BUILD = pathlib.Path(os.environ.get("TEST_BUILD", HERE.parents[1] / "build")).resolve()
 LIBRARY, SWITCH = BUILD / "libfuseln.so", BUILD / "gpu" / "switch.so"
 
@@ -27,8 +31,7 @@ def make_switch():
 def environment(libraries, **env):
     """Returns this process's environment with these libraries preloaded first, and no settings of fuseln but env's."""
     others = [path for path in os.environ.get("LD_PRELOAD", "").split(":") if path and path != str(LIBRARY)]
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")}
-    return kept | {"LD_PRELOAD": ":".join([*map(str, libraries), *others])} | env
+    return clean_environment(LD_PRELOAD=":".join([*map(str, libraries), *others]), **env)
 
 
 def run(script, arguments, report, fuseln=LIBRARY, env=None, capture=True):
@@ -42,14 +45,6 @@ def run(script, arguments, report, fuseln=LIBRARY, env=None, capture=True):
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True} if capture else {}
     done = subprocess.run(command, env=environ, **streams)
     return done.returncode, done.stdout, json.loads(report.read_text()) if report.exists() else None
-
-
-def check_sums(report):
-    """Asserts what holds for every report."""
-    totals = report["totals"]
-    assert totals["recognised"] == totals["substituted"] + totals["passed_through"], totals
-    assert totals["recognised"] == sum(site["launches"] for site in report["sites"]), totals
-    assert totals["substituted"] == sum(site["substituted"] for site in report["sites"]), totals
 
 
 def wrong_in_report(report, made):

@@ -106,10 +106,8 @@ def image():
     """Returns (cubin, name) of PyTorch's own forward kernel for float on this device."""
     torch = pathlib.Path(importlib.util.find_spec("torch").origin).parent
     arch = int(subprocess.run([sys.executable, HERE / "device.py"], capture_output=True, text=True).stdout.split()[0])
-    cubin = wheel.layer_norm_image(str(torch / "lib" / "libtorch_cuda.so"), arch, str(folder / "images"))
-    names = {name.decode() for name in re.findall(rb"(?<=\0)_ZN\w+(?=\0)", cubin.read_bytes())}
-    (name,) = (name for name in names if re.search(wheel.pattern("forward", "f32", 5, 768), name))
-    return cubin, name
+    library = str(torch / "lib" / "libtorch_cuda.so")
+    return wheel.kernel(library, arch, str(folder / "images"), "forward", "f32", 5, 768)
 
 
 def build(name, *libraries):

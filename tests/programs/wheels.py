@@ -5,7 +5,6 @@ launch functions. Run by tools/test.sh --all; usage: wheels.py BUILD CACHE TORCH
 has torchvision. Exits 1 if anything was wrong."""
 
 import json
-import os
 import pathlib
 import re
 import subprocess
@@ -15,6 +14,7 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent))
 import names  # noqa: E402
+from reports import environment  # noqa: E402
 
 NO_DRIVER, DRIVER, DEVICE = "without a driver", "with a driver", "on the software device"
 PROGRAMS = (  # wheel, program, where, kernels launched, of those replaced
@@ -38,9 +38,8 @@ fuseln, driver = build / "libfuseln.so", str(build / "tests" / "softgpu")
 
 def run(command, *preload, **variables):
     """(exit status, what it printed, what it printed to stderr)"""
-    env = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")}
-    env |= {"LD_PRELOAD": ":".join(map(str, preload)), "TEST_BUILD": str(build), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(command, env=env | variables, capture_output=True, text=True, timeout=300)
+    env = environment(LD_PRELOAD=":".join(map(str, preload)), TEST_BUILD=str(build), TF_CPP_MIN_LOG_LEVEL="3", **variables)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
     return done.returncode, done.stdout, done.stderr
 
 

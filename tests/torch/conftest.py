@@ -4,7 +4,6 @@
 import json
 import os
 import pathlib
-import re
 import subprocess
 import sys
 
@@ -17,11 +16,7 @@ FUSELN, COMMAND = BUILD / "libfuseln.so", BUILD / "fuseln"
 sys.path += [str(ROOT / "tests"), str(ROOT / "tests" / "budgets")]
 import names  # noqa: E402, F401
 import wheel  # noqa: E402
-
-
-def environment(**variables):
-    """This process's environment, with no setting of fuseln but these."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("FUSELN_")} | variables
+from reports import check_sums, environment  # noqa: E402, F401
 
 
 class Runner:
@@ -72,25 +67,9 @@ def unchecked(run):
 def image():
     """The cubin with PyTorch's layer norms, and the name of its forward kernel for float."""
     (library,) = pathlib.Path(sys.prefix).glob("lib/python3*/site-packages/torch/lib/libtorch_cuda.so")
-    cubin = wheel.layer_norm_image(str(library), 90, f"{sys.prefix}-images")
-    found = {name.decode() for name in re.findall(rb"(?<=\0)_ZN\w+(?=\0)", cubin.read_bytes())}
-    (name,) = (name for name in found if re.search(wheel.pattern("forward", "f32", 5, 768), name))
-    return cubin, name
+    return wheel.kernel(str(library), 90, f"{sys.prefix}-images", "forward", "f32", 5, 768)
 
 
 def launches(report, *ops):
     """Launches of the sites with one of these ops."""
     return sum(site["launches"] for site in report["sites"] if site["op"] in ops)
-
-
-def check_sums(report):
-    """What every report must satisfy."""
-    totals = report["totals"]
-    assert report["schema"] == 1
-    assert totals["recognised"] == totals["substituted"] + totals["passed_through"]
-    assert totals["recognised"] == sum(site["launches"] for site in report["sites"])
-    assert totals["substituted"] == sum(site["substituted"] for site in report["sites"])
-    for site in report["sites"]:
-        assert site["launches"] == site["substituted"] + sum(site["passed_through"].values())
-        assert site["rows_min"] <= site["rows"] <= site["rows_max"]
-    assert totals["launches"] >= totals["recognised"]
