@@ -62,9 +62,9 @@ def run(mode, *fault, end="json"):
     with tempfile.TemporaryDirectory() as folder:
         report = pathlib.Path(folder, f"report.{end}")
         env = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")}
-        env |= mode.settings | {"LD_PRELOAD": LIBRARY, "FUSELN_REPORT": str(report)}
+        env |= {"LD_PRELOAD": LIBRARY, "FUSELN_REPORT": str(report)} | mode.settings
         done = subprocess.run([BUILD / "tests/faults" / mode.program, str(ROUNDS), *map(str, fault)], env=env, text=True,
-                              capture_output=True, timeout=120, check=False)  # fmt: skip
+                              capture_output=True, cwd=folder, timeout=120, check=False)  # fmt: skip
         seen = json.loads(done.stdout) if done.stdout else None
         text = report.read_text() if report.exists() else None
         return seen, done.returncode, done.stderr, json.loads(text) if text and end == "json" else text
