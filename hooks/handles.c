@@ -103,8 +103,9 @@ static bool recognise(const char *name, const void *from, enum fuseln_boundary b
 }
 
 /* ---- the user's rows ----
- * They are recognised at the driver, where each handle can be asked for its parameters; what a shared runtime launches
- * comes out there, too. A registration only tells which library the kernel is in. */
+ * They are recognised at the driver, where each handle can be asked for its parameters. A shared runtime whose
+ * functions are hooked gets libcuda's own, so what it launches is not seen there. A registration tells which library
+ * the kernel is in. */
 
 static void note_library(const char *name, const void *from)
 {
@@ -114,6 +115,8 @@ static void note_library(const char *name, const void *from)
     const struct fuseln_library *library = row ? fuseln_library_of(from, fuseln_targets_known_build) : NULL,
                                 *earlier = NULL;
 
+    if (row && fuseln_config_hooks(FUSELN_BOUNDARY_RUNTIME))
+        fuseln_user_refuse(row, "the kernel's CUDA runtime is a shared library, where rows need FUSELN_HOOKS=driver");
     if (row && !atomic_compare_exchange_strong(&row->library, &earlier, library) && earlier != library)
         atomic_store(&row->ambiguous, true);
 }

@@ -3,6 +3,7 @@
 import struct
 
 SHF_ALLOC, PROGBITS, STRTAB, NOTE, CUDA, X86_64 = 2, 1, 3, 7, 190, 62
+PTX, CUBIN = 1, 2  # the kind of an image
 
 
 def strings(*names):
@@ -28,10 +29,10 @@ def elf(sections, machine=X86_64, **changes):
     return head + body + b"".join(table)
 
 
-def image(cubin, architecture=80, flags=0, packed=b""):
+def image(cubin, architecture=80, flags=0, packed=b"", kind=CUBIN):
     """Of a fat binary: the cubin, or how the compressor that `flags` names packed it."""
     stored = (packed or cubin) + bytes(-len(packed or cubin) % 8)
-    return struct.pack("<HHIQIIIIQQQQ", 2, 0x101, 64, len(stored), len(packed), 0, 0, architecture, 0, flags, 0,
+    return struct.pack("<HHIQIIIIQQQQ", kind, 0x101, 64, len(stored), len(packed), 0, 0, architecture, 0, flags, 0,
                        len(cubin) if packed else 0) + stored
 
 

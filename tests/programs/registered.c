@@ -2,7 +2,8 @@
 /*
  * Stands for a program's library, such as apex's fused_layer_norm_cuda: registers kernels by their names (NAMES: the
  * lines NAME("..."), in a file) when it is loaded, and launches one by the CUDA runtime. Which arguments a launch has
- * is up to its caller (use_apex_norms.py).
+ * is up to its caller (use_apex_norms.py). FATBIN: a file with its fat binary; without it there is none, and the
+ * software device takes any name.
  */
 #include "../cudart.h"
 
@@ -17,13 +18,23 @@ static char *const names[] = {
 };
 enum { COUNT = sizeof names / sizeof *names };
 
+#ifdef FATBIN
+__asm__(".pushsection .nv_fatbin, \"a\"\n.balign 8\nimages: .incbin \"" FATBIN "\"\n.popsection");
+extern const char images[] __attribute__((visibility("hidden")));
+#else
+#define images NULL
+#endif
+
 static char host_functions[COUNT];
 static void *fatbin;
 
 static __attribute__((constructor)) void load(void)
 {
-    static int image[6] = {0x466243b1, 1}; /* __fatBinC_Wrapper_t: the software device reads its magic number alone */
-    fatbin = __cudaRegisterFatBinary(image);
+    static struct {
+        int magic, version;
+        const void *data, *names;
+    } wrapper = {0x466243b1, 1, images, NULL}; /* __fatBinC_Wrapper_t */
+    fatbin = __cudaRegisterFatBinary(&wrapper);
     for (int i = 0; i < COUNT; i++)
         __cudaRegisterFunction(fatbin, &host_functions[i], names[i], names[i], -1, NULL, NULL, NULL, NULL, NULL);
 }

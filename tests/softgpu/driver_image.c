@@ -16,7 +16,6 @@
 
 enum { ABI_7 = 7, ABI_8 = 8, DRIVER_OF_ABI_8 = 12080, MACHINE_CUDA = 190, STO_ENTRY = 0x10 /* STO_CUDA_ENTRY */ };
 enum { ARCHITECTURE_OF_RESERVED_SMEM = 90, RESERVED_SMEM_BYTES = 1024 };
-enum { FATBIN_MAGIC = 0xba55ed50, FATBIN_WRAPPER_MAGIC = 0x466243b1 };
 enum {
     FORMAT_VALUE = 3,
     FORMAT_SIZED = 4,
@@ -230,6 +229,16 @@ static CUresult ptx_read(const char *text, CUmodule module)
     return CUDA_SUCCESS;
 }
 
+/* Its PTX tells of kernels, where it has some that is not compressed and that this device takes; it has any others. */
+static CUresult fatbin_read(const void *image, CUmodule module)
+{
+    char *text = softgpu_fatbin_ptx(image);
+    if (text)
+        ptx_read(text, module);
+    free(text);
+    return CUDA_SUCCESS;
+}
+
 CUresult softgpu_image_read(const void *image, CUmodule module)
 {
     const unsigned char *bytes = image;
@@ -239,8 +248,8 @@ CUresult softgpu_image_read(const void *image, CUmodule module)
     memcpy(&magic, bytes, sizeof magic);
     if (memcmp(bytes, ELFMAG, SELFMAG) == 0)
         return cubin_read(bytes, module);
-    module->any_name = magic == FATBIN_MAGIC || magic == FATBIN_WRAPPER_MAGIC;
+    module->any_name = magic == SOFTGPU_FATBIN || magic == SOFTGPU_FATBIN_WRAPPER;
     if (module->any_name)
-        return CUDA_SUCCESS;
+        return fatbin_read(image, module);
     return isspace(*bytes) || *bytes == '/' || *bytes == '.' ? ptx_read(image, module) : CUDA_ERROR_INVALID_IMAGE;
 }

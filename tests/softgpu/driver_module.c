@@ -2,7 +2,8 @@
 /*
  * Modules, libraries, kernels and functions of the stand-in driver. A module is an image whose kernels were read
  * (driver_image.c): a name is found only if the image holds it, and a kernel of ours only if this library also holds
- * its CPU build. A fat binary, as the runtime registers it, has a kernel for any name: those are originals.
+ * its CPU build. A fat binary, as the runtime registers it, has a kernel for any name: those are originals, of which it
+ * may tell the parameters.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -238,7 +239,7 @@ GETTER(cuFuncGetModule, CUfunction, SOFTGPU_FUNCTION, CUmodule, module)
 GETTER(cuFuncGetName, CUfunction, SOFTGPU_FUNCTION, const char *, name)
 #undef GETTER
 
-/* What a fat binary says is not read. */
+/* Of a fat binary, PTX that is not compressed is read, and nothing else. */
 static CUresult parameter_get(const struct softgpu_image_kernel *facts, size_t ordinal, size_t *ret_offset,
                               size_t *ret_bytes)
 {

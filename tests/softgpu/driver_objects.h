@@ -283,6 +283,9 @@ void softgpu_plant(const struct softgpu_launch *launch);
 size_t softgpu_signature(const char *mangled, bool *ret_pointers, size_t room);
 
 /* Reads the kernels of a cubin, PTX text or fat binary into module, or says why device and driver cannot load it. */
+enum { SOFTGPU_FATBIN = 0xba55ed50, SOFTGPU_FATBIN_WRAPPER = 0x466243b1 };
+/* The PTX in a fat binary (driver_fatbin.c), which the caller frees; NULL where it has none that is not compressed. */
+char *softgpu_fatbin_ptx(const void *fatbin);
 CUresult softgpu_image_read(const void *image, CUmodule module);
 
 #endif

@@ -11,6 +11,10 @@ import sys
 
 import pytest
 from conftest import PROGRAMS, ROOT
+from norms_table import registered
+
+sys.path.append(str(ROOT / "tests" / "cli"))
+import elf  # noqa: E402
 
 NVRTC = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "fuseln/nvrtc-12.0"
 NORM, ADD, PEAK, TWO = (
@@ -207,6 +211,38 @@ def test_what_a_launch_shows_passes(run, program, wrong):
     (site,) = launch(run, program, NORM, text)[0]["sites"]
     assert (site["substituted"], site["passed_through"]) == (0, {reason: LAUNCHES})
     assert unchecked is None or site["verify"]["unchecked"] == {unchecked: LAUNCHES}
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory, program):
+    """A library that registers NORM, and the PTX with it, with a shared CUDA runtime."""
+    folder = tmp_path_factory.mktemp("shared")
+    (folder / "names").write_text(NORM)
+    (folder / "fatbin").write_bytes(elf.fatbin(elf.image(program[1].read_bytes(), 90, kind=elf.PTX)))
+    return registered(folder, folder / "names", f'-DFATBIN="{folder}/fatbin"', "-Wl,--build-id=0x0123456789abcdef")
+
+
+@pytest.mark.parametrize("build, replaced", (("", 5), ("build = 01234567", 5), ("build = 12345678", 0)))
+def test_a_row_holds_under_a_shared_runtime(run, shared, build, replaced):
+    """Launched by cudaLaunchKernel, and seen where it comes out."""
+    (run.folder / "rows.txt").write_text(row(NORM, more=build))
+    env = {"FUSELN_TARGETS": "rows.txt", "FUSELN_HOOKS": "driver"}
+    done = run([PROGRAMS / "use_registered_norm.py", shared, "8"], env=env)
+    assert float(done.stdout) < 1e-4 and done.stderr == ""
+    report = run.report()
+    assert report["targets"]["refused"] == []
+    sites = [(site["substituted"], site["passed_through"], site["library"]) for site in report["sites"]]
+    assert sites == [(5, {"check": 3}, "registered.so")] * (replaced > 0)
+    assert {(site["boundary"], site["runtime"]) for site in report["sites"]} <= {("driver", "shared")}
+
+
+def test_where_the_shared_runtime_is_hooked_the_row_is_refused(run, shared):
+    (run.folder / "rows.txt").write_text(row(NORM))
+    done = run([PROGRAMS / "use_registered_norm.py", shared, "8"], env={"FUSELN_TARGETS": "rows.txt"})
+    assert float(done.stdout) < 1e-4 and "FUSELN_HOOKS=driver" in done.stderr and done.stderr.count("\n") == 1
+    (refused,) = run.report()["targets"]["refused"]
+    assert (refused["name"], refused["line"]) == ("mine/norm", 1) and "shared library" in refused["reason"]
+    assert run.report()["sites"] == []
 
 
 def bad_files(folder):
