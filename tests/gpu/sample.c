@@ -119,7 +119,8 @@ static void tensors_check(const struct fuseln_call *call)
 static void check(struct fuseln_context *context, struct fuseln_call *call)
 {
     struct fuseln_check_result found;
-    const enum fuseln_verdict verdict = fuseln_kernel_check(&(struct fuseln_check){context, NULL, -1, call}, call);
+    const enum fuseln_verdict verdict =
+        fuseln_kernel_check(&(struct fuseln_check){.context = context, .slice = -1, .owner = call}, call);
     must(cuda.cuCtxSynchronize(), "cuCtxSynchronize");
     if (verdict != FUSELN_VERDICT_OK || fuseln_check_collect(&found) != call) {
         fail(call, "not checked", (int)verdict);
