@@ -87,11 +87,11 @@ static inline double fuseln_real_at(const json_t *object, const char *key)
     return json_number_value(json_object_get(object, key));
 }
 
-/* Loops over a list, which defines item and its index item_at, and over the keys of an object. Neither may be changed
- * meanwhile; break leaves no FOREACH_ITEM. */
-#define FOREACH_ITEM(item, list)                                               \
-    for (size_t item##_at = 0; item##_at < json_array_size(list); item##_at++) \
-        for (json_t *item = json_array_get(list, item##_at); item; item = NULL)
+/* FOREACH_ITEM walks a list and defines item and its index, item_at; FOREACH_MEMBER walks the keys of an object.
+ * Neither list nor object may be changed meanwhile. */
+#define FOREACH_ITEM(item, list)                                              \
+    for (size_t item##_at = 0, item##_once = 1; item##_once; item##_once = 0) \
+        for (json_t * item; (item = json_array_get(list, item##_at)) != NULL; item##_at++)
 #define FOREACH_MEMBER(key, object)                                                         \
     for (const char *key = json_object_iter_key(json_object_iter((json_t *)(object))); key; \
          key = json_object_iter_key(json_object_iter_next((json_t *)(object), json_object_key_to_iter(key))))
