@@ -29,7 +29,6 @@ static CUstream const STREAM = (CUstream)0x5000, OTHER_STREAM = (CUstream)0x6000
 static struct fuseln_config config;
 static bool racing; /* all threads find no module before one of them has loaded it */
 
-#pragma GCC diagnostic ignored "-Wmissing-prototypes"
 const struct fuseln_image *fuseln_image_find(enum fuseln_module module, const struct fuseln_device *device, bool ptx)
 {
     static const struct fuseln_image images[] = {{.name = "sm_90", .compiler = "c", .data = "machine code"},
