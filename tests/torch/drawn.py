@@ -2,21 +2,24 @@
 """Random cases against extended precision, run by pytest on the software device (test_wheel.py).
 
 Layer norm and RMS norm are called as PyTorch's autograd calls them (aten::native_layer_norm, _backward, ...), so that
-the backward gets exact values of mean and rstd. The reference is numpy.longdouble on the same bits. Bounds are
-derived, with u the unit roundoff of the accumulator, U that of the element type and h the longest chain of roundings
-of any sum over a row or column: |error of a sum| <= h u sum|terms|.
+the backward gets exact values of mean and rstd. The reference is numpy.longdouble on the same bits, with the bounds of
+tests/bounds.py.
 """
 
 import json
 import os
+import pathlib
+import sys
 
 import hypothesis
 import hypothesis.strategies as st
 import numpy as np
 import torch
 
-DTYPES = {torch.float32: 2.0**-24, torch.float16: 2.0**-11, torch.bfloat16: 2.0**-8, torch.float64: 2.0**-53}
-SMALLEST = {torch.float32: 2.0**-149, torch.float16: 2.0**-24, torch.bfloat16: 2.0**-133, torch.float64: 2.0**-1074}
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+import bounds  # noqa: E402
+
+DTYPES = torch.float32, torch.float16, torch.bfloat16, torch.float64
 ld = np.longdouble
 HAS_RMS_NORM = hasattr(torch.ops.aten, "_fused_rms_norm_backward")  # with its forward on CUDA, since PyTorch 2.9
 rms_drawn = st.booleans() if HAS_RMS_NORM else st.just(False)
@@ -56,7 +59,7 @@ def cases(draw):
     return {
         "rows": rows,
         "cols": cols,
-        "dtype": draw(st.sampled_from(list(DTYPES))),
+        "dtype": draw(st.sampled_from(DTYPES)),
         "skew": draw(st.sampled_from([0, 0, 0, 1, 2, 3, 4])),  # elements by which x and dy start past alignment
         "strided": draw(st.integers(0, 9)) == 0,
         "gamma": draw(st.sampled_from([True, True, False])),
@@ -95,7 +98,7 @@ def check(name, got, expected, bound, dtype):
     """Every element within bound + one rounding to its type."""
     got = exact(got)
     assert got.shape == expected.shape, name
-    allowed = bound * 1.01 + np.abs(expected) * DTYPES[dtype] * 1.01 + SMALLEST[dtype]
+    allowed = bounds.allowed(expected, bound, torch.finfo(dtype))
     limit = torch.finfo(dtype).max
     inside = np.abs(got - expected) <= allowed
     inside |= (np.abs(expected) + allowed >= limit) & ~np.isfinite(got)  # rounds to infinity
@@ -104,13 +107,13 @@ def check(name, got, expected, bound, dtype):
         raise AssertionError(f"{name}{where}: got {got[where]}, expected {expected[where]}, allowed {allowed[where]}")
 
 
-def chain(n):
-    """Longest chain of roundings in a sum of n terms: chunks held by a thread, then a tree of three roundings each."""
-    return min(n, 64) + n / 256 + 3 * (np.log2(n + 1) + 2)
-
-
 def acc_dtype(dtype):
     return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def rounding(case):
+    """u and h of sums over a row."""
+    return torch.finfo(acc_dtype(case["dtype"])).eps / 2, bounds.chain(case["cols"])
 
 
 def run_forward(case, rms):
@@ -127,12 +130,6 @@ def run_forward(case, rms):
     return exact(x_host), exact(gamma_host), exact(beta_host), y, mean, rstd
 
 
-def forward_reference(x, eps, rms):
-    mean = np.zeros((x.shape[0], 1), ld) if rms else x.mean(1, keepdims=True)
-    variance = ((x - mean) ** 2).mean(1, keepdims=True)
-    return mean, variance, 1 / np.sqrt(variance + ld(eps))
-
-
 @hypothesis.given(cases(), rms_drawn)
 def test_forward(case, rms):
     calls["cases"] += 1
@@ -142,20 +139,14 @@ def test_forward(case, rms):
     if case["rows"] == 0:
         assert y.shape == (0, case["cols"])
         return
-    u, h = DTYPES[acc], chain(case["cols"])
-    mean_ref, variance, rstd_ref = forward_reference(x, eps, rms)
-    mean_error = 0 * mean_ref if rms else h * u * np.abs(x).mean(1, keepdims=True)
-    # Sum of squared deviations: h roundings of positive terms, each term within 3 u, and the mean's error squared.
-    variance_error = (h + 4) * u * variance + 2 * mean_error**2
-    rstd_error = rstd_ref * (variance_error / (2 * (variance + eps)) + 3 * u) * 1.1
+    u, h = rounding(case)
+    expected = bounds.statistics(x, eps, rms, u, h)
     if not rms:
-        check("mean", mean, mean_ref, mean_error, acc)
-    check("rstd", rstd, rstd_ref, rstd_error, acc)
-    xhat = (x - mean_ref) * rstd_ref
-    xhat_error = rstd_ref * mean_error + np.abs(x - mean_ref) * rstd_error + 3 * u * (np.abs(xhat) + rstd_ref * mean_error)
+        check("mean", mean, *expected["mean"], acc)
+    check("rstd", rstd, *expected["rstd"], acc)
     g = 1 if gamma is None else gamma
     b = 0 if beta is None else beta
-    check("y", y, g * xhat + b, np.abs(g) * xhat_error + 3 * u * (np.abs(g * xhat) + np.abs(b)), case["dtype"])
+    check("y", y, *bounds.affine(expected["xhat"], g, b, u), case["dtype"])
 
 
 @hypothesis.given(cases(), rms_drawn, masks)
@@ -167,9 +158,9 @@ def test_backward(case, rms, mask):
     gamma_host, gamma = make_parameter(case["gamma"], case["cols"], dtype, generator)
     beta_host, beta = make_parameter(case["beta"] and not rms, case["cols"], dtype, generator)
     x_exact, dy_exact, gamma_exact = exact(x_host), exact(dy_host), exact(gamma_host)
-    mean_ref, _, rstd_ref = forward_reference(x_exact, ld(case["eps"]), rms)
-    mean = torch.from_numpy(mean_ref.astype(np.float64)).to(acc).to("cuda")
-    rstd = torch.from_numpy(rstd_ref.astype(np.float64)).to(acc).to("cuda")
+    u, h = rounding(case)
+    given = bounds.statistics(x_exact, ld(case["eps"]), rms, u, h)
+    mean, rstd = (torch.from_numpy(given[name][0].astype(np.float64)).to(acc).to("cuda") for name in ("mean", "rstd"))
     calls["cases"] += 1
     mask = [mask[0] == 1, mask[1] == 1 and gamma is not None, mask[2] == 1 and beta is not None]
     if rms:
@@ -185,26 +176,16 @@ def test_backward(case, rms, mask):
     if case["rows"] == 0:
         return
 
-    u, n = DTYPES[acc], ld(case["cols"])
-    h = chain(case["cols"])
     mean, rstd = (0, exact(rstd)) if rms else (exact(mean), exact(rstd))
-    xhat = (x_exact - mean) * rstd
-    g = dy_exact * (1 if gamma_exact is None else gamma_exact)
     if mask[0]:
-        s1 = 0 * rstd if rms else g.sum(1, keepdims=True)
-        s2 = (g * xhat).sum(1, keepdims=True)
-        s1_error = 0 if rms else (h + 1) * u * np.abs(g).sum(1, keepdims=True)
-        s2_error = (h + 4) * u * np.abs(g * xhat).sum(1, keepdims=True)
-        magnitude = np.abs(g) + (np.abs(xhat) * np.abs(s2) + np.abs(s1)) / n
-        bound = rstd * (8 * u * magnitude + (np.abs(xhat) * s2_error + s1_error) / n)
-        check("dx", dx, rstd * (g - (xhat * s2 + s1) / n), bound * 1.1, dtype)
+        g = 1 if gamma_exact is None else gamma_exact
+        check("dx", dx, *bounds.dx(dy_exact, x_exact, mean, rstd, g, rms, u, h), dtype)
     # A column: rows / P terms in order, then up to P partial sums in order; P is at most 2 per SM here.
     h = case["rows"] + 4
     if mask[1]:
-        terms = dy_exact * xhat
-        check("dgamma", dgamma, terms.sum(0), h * u * np.abs(terms).sum(0), dtype)
+        check("dgamma", dgamma, *bounds.columns(dy_exact * ((x_exact - mean) * rstd), u, h), dtype)
     if not rms and mask[2]:
-        check("dbeta", dbeta, dy_exact.sum(0), h * u * np.abs(dy_exact).sum(0), dtype)
+        check("dbeta", dbeta, *bounds.columns(dy_exact, u, h), dtype)
 
 
 @hypothesis.settings(max_examples=60)
@@ -247,8 +228,8 @@ def test_a_row_whose_squares_overflow_has_its_mean_and_y_is_beta(case, scale):
     case = {**case, "rows": max(1, case["rows"]), "cols": max(16, case["cols"]), "scale": scale, "offset": scale}
     case["dtype"] = torch.bfloat16 if case["dtype"] in (torch.float16, torch.bfloat16) else torch.float32
     x, gamma, beta, y, mean, rstd = run_forward(case, False)
-    mean_ref = x.mean(1, keepdims=True)
-    check("mean", mean, mean_ref, chain(case["cols"]) * 2.0**-24 * np.abs(x).mean(1, keepdims=True), torch.float32)
+    u, h = rounding(case)
+    check("mean", mean, x.mean(1, keepdims=True), h * u * np.abs(x).mean(1, keepdims=True), torch.float32)
     assert (rstd == 0).all()
     assert (exact(y) == (0 if beta is None else beta)).all()
 
