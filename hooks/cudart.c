@@ -19,19 +19,9 @@ struct dim3 {
 
 enum { CUDA_ERROR_SYMBOL_NOT_FOUND = 500 };
 
-struct launch_config { /* cudaLaunchConfig_t */
-    struct dim3 grid, block;
-    size_t smem_bytes;
-    void *stream;
-    const struct fuseln_attribute *attributes;
-    unsigned attribute_count;
-};
-
-_Static_assert(offsetof(struct launch_config, attributes) == 40, "cudaLaunchConfig_t");
-
 #define LAUNCH_PARAMETERS \
     const void *function, struct dim3 grid, struct dim3 block, void **args, size_t smem_bytes, void *stream
-#define LAUNCH_EX_PARAMETERS const struct launch_config *config, const void *function, void **args
+#define LAUNCH_EX_PARAMETERS const struct fuseln_launch_config *config, const void *function, void **args
 #define REGISTER_PARAMETERS                                                                                     \
     void **fatbin, const char *host_function, char *device_function, const char *device_name, int thread_limit, \
         void *tid, void *bid, void *block, void *grid, int *warp_size
@@ -59,20 +49,6 @@ static int original_ex(const struct fuseln_hooked *hooked)
 {
     launch_ex_function *real = (launch_ex_function *)hooked->real;
     return real ? real(hooked->config, hooked->function, hooked->args) : CUDA_ERROR_SYMBOL_NOT_FOUND;
-}
-
-static int launch_ex(struct fuseln_hooked *hooked, const struct launch_config *config, bool ptsz)
-{
-    hooked->config = config;
-    if (!config) /* the runtime's to refuse */
-        return original_ex(hooked);
-    memcpy(hooked->launch.grid, &config->grid, sizeof hooked->launch.grid);
-    memcpy(hooked->launch.block, &config->block, sizeof hooked->launch.block);
-    hooked->launch.stream = fuseln_launch_stream(config->stream, ptsz);
-    hooked->special = config->attributes;
-    hooked->attributes = config->attributes;
-    hooked->attribute_count = config->attribute_count;
-    return fuseln_launch(hooked);
 }
 
 static void unregister(enum fuseln_node node, void **fatbin, const void *caller)
@@ -148,7 +124,7 @@ static int get_kernel(enum fuseln_node node, void **ret_kernel, const void *func
             .node = FUSELN_NODE_##suffix,                                                                            \
             .caller = CALLER,                                                                                        \
         };                                                                                                           \
-        return launch_ex(&hooked, config, ptsz);                                                                     \
+        return fuseln_launch_ex(&hooked, config, ptsz);                                                              \
     }
 
 #define REGISTER_HOOKS(suffix, version)                                                                                \

@@ -17,14 +17,6 @@
 
 enum { NOT_FOUND = 500 /* CUDA_ERROR_NOT_FOUND */ };
 
-struct launch_config { /* CUlaunchConfig */
-    unsigned grid[3], block[3], smem_bytes;
-    void *stream;
-    const struct fuseln_attribute *attributes;
-    unsigned attribute_count;
-};
-_Static_assert(offsetof(struct launch_config, stream) == 32, "CUlaunchConfig");
-
 #define GRID_PARAMETERS                                                                                    \
     void *function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y, \
         unsigned block_z, unsigned smem_bytes, void *stream, void **args
@@ -32,7 +24,7 @@ _Static_assert(offsetof(struct launch_config, stream) == 32, "CUlaunchConfig");
 
 typedef int launch_function(GRID_PARAMETERS, void **extra);
 typedef int cooperative_function(GRID_PARAMETERS);
-typedef int launch_ex_function(const struct launch_config *config, void *function, void **args, void **extra);
+typedef int launch_ex_function(const struct fuseln_launch_config *config, void *function, void **args, void **extra);
 
 /* Behind an exported hook. */
 static void *real_of(enum fuseln_real which, const void *caller)
@@ -63,20 +55,6 @@ static int original_ex(const struct fuseln_hooked *hooked)
 {
     return ((launch_ex_function *)hooked->real)(hooked->config, (void *)(uintptr_t)hooked->function, hooked->args,
                                                 hooked->extra);
-}
-
-static int launch_ex(struct fuseln_hooked *hooked, const struct launch_config *config, bool ptsz)
-{
-    hooked->config = config;
-    if (!config) /* the driver's to refuse */
-        return original_ex(hooked);
-    memcpy(hooked->launch.grid, config->grid, sizeof hooked->launch.grid);
-    memcpy(hooked->launch.block, config->block, sizeof hooked->launch.block);
-    hooked->launch.stream = fuseln_launch_stream(config->stream, ptsz);
-    hooked->special = config->attributes || hooked->extra;
-    hooked->attributes = config->attributes;
-    hooked->attribute_count = config->attribute_count;
-    return fuseln_launch(hooked);
 }
 
 /* ---- look-ups ---- */
@@ -191,14 +169,14 @@ static int give(int rc, const char *name, void **ret_function, const void *calle
         .smem_bytes = smem_bytes,                                \
         .stream = stream,                                        \
     })
-#define LAUNCH_EX(ptsz)                                                                             \
-    launch_ex(&(struct fuseln_hooked){.launch = {.args = args, .boundary = FUSELN_BOUNDARY_DRIVER}, \
-                                      .function = function,                                         \
-                                      .args = args,                                                 \
-                                      .extra = extra,                                               \
-                                      .original = original_ex,                                      \
-                                      .real = (void *)real},                                        \
-              config, ptsz)
+#define LAUNCH_EX(ptsz)                                                                                    \
+    fuseln_launch_ex(&(struct fuseln_hooked){.launch = {.args = args, .boundary = FUSELN_BOUNDARY_DRIVER}, \
+                                             .function = function,                                         \
+                                             .args = args,                                                 \
+                                             .extra = extra,                                               \
+                                             .original = original_ex,                                      \
+                                             .real = (void *)real},                                        \
+                     config, ptsz)
 
 LAUNCH_HOOK(CU_LAUNCH, cuLaunchKernel, (GRID_PARAMETERS, void **extra), (GRID, extra),
             LAUNCH(original, false, OK, extra))
@@ -209,10 +187,10 @@ LAUNCH_HOOK(CU_COOPERATIVE, cuLaunchCooperativeKernel, (GRID_PARAMETERS), (GRID)
 LAUNCH_HOOK(CU_COOPERATIVE_PTSZ, cuLaunchCooperativeKernel_ptsz, (GRID_PARAMETERS), (GRID),
             LAUNCH(original_cooperative, true, COOPERATIVE, NULL))
 LAUNCH_HOOK(CU_LAUNCH_EX, cuLaunchKernelEx,
-            (const struct launch_config *config, void *function, void **args, void **extra),
+            (const struct fuseln_launch_config *config, void *function, void **args, void **extra),
             (config, function, args, extra), LAUNCH_EX(false))
 LAUNCH_HOOK(CU_LAUNCH_EX_PTSZ, cuLaunchKernelEx_ptsz,
-            (const struct launch_config *config, void *function, void **args, void **extra),
+            (const struct fuseln_launch_config *config, void *function, void **args, void **extra),
             (config, function, args, extra), LAUNCH_EX(true))
 
 HOOK(CU_MODULE_FUNCTION, cuModuleGetFunction, (void **ret_function, void *module, const char *name),

@@ -12,6 +12,7 @@
 #include "report/report.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* Programmatic serialisation only lets a kernel start earlier: dropping it is safe. Nothing else is. */
 static enum fuseln_verdict check_attributes(const struct fuseln_attribute *attributes, unsigned count)
@@ -145,4 +146,18 @@ int fuseln_launch(struct fuseln_hooked *hooked)
         return launch_recognised(hooked);
     count_norm(hooked);
     return launch_foreign(hooked);
+}
+
+int fuseln_launch_ex(struct fuseln_hooked *hooked, const struct fuseln_launch_config *config, bool ptsz)
+{
+    hooked->config = config;
+    if (!config) /* the original's to refuse */
+        return hooked->original(hooked);
+    memcpy(hooked->launch.grid, config->grid, sizeof hooked->launch.grid);
+    memcpy(hooked->launch.block, config->block, sizeof hooked->launch.block);
+    hooked->launch.stream = fuseln_launch_stream(config->stream, ptsz);
+    hooked->special = config->attributes || hooked->extra;
+    hooked->attributes = config->attributes;
+    hooked->attribute_count = config->attribute_count;
+    return fuseln_launch(hooked);
 }

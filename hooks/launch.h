@@ -19,6 +19,15 @@ struct fuseln_attribute { /* cudaLaunchAttribute, CUlaunchAttribute */
 };
 _Static_assert(sizeof(struct fuseln_attribute) == 72, "CUlaunchAttribute");
 
+struct fuseln_launch_config { /* cudaLaunchConfig_t, CUlaunchConfig: they differ in the type of smem_bytes alone */
+    unsigned grid[3], block[3];
+    char smem_bytes[8];
+    void *stream;
+    const struct fuseln_attribute *attributes;
+    unsigned attribute_count;
+};
+_Static_assert(offsetof(struct fuseln_launch_config, stream) == 32, "CUlaunchConfig");
+
 /* A launch call of the host. Hooks set what is not said to be set by fuseln_launch. */
 struct fuseln_hooked {
     struct fuseln_launch launch; /* target and runtime_device: set by fuseln_launch; declined: OK or COOPERATIVE */
@@ -34,7 +43,7 @@ struct fuseln_hooked {
     void *get_device; /* the runtime's cudaGetDevice, if it is known; NULL for the driver */
     enum fuseln_node node;
     const void *caller; /* an address inside the calling library; node and caller are of the runtime's hooks alone */
-    const void *config; /* launches with attributes: as the host passed it */
+    const struct fuseln_launch_config *config; /* launches with attributes: as the host passed it */
     size_t smem_bytes;
     void *stream; /* as the host passed it */
 };
@@ -42,6 +51,8 @@ struct fuseln_hooked {
 /* Make the host's launch, as ours or as the original. Returns what the host's call returns: 0, or the error of the
  * original. Thread-safe; errno is kept. */
 int fuseln_launch(struct fuseln_hooked *hooked);
+/* The same of a launch with attributes, of which the configuration tells the rest. */
+int fuseln_launch_ex(struct fuseln_hooked *hooked, const struct fuseln_launch_config *config, bool ptsz);
 
 /*
  * Is this a launch that is not ours and changes nothing that is pending, as nearly all are? Then it is only counted
