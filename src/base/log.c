@@ -50,9 +50,8 @@ static bool is_repeated(const char *line)
 
 static void write_line(const char *line, size_t length)
 {
-    const struct fuseln_config *config = fuseln_config_get();
-    const char *path = config->log_path;
-    int error = fuseln_sink_write(&sink, *path ? path : "stderr", config->folder, line, length);
+    const char *path = fuseln_config_get()->log_path;
+    int error = fuseln_sink_write(&sink, *path ? path : "stderr", line, length);
     if (!error || error == -EAGAIN || !*path)
         return;
     char why[256];
@@ -60,8 +59,8 @@ static void write_line(const char *line, size_t length)
         snprintf(why, sizeof why, "fuseln[%d]: FUSELN_LOG=:%.100s cannot be written: %s, the log goes to stderr\n",
                  (int)getpid(), path, strerror(-error));
     if (!is_repeated(why))
-        fuseln_sink_write(&sink, "stderr", "", why, (size_t)size);
-    fuseln_sink_write(&sink, "stderr", "", line, length);
+        fuseln_sink_write(&sink, "stderr", why, (size_t)size);
+    fuseln_sink_write(&sink, "stderr", line, length);
 }
 
 void fuseln_log_end(void)

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/config.h"
 #include "base/shield.h"
 
 /* A pipe that polls as ready accepts PIPE_BUF bytes without blocking. */
@@ -125,8 +126,9 @@ static int sink_get(const struct fuseln_sink *sink)
     return fuseln_descriptor_get(&sink->descriptor);
 }
 
-static int sink_expand(struct fuseln_sink *sink, const char *path_template, const char *folder)
+static int sink_expand(struct fuseln_sink *sink, const char *path_template)
 {
+    const char *const folder = fuseln_config_get()->folder;
     struct fuseln_shield shield;
     fuseln_shield_lock(&shield, &sink->mutex);
     const int error = *sink->path ? 0 : fuseln_path_expand(path_template, folder, sink->path, NULL);
@@ -153,13 +155,13 @@ static void sink_publish(struct fuseln_sink *sink, int fd, bool borrowed)
 
 /* The descriptor to write a line to. Threads that need it at the same time may each open the file: an open can take
  * long, so no lock is held across it. */
-static int sink_open(struct fuseln_sink *sink, const char *path_template, const char *folder)
+static int sink_open(struct fuseln_sink *sink, const char *path_template)
 {
     const int stream = fuseln_stream_number(path_template);
     int fd = stream >= 0 ? fuseln_stream_get(stream) : sink_get(sink);
     if (fd >= 0 || stream >= 0 || atomic_load(&sink->borrowed))
         return fd;
-    fd = sink_expand(sink, path_template, folder);
+    fd = sink_expand(sink, path_template);
     if (fd < 0)
         return fd;
     const int number = fuseln_file_number(sink->path);
@@ -179,13 +181,12 @@ static int write_lost(const struct fuseln_sink *sink, int fd, uint64_t lost)
     return fuseln_write(fd, line, (size_t)size, FUSELN_WRITE_LINE);
 }
 
-int fuseln_sink_write(struct fuseln_sink *sink, const char *path_template, const char *folder, const char *bytes,
-                      size_t size)
+int fuseln_sink_write(struct fuseln_sink *sink, const char *path_template, const char *bytes, size_t size)
 {
     struct fuseln_shield shield;
     fuseln_shield_raise(&shield);
     uint64_t lost = 0;
-    const int fd = sink_open(sink, path_template, folder);
+    const int fd = sink_open(sink, path_template);
     int error = fd < 0 ? fd : 0;
     if (!error && atomic_load(&sink->lost) > 0 && (lost = atomic_exchange(&sink->lost, 0)) > 0) {
         error = write_lost(sink, fd, lost);

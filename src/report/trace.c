@@ -52,15 +52,14 @@ static void write_event(struct fuseln_json *json, const struct fuseln_pass *pass
 
 void fuseln_trace(const struct fuseln_pass *pass)
 {
-    const struct fuseln_config *config = fuseln_config_get();
-    const char *path = config->trace;
+    const char *path = fuseln_config_get()->trace;
     int saved = errno;
     char line[1024];
     struct fuseln_out out = {.fd = -1, .buffer = line, .capacity = sizeof line};
     struct fuseln_json json = {.out = &out};
     write_event(&json, pass);
     fuseln_out_text(&out, "\n");
-    int error = out.error ? out.error : fuseln_sink_write(&sink, path, config->folder, line, out.length);
+    int error = out.error ? out.error : fuseln_sink_write(&sink, path, line, out.length);
     if (error)
         pr_warn("FUSELN_TRACE=%s cannot be written: %s; lines of it are lost", path,
                 error == -EAGAIN ? "nobody reads it" : strerror(-error));
