@@ -281,6 +281,31 @@ static void nulls(const struct fuseln_target *target)
     assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_NULLPTR);
 }
 
+/* The arguments are what is left of the products in 64 bits. */
+static void products_of_more_than_64_bits(const struct fuseln_target *target)
+{
+    const struct fuseln_layout *layout = &target->layout;
+    const uint64_t cols = 0x7fffffff, grid_x = 0x7fffffff, grid_y = 0xffff;
+    struct arguments arguments;
+    struct fuseln_launch launch = make_launch(target, &arguments);
+    struct fuseln_call call;
+    bool is_beyond = false;
+
+    memcpy(launch.grid, (const unsigned[]){(unsigned)grid_x, (unsigned)grid_y, 1}, sizeof(launch.grid));
+    memcpy(arguments.storage[layout->cols], &cols, fuseln_arg_bytes(layout->type[layout->cols]));
+    for (int i = 0; i < layout->require_count; i++) {
+        const struct fuseln_require *require = &layout->require[i];
+        const bool has_y = require->factors >> FUSELN_FACTOR_GRID_Y & 1;
+        const uint64_t product =
+            cols * (require->factors >> FUSELN_FACTOR_GRID_X & 1 ? grid_x : 1) * (has_y ? grid_y : 1);
+        if (require->factors)
+            memcpy(arguments.storage[require->argument], &product, 8);
+        is_beyond |= has_y;
+    }
+    if (is_beyond)
+        assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_REQUIRE);
+}
+
 static void *argument_of(const struct fuseln_layout *layout, struct arguments *arguments, int role)
 {
     for (int i = 0; i < layout->pointer_count; i++)
@@ -316,6 +341,11 @@ TEST(a_grid_the_name_is_not_known_for_is_declined)
 TEST(an_argument_that_is_not_as_required_is_declined)
 {
     for_each_target(others_than_required);
+}
+
+TEST(a_product_of_more_than_64_bits_is_declined)
+{
+    for_each_target(products_of_more_than_64_bits);
 }
 
 TEST(a_sum_that_lies_where_y_does_is_declined)

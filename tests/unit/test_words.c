@@ -175,6 +175,7 @@ TEST(wrong_rows_are_refused_with_the_word_and_the_reason)
         {FULL " variance = two-pass", "two-pass", "not one-pass"},
         {FULL " require = arg6 = 0", "require", "has no value"},
         {FULL " require = arg6 == x", "arg6 == x", "is not `arg0 == 0`"},
+        {FULL " require = arg6 < 3", "arg6 < 3", "is not `arg0 == 0`"},
         {FULL " require = arg6 == cols*cols", "arg6 == cols*cols", "is not `arg0 == 0`"},
         {FULL " require = arg6 == cols*3", "arg6 == cols*3", "is not `arg0 == 0`"},
         {FULL " require = arg6 in 1-4", "arg6 in 1-4", "is not `arg0 == 0`"},
