@@ -181,22 +181,43 @@ fuseln_unpack_debian11() {
         dpkg-deb -x "$1"/libc6_*.deb "$1" && rm -rf "$1"/{apt,libc6_*.deb}
 }
 
+# To build for aarch64 and run the result: a cross compiler, qemu, and the same Debian's arm64 packages, unpacked but not
+# installed, in $fuseln_arm64. The compiler has its usual name there.
+fuseln_arm64=$fuseln_cache/arm64-$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+fuseln_need_arm64() {
+    fuseln_need_packages g++-aarch64-linux-gnu qemu-user-static
+    fuseln_make "$fuseln_arm64" fuseln_unpack_arm64
+}
+fuseln_unpack_arm64() {
+    local apt package
+    mkdir -p "$1"/usr/{bin,lib,sbin} && ln -s usr/{bin,lib,sbin} "$1" || return 1
+    (cd "$1" && fuseln_private_apt deb "" arm64 && "${apt[@]}" install -y --download-only --no-install-recommends \
+        libstdc++6 libcmocka-dev libjansson-dev libarchive-dev bash dash coreutils libjemalloc2 libmimalloc-dev \
+        libasan8) || return 1
+    for package in "$1"/apt/archives/*.deb; do
+        dpkg-deb --fsys-tarfile "$package" | tar -x --keep-directory-symlink -C "$1" || return 1
+    done
+    ln -s aarch64-linux-gnu-gcc "$1/usr/bin/gcc"
+    rm -rf "$1/apt"
+}
+
 # fuseln_debian_archive: the archive that the system's apt uses, and the system's suite there.
 fuseln_debian_archive() {
     apt-get indextargets --format '$(ORIGIN) $(REPO_URI) $(CODENAME)' 'Created-By: Packages' |
         awk '$1 == "Debian" && !/security/ && !found++ { print $2, $3 }'
 }
 
-# fuseln_private_apt deb|deb-src [SUITE]: makes ${apt[@]} an apt-get that knows nothing but this suite (the system's own)
-# of the archive that the system's apt already uses, and keeps all that it has to keep in ./apt.
+# fuseln_private_apt deb|deb-src [SUITE [ARCH]]: makes ${apt[@]} an apt-get that knows nothing but this suite (the system's
+# own) of the archive that the system's apt already uses, and keeps all that it has to keep in ./apt.
 fuseln_private_apt() {
-    local archive suite
+    local archive suite arch=${3:-$(dpkg --print-architecture)}
     read -r archive suite < <(fuseln_debian_archive)
     [ -n "$archive" ] || { fuseln_say "apt has no Debian archive to download from"; return 1; }
     mkdir -p apt/lists/partial apt/archives/partial
     echo "$1 [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $archive ${2:-$suite} main" >apt/sources
     apt=(apt-get -qq -o Dir::Etc::sourcelist="$PWD/apt/sources" -o Dir::Etc::sourceparts=- -o Dir::State="$PWD/apt"
-        -o Dir::State::status=/dev/null -o Dir::Cache="$PWD/apt" -o APT::Sandbox::User=root)
+        -o Dir::State::status=/dev/null -o Dir::Cache="$PWD/apt" -o APT::Sandbox::User=root
+        -o APT::Architecture="$arch" -o APT::Architectures="$arch")
     "${apt[@]}" update
 }
 

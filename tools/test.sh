@@ -13,7 +13,7 @@ wheels_py=$fuseln_root/tests/torch/wheels.py
 python=$fuseln_cache/torch-$fuseln_torch/bin/python
 
 # Each part is a function part_NAME; a part wheels=VERSION is that one wheel.
-parts=(tests drawn checks mutants rules faults soak fuzz coverage programs launchers)
+parts=(tests drawn checks mutants rules faults soak fuzz coverage programs launchers aarch64)
 
 part_drawn() { DRAWN_CASES=1500 RANDOM_PROGRAMS=500 ctest --output-on-failure -R 'torch/test_(wheel|pairs)$'; }
 part_checks() { tests/accuracy/test_check 2000; }
@@ -31,6 +31,10 @@ part_programs() { # from large wheels
     fuseln_need_wheel vllm 0.33.0 "" torch==2.14.0 numpy
     fuseln_need_wheel numba-cuda 0.30.4 cu13
     python3 "$fuseln_root/tests/programs/wheels.py" "$build" "$fuseln_cache" "$fuseln_cache/torch-$fuseln_torch"
+}
+
+part_aarch64() { # by qemu
+    "$fuseln_root/tools/build.sh" --arch aarch64 && ctest --test-dir "$build/aarch64" --output-on-failure -j"$(nproc)"
 }
 
 part_launchers() {

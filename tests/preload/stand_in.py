@@ -12,6 +12,7 @@ import unittest
 
 BUILD = pathlib.Path(os.environ["TEST_BUILD"])
 FUSELN = BUILD / "libfuseln.so"
+SECONDS = int(os.environ.get("TEST_SECONDS", "60"))  # more by qemu (aarch64.py)
 TESTS = pathlib.Path(__file__).resolve().parents[1]
 HERE = TESTS / "preload" / "hooks"
 sys.path.append(str(TESTS))
@@ -88,7 +89,7 @@ class Preload(unittest.TestCase):
         self.path.unlink(missing_ok=True)
         defaults = {"FUSELN_REPORT": str(self.path), "LD_LIBRARY_PATH": str(self.dir), "FUSELN_CHECK": "0"}  # unknown builds
         env = environment(*preload, **defaults | variables)
-        done = subprocess.run([*map(str, command)], env=env, cwd=cwd, capture_output=True, text=True, timeout=60)
+        done = subprocess.run([*map(str, command)], env=env, cwd=cwd, capture_output=True, text=True, timeout=SECONDS)
         self.assertEqual(done.returncode, 0, (command, preload, done.stderr))
         self.report = json.loads(self.path.read_text()) if self.path.exists() else None
         return done

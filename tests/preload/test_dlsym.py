@@ -33,8 +33,9 @@ class Dlsym(stand_in.Preload):
         shared(cls.dir / "libcuda.so.1", HERE / "libcuda.c", rest, LIBCUDA)
         shared(cls.dir / "client.so", HERE / "dlsym_client.c", cls.dir / "libcuda.so.1", "-lm")
         gcc(cls.dir / "early", HERE / "early.c")
-        found = dict(re.findall(r"(lib[cm]\.so\.6) => (\S+)", subprocess.run(
-            ["ldd", cls.dir / "client.so"], check=True, capture_output=True, text=True).stdout))  # fmt: skip
+        listed = subprocess.run([cls.dir / "host"], check=True, capture_output=True, text=True, env=stand_in.environment(
+            cls.dir / "client.so", LD_TRACE_LOADED_OBJECTS="1")).stdout  # fmt: skip
+        found = dict(re.findall(r"(lib[cm]\.so\.6) => (\S+)", listed))
         names = [*exports(found["libc.so.6"])[::20][:LIBC_NAMES], *exports(found["libm.so.6"])[::30][:LIBM_NAMES], *OTHERS]
         names += sorted(cls.hooked)
         cls.names = list(dict.fromkeys(names))

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <cmocka.h>
 
 __attribute__((weak)) struct CMUnitTest registered_tests[32];
@@ -19,6 +20,9 @@ __attribute__((weak)) size_t registered_test_count;
 
 static inline void register_test(struct CMUnitTest test)
 {
+    const char *const left_out = getenv("TEST_LEFT_OUT"); /* tests/aarch64.py */
+    if (left_out && strstr(left_out, test.name))
+        return;
     if (registered_test_count == sizeof registered_tests / sizeof *registered_tests)
         abort();
     registered_tests[registered_test_count++] = test;

@@ -5,6 +5,7 @@
  * in a thread and in client_run. Its ompt_start_tool, which is a hook of LLVM's OpenMP, looks for the next function of
  * that name.
  */
+#include "../../../src/base/glibc.h"
 #include "../../object_of.h"
 
 #include <errno.h>
@@ -44,7 +45,7 @@ static void ask_all(const char *when)
             if (handle)
                 dlclose(handle);
         }
-        say("version", name, dlvsym(RTLD_DEFAULT, name, "GLIBC_2.2.5"));
+        say("version", name, dlvsym(RTLD_DEFAULT, name, FUSELN_GLIBC_BASE));
     }
     if (names)
         fclose(names);
