@@ -28,7 +28,7 @@ for suite in "${suites[@]}"; do
     trap 'rm -rf --one-file-system "$system"' EXIT
     make_system "$suite" "$system"
     fuseln_say "on Debian $(cat "$system/etc/debian_version"): $*"
-    unshare --mount --pid --fork sh -ec 'mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev"
+    unshare --mount --pid --fork --kill-child sh -ec 'mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev"
         exec chroot "$0" env -u PIP_FIND_LINKS HOME=/root LC_ALL=C.UTF-8 sh -c '\''cd /root/fuseln && exec "$@"'\'' sh "$@"' \
         "$system" "$@" || fuseln_die "failed on $suite: $*"
     rm -rf --one-file-system "$system"
