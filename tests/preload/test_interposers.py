@@ -7,6 +7,7 @@ driver. What a library finds by its own look-ups stays the same too, above all w
 front of fuseln finds fuseln where it found a runtime."""
 import collections
 import pathlib
+import subprocess
 import re
 import unittest
 
