@@ -98,7 +98,9 @@ def test_off_and_observe_leave_the_originals_bits(run, bits, mode):
 
 
 # Other words, and values that are wrong: tests/faults/test_settings.py.
-@pytest.mark.parametrize("skip, left", [("backward", {"forward"}), ("pytorch/dx/vectorized/f32", {"forward", "dgamma"})])
+@pytest.mark.parametrize(
+    "skip, left", [("backward", {"forward"}), ("pytorch/dx/vectorized/f32", {"forward", "dgamma"})]
+)
 def test_what_is_skipped_is_not_replaced(run, skip, left):
     run(STEP + "step()", env={"FUSELN_SKIP": skip})
     report = run.report()
