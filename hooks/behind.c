@@ -13,6 +13,7 @@
 _Atomic(void *) fuseln_behind[FUSELN_DRIVER_GIVEN];
 _Atomic(fuseln_name_function *) fuseln_behind_name[2];
 _Atomic(fuseln_param_function *) fuseln_behind_param[2];
+_Atomic(fuseln_count_function *) fuseln_behind_count[2];
 
 void fuseln_behind_fill(void *handle)
 {
@@ -27,6 +28,8 @@ void fuseln_behind_fill(void *handle)
     atomic_store(&fuseln_behind_name[true], (fuseln_name_function *)real(handle, "cuKernelGetName"));
     atomic_store(&fuseln_behind_param[false], (fuseln_param_function *)real(handle, "cuFuncGetParamInfo"));
     atomic_store(&fuseln_behind_param[true], (fuseln_param_function *)real(handle, "cuKernelGetParamInfo"));
+    atomic_store(&fuseln_behind_count[false], (fuseln_count_function *)real(handle, "cuModuleGetFunctionCount"));
+    atomic_store(&fuseln_behind_count[true], (fuseln_count_function *)real(handle, "cuLibraryGetKernelCount"));
     dlerror(); /* the host must not find there what we did not find */
 }
 

@@ -20,11 +20,13 @@ enum {
 
 extern _Atomic(void *) fuseln_behind[FUSELN_DRIVER_GIVEN]; /* NULL while not known */
 /* By whether the handle is a CUkernel; NULL while not known: cuFuncGetName and cuKernelGetName, and of CUDA 12.4 and
- * later cuFuncGetParamInfo and cuKernelGetParamInfo. */
+ * later cuFuncGetParamInfo and cuKernelGetParamInfo, cuModuleGetFunctionCount and cuLibraryGetKernelCount. */
 typedef int fuseln_name_function(const char **ret_name, void *handle);
 typedef int fuseln_param_function(const void *handle, size_t index, size_t *ret_offset, size_t *ret_bytes);
+typedef int fuseln_count_function(unsigned *ret_count, void *owner);
 extern _Atomic(fuseln_name_function *) fuseln_behind_name[2];
 extern _Atomic(fuseln_param_function *) fuseln_behind_param[2];
+extern _Atomic(fuseln_count_function *) fuseln_behind_count[2];
 
 /* Look all of them up through a handle that reaches libcuda. A driver may lack some. */
 void fuseln_behind_fill(void *handle);

@@ -72,14 +72,18 @@ static int look_up(get_function *real, void **ret_handle, struct fuseln_found fo
     return rc;
 }
 
-/* found lacks handles and names. */
-static int enumerate(int (*real)(void **, unsigned, void *), void **ret_handles, unsigned count,
+/* found lacks handles and names. The program has room for `room` handles; those that the module lacks stay unset. */
+static int enumerate(int (*real)(void **, unsigned, void *), void **ret_handles, unsigned room,
                      struct fuseln_found found)
 {
-    const int rc = real(ret_handles, count, found.module);
+    const int rc = real(ret_handles, room, found.module);
     fuseln_behind_complete();
     fuseln_name_function *const name_get = atomic_load(&fuseln_behind_name[found.is_kernel]);
-    for (unsigned i = 0; rc == 0 && name_get && ret_handles && i < count; i++) {
+    fuseln_count_function *const count_get = atomic_load(&fuseln_behind_count[found.is_kernel]);
+    unsigned count;
+    if (rc != 0 || !ret_handles || !name_get || !count_get || count_get(&count, found.module) != 0)
+        return rc;
+    for (unsigned i = 0; i < count && i < room; i++) {
         found.handle = ret_handles[i];
         if (found.handle && name_get(&found.name, ret_handles[i]) == 0)
             fuseln_handles_learn(&found);

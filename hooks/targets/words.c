@@ -218,10 +218,10 @@ static bool set_pointer(struct parser *parser, struct fuseln_text key, struct fu
 /* y:x: the argument that is x is y, too. */
 static bool set_inplace(struct parser *parser, struct fuseln_text value)
 {
-    struct fuseln_text pair, second;
+    struct fuseln_text pair;
 
     while (fuseln_text_part(&value, ',', &pair)) {
-        struct fuseln_text rest = pair;
+        struct fuseln_text rest = pair, second = {"", 0};
         fuseln_text_part(&rest, ':', &second);
         const int role = find_pointer_role(second), other = find_pointer_role(rest);
         int argument = NONE;
@@ -390,6 +390,8 @@ static bool parse_factors(struct fuseln_text product, unsigned char *ret_factors
     struct fuseln_text one;
     unsigned factors = 0;
 
+    if (product.length && product.at[product.length - 1] == '*')
+        return false;
     while (fuseln_text_part(&product, '*', &one)) {
         unsigned i = 0;
         while (i < FUSELN_FACTOR_COUNT && !fuseln_text_is(one, words[i]))
@@ -410,9 +412,11 @@ static bool parse_required(struct fuseln_text relation, struct fuseln_text value
     if (fuseln_text_is(relation, "null"))
         return !value.length;
     if (fuseln_text_is(relation, "in")) {
-        fuseln_text_part(&value, '.', &low);
-        skip(&value, value.length && *value.at == '.');
-        return parse_integer(low, &ret_require->low) && parse_integer(value, &ret_require->high);
+        if (!fuseln_text_part(&value, '.', &low) || !value.length || *value.at != '.')
+            return false;
+        skip(&value, 1);
+        return parse_integer(low, &ret_require->low) && parse_integer(value, &ret_require->high) &&
+               ret_require->low <= ret_require->high;
     }
     if (!fuseln_text_is(relation, "=="))
         return false;
@@ -423,10 +427,10 @@ static bool parse_required(struct fuseln_text relation, struct fuseln_text value
 
 static bool set_require(struct parser *parser, struct fuseln_text value)
 {
-    struct fuseln_text one, argument, relation = {"", 0};
+    struct fuseln_text one;
 
     while (fuseln_text_part(&value, ',', &one)) {
-        struct fuseln_text rest = one;
+        struct fuseln_text rest = one, argument = {"", 0}, relation = {"", 0};
         struct fuseln_require require;
         fuseln_text_part(&rest, ' ', &argument);
         fuseln_text_part(&rest, ' ', &relation);
@@ -482,8 +486,8 @@ static bool check_builds(struct parser *parser, struct fuseln_text value)
     struct fuseln_text one;
 
     while (fuseln_text_part(&value, ',', &one))
-        if (one.length < FUSELN_BUILD_DIGITS || !is_hex(one))
-            return refuse(parser, "is not the beginning of a build-id: at least 8 hex digits, in small letters", one);
+        if (one.length < FUSELN_BUILD_DIGITS || one.length > FUSELN_BUILD_DIGITS_MOST || !is_hex(one))
+            return refuse(parser, "is not the beginning of a build-id: 8 to 40 hex digits, in small letters", one);
     return true;
 }
 
@@ -615,6 +619,20 @@ static bool roles_fit(const struct parser *parser)
     return !(ops[op].needs & ~pointers) && !(pointers & ~(ops[op].needs | ops[op].may));
 }
 
+/* What the ranges of `require` take besides each other, as one number: a launch's site holds that (core/decode.c). */
+static bool ranges_fit(const struct fuseln_layout *layout)
+{
+    _Static_assert(FUSELN_FLAGS_MAX == 4096, "check_row names it");
+    uint64_t values = 1;
+
+    for (int i = 0; i < layout->require_count; i++) {
+        const uint64_t range = (uint64_t)layout->require[i].high - (uint64_t)layout->require[i].low;
+        if (range >= FUSELN_FLAGS_MAX || (values *= range + 1) > FUSELN_FLAGS_MAX)
+            return false;
+    }
+    return true;
+}
+
 static bool check_row(struct parser *parser)
 {
     const struct fuseln_layout *layout = parser->layout;
@@ -631,6 +649,8 @@ static bool check_row(struct parser *parser)
         return refuse(parser, "an argument may say `rms` of layernorm.dx alone", none);
     if (layout->rows_from == FUSELN_ROWS_LOOP && layout->rows == NONE)
         return refuse(parser, "rows_loop needs rows in an argument", none);
+    if (!ranges_fit(layout))
+        return refuse(parser, "the ranges of require hold more than 4096 values together", none);
     if (parser->named != (layout->count == FUSELN_ARGS_MAX ? ~0u : (1u << layout->count) - 1))
         return refuse(parser, "each of the arguments needs a role, a require or an ignore, and there are no others",
                       none);

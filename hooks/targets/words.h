@@ -40,7 +40,7 @@
 
 #include "base/target.h"
 
-enum { FUSELN_BUILD_DIGITS = 8 };
+enum { FUSELN_BUILD_DIGITS = 8, FUSELN_BUILD_DIGITS_MOST = 40 };
 
 /* Characters of a row; not terminated. */
 struct fuseln_text {

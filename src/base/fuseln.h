@@ -153,8 +153,8 @@ struct fuseln_call {
     enum fuseln_op op;
     enum fuseln_dtype dtype;
     unsigned nulls;    /* bit r of enum fuseln_role set: that pointer is null; of GAMMA_ADD: it is not 0;
-                        * of RMS: an argument says that it is RMS norm; above: a hash of the flags that a row allows
-                        * several values */
+                        * of RMS: an argument says that it is RMS norm; above: the values of arguments that a row gives
+                        * a range, as one number */
     unsigned low_bits; /* of all addresses, modulo 16, or-ed: 0 where everything is aligned */
     union {            /* our kernels take the call as they find it: their argument begins with it */
         struct {

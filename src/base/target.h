@@ -50,7 +50,8 @@ static inline size_t fuseln_arg_bytes(enum fuseln_arg_type type)
 #define FUSELN_EPS_LEAST 1e-12
 #define FUSELN_EPS_MOST  1e-2
 
-enum { FUSELN_ARGS_MAX = 32, FUSELN_REQUIRES_MAX = 8 };
+/* FLAGS: combinations of values that a row's ranges may hold; the bits above the roles (struct fuseln_call). */
+enum { FUSELN_ARGS_MAX = 32, FUSELN_REQUIRES_MAX = 8, FUSELN_FLAGS_MAX = 1 << (32 - FUSELN_ROLE_COUNT) };
 
 /* What an argument, an integer or a pointer, must be for the launch to mean what the row says: the product of some of
  * these, or of a range. */

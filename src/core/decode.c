@@ -174,19 +174,21 @@ static bool read_gamma_add(const struct fuseln_layout *layout, void **args, stru
     return read;
 }
 
-/* It has no mean, whatever its kernel gets for one. */
-static bool read_rms(const struct fuseln_layout *layout, void **args, struct fuseln_call *call)
+/* It has no mean, whatever its kernel gets for one. A flag that is neither 0 nor 1 may mean anything. */
+static enum fuseln_verdict read_rms(const struct fuseln_layout *layout, void **args, struct fuseln_call *call)
 {
     int64_t rms = 0;
 
     if (layout->rms >= 0 && !read_integer(layout, args, layout->rms, &rms))
-        return false;
+        return FUSELN_VERDICT_NULLPTR;
+    if (rms != 0 && rms != 1)
+        return FUSELN_VERDICT_REQUIRE;
     if (rms) {
         call->rms = 1;
         call->mean = NULL;
         call->nulls = (call->nulls & ~(1u << FUSELN_ROLE_MEAN)) | 1u << FUSELN_ROLE_RMS;
     }
-    return true;
+    return FUSELN_VERDICT_OK;
 }
 
 /* A user's row may have named the wrong argument. Backward has no eps. */
@@ -202,8 +204,11 @@ static __attribute__((noinline)) enum fuseln_verdict read_rest(const struct fuse
 {
     const struct fuseln_layout *layout = &launch->target->layout;
 
-    if (!read_gamma_add(layout, launch->args, call) || !read_rms(layout, launch->args, call))
+    if (!read_gamma_add(layout, launch->args, call))
         return FUSELN_VERDICT_NULLPTR;
+    const enum fuseln_verdict rms = read_rms(layout, launch->args, call);
+    if (rms != FUSELN_VERDICT_OK)
+        return rms;
     if (launch->target->user && !eps_is_usual(call))
         return FUSELN_VERDICT_REQUIRE;
     call->round_sum = layout->round_sum;
@@ -213,17 +218,18 @@ static __attribute__((noinline)) enum fuseln_verdict read_rest(const struct fuse
         return FUSELN_VERDICT_GEOMETRY;
     if (call->sum && call->sum == call->y) /* x is its own residual, in place: the original decides which one stays */
         return FUSELN_VERDICT_REQUIRE;
-    uint64_t flags = 0; /* of several values each is a site of its own */
+    unsigned flags = 0; /* of several values each is a site of its own; words.c sees that no two are the same here */
     for (int i = 0; i < layout->require_count; i++) {
         int64_t value;
         if (!read_integer(layout, launch->args, layout->require[i].argument, &value))
             return FUSELN_VERDICT_NULLPTR;
         if (!is_met(&layout->require[i], value, launch, call))
             return FUSELN_VERDICT_REQUIRE;
-        if (layout->require[i].low != layout->require[i].high)
-            flags = (flags + (uint64_t)value + 1) * 0x9e3779b97f4a7c15u;
+        if (!layout->require[i].factors)
+            flags = flags * (unsigned)(layout->require[i].high - layout->require[i].low + 1) +
+                    (unsigned)(value - layout->require[i].low);
     }
-    call->nulls |= (unsigned)(flags >> (32 + FUSELN_ROLE_COUNT)) << FUSELN_ROLE_COUNT;
+    call->nulls |= flags << FUSELN_ROLE_COUNT;
     return FUSELN_VERDICT_OK;
 }
 

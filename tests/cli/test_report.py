@@ -179,12 +179,13 @@ class Report(Command):
     def test_refused_rows_of_the_user_are_named_once(self):
         row = {"line": 6, "name": "mine/norm", "reason": "args has not as many as the kernel's name"}
         file = {"line": 0, "name": None, "reason": "it cannot be opened; no row is used"}
-        targets = [{"file": "rows.txt", "rows": 1, "refused": refused} for refused in ([row], [row, file], [])]
+        unnamed = row | {"line": 9, "name": ""}
+        targets = [{"file": "rows.txt", "rows": 1, "refused": refused} for refused in ([row], [row, file, unnamed], [])]
         reports = [REPORT | {"targets": each} for each in (*targets, None)]
         self.merged(*reports)
         done = self.fuseln("report", *(f"{i}.json" for i in range(len(reports))))
         self.assertIn("\nrefused of FUSELN_TARGETS:\n  line 6: [mine/norm] args has not as many as the kernel's name\n"
-                      "  it cannot be opened; no row is used\n", done.stdout)
+                      "  it cannot be opened; no row is used\n  line 9: [] args has not as", done.stdout)
         self.assertNotIn("FUSELN_TARGETS", self.fuseln("report", "2.json", "3.json").stdout)
         bad = self.write("bad.json", REPORT | {"targets": {"refused": [{"line": 6}]}})
         self.assertIn("targets.refused[0].reason is missing", self.fuseln("report", bad).stderr)

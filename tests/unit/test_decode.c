@@ -251,6 +251,8 @@ static void rms_by_argument(const struct fuseln_target *target)
             if (layout->role[i] == FUSELN_ROLE_MEAN)
                 memset(arguments.storage[i], 0, 8);
     }
+    arguments.storage[layout->rms][0] = 2;
+    assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_REQUIRE);
     arguments.pointers[layout->rms] = NULL;
     assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_NULLPTR);
 }
@@ -328,6 +330,34 @@ static void x_that_is_its_own_residual(const struct fuseln_target *target)
     assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_REQUIRE);
 }
 
+/* Two more arguments, of 21 values each. */
+static void values_in_ranges(const struct fuseln_target *original)
+{
+    struct fuseln_target target = *original;
+    struct fuseln_layout *layout = &target.layout;
+    struct arguments arguments;
+    struct fuseln_call call;
+    bool seen[FUSELN_FLAGS_MAX] = {false};
+
+    if (layout->plain || layout->require_count + 2 > FUSELN_REQUIRES_MAX || layout->count + 2 > FUSELN_ARGS_MAX)
+        return;
+    for (int i = 0; i < 2; i++) {
+        layout->type[layout->count] = FUSELN_ARG_I32;
+        layout->role[layout->count] = FUSELN_ROLE_REQUIRE;
+        layout->require[layout->require_count++] =
+            (struct fuseln_require){.argument = layout->count++, .low = -10, .high = 10};
+    }
+    const struct fuseln_launch launch = make_launch(&target, &arguments);
+    for (int32_t one = -10; one <= 10; one++)
+        for (int32_t other = -10; other <= 10; other++) {
+            memcpy(arguments.storage[layout->count - 2], &one, sizeof one);
+            memcpy(arguments.storage[layout->count - 1], &other, sizeof other);
+            assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_OK);
+            assert_false(seen[call.nulls >> FUSELN_ROLE_COUNT]);
+            seen[call.nulls >> FUSELN_ROLE_COUNT] = true;
+        }
+}
+
 TEST(every_row_reads_back_its_arguments)
 {
     for_each_target(round_trip);
@@ -351,6 +381,11 @@ TEST(a_product_of_more_than_64_bits_is_declined)
 TEST(a_sum_that_lies_where_y_does_is_declined)
 {
     for_each_target(x_that_is_its_own_residual);
+}
+
+TEST(values_in_ranges_tell_launches_apart)
+{
+    for_each_target(values_in_ranges);
 }
 
 TEST(null_arguments_are_seen)

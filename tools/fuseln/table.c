@@ -191,15 +191,13 @@ static void print_wrapped(FILE *out, const char *line)
 /* Rows of FUSELN_TARGETS, or the file. */
 static void print_refused(const json_t *rows, FILE *out)
 {
-    size_t i;
-    json_t *row;
     if (json_array_size(rows) > 0)
         print_heading(out, "refused of FUSELN_TARGETS:");
-    json_array_foreach(rows, i, row)
-    {
+    FOREACH_ITEM(row, rows) {
         const char *name = fuseln_text_at(row, "name"), *reason = fuseln_text_at(row, "reason");
-        char *line = *name ? fuseln_text("  line %lld: [%s] %s", fuseln_count_at(row, "line"), name, reason)
-                           : fuseln_text("  %s", reason);
+        const bool is_row = json_is_string(json_object_get(row, "name"));
+        char *line = is_row ? fuseln_text("  line %lld: [%s] %s", fuseln_count_at(row, "line"), name, reason)
+                            : fuseln_text("  %s", reason);
         print_wrapped(out, line);
         free(line);
     }
