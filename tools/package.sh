@@ -23,7 +23,8 @@ mkdir -p "$packages"
 
 package_source() {
     rm -f "$packages"/fuseln-*.tar.xz
-    git -C "$fuseln_root" archive --prefix="fuseln-$version/" HEAD | xz -T1 >"$packages/fuseln-$version.tar.xz"
+    git -C "$fuseln_root" archive --prefix="fuseln-$version/" HEAD | xz -T1 >"$work.tar.xz"
+    mv "$work.tar.xz" "$packages/fuseln-$version.tar.xz"
 }
 
 build() { # build FOLDER CMAKE-OPTION... -- TARGET...

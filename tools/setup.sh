@@ -95,15 +95,18 @@ fuseln_need_nvdisasm() {
 
 # fuseln_venv NAME STAMP PIP-ARGUMENT...: installs into the virtual environment $fuseln_cache/NAME and leaves
 # fuseln-STAMP there, so that it is done once. An environment holds its own path and cannot be renamed, so it is made at
-# its final path, anew if an interrupted one has no stamp yet.
+# its final path, anew if an interrupted one has no stamp yet. Of two processes at once the second waits.
 fuseln_venv() {
     local venv=$fuseln_cache/$1
     [ -e "$venv/fuseln-$2" ] && return 0
-    fuseln_step "installing ${*:3} into $venv" fuseln_pip "$venv" "${@:3}" || fuseln_die "could not install ${*:3}"
-    touch "$venv/fuseln-$2"
+    mkdir -p "$fuseln_cache" || fuseln_die "could not make $fuseln_cache"
+    (flock 9 && { [ -e "$venv/fuseln-$2" ] || {
+        fuseln_step "installing ${*:3} into $venv" fuseln_pip "$venv" "${@:3}" && touch "$venv/fuseln-$2"
+    }; }) 9>"$venv.lock" || fuseln_die "could not install ${*:3}"
 }
 fuseln_pip() {
-    compgen -G "$1/fuseln-*" >/dev/null || { rm -rf "$1" && python3 -m venv "$1"; } || return
+    local stamps=("$1"/fuseln-*)
+    [ -e "${stamps[0]}" ] || { rm -rf "$1" && python3 -m venv "$1"; } || return
     "$1/bin/python" -m pip install "${@:2}"
 }
 
@@ -231,7 +234,7 @@ fuseln_unpack_zig() {
     fuseln_unpack_wheels "$@" || return 1
     for arch in x86_64 aarch64; do
         printf '#!/bin/sh\nexec "$(dirname "$0")/ziglang/zig" cc -target %s-linux-gnu.2.28 "$@"\n' $arch >"${!#}/cc-$arch"
-        chmod +x "${!#}/cc-$arch"
+        chmod +x "${!#}/cc-$arch" || return 1
     done
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# tools/systems.sh [bookworm|trixie] [COMMAND...]: runs tools/demo.sh and tools/test.sh, or COMMAND in the checkout, on a
+# tools/systems.sh [bookworm|trixie] [-- COMMAND...]: runs tools/demo.sh and tools/test.sh, or COMMAND in the checkout, on a
 # fresh Debian 12 or 13 (neither named: on both) that has nothing but Python and git. The system is a folder in the
 # cache; what this one needs to reach a network is copied into it. Needs root, debootstrap, 20 GB of disk for each, which
 # are given back, and an hour. Exits 1 if a command fails.
@@ -8,6 +8,8 @@ set -euo pipefail
 . "$(dirname "$0")/setup.sh"
 suites=(bookworm trixie)
 [[ " ${suites[*]} " != *" ${1-} "* ]] || { suites=("$1") && shift; }
+[ $# -eq 0 ] || [ "$1" = -- ] || fuseln_die "usage: tools/systems.sh [bookworm|trixie] [-- COMMAND...]"
+shift $(($# > 0))
 [ $# -gt 0 ] || set -- sh -c 'tools/demo.sh && tools/test.sh'
 [ "$(id -u)" -eq 0 ] || fuseln_die "only root can change into another system's folder"
 fuseln_need_packages debootstrap
@@ -24,6 +26,7 @@ make_system() { # make_system SUITE FOLDER
 }
 
 for suite in "${suites[@]}"; do
+    mkdir -p "$fuseln_cache"
     system=$(mktemp -d "$fuseln_cache/system-$suite.XXXXXX")
     trap 'rm -rf --one-file-system "$system"' EXIT
     make_system "$suite" "$system"
