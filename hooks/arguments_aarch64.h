@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* clang-format off */
 /*
  * For dlsym.S and notice.S: around a call of C in a function that will jump on with its caller's arguments.
  */

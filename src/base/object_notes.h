@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* clang-format off */
 /*
  * What the compiler notes in each object, for those of assembler: the stack is not executable; on aarch64 each function
  * that may be jumped to begins with a landing pad (BTI), and return addresses on the stack are signed (PAC). A library

@@ -13,7 +13,8 @@
 
 /* The programs whose kernels have references: softgpu_original_run asks each in turn. The function of a program returns
  * SOFTGPU_ORIGINAL_UNKNOWN for a name that is not one of its kernels. */
-#define SOFTGPU_PROGRAMS(X) X(pytorch) X(onnxruntime) X(ctranslate2) X(vllm) X(sglang) X(apex) X(ggml) X(lmdeploy) X(closed)
+#define SOFTGPU_PROGRAMS(X) \
+    X(pytorch) X(onnxruntime) X(ctranslate2) X(vllm) X(sglang) X(apex) X(ggml) X(lmdeploy) X(closed)
 
 #define X(program) int softgpu_original_##program(const struct softgpu_original *launch);
 SOFTGPU_PROGRAMS(X)
