@@ -10,7 +10,7 @@ sizes) are compared with those that fuseln reads. If all agree, the row for hook
 output. What differs goes to standard error, and so do the layer and RMS norms that no target matches, or that are new:
 in no release of tests/data/symbols. Exit 0: a row; 1: none; 2: wrong usage.
 
-A row does not make a build known: hooks/README.md says what else must hold. Needs build/tools/layouts."""
+A row does not make a build known: hooks/targets/README.md says what else must hold. Needs build/tools/layouts."""
 import collections
 import hashlib
 import mmap

@@ -52,8 +52,8 @@ static const struct fuseln_target_row rows[] = {
 /*
  * Known builds: their launches are replaced from the first one on. The kernels of each have the names above; in every
  * image their parameters are where the rows above say; and drawn cases passed on the software device, with this build or
- * with one of the same release and device code. tools/known_build.py prints a row; hooks/README.md says how to add one
- * and when to remove it. Build-id (1.13: of libtorch_cuda_cu.so), release, CUDA, machine, device code.
+ * with one of the same release and device code. tools/known_build.py prints a row; hooks/targets/README.md says how to
+ * add one and when to remove it. Build-id (1.13: of libtorch_cuda_cu.so), release, CUDA, machine, device code.
  */
 static const struct fuseln_known_build known_builds[] = {
     {"20783bc09b0750a6790155c55f9923832521ca21", "2.0.1", "11.7", "x86-64", "aea9e94ce3e6dcc5"},

@@ -5,7 +5,7 @@ to tests/data/wheels.json, and gives the disk back.
 
     wheels.py [VERSION...]     (none: every version below); exit 1 if anything was wrong: then the version's row is
                                removed, unless it could not even be installed
-    wheels.py --table          the table of all rows, as hooks/README.md has it
+    wheels.py --table          the table of all rows, as hooks/targets/README.md has it
     wheels.py --versions       the versions, one a line
 
 An environment that was there before stays. Needs a build; builds the stand-in runtime of the wheel's CUDA version."""
