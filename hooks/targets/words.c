@@ -6,15 +6,17 @@
 
 #include <string.h>
 
-enum { NONE = -1 };
+enum { NONE = -1, KEYS_MAX = 64 /* there are fewer words */ };
 
 struct parser {
     struct fuseln_target *target;
     struct fuseln_layout *layout;
     struct fuseln_refusal refusal;
     bool has_dtype, has_op, op_is_rms, has_rows, has_eps;
-    unsigned named; /* bit i: argument i has a role, is required or ignored */
-    unsigned roles; /* bit r: the row names the pointer of role r */
+    unsigned named;                    /* bit i: argument i has a role, is required or ignored */
+    unsigned roles;                    /* bit r: the row names the pointer of role r */
+    struct fuseln_text keys[KEYS_MAX]; /* that were read, each a word of a row */
+    int key_count;
 };
 
 bool fuseln_text_is(struct fuseln_text text, const char *word)
@@ -682,17 +684,18 @@ static void complete(struct fuseln_target *target)
 }
 
 /* Was there a field of this key before? Only lists may go on. */
-static bool is_said_before(struct fuseln_text row, struct fuseln_text key)
+static bool is_said_before(struct parser *parser, struct fuseln_text key)
 {
     static const char *const lists[] = {"require", "ignore", "inplace", "in"};
-    struct fuseln_text other, value;
 
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         if (fuseln_text_is(key, lists[i]))
             return false;
-    while (fuseln_words_field(&row, &other, &value) && other.at != key.at)
-        if (other.length == key.length && memcmp(other.at, key.at, key.length) == 0)
+    for (int i = 0; i < parser->key_count; i++)
+        if (parser->keys[i].length == key.length && memcmp(parser->keys[i].at, key.at, key.length) == 0)
             return true;
+    if (parser->key_count < KEYS_MAX)
+        parser->keys[parser->key_count++] = key;
     return false;
 }
 
@@ -702,9 +705,8 @@ static bool parse(struct parser *parser, struct fuseln_text row)
 
     if (!find_dtype_field(parser, row))
         return false;
-    const struct fuseln_text whole = row;
     while (fuseln_words_field(&row, &key, &value)) {
-        if (is_said_before(whole, key))
+        if (is_said_before(parser, key))
             return refuse(parser, "is said twice", key);
         if (!set_field(parser, key, value))
             return false;
