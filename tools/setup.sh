@@ -168,10 +168,9 @@ fuseln_need_launchers() {
     fuseln_make "$fuseln_launchers" fuseln_install_launchers
 }
 fuseln_install_launchers() {
-    "$fuseln_cache/torch-$fuseln_torch/bin/python" -m pip install -q --disable-pip-version-check --no-deps \
-        --no-build-isolation --target "$1" accelerate==1.15.0 deepspeed==0.19.8 ray==2.60.0 attrs certifi \
-        charset-normalizer einops hjson jsonschema jsonschema-specifications msgpack ninja protobuf psutil py-cpuinfo \
-        referencing requests rpds-py urllib3
+    "$fuseln_cache/torch-$fuseln_torch/bin/python" -m pip install --no-deps --no-build-isolation --target "$1" \
+        accelerate==1.15.0 deepspeed==0.19.8 ray==2.60.0 attrs certifi charset-normalizer einops hjson jsonschema \
+        jsonschema-specifications msgpack ninja protobuf psutil py-cpuinfo referencing requests rpds-py urllib3
 }
 
 # Debian 11's loader and libc (glibc 2.31), unpacked but not installed, from the archive that apt already uses.

@@ -80,7 +80,7 @@ static inline bool fuseln_config_hooks(enum fuseln_boundary boundary)
 /* Does the list, a value of FUSELN_ONLY, name a program with these base names of its executable and its argv[0]? */
 bool fuseln_config_names(const char *list, const char *executable, const char *invoked);
 
-/* Does FUSELN_SKIP name this target at this width? A pure function of its arguments. */
+/* Does FUSELN_SKIP name this target, or this call of it? A pure function of its arguments. */
 bool fuseln_config_skips(const struct fuseln_config *config, const struct fuseln_target *target,
                          const struct fuseln_call *call);
 

@@ -2,22 +2,16 @@
 """The wheel for aarch64: what it needs of the system, and that its command starts under qemu and finds its library. No
 virtual environment can be made of another machine's Python, so the wheel is unpacked as pip would do it. The part aarch64
 of tools/test.sh --all runs this; tools/aarch64_run does the rest."""
-import pathlib
-import tempfile
 import unittest
 import zipfile
 
-from test_wheel import SOURCE, check_needs, run
+from test_wheel import SOURCE, check_needs, make_wheel, run
 
 
 class Aarch64(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        run(SOURCE / "tools/package.sh", "wheel-aarch64")
-        (cls.wheel,) = (SOURCE / "build/packages").glob("fuseln-*-py3-none-manylinux_2_28_aarch64.whl")
-        folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(folder.cleanup)
-        cls.root = pathlib.Path(folder.name)
+        cls.wheel, cls.root = make_wheel(cls, "wheel-aarch64", "aarch64")
         with zipfile.ZipFile(cls.wheel) as wheel:
             for name in wheel.namelist():
                 kind, _, path = name.partition(".data/")[2].partition("/")

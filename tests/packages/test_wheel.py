@@ -28,14 +28,20 @@ def check_needs(case, file):
     case.assertLessEqual(set(re.findall(r"NEEDED.*\[(.*)\]", run("readelf", "-d", file))), ALLOWED, file)
 
 
+def make_wheel(case, kind, arch):
+    """The wheel, and a folder that is removed after the tests."""
+    run(SOURCE / "tools/package.sh", kind)
+    (wheel,) = (SOURCE / "build/packages").glob(f"fuseln-*-py3-none-manylinux_2_28_{arch}.whl")
+    folder = tempfile.TemporaryDirectory()
+    case.addClassCleanup(folder.cleanup)
+    return wheel, pathlib.Path(folder.name)
+
+
 class Wheel(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        run(SOURCE / "tools/package.sh", "wheel")
-        (cls.wheel,) = (SOURCE / "build/packages").glob("fuseln-*-py3-none-manylinux_2_28_x86_64.whl")
-        folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(folder.cleanup)
-        cls.root = pathlib.Path(folder.name, "venv")
+        cls.wheel, folder = make_wheel(cls, "wheel", "x86_64")
+        cls.root = folder / "venv"
         venv.create(cls.root, with_pip=True)
         cls.before = set(cls.root.rglob("*"))
         cls.pip("install", cls.wheel)
