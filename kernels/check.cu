@@ -648,7 +648,7 @@ extern "C" __global__ void __launch_bounds__(FUSELN_CHECK_THREADS, 1)
         p.hashes[thread / 32 + (p.more ? p.hash_count : 0)] = sum;
 }
 
-/* Checks dgamma or dbeta of one column. sum: of its terms; size: of the magnitudes of the finite ones; terms: how many
+/* Checks dgamma or dbeta, of this type, of one column. sum: of its terms; size: of the magnitudes of the finite ones; terms: how many
  * are not zero. Returns whether it was checked by value: a dbeta counts only if its dgamma was. */
 static __device__ __forceinline__ bool check_column(const fuseln_check_params &p, const number_type &type,
                                                     long long col, const void *mine, const void *theirs, double sum,
@@ -684,7 +684,7 @@ extern "C" __global__ void __launch_bounds__(FUSELN_CHECK_THREADS, 1)
     fuseln_check_columns(const struct fuseln_check_params p)
 {
     __shared__ double parts[BLOCK_WARPS][32];
-    const number_type type(p.dtype);
+    const number_type type(p.dtype), gradient_type(p.gradient_dtype);
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     const long long cols = p.host.cols;
     tally found;
@@ -720,7 +720,7 @@ extern "C" __global__ void __launch_bounds__(FUSELN_CHECK_THREADS, 1)
         for (int beta = 0; beta < 2 && warp == 0 && col < cols; beta++) {
             const void *theirs = beta ? p.rms ? nullptr : p.host.dbeta : p.host.dgamma;
             if (theirs)
-                counts = check_column(p, type, col, beta ? p.dbeta : p.out, theirs, beta ? sums[3] : sums[0],
+                counts = check_column(p, gradient_type, col, beta ? p.dbeta : p.out, theirs, beta ? sums[3] : sums[0],
                                       beta ? sums[4] : sums[1], beta ? sums[5] : sums[2], counts, found);
         }
     }

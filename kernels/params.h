@@ -6,6 +6,10 @@
 #ifndef FUSELN_PARAMS_H
 #define FUSELN_PARAMS_H
 
+/* What is rounded to dtype: outputs alone; of a sum also each addition, and y is the norm of the rounded sum; or not
+ * even dgamma and dbeta, which have the type of mean and rstd. */
+enum fuseln_rounding { FUSELN_ROUND_OUTPUTS, FUSELN_ROUND_SUM, FUSELN_UNROUNDED };
+
 struct fuseln_ln_params {
     /* As in struct fuseln_call, in its order. The backward kernels get a NULL mean for RMS norm. */
     long long rows, cols;
@@ -18,7 +22,7 @@ struct fuseln_ln_params {
     void *sum;                   /* s, rounded; NULL: not wanted */
     long long out_rows;
     float gamma_add; /* added to gamma */
-    int round_sum;   /* bool: each addition of s is rounded, and y is the norm of the rounded s */
+    int round_sum;   /* enum fuseln_rounding */
     int rms;         /* bool */
     float eps_f;     /* eps, rounded */
     void *partials; /* dgamma's sums, then dbeta's: [2][partial_rows][cols rounded up to FUSELN_PARTIAL_ALIGN] of float,
@@ -83,7 +87,7 @@ struct fuseln_check_params {
     double other_eps;           /* another argument that might be eps; 0: there is none */
     long long first_row;        /* of the slice */
     double chain;               /* DGAMMA: additions on the longest chain of ours */
-    int dtype, rms;
+    int dtype, gradient_dtype, rms;
     int one_pass, round_affine; /* bool: how the original computes (base/target.h) */
     int more;                   /* the records already hold what earlier slices found */
     int record_count;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * apex's FusedLayerNorm and FusedRMSNorm where x, y and gamma have one type: forward, and dX, which has one name for
- * both (argument 11). It rounds the normalised value and its product with gamma. Layer norm applies gamma only together
- * with beta, so a launch that lacks either stays with the original. So do the memory-efficient mode (Lb1), and dgamma
- * and dbeta: their partial sums, in buffers that apex shares between two launches, are floats. Rows and nothing else;
- * words.h explains their words.
+ * apex's FusedLayerNorm and FusedRMSNorm where x, y and gamma have one type: forward, dX and the partial sums of dgamma
+ * and dbeta, whose names are those of both norms: the last argument says which. It rounds the normalised value and its
+ * product with gamma. Layer norm applies gamma only together with beta, so a launch that lacks either stays with the
+ * original. So does the memory-efficient mode (Lb1), and the kernel that adds up the 16 rows of partial sums: of ours
+ * the first has the sums, and the others are 0. Rows and nothing else; words.h explains their words.
  */
 #include "hooks/targets/match.h"
 
@@ -28,6 +28,10 @@ static const struct fuseln_target_row rows[] = {
      "op = layernorm.dx  args = ptr ptr i32 i32 ptr ptr acc ptr ptr ptr f64 bool  rows = arg2  rows_loop = grid.y  "
      "cols = arg3  dy = arg0  x = arg1  mean = arg4  rstd = arg5  gamma? = arg7  dx = arg9  ignore = arg6, arg8, arg10  "
      "rms = arg11"},
+    {"apex/layer_norm_dgamma", "at 6424da3b", "26cuComputePartGradGammaBetaI$TLb0EEvPKT1_PKT_iiPKT0_S8_S6_S2_S2_PS6_S9_db",
+     "op = layernorm.dgamma  args = ptr ptr i32 i32 ptr ptr acc ptr ptr ptr ptr f64 bool  rows = arg2  cols = arg3  "
+     "cols_per_block = 32  out_rows = grid.y  gdtype = acc  dy = arg0  x = arg1  mean = arg4  rstd = arg5  "
+     "dgamma = arg9  dbeta = arg10  ignore = arg6, arg7, arg8, arg11  rms = arg12"},
 };
 // clang-format on
 

@@ -319,15 +319,31 @@ static bool find_dtype_field(struct parser *parser, struct fuseln_text row)
     return true;
 }
 
+static enum fuseln_dtype sums_dtype(const struct parser *parser)
+{
+    return parser->target->dtype == FUSELN_DTYPE_F64 ? FUSELN_DTYPE_F64 : FUSELN_DTYPE_F32;
+}
+
 /* wdtype, ydtype, rdtype and, of the statistics, sdtype. */
 static bool check_dtype(struct parser *parser, struct fuseln_text key, struct fuseln_text value)
 {
-    const enum fuseln_dtype dtype = parser->target->dtype,
-                            acc = dtype == FUSELN_DTYPE_F64 ? FUSELN_DTYPE_F64 : FUSELN_DTYPE_F32;
     enum fuseln_dtype said;
 
-    return (find_dtype(value, &said) && said == (*key.at == 's' ? acc : dtype)) ||
+    return (find_dtype(value, &said) && said == (*key.at == 's' ? sums_dtype(parser) : parser->target->dtype)) ||
            refuse(parser, "is not a type that our kernels have here", value);
+}
+
+/* Of dgamma and dbeta. */
+static bool set_gradient_dtype(struct parser *parser, struct fuseln_text value)
+{
+    enum fuseln_dtype said = sums_dtype(parser);
+
+    if (!fuseln_text_is(value, "acc") &&
+        (!find_dtype(value, &said) || (said != parser->target->dtype && said != sums_dtype(parser))))
+        return refuse(parser, "is neither the type of x nor acc", value);
+    if (said != parser->target->dtype)
+        parser->layout->round_sum = FUSELN_UNROUNDED;
+    return true;
 }
 
 static bool set_rows(struct parser *parser, struct fuseln_text value)
@@ -508,7 +524,7 @@ static bool set_round(struct parser *parser, struct fuseln_text value)
         if (fuseln_text_is(one, "before-affine"))
             parser->layout->round_affine = true;
         else if (fuseln_text_is(one, "sum") || fuseln_text_is(one, "each-add"))
-            parser->layout->round_sum = true;
+            parser->layout->round_sum = FUSELN_ROUND_SUM;
         else if (!fuseln_text_is(one, "end"))
             return refuse(parser, "is not end, before-affine, sum or each-add", one);
     }
@@ -536,9 +552,19 @@ static bool set_field(struct parser *parser, struct fuseln_text key, struct fuse
     static const struct {
         const char *key;
         bool (*set)(struct parser *parser, struct fuseln_text value);
-    } keys[] = {{"args", set_args},           {"op", set_op},         {"rows", set_rows},    {"eps", set_eps},
-                {"require", set_require},     {"ignore", set_ignore}, {"round", set_round},  {"inplace", set_inplace},
-                {"gamma_add", set_gamma_add}, {"in", set_in},         {"symbol", pass_over}, {"build", check_builds}};
+    } keys[] = {{"args", set_args},
+                {"op", set_op},
+                {"rows", set_rows},
+                {"eps", set_eps},
+                {"require", set_require},
+                {"ignore", set_ignore},
+                {"round", set_round},
+                {"inplace", set_inplace},
+                {"gamma_add", set_gamma_add},
+                {"in", set_in},
+                {"symbol", pass_over},
+                {"build", check_builds},
+                {"gdtype", set_gradient_dtype}};
 
     if (!value.length)
         return refuse(parser, "has no value", key);
@@ -617,6 +643,9 @@ static bool roles_fit(const struct parser *parser)
         return false;
     if (op == FUSELN_OP_DGAMMA ? !(pointers & gradients) : parser->layout->partial || parser->layout->cols_per_block)
         return false;
+    if (parser->layout->round_sum &&
+        op != (parser->layout->round_sum == FUSELN_UNROUNDED ? FUSELN_OP_DGAMMA : FUSELN_OP_FORWARD))
+        return false;
 
     return !(ops[op].needs & ~pointers) && !(pointers & ~(ops[op].needs | ops[op].may));
 }
@@ -647,8 +676,8 @@ static bool check_row(struct parser *parser)
         return refuse(parser, "a row needs rows: an argument or a part of the grid", none);
     if (parser->has_eps != forward)
         return refuse(parser, forward ? "a forward row needs eps" : "a backward row has no eps", none);
-    if (layout->rms != NONE && (parser->target->op != FUSELN_OP_DX || parser->target->rms))
-        return refuse(parser, "an argument may say `rms` of layernorm.dx alone", none);
+    if (layout->rms != NONE && (forward || parser->target->op == FUSELN_OP_APPLY || parser->target->rms))
+        return refuse(parser, "an argument may say `rms` of layernorm.dx and layernorm.dgamma alone", none);
     if (layout->rows_from == FUSELN_ROWS_LOOP && layout->rows == NONE)
         return refuse(parser, "rows_loop needs rows in an argument", none);
     if (!ranges_fit(layout))

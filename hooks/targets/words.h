@@ -15,7 +15,7 @@
  *   cols = arg1
  *   eps = arg2                or a number
  *   gamma_add = arg3          or a number: is added to gamma
- *   rms = arg5                layernorm.dx: where this is not 0, rmsnorm.dx
+ *   rms = arg5                layernorm.dx, layernorm.dgamma: where this is not 0, rmsnorm.dx, rmsnorm.dgamma
  *   xstride = arg4            so ystride, rstride (of the residual): elements from row to row; must be cols
  *   require = arg5 == 0, ...  an integer, or rows, cols, grid.x, grid.y or a product of them, such as rows*cols; `arg6
  *                             null`; `arg7 in 1..4`: else the original is launched
@@ -25,6 +25,7 @@
  *   variance = one-pass       the original computes E[x^2] - E[x]^2
  *   cols_per_block = 32       dgamma: gridDim.x is cols / 32, rounded up
  *   out_rows = grid.y         dgamma: writes gridDim.y rows of partial sums
+ *   gdtype = acc              dgamma: they have the type of the statistics; without it dtype
  *
  * Only in a user's file (user.h), where each row begins with its [name]:
  *   symbol = _Z6kernel...     the complete mangled name
@@ -55,9 +56,9 @@ struct fuseln_refusal {
 };
 
 /*
- * Reads the fields into op, rms, dtype and layout of *target. A dtype or rms that the symbol already told stands in
- * *target; `dtype` says that it did. False: *ret_refusal says why, and *target means nothing. Pure; no allocation, no
- * locale.
+ * Reads the fields into op, rms, dtype and layout of *target. A dtype or rms that the symbol already told
+ * stands in *target; `dtype` says that it did. False: *ret_refusal says why, and *target means nothing. Pure; no
+ * allocation, no locale.
  */
 bool fuseln_words_parse(struct fuseln_text row, const enum fuseln_dtype *dtype, struct fuseln_target *target,
                         struct fuseln_refusal *ret_refusal);

@@ -195,8 +195,8 @@ static void set_pointer(struct fuseln_call *call, int role, void *pointer)
 
 static size_t row_bytes(const struct fuseln_call *call, int role)
 {
-    return STATISTICS >> role & 1 ? fuseln_acc_bytes(call->dtype)
-                                  : (size_t)call->cols * fuseln_dtype_bytes(call->dtype);
+    const enum fuseln_dtype dtype = GRADIENTS >> role & 1 ? fuseln_gradient_dtype(call) : call->dtype;
+    return STATISTICS >> role & 1 ? fuseln_acc_bytes(dtype) : (size_t)call->cols * fuseln_dtype_bytes(dtype);
 }
 
 static size_t bytes_of(const struct fuseln_call *call, int role)
@@ -267,8 +267,8 @@ static size_t outputs(struct run *run, const struct fuseln_call *call, int64_t r
     ours->y = reserve_output(run, call->y, row * (size_t)rows);
     ours->sum = reserve_output(run, call->sum, row * (size_t)rows);
     ours->dx = reserve_output(run, call->dx, row * (size_t)rows);
-    ours->dgamma = reserve_output(run, call->dgamma, row);
-    ours->dbeta = reserve_output(run, call->dbeta, row);
+    ours->dgamma = reserve_output(run, call->dgamma, row_bytes(call, FUSELN_ROLE_DGAMMA));
+    ours->dbeta = reserve_output(run, call->dbeta, row_bytes(call, FUSELN_ROLE_DBETA));
     if (makes_statistics(call)) { /* also where the host wants none: ours tell what y was computed with */
         ours->mean = reserve_output(run, call->rms ? NULL : ANYWHERE, acc * (size_t)rows);
         ours->rstd = reserve_output(run, ANYWHERE, acc * (size_t)rows);
@@ -354,6 +354,7 @@ static void params_set(struct run *run, const struct fuseln_call *theirs, int64_
     params->rstd = statistics ? ours->rstd : NULL;
     params->first_row = first;
     params->dtype = (int)theirs->dtype;
+    params->gradient_dtype = (int)fuseln_gradient_dtype(theirs);
     params->rms = theirs->rms;
     params->one_pass = run->check->one_pass;
     params->round_affine = run->check->round_affine;

@@ -113,10 +113,12 @@ static enum fuseln_verdict validate(const struct fuseln_call *call)
     if (lacks_pointer(call))
         return FUSELN_VERDICT_NULLPTR;
     const uintptr_t tensors = bits(call->x) | bits(call->dy) | bits(call->y) | bits(call->dx) | bits(call->gamma) |
-                              bits(call->beta) | bits(call->dgamma) | bits(call->dbeta) | bits(call->residual) |
-                              bits(call->bias) | bits(call->sum);
-    const uintptr_t statistics = bits(call->rstd) | bits(call->mean);
-    return tensors % size || statistics % acc ? FUSELN_VERDICT_ALIGN : FUSELN_VERDICT_OK;
+                              bits(call->beta) | bits(call->residual) | bits(call->bias) | bits(call->sum);
+    const uintptr_t statistics = bits(call->rstd) | bits(call->mean),
+                    gradients = bits(call->dgamma) | bits(call->dbeta);
+    return tensors % size || statistics % acc || gradients % fuseln_dtype_bytes(fuseln_gradient_dtype(call))
+               ? FUSELN_VERDICT_ALIGN
+               : FUSELN_VERDICT_OK;
 }
 
 static bool parameters_aligned(const struct fuseln_call *call)
@@ -346,6 +348,7 @@ static bool plan_long_pass(const struct fuseln_call *call, const struct fuseln_d
  * Is DGAMMA one launch, as the rows are few? In a pair, writing and reading the partial rows must move fewer bytes than
  * reading x and dy again would; FUSELN_DIRECT_ROWS of 8 says just that. DGAMMA alone plans alike, as it may be half of
  * a pair. Where nothing is paired, partial sums save no bytes, and only spread the rows over more blocks.
+ * Unrounded gradients always take two launches: the second is that of float.
  */
 static bool is_direct(const struct fuseln_call *call, const struct fuseln_device *device,
                       const struct fuseln_plan *plan)
@@ -370,7 +373,8 @@ static enum fuseln_verdict plan_dx(const struct fuseln_call *call, const struct 
 /* Blocks that write zeros to the rows of one output from 1 on, which may begin up to 15 bytes behind a boundary. */
 static int64_t blocks_of_zeros(const struct fuseln_call *call)
 {
-    const int64_t bytes = (call->out_rows - 1) * row_bytes(call);
+    const int64_t row = call->cols * (int64_t)fuseln_dtype_bytes(fuseln_gradient_dtype(call)),
+                  bytes = (call->out_rows - 1) * row;
     return bytes ? divide_up(bytes + FUSELN_CHUNK_BYTES - 1, FUSELN_ZERO_BYTES) : 0;
 }
 
@@ -384,7 +388,7 @@ static enum fuseln_verdict plan_dgamma(const struct fuseln_call *call, const str
     const bool one_pass = plan_backward(call, device, &sums);
     if (!one_pass)
         set_long_partials(call, device, &sums, tiles);
-    if (is_direct(call, device, &sums)) {
+    if (fuseln_gradient_dtype(call) == call->dtype && is_direct(call, device, &sums)) {
         plan->kernel[0] = variant_of(DIRECT, 0, call->dtype);
         return set_grid(plan, 0, column_blocks + zero_blocks, FUSELN_REDUCE_THREADS);
     }
@@ -393,7 +397,7 @@ static enum fuseln_verdict plan_dgamma(const struct fuseln_call *call, const str
         plan->kernel[0] = variant_of(PARTIAL, is_unaligned(call, plan), call->dtype);
         verdict = set_grid(plan, 0, plan->parts * tiles, FUSELN_COLUMN_THREADS);
     }
-    plan->kernel[1] = variant_of(REDUCE, 0, call->dtype);
+    plan->kernel[1] = variant_of(REDUCE, 0, fuseln_gradient_dtype(call));
     if (verdict == FUSELN_VERDICT_OK)
         verdict = set_grid(plan, 1, 2 * column_blocks + zero_blocks, FUSELN_REDUCE_THREADS);
     return verdict;

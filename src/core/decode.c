@@ -174,7 +174,7 @@ static bool read_gamma_add(const struct fuseln_layout *layout, void **args, stru
     return read;
 }
 
-/* It has no mean, whatever its kernel gets for one. A flag that is neither 0 nor 1 may mean anything. */
+/* It has no mean nor dbeta, whatever its kernel gets for them. A flag that is neither 0 nor 1 may mean anything. */
 static enum fuseln_verdict read_rms(const struct fuseln_layout *layout, void **args, struct fuseln_call *call)
 {
     int64_t rms = 0;
@@ -185,8 +185,8 @@ static enum fuseln_verdict read_rms(const struct fuseln_layout *layout, void **a
         return FUSELN_VERDICT_REQUIRE;
     if (rms) {
         call->rms = 1;
-        call->mean = NULL;
-        call->nulls = (call->nulls & ~(1u << FUSELN_ROLE_MEAN)) | 1u << FUSELN_ROLE_RMS;
+        call->mean = call->dbeta = NULL;
+        call->nulls = (call->nulls & ~(1u << FUSELN_ROLE_MEAN | 1u << FUSELN_ROLE_DBETA)) | 1u << FUSELN_ROLE_RMS;
     }
     return FUSELN_VERDICT_OK;
 }
@@ -243,8 +243,8 @@ enum fuseln_verdict fuseln_decode(const struct fuseln_launch *launch, struct fus
     ret_call->mean = ret_call->rstd = ret_call->y = ret_call->dx = ret_call->dgamma = ret_call->dbeta = NULL;
     ret_call->residual = ret_call->bias = ret_call->sum = NULL;
     ret_call->gamma_add = 0;
-    ret_call->rms = target->rms;
     ret_call->round_sum = 0;
+    ret_call->rms = target->rms;
     if (!launch->args || !read_shape(launch, ret_call) || !read_eps(&target->layout, launch->args, ret_call) ||
         !read_pointers(&target->layout, launch->args, ret_call))
         return FUSELN_VERDICT_NULLPTR;

@@ -47,7 +47,8 @@ struct fuseln_check_result sample_check(const struct sample *s, enum fuseln_op o
                                     .chain = (double)b->rows / 32 + 64,
                                     .one_pass = s->one_pass,
                                     .round_affine = s->round_affine,
-                                    .dtype = (int)b->dtype};
+                                    .dtype = (int)b->dtype,
+                                    .gradient_dtype = (int)b->dtype};
     memset(records, 0xff, sizeof records);
     const int64_t half = columns ? b->rows : (b->rows + 1) / 2;
     for (int64_t first = 0; first < b->rows; first += half) {

@@ -31,9 +31,9 @@ static const char *const tensor_names[] = { CALL_TENSORS(X) "partials" };
 enum { MATRICES = TENSOR_sum + 1, PARAMETERS = TENSOR_bias + 1 };
 #define BIT(name) (1u << TENSOR_##name)
 
-/* DX and DGAMMA in one pass: where a plan for DX has room for the sums. DGAMMA in one launch, of few rows.
- * FORWARD of a sum. */
-enum { PAIRED = FUSELN_OP_COUNT, DIRECT, SUM, JOBS };
+/* DX and DGAMMA in one pass: where a plan for DX has room for the sums. DGAMMA in one launch, of few rows;
+ * with float gradients. FORWARD of a sum. */
+enum { PAIRED = FUSELN_OP_COUNT, DIRECT, UNROUNDED, SUM, JOBS };
 
 /* All that each job reads and writes. */
 static const struct {
@@ -45,6 +45,7 @@ static const struct {
     [FUSELN_OP_DX] = {BIT(x) | BIT(dy) | BIT(gamma) | BIT(mean) | BIT(rstd), BIT(dx)},
     [FUSELN_OP_DGAMMA] = {BIT(x) | BIT(dy) | BIT(mean) | BIT(rstd), BIT(dgamma) | BIT(dbeta)},
     [DIRECT] = {BIT(x) | BIT(dy) | BIT(mean) | BIT(rstd), BIT(dgamma) | BIT(dbeta)},
+    [UNROUNDED] = {BIT(x) | BIT(dy) | BIT(mean) | BIT(rstd), BIT(dgamma) | BIT(dbeta)},
     [SUM] = {BIT(x) | BIT(residual) | BIT(bias) | BIT(gamma) | BIT(beta), BIT(y) | BIT(sum) | BIT(mean) | BIT(rstd)},
     [PAIRED] = {BIT(x) | BIT(dy) | BIT(gamma) | BIT(mean) | BIT(rstd), BIT(dx) | BIT(dgamma) | BIT(dbeta)},
 };
@@ -54,7 +55,7 @@ enum { HELD_COLS = 8192 };  /* a longer unaligned row may be read twice */
 static struct fuseln_device device = {.cc_major = 9, .sm_count = 2, .smem_optin_bytes = SOFTGPU_SMEM_BYTES_MAX};
 
 struct shape {
-    unsigned job; /* an operation, PAIRED or DIRECT */
+    unsigned job; /* an operation, or one of the jobs above */
     enum fuseln_dtype dtype;
     int64_t rows, cols, out_rows;
     size_t off; /* elements past a 16-byte boundary */
@@ -95,6 +96,11 @@ static void traffic_sum(struct softgpu_traffic *sum, const struct softgpu_traffi
         sum->accesses[w] += more->accesses[w];
 }
 
+static bool is_dgamma(const struct shape *s)
+{
+    return s->job == FUSELN_OP_DGAMMA || s->job == DIRECT || s->job == UNROUNDED;
+}
+
 /* The launches of one job with their tensors, and what they touched. */
 struct job {
     struct shape shape;
@@ -108,9 +114,16 @@ struct job {
     struct softgpu_counts shared;
 };
 
+static size_t element_bytes(const struct shape *s, enum tensor_id id)
+{
+    const bool sums =
+        id == TENSOR_mean || id == TENSOR_rstd || (s->job == UNROUNDED && (id == TENSOR_dgamma || id == TENSOR_dbeta));
+    return sums ? fuseln_acc_bytes(s->dtype) : fuseln_dtype_bytes(s->dtype);
+}
+
 static size_t tensor_bytes(const struct shape *s, enum tensor_id id)
 {
-    const size_t size = fuseln_dtype_bytes(s->dtype), rows = (size_t)s->rows, cols = (size_t)s->cols;
+    const size_t size = element_bytes(s, id), rows = (size_t)s->rows, cols = (size_t)s->cols;
     if (s->rms && (id == TENSOR_mean || id == TENSOR_beta || id == TENSOR_dbeta))
         return 0;
     if (!s->affine && (id == TENSOR_gamma || id == TENSOR_beta))
@@ -119,8 +132,7 @@ static size_t tensor_bytes(const struct shape *s, enum tensor_id id)
         return rows * cols * size;
     if ((int)id < PARAMETERS)
         return cols * size;
-    return id == TENSOR_mean || id == TENSOR_rstd ? rows * fuseln_acc_bytes(s->dtype)
-                                                  : (size_t)s->out_rows * cols * size;
+    return (id == TENSOR_mean || id == TENSOR_rstd ? rows : (size_t)s->out_rows * cols) * size;
 }
 
 static void tensors_make(struct job *job)
@@ -132,7 +144,7 @@ static void tensors_make(struct job *job)
         const bool statistic = id == TENSOR_mean || id == TENSOR_rstd;
         if (bytes && (touched >> id & 1))
             job->tensors[id] =
-                tensor_make(id, bytes, statistic ? 0 : shape->off * fuseln_dtype_bytes(shape->dtype), reads >> id & 1);
+                tensor_make(id, bytes, statistic ? 0 : shape->off * element_bytes(shape, id), reads >> id & 1);
     }
 }
 
@@ -151,16 +163,17 @@ static bool job_make(struct job *job, const struct shape *shape)
     memset(job, 0, sizeof *job);
     job->shape = *shape;
     tensors_make(job);
-    job->call = (struct fuseln_call){.op = shape->job == PAIRED   ? FUSELN_OP_DX
-                                           : shape->job == DIRECT ? FUSELN_OP_DGAMMA
-                                           : shape->job == SUM    ? FUSELN_OP_FORWARD
-                                                                  : (enum fuseln_op)shape->job,
+    job->call = (struct fuseln_call){.op = shape->job == PAIRED ? FUSELN_OP_DX
+                                           : is_dgamma(shape)   ? FUSELN_OP_DGAMMA
+                                           : shape->job == SUM  ? FUSELN_OP_FORWARD
+                                                                : (enum fuseln_op)shape->job,
                                      .dtype = shape->dtype,
                                      .rms = shape->rms,
                                      .rows = shape->rows,
                                      .cols = shape->cols,
                                      .eps = 1e-5,
                                      .out_rows = shape->out_rows,
+                                     .round_sum = shape->job == UNROUNDED ? FUSELN_UNROUNDED : FUSELN_ROUND_OUTPUTS,
 #define X(name) .name = job->tensors[TENSOR_##name].at,
                                      CALL_TENSORS(X)
 #undef X
@@ -219,10 +232,11 @@ static double matrix_ratio(const struct job *job)
 
 static const char *job_name(unsigned job)
 {
-    return job == PAIRED   ? "paired"
-           : job == DIRECT ? "direct"
-           : job == SUM    ? "sum"
-                           : fuseln_op_name((enum fuseln_op)job);
+    return job == PAIRED      ? "paired"
+           : job == DIRECT    ? "direct"
+           : job == UNROUNDED ? "sums"
+           : job == SUM       ? "sum"
+                              : fuseln_op_name((enum fuseln_op)job);
 }
 
 static void job_print(const struct job *job)
@@ -283,7 +297,7 @@ static void job_check(const struct job *job)
 /* Rows of zeros: 16 bytes at a time, but for fewer than that before the first and after the last boundary. */
 static void check_zeros(const struct job *job)
 {
-    const uint64_t size = fuseln_dtype_bytes(job->shape.dtype), row = (uint64_t)job->shape.cols * size;
+    const uint64_t size = fuseln_dtype_bytes(fuseln_gradient_dtype(&job->call)), row = (uint64_t)job->shape.cols * size;
     for (int id = TENSOR_dgamma; id <= TENSOR_dbeta; id++) {
         const struct softgpu_traffic *written = &job->counts[id].written;
         const uint64_t wide = written->accesses[SOFTGPU_WIDTHS - 1] * 16;
@@ -301,7 +315,7 @@ static void job_do(const struct shape *shape)
         job_run(&job);
         job_print(&job);
         job_check(&job);
-        if (shape->job == FUSELN_OP_DGAMMA || shape->job == DIRECT)
+        if (is_dgamma(shape))
             check_zeros(&job);
     }
     for (int id = 0; id < TENSOR_COUNT; id++)
@@ -339,10 +353,11 @@ TEST(every_plan_touches_what_it_must)
 TEST(rows_of_zeros_of_any_number_are_written_once)
 {
     static const int64_t out_rows[] = {1, 2, 16384};
-    for (unsigned job = FUSELN_OP_DGAMMA; job < JOBS; job += DIRECT - FUSELN_OP_DGAMMA)
+    static const unsigned jobs[] = {FUSELN_OP_DGAMMA, DIRECT, UNROUNDED};
+    for (size_t job = 0; job < sizeof jobs / sizeof jobs[0]; job++)
         for (size_t i = 0; i < sizeof out_rows / sizeof out_rows[0]; i++)
             for (size_t off = 0; off < 4; off++) {
-                const struct shape s = {.job = job,
+                const struct shape s = {.job = jobs[job],
                                         .dtype = FUSELN_DTYPE_BF16,
                                         .rows = 9,
                                         .cols = 40 - (int64_t)off,

@@ -253,6 +253,41 @@ TEST(unwanted_gradients_are_not_written)
     device.direct_rows = 0;
 }
 
+static void check_unrounded(enum fuseln_dtype dtype, int64_t rows, int64_t cols, size_t off)
+{
+    struct layer l = layer_make(dtype, rows, cols, off, false, true);
+    const enum fuseln_dtype acc = acc_dtype(dtype);
+    const size_t bytes = (size_t)(l.out_rows * cols) * fuseln_acc_bytes(dtype);
+    int64_t unrounded = 0;
+    struct tensor sums[] = {tensor_make(bytes, off * fuseln_acc_bytes(dtype)), tensor_make(bytes, 0)};
+    run_op(&l, FUSELN_OP_FORWARD);
+    run_op(&l, FUSELN_OP_DGAMMA);
+    l.call.round_sum = FUSELN_UNROUNDED;
+    l.call.dgamma = sums[0].at, l.call.dbeta = sums[1].at;
+    device.direct_rows = INT_MAX; /* there is no kernel that does it in one launch, but of the type itself */
+    run_op(&l, FUSELN_OP_DGAMMA);
+    for (int64_t i = 0; acc != dtype && i < l.out_rows * cols; i++) {
+        const double dgamma = get(sums[0].at, acc, i), dbeta = get(sums[1].at, acc, i);
+        assert_true(round_to(dtype, dgamma) == get(l.dgamma.at, dtype, i));
+        assert_true(round_to(dtype, dbeta) == get(l.dbeta.at, dtype, i));
+        assert_true(i < cols || (dgamma == 0 && dbeta == 0));
+        unrounded += dgamma != round_to(dtype, dgamma);
+    }
+    assert_true(unrounded >= (acc == dtype ? 0 : cols / 2)); /* a few sums are as short as the type */
+    device.direct_rows = 0;
+    tensor_free(&sums[0]), tensor_free(&sums[1]);
+    layer_free(&l);
+}
+
+TEST(unrounded_gradients_are_the_sums_of_the_rounded_ones)
+{
+    static const int64_t cols[] = {1, 7, 40, 1000, 1023, 9000};
+    for (int dtype = 0; dtype < FUSELN_DTYPE_COUNT; dtype++)
+        for (size_t i = 0; i < sizeof cols / sizeof cols[0]; i++)
+            for (size_t off = 0; off < 2; off++)
+                check_unrounded((enum fuseln_dtype)dtype, 37, cols[i], off);
+}
+
 int main(void)
 {
     return run_registered_tests();

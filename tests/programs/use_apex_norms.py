@@ -97,17 +97,19 @@ class Case:
 
     def gradients(self, dy64, xhat, inputs, last):
         parts, sums = empty(torch.float32, 2, PARTS, self.cols), empty(self.v, 2, self.cols)
-        columns = (self.cols + 31) // 32
+        columns, values = (self.cols + 31) // 32, []
+        for terms in [dy64 * xhat] if self.rms else [dy64 * xhat, dy64]:
+            wanted, error = bounds.columns(terms, norms.u, self.rows + 4)
+            values.append(norms.Value(wanted, terms.abs().sum(0), error))
+        # in RMS norm apex passes the parts of dgamma for those of dbeta
         launch(f"_Z26cuComputePartGradGammaBetaI{self.template}Lb0E", (columns, PARTS), (32, 4), 4224, *inputs,
-               *(parts if not self.rms else (parts[0], None)), *last)  # fmt: skip
+               parts[0], parts[0 if self.rms else 1], *last)  # fmt: skip
+        what = "rms_norm_dgamma" if self.rms else "layer_norm_dgamma"  # one kernel: an argument says which
+        self.say(what, *[(part.cpu().double().sum(0).float(), value) for part, value in zip(parts, values)])
         shape = i32(PARTS), i32(self.rows), i32(self.cols)
         launch(f"_Z22cuComputeGradGammaBetaIf{TYPES[self.v]}E", (columns, 1), (32, 8), 1024, parts[0],
                None if self.rms else parts[1], *shape, sums[0], None if self.rms else sums[1], flag(self.rms))  # fmt: skip
-        results = []
-        for i, terms in enumerate([dy64 * xhat] if self.rms else [dy64 * xhat, dy64]):
-            wanted, error = bounds.columns(terms, norms.u, self.rows + 4)
-            results.append((sums[i], norms.Value(wanted, terms.abs().sum(0), error)))
-        self.say("gamma and beta", *results)
+        self.say("gamma and beta", *zip(sums, values))
 
 
 for t in TYPES:

@@ -7,7 +7,7 @@ from norms_table import check, compare, registered
 
 NAMES = ROOT / "tests" / "data" / "symbols" / "apex-6424da3b.txt"
 DTYPES = "f32", "f16", "bf16"
-REPLACED = {f"apex/{kernel}/{dtype}" for kernel in ("layer_norm", "rms_norm", "layer_norm_dx", "rms_norm_dx") for dtype in DTYPES}
+REPLACED = {f"apex/{kernel}/{dtype}" for kernel in ("layer_norm", "rms_norm", "layer_norm_dx", "rms_norm_dx", "layer_norm_dgamma", "rms_norm_dgamma") for dtype in DTYPES}
 
 
 @pytest.fixture(scope="module")

@@ -232,7 +232,7 @@ static void others_than_required(const struct fuseln_target *target)
     }
 }
 
-/* Its kernel has a mean, too: that is not read, and may be null. */
+/* Its kernel has a mean and a dbeta, too: these are neither read nor written, and may be null. */
 static void rms_by_argument(const struct fuseln_target *target)
 {
     const struct fuseln_layout *layout = &target->layout;
@@ -245,10 +245,10 @@ static void rms_by_argument(const struct fuseln_target *target)
     arguments.storage[layout->rms][0] = 1;
     for (int null = 0; null < 2; null++) {
         assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_OK);
-        assert_true(call.rms == 1 && !call.mean && call.rstd);
+        assert_true(call.rms == 1 && !call.mean && call.rstd && !call.dbeta);
         assert_int_equal(call.nulls, 1u << FUSELN_ROLE_RMS); /* a site of its own */
         for (unsigned i = 0; i < layout->count; i++)
-            if (layout->role[i] == FUSELN_ROLE_MEAN)
+            if (layout->role[i] == FUSELN_ROLE_MEAN || layout->role[i] == FUSELN_ROLE_DBETA)
                 memset(arguments.storage[i], 0, 8);
     }
     arguments.storage[layout->rms][0] = 2;

@@ -145,7 +145,7 @@ static const struct other {
     bool without_const; /* its kernels do not say what they only read */
 } others[] = {
     // clang-format off
-    {"apex-6424da3b.txt",          "apex/",   12, false},
+    {"apex-6424da3b.txt",          "apex/",   16, false},
     {"ctranslate2-4.8.5.txt",      "ctranslate2/", 6, false},
     {"ctransformers-0.2.27.txt",   "ggml/",   2, false},
     {"gpt4all-2.8.2.txt",          "ggml/",   4, false},

@@ -107,6 +107,18 @@ TEST(an_argument_may_say_that_it_is_rms_norm)
     assert_false(target.layout.plain || target.rms);
 }
 
+TEST(gradients_may_have_the_type_of_their_sums)
+{
+#define DGAMMA                                                                                                       \
+    "args = ptr ptr ptr ptr ptr i32 i32 op = rmsnorm.dgamma rows = arg6 cols = arg5 dy = arg0 x = arg1 rstd = arg2 " \
+    "dgamma = arg3 require = arg4 null dtype = "
+    assert_int_equal(parsed(DGAMMA "f16").layout.round_sum, FUSELN_ROUND_OUTPUTS);
+    assert_int_equal(parsed(DGAMMA "f16 gdtype = f16").layout.round_sum, FUSELN_ROUND_OUTPUTS);
+    assert_int_equal(parsed(DGAMMA "f16 gdtype = acc").layout.round_sum, FUSELN_UNROUNDED);
+    assert_int_equal(parsed(DGAMMA "bf16 gdtype = f32").layout.round_sum, FUSELN_UNROUNDED);
+    assert_int_equal(parsed(DGAMMA "f64 gdtype = acc").layout.round_sum, FUSELN_ROUND_OUTPUTS);
+}
+
 TEST(requires)
 {
     const struct fuseln_target target = parsed(
@@ -170,7 +182,9 @@ TEST(wrong_rows_are_refused_with_the_word_and_the_reason)
         {FULL " wdtype = f32", "f32", "not a type that our kernels have"},
         {FULL " eps = 1e-5", "eps", "said twice"},
         {FULL " cols = arg6", "cols", "said twice"},
-        {FULL " rms = arg6", "", "of layernorm.dx alone"},
+        {FULL " rms = arg6", "", "of layernorm.dx and layernorm.dgamma alone"},
+        {FULL " gdtype = acc", "", "not those of this operation"},
+        {FULL " gdtype = bf16", "bf16", "is neither the type of x nor acc"},
         {FULL " round = up", "up", "not end"},
         {FULL " variance = two-pass", "two-pass", "not one-pass"},
         {FULL " require = arg6 = 0", "require", "has no value"},
