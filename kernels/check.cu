@@ -106,14 +106,13 @@ static __device__ __forceinline__ double input(const fuseln_check_params &p, con
     const double x = load(p.host.x, from + i, type.dtype);
     if (!p.host.bias && !p.host.residual)
         return x;
-    const bool each = p.host.round_sum;
-    float v = static_cast<float>(x);
-    if (p.host.bias)
-        v += static_cast<float>(load(p.host.bias, i, type.dtype));
-    if (p.host.bias && each)
+    const float bias = p.host.bias ? static_cast<float>(load(p.host.bias, i, type.dtype)) : -0.0f;
+    const float residual = p.host.residual ? static_cast<float>(load(p.host.residual, from + i, type.dtype)) : -0.0f;
+    const bool each = p.host.round_sum, bias_last = p.host.round_sum == FUSELN_BIAS_LAST;
+    float v = static_cast<float>(x) + (bias_last ? residual : bias);
+    if (each)
         v = rounded(v, type.dtype);
-    if (p.host.residual)
-        v += static_cast<float>(load(p.host.residual, from + i, type.dtype));
+    v += bias_last ? bias : residual;
     return each || stored ? rounded(v, type.dtype) : v;
 }
 

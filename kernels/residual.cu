@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * FORWARD of a sum, or with gamma_add: s = x + bias + residual, y = gamma' ((s - mean) rstd) + beta, gamma' = gamma_add
- * + gamma. With round_sum each addition is rounded to the element type, and y is the norm of the s that is stored; else
- * s is normalised as it is in float, and rounded only to be stored. A warp takes 4 KB of a row, and a row has at most
- * 16 warps. Their lanes hold the chunks of an aligned row in registers. Of an unaligned row (STAGED) they share out the
- * elements one by one, which takes whole lines from memory, and leave the sums in shared memory, for the lanes that add
- * up the same chunks in the same order. y may be x, and sum may be residual: what a thread writes, all threads have
- * read. x and residual never take the read-only path, which need not see what other threads write.
+ * + gamma. With round_sum each addition is rounded to the element type, in the order that it says, and y is the norm of
+ * the s that is stored; else s is normalised as it is in float, and rounded only to be stored. A warp takes 4 KB of a
+ * row, and a row has at most 16 warps. Their lanes hold the chunks of an aligned row in registers. Of an unaligned row
+ * (STAGED) they share out the elements one by one, which takes whole lines from memory, and leave the sums in shared
+ * memory, for the lanes that add up the same chunks in the same order. y may be x, and sum may be residual: what a
+ * thread writes, all threads have read. x and residual never take the read-only path, which need not see what other
+ * threads write.
  */
 #include "kernels/row.cuh"
 
@@ -94,13 +95,20 @@ struct residual {
         if (p.sum && tile.has(k))
             *reinterpret_cast<uint4 *>(static_cast<char *>(p.sum) + row * pitch + own + tile.step(k)) = c.raw;
     }
+    /* By value, not by branch: of loops that load from here the compiler would make two of each. */
+    __device__ __forceinline__ const char *addend(bool bias) const
+    {
+        return part_of(bias ? p.bias : p.residual) + (bias ? 0 : row * pitch);
+    }
     __device__ __forceinline__ void add_up()
     {
         bool more = p.bias && p.residual;
+        const bool bias_last = p.round_sum == FUSELN_BIAS_LAST;
+        const char *const last = addend(bias_last);
         chunk<T> x[K], c[K];
         load(x, row_of(p.x));
         if (p.bias || p.residual) {
-            load(c, p.bias ? part_of(p.bias) : row_of(p.residual));
+            load(c, addend(bias_last ? !p.residual : p.bias != nullptr));
         } else {
 #pragma unroll
             for (int k = 0; k < K; k++)
@@ -114,7 +122,7 @@ struct residual {
                     packed<T>::add_rounded(x[k], c[k]);
                 if (!more)
                     break;
-                load(c, row_of(p.residual));
+                load(c, last);
             }
 #pragma unroll
             for (int k = 0; k < K && tile.reaches(k); k++) {
@@ -141,7 +149,7 @@ struct residual {
             }
             if (!more)
                 break;
-            load(c, row_of(p.residual));
+            load(c, last);
         }
 #pragma unroll
         for (int k = 0; k < K && tile.reaches(k); k++)
@@ -206,6 +214,8 @@ struct residual {
         const long long from = row * p.cols;
         const T *const x = static_cast<const T *>(p.x) + from, *const bias = static_cast<const T *>(p.bias);
         const T *const other = p.residual ? static_cast<const T *>(p.residual) + from : nullptr;
+        const bool bias_last = p.round_sum == FUSELN_BIAS_LAST;
+        const T *const first_addend = bias_last ? other : bias, *const last_addend = bias_last ? bias : other;
         T *const sum = p.sum ? static_cast<T *>(p.sum) + from : nullptr;
         A *const to = window();
         const int threads = warps * 32;
@@ -217,8 +227,8 @@ struct residual {
                 const int i = first + n * threads;
                 if (i < cols)
                     s[n] = x[i];
-                if (i < cols && other)
-                    r[n] = other[i];
+                if (i < cols && last_addend)
+                    r[n] = last_addend[i];
             }
 #pragma unroll
             for (int n = 0; n < FEW; n++) {
@@ -226,9 +236,9 @@ struct residual {
                 A total = 0;
                 if (i < cols) {
                     total = s[n];
-                    if (bias)
-                        add_element(total, s[n], bias[i]);
-                    if (other)
+                    if (first_addend)
+                        add_element(total, s[n], first_addend[i]);
+                    if (last_addend)
                         add_element(total, s[n], r[n]);
                     if (sum)
                         sum[i] = s[n];

@@ -524,9 +524,11 @@ static bool set_round(struct parser *parser, struct fuseln_text value)
         if (fuseln_text_is(one, "before-affine"))
             parser->layout->round_affine = true;
         else if (fuseln_text_is(one, "sum") || fuseln_text_is(one, "each-add"))
-            parser->layout->round_sum = FUSELN_ROUND_SUM;
+            parser->layout->round_sum = FUSELN_BIAS_FIRST;
+        else if (fuseln_text_is(one, "bias-last"))
+            parser->layout->round_sum = FUSELN_BIAS_LAST;
         else if (!fuseln_text_is(one, "end"))
-            return refuse(parser, "is not end, before-affine, sum or each-add", one);
+            return refuse(parser, "is not end, before-affine, sum, each-add or bias-last", one);
     }
     return true;
 }

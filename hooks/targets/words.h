@@ -20,8 +20,9 @@
  *   require = arg5 == 0, ...  an integer, or rows, cols, grid.x, grid.y or a product of them, such as rows*cols; `arg6
  *                             null`; `arg7 in 1..4`: else the original is launched
  *   ignore = arg8, ...        arguments that change nothing
- *   round = before-affine     where the original rounds to dtype besides y: before-affine (xhat, and gamma xhat); sum
- *                             (x + residual, before it is normalised) or each-add (x + bias, too); end (nowhere)
+ *   round = before-affine     where the original rounds to dtype besides y: before-affine (xhat, and gamma xhat); end
+ *                             (nowhere); and of the sum, before it is normalised: sum (x + residual), each-add
+ *                             (x + bias, then + residual) or bias-last (x + residual, then + bias)
  *   variance = one-pass       the original computes E[x^2] - E[x]^2
  *   cols_per_block = 32       dgamma: gridDim.x is cols / 32, rounded up
  *   out_rows = grid.y         dgamma: writes gridDim.y rows of partial sums

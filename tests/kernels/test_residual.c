@@ -10,7 +10,8 @@
 
 /* What a launch adds up, and how. steps: each 4 KB of a row of x has one value. */
 struct form {
-    bool rms, bias, residual, sum, round_sum, in_place, steps;
+    bool rms, bias, residual, sum, in_place, steps;
+    int round_sum;
     float gamma_add;
 };
 
@@ -64,19 +65,25 @@ static const char *sums_run(struct sums *s)
     return run_op(&s->l, FUSELN_OP_FORWARD);
 }
 
+static float plus(const struct sums *s, float v, const void *addend, int64_t i)
+{
+    v += (float)get(addend, s->l.dtype, i);
+    return s->form.round_sum ? (float)round_to(s->l.dtype, (double)v) : v;
+}
+
 /* The sum that is normalised; *ret_stored is what stands in `sum`. */
 static float sum_at(const struct sums *s, int64_t i, float *ret_stored)
 {
-    const enum fuseln_dtype dtype = s->l.dtype;
-    float v = (float)get(s->before[0], dtype, i);
-    if (s->form.bias)
-        v += (float)get(s->bias.at, dtype, i % s->l.cols);
-    if (s->form.bias && s->form.round_sum)
-        v = (float)round_to(dtype, (double)v);
+    const bool bias_last = s->form.round_sum == FUSELN_BIAS_LAST;
+    float v = (float)get(s->before[0], s->l.dtype, i);
+    if (s->form.bias && !bias_last)
+        v = plus(s, v, s->bias.at, i % s->l.cols);
     if (s->form.residual)
-        v += (float)get(s->before[1], dtype, i);
-    *ret_stored = (float)round_to(dtype, (double)v);
-    return s->form.round_sum ? *ret_stored : v;
+        v = plus(s, v, s->before[1], i);
+    if (s->form.bias && bias_last)
+        v = plus(s, v, s->bias.at, i % s->l.cols);
+    *ret_stored = (float)round_to(s->l.dtype, (double)v);
+    return v;
 }
 
 static struct truth truth_of(const struct sums *s, struct batch *ret_batch)
@@ -129,16 +136,19 @@ static void check_sums(enum fuseln_dtype dtype, int64_t rows, int64_t cols, size
     sums_free(&s);
 }
 
-/* vLLM and lmdeploy; sglang; ONNX Runtime, with and without an output for the sum; CTranslate2's gamma + 1. */
+/* vLLM; sglang; ONNX Runtime, with and without an output for the sum; CTranslate2's gamma + 1; lmdeploy. */
 static const struct form forms[] = {
-    {.rms = true, .residual = true, .sum = true, .round_sum = true, .in_place = true},
+    {.rms = true, .residual = true, .sum = true, .round_sum = FUSELN_BIAS_FIRST, .in_place = true},
     {.rms = true, .residual = true, .sum = true, .in_place = true, .gamma_add = 1},
-    {.bias = true, .residual = true, .sum = true, .round_sum = true},
+    {.bias = true, .residual = true, .sum = true, .round_sum = FUSELN_BIAS_FIRST},
     {.bias = true, .residual = true},
     {.residual = true, .sum = true},
-    {.bias = true, .sum = true, .round_sum = true},
+    {.bias = true, .sum = true, .round_sum = FUSELN_BIAS_FIRST},
     {.gamma_add = 1},
     {.gamma_add = 0.5f, .steps = true},
+    {.rms = true, .bias = true, .residual = true, .sum = true, .round_sum = FUSELN_BIAS_LAST, .in_place = true},
+    {.bias = true, .residual = true, .sum = true, .round_sum = FUSELN_BIAS_LAST, .in_place = true},
+    {.bias = true, .sum = true, .round_sum = FUSELN_BIAS_LAST},
 };
 enum { FORMS = sizeof forms / sizeof *forms };
 
@@ -317,6 +327,32 @@ TEST(a_check_holds_both_against_the_sum_of_what_was_there)
         }
         tensor_free(&y), tensor_free(&sum);
         truth_free(&truth), batch_free(&b);
+        sums_free(&s);
+    }
+}
+
+/* An original that adds up in the order that the call says, and one that does not. */
+TEST(a_check_tells_the_order_of_the_additions)
+{
+    for (int i = 0; i < 2 * FUSELN_DTYPE_F64; i++) {
+        const enum fuseln_dtype dtype = (enum fuseln_dtype)(i / 2);
+        const int order = i % 2 ? FUSELN_BIAS_FIRST : FUSELN_BIAS_LAST;
+        struct form form = {.bias = true, .residual = true, .sum = true, .round_sum = order};
+        struct sums s = sums_make(dtype, 9, 300, 0, &form);
+        struct tensor theirs = tensor_make(s.sum.bytes, 0);
+        sums_run(&s);
+        for (int said = FUSELN_BIAS_FIRST; said <= FUSELN_BIAS_LAST; said++) {
+            float stored;
+            s.form.round_sum = said;
+            for (int64_t at = 0; at < 9 * 300; at++) {
+                sum_at(&s, at, &stored);
+                put(theirs.at, dtype, at, (double)stored);
+            }
+            const struct fuseln_check_result found = result_of(&s, &s.l.y, &theirs);
+            assert_true(found.field[FUSELN_CHECK_OUTSIDE_OURS] == 0);
+            assert_true((found.field[FUSELN_CHECK_OUTSIDE_THEIRS] == 0) == (said == order));
+        }
+        tensor_free(&theirs);
         sums_free(&s);
     }
 }

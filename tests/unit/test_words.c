@@ -75,10 +75,33 @@ TEST(a_residual_norm_in_place)
     assert_int_equal(target.layout.pointer_count, 5);
     assert_memory_equal(target.layout.pointers, expected, sizeof(expected));
     assert_int_equal(target.layout.role[0], FUSELN_ROLE_X);
-    assert_true(target.layout.round_sum);
+    assert_int_equal(target.layout.round_sum, FUSELN_BIAS_FIRST);
     assert_int_equal(target.layout.require_count, 3);
     assert_int_equal(target.layout.require[0].factors, 1 << FUSELN_FACTOR_COLS);
     assert_int_equal(target.layout.require[2].factors, 1 << FUSELN_FACTOR_GRID_X);
+}
+
+TEST(where_an_original_rounds)
+{
+    static const struct {
+        const char *words;
+        int round_sum;
+        bool round_affine;
+    } rows[] = {{" round = end", 0, false},
+                {" round = before-affine", 0, true},
+                {" round = sum", FUSELN_BIAS_FIRST, false},
+                {" round = each-add", FUSELN_BIAS_FIRST, false},
+                {" round = bias-last", FUSELN_BIAS_LAST, false},
+                {" round = bias-last before-affine", FUSELN_BIAS_LAST, true}};
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char words[300];
+        snprintf(words, sizeof(words), FULL "%s", rows[i].words);
+        const struct fuseln_layout layout = parsed(words).layout;
+        assert_int_equal(layout.round_sum, rows[i].round_sum);
+        assert_int_equal(layout.round_affine, rows[i].round_affine);
+        assert_int_equal(layout.plain, !rows[i].round_sum);
+    }
 }
 
 TEST(rms_norm_leaves_out_what_it_does_not_have)
