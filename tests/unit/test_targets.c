@@ -150,7 +150,7 @@ static const struct other {
     {"ctransformers-0.2.27.txt",   "ggml/",   2, false},
     {"gpt4all-2.8.2.txt",          "ggml/",   4, false},
     {"ggml-2025.txt",              "ggml/",   8, false},
-    {"lmdeploy-0.18.0.txt",        "lmdeploy/", 8, false},
+    {"lmdeploy-0.18.0.txt",        "lmdeploy/", 20, false},
     {"onnxruntime-gpu-1.31.1.txt", "onnxruntime/", 84, false},
     {"paddlepaddle-gpu-2.6.2.txt", "",         0, false},
     {"sglang-kernel-0.4.10.txt",   "sglang/", 25, true},
