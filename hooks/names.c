@@ -11,8 +11,8 @@ enum { NAME_BYTES = 56 };
 #define SECOND_TEXT(id, name) #name,
 static const char names[][NAME_BYTES] =
     {/* in the order of enum fuseln_real */
-     FUSELN_CUDART_EXPORTS(SECOND_TEXT) "cudaGetDevice", "cudaRuntimeGetVersion",
-     FUSELN_CUDART_NOTICED(TEXT) FUSELN_DRIVER_EXPORTS(SECOND_TEXT) FUSELN_DRIVER_NOTICED(TEXT)},
+     FUSELN_CUDART_EXPORTS(SECOND_TEXT) FUSELN_CUDART_CALLED(SECOND_TEXT) FUSELN_CUDART_NOTICED(TEXT)
+         FUSELN_DRIVER_EXPORTS(SECOND_TEXT) FUSELN_DRIVER_NOTICED(TEXT)},
                   harmless_names[][NAME_BYTES] = {FUSELN_DRIVER_HARMLESS(TEXT)};
 _Static_assert(sizeof names == FUSELN_REAL_COUNT * NAME_BYTES, "a name for each of enum fuseln_real");
 
@@ -56,7 +56,7 @@ enum fuseln_real fuseln_real_of_driver(const char *name)
 
 bool fuseln_notice_is_runtime_call(const char *name)
 {
-    return find_hooked(0, FUSELN_REAL_GET_DEVICE, name) < FUSELN_REAL_GET_DEVICE ||
+    return find_hooked(0, FUSELN_REAL_CUDART_CALLED, name) < FUSELN_REAL_CUDART_CALLED ||
            find(names + FUSELN_REAL_CUDART_NOTICED, FUSELN_NOTICE_RUNTIME, name) < FUSELN_NOTICE_RUNTIME;
 }
 

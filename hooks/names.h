@@ -21,7 +21,7 @@
     X(11, "libcudart.so.11.0") X(12, "libcudart.so.12") X(13, "libcudart.so.13") \
     X(14, "libcudart.so.14")   X(15, "libcudart.so.15") X(16, "libcudart.so.16")
 
-/* X(ENUM, exported name): every runtime function that we export or need. EXPORTED first. */
+/* X(ENUM, exported name): every runtime function that we export, and then those that we call and do not export. */
 #define FUSELN_CUDART_EXPORTS(X)                              \
     X(REGISTER,         __cudaRegisterFunction)               \
     X(UNREGISTER,       __cudaUnregisterFatBinary)            \
@@ -38,6 +38,12 @@
     X(ENTRY_PTSZ,       cudaGetDriverEntryPoint_ptsz)         \
     X(ENTRY_BY,         cudaGetDriverEntryPointByVersion)     \
     X(ENTRY_BY_PTSZ,    cudaGetDriverEntryPointByVersion_ptsz)
+#define FUSELN_CUDART_CALLED(X)                               \
+    X(GET_DEVICE,       cudaGetDevice)                        \
+    X(GET_VERSION,      cudaRuntimeGetVersion)                \
+    X(GET_FUNCTION,     cudaGetFuncBySymbol)                  \
+    X(PEEK_ERROR,       cudaPeekAtLastError)                  \
+    X(TAKE_ERROR,       cudaGetLastError)
 
 /* The same of the driver, exported without a version. */
 #define FUSELN_DRIVER_EXPORTS(X)                                  \
@@ -449,11 +455,10 @@ enum {
 
 enum fuseln_real {
 #define X(id, name) FUSELN_REAL_##id,
-    FUSELN_CUDART_EXPORTS(X)
+    FUSELN_CUDART_EXPORTS(X) FUSELN_CUDART_CALLED(X)
 #undef X
-        FUSELN_REAL_GET_DEVICE, /* cudaGetDevice, cudaRuntimeGetVersion: asked, not exported */
-    FUSELN_REAL_GET_VERSION,
-    FUSELN_REAL_CUDART_NOTICED, /* the first of them, in the order of this file */
+        FUSELN_REAL_CUDART_NOTICED, /* the first of them, in the order of this file */
+    FUSELN_REAL_CUDART_CALLED = FUSELN_REAL_GET_DEVICE,
     FUSELN_REAL_CUDART_LAST = FUSELN_REAL_CUDART_NOTICED + FUSELN_NOTICE_RUNTIME - 1,
 #define X(id, name) FUSELN_REAL_##id,
     FUSELN_DRIVER_EXPORTS(X)

@@ -113,7 +113,7 @@ static void *look_up_in(void *scope, enum fuseln_node node, enum fuseln_real whi
     const char *const name = fuseln_real_name(which), *const version = node_names[node];
     void *const exact = version ? dlvsym(scope, name, version) : NULL;
 
-    if (which == FUSELN_REAL_GET_DEVICE || which == FUSELN_REAL_GET_VERSION)
+    if (which >= FUSELN_REAL_CUDART_CALLED && which < FUSELN_REAL_CUDART_NOTICED)
         return exact;
     void *any = fuseln_real_dlsym()(scope, name);
     if (!version)

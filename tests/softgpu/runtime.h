@@ -30,7 +30,7 @@
     SOFTGPU_DRIVER_KERNELS(X)
 #if CUDA_VERSION >= 13000
 #define SOFTGPU_DRIVER_KERNELS(X) \
-    X(cuLibraryLoadData) X(cuLibraryUnload) X(cuLibraryGetKernel) \
+    X(cuLibraryLoadData) X(cuLibraryUnload) X(cuLibraryGetKernel) X(cuKernelGetFunction) \
     X(cuKernelGetAttribute) X(cuKernelSetAttribute) X(cuKernelGetName)
 #elif CUDA_VERSION >= 12000
 #define SOFTGPU_DRIVER_KERNELS(X) \

@@ -258,6 +258,20 @@ cudaError_t softgpu_kernel_enter(const void *address, CUfunction *ret_kernel)
     return error;
 }
 
+/* In the current context; of a handle, too. */
+cudaError_t cudaGetFuncBySymbol(cudaFunction_t *ret_function, const void *host_function)
+{
+    CUfunction found = NULL;
+    cudaError_t error = softgpu_kernel_enter(host_function, &found);
+#if CUDA_VERSION >= 13000
+    if (!error)
+        error = (cudaError_t)softgpu_driver.cuKernelGetFunction(&found, (CUkernel)found);
+#endif
+    if (!error)
+        *ret_function = found;
+    return softgpu_runtime_set_error(error);
+}
+
 #if CUDA_VERSION >= 12000
 void softgpu_kernel_learn(CUkernel kernel)
 {
