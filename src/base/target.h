@@ -125,6 +125,9 @@ struct fuseln_target {
     const struct fuseln_library *library;
     enum fuseln_runtime runtime; /* of that library, as far as the hook could tell; SHARED by default */
     const void *owner; /* of a user's row: its module, as another may hold something else by that name; else NULL */
+    /* Of a user's row, where a shared runtime registered the kernel: its host function, by which that runtime is asked
+     * for it. No launch finds the target before its arguments are proven (core/registry). Else NULL. */
+    const void *host_function;
 };
 
 #endif

@@ -20,7 +20,8 @@ enum { TARGETS_MAX = 4096, SYMBOL_BYTES = 1 << 20, OWNERS_MAX = 1024 };
 
 pthread_mutex_t fuseln_core_mutex = PTHREAD_MUTEX_INITIALIZER;
 struct fuseln_slot fuseln_slots[SLOTS];
-static size_t slots_taken; /* tombstones too: they lengthen probes like others */
+static const void *slot_owners[SLOTS]; /* apart: of 32 bytes a slot, a launch finds its by a shift */
+static size_t slots_taken;             /* tombstones too: they lengthen probes like others */
 static struct fuseln_target targets[TARGETS_MAX];
 static atomic_size_t target_count;
 static char symbols[SYMBOL_BYTES];
@@ -63,9 +64,9 @@ static struct fuseln_slot *take_slot(const void *address)
     }
 }
 
-/* What an address stands for: one of the two. */
+/* What an address stands for. A target that is proven is also the unproven one that it was. */
 struct meaning {
-    const struct fuseln_target *target;
+    const struct fuseln_target *target, *unproven;
     struct fuseln_foreign *foreign;
 };
 
@@ -78,8 +79,9 @@ static int insert(const void *address, const void *owner, struct meaning meaning
         return -ENOMEM;
     /* Release: a launch that sees this target also sees that the address before it was removed. */
     atomic_store_explicit(&slot->target, meaning.target, memory_order_release);
+    atomic_store_explicit(&slot->unproven, meaning.unproven, memory_order_relaxed);
     atomic_store_explicit(&slot->foreign, meaning.foreign, memory_order_relaxed);
-    slot->owner = owner;
+    slot_owners[slot - fuseln_slots] = owner;
     atomic_store(&used, true);
     atomic_store_explicit(&slot->address, address, memory_order_release);
     return 0;
@@ -90,7 +92,8 @@ static void remove_slot(struct fuseln_slot *slot)
 {
     size_t i = (size_t)(slot - fuseln_slots);
     atomic_store_explicit(&slot->target, NULL, memory_order_relaxed);
-    slot->owner = NULL;
+    atomic_store_explicit(&slot->unproven, NULL, memory_order_relaxed);
+    slot_owners[i] = NULL;
     atomic_store_explicit(&slot->address, TOMBSTONE, memory_order_release);
     if (atomic_load_explicit(&fuseln_slots[(i + 1) % SLOTS].address, memory_order_relaxed))
         return;
@@ -132,7 +135,7 @@ static size_t find_owner(const void *owner)
 static void remove_owner(size_t i)
 {
     for (size_t slot = 0; slot < SLOTS; slot++)
-        if (owners[i] && fuseln_slots[slot].owner == owners[i])
+        if (owners[i] && slot_owners[slot] == owners[i])
             remove_slot(&fuseln_slots[slot]);
     for (size_t t = 0; owners[i] && t < atomic_load(&target_count); t++)
         if (targets[t].owner == owners[i]) /* the address may be another module's soon */
@@ -181,7 +184,9 @@ int fuseln_registry_add(const void *host_function, const void *owner, const stru
     const struct fuseln_target *copy = copy_target(target);
     if (copy) {
         add_owner(owner);
-        rc = insert_or_evict(host_function, owner, (struct meaning){.target = copy});
+        rc = insert_or_evict(host_function, owner,
+                             target->host_function ? (struct meaning){.unproven = copy}
+                                                   : (struct meaning){.target = copy});
     }
     fuseln_shield_unlock(&before, &fuseln_core_mutex);
     if (rc)
@@ -212,6 +217,22 @@ struct fuseln_foreign *fuseln_registry_foreign(const void *handle)
     return slot ? atomic_load_explicit(&slot->foreign, memory_order_relaxed) : NULL;
 }
 
+const struct fuseln_target *fuseln_registry_unproven(const void *address)
+{
+    const struct fuseln_slot *slot = find_slot(address);
+    return slot ? atomic_load_explicit(&slot->unproven, memory_order_acquire) : NULL;
+}
+
+void fuseln_registry_prove(const struct fuseln_target *target)
+{
+    struct fuseln_shield before;
+    fuseln_shield_lock(&before, &fuseln_core_mutex);
+    for (size_t slot = 0; slot < SLOTS; slot++)
+        if (atomic_load_explicit(&fuseln_slots[slot].unproven, memory_order_relaxed) == target)
+            atomic_store_explicit(&fuseln_slots[slot].target, target, memory_order_release);
+    fuseln_shield_unlock(&before, &fuseln_core_mutex);
+}
+
 void fuseln_registry_alias(const void *handle, const void *host_function)
 {
     const struct fuseln_target *target = fuseln_registry_find(host_function);
@@ -220,11 +241,13 @@ void fuseln_registry_alias(const void *handle, const void *host_function)
         return;
     fuseln_shield_lock(&before, &fuseln_core_mutex);
     const struct fuseln_slot *slot = find_slot(host_function); /* NULL if it was removed in between */
-    const struct meaning meaning = {slot ? atomic_load(&slot->target) : NULL,
-                                    slot ? atomic_load(&slot->foreign) : NULL};
-    const bool fits = meaning.target || (meaning.foreign && has_room_for_norms());
+    struct meaning meaning = {0};
+    if (slot)
+        meaning =
+            (struct meaning){atomic_load(&slot->target), atomic_load(&slot->unproven), atomic_load(&slot->foreign)};
+    const bool fits = meaning.target || meaning.unproven || (meaning.foreign && has_room_for_norms());
     struct fuseln_slot *const stale = fits ? NULL : find_slot(handle); /* from before the driver reused the handle */
-    const int rc = fits ? insert_or_evict(handle, slot->owner, meaning) : 0;
+    const int rc = fits ? insert_or_evict(handle, slot_owners[slot - fuseln_slots], meaning) : 0;
     if (stale)
         remove_slot(stale);
     fuseln_shield_unlock(&before, &fuseln_core_mutex);

@@ -20,9 +20,9 @@
 enum { FUSELN_SLOT_BITS = 14 };
 struct fuseln_slot {
     const void *_Atomic address;
-    const struct fuseln_target *_Atomic target; /* NULL: a foreign norm */
-    struct fuseln_foreign *_Atomic foreign;     /* or NULL */
-    const void *owner;                          /* guarded by the mutex */
+    const struct fuseln_target *_Atomic target;   /* NULL: one of the next two */
+    const struct fuseln_target *_Atomic unproven; /* or NULL */
+    struct fuseln_foreign *_Atomic foreign;       /* or NULL */
 };
 extern struct fuseln_slot fuseln_slots[1 << FUSELN_SLOT_BITS]; /* open addressing, linear probing */
 const struct fuseln_target *fuseln_registry_probe(const void *address);
@@ -57,14 +57,18 @@ static inline const struct fuseln_target *fuseln_registry_find(const void *addre
 }
 
 /*
- * Adds a host function. The target is copied, with its symbol. If there are already 8,192 addresses or 1,024 owners,
- * the oldest owner, which may be long gone, is evicted. 0, or -ENOMEM if the table of targets is full: the kernel is
- * then treated as a foreign one.
+ * Adds a host function. The target is copied, with its symbol. One that has a host_function is not found until it is
+ * proven. If there are already 8,192 addresses or 1,024 owners, the oldest owner, which may be long gone, is evicted.
+ * 0, or -ENOMEM if the table of targets is full: the kernel is then treated as a foreign one.
  */
 int fuseln_registry_add(const void *host_function, const void *owner, const struct fuseln_target *target);
 /* Makes a kernel handle (cudaKernel_t, CUfunction) another address of host_function, which may be a handle, too.
  * Ignored if that is unknown. */
 void fuseln_registry_alias(const void *handle, const void *host_function);
+/* The target that a host function or its handle would stand for if it were proven; or NULL. Lock-free. */
+const struct fuseln_target *fuseln_registry_unproven(const void *address);
+/* From now on all its addresses stand for it. */
+void fuseln_registry_prove(const struct fuseln_target *target);
 /*
  * Says what a driver handle (CUfunction, CUkernel), which the driver may have reused, stands for from now on: this
  * target, held by owner; or, with target NULL, no kernel that we know. A handle that already stands for the same kernel

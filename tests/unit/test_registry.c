@@ -104,6 +104,31 @@ TEST(a_handle_stands_for_what_was_looked_up_last)
     assert_true(fuseln_registry_forget(&fatbins[100]));
 }
 
+TEST(a_row_that_is_to_be_proven_is_found_afterwards)
+{
+    const struct fuseln_target target = {.symbol = "own", .library = &library, .host_function = addresses[40]};
+
+    assert_int_equal(fuseln_registry_add(addresses[40], &fatbins[60], &target), 0);
+    fuseln_registry_alias(addresses[41], addresses[40]);
+    assert_true(fuseln_registry_may_hold(addresses[40])); /* so it takes the longer way, where it is proven */
+    for (size_t i = 40; i < 42; i++) {
+        assert_null(fuseln_registry_find(addresses[i]));
+        assert_string_equal(fuseln_registry_unproven(addresses[i])->symbol, "own");
+    }
+    assert_null(fuseln_registry_unproven(addresses[42]));
+    assert_null(fuseln_registry_unproven(addresses[0])); /* one of ours */
+    fuseln_registry_prove(fuseln_registry_unproven(addresses[41]));
+    fuseln_registry_alias(addresses[42], addresses[40]);
+    for (size_t i = 40; i < 43; i++)
+        assert_string_equal(fuseln_registry_find(addresses[i])->symbol, "own");
+    assert_true(fuseln_registry_forget(&fatbins[60]));
+    assert_null(fuseln_registry_find(addresses[40]));
+    assert_null(fuseln_registry_unproven(addresses[40]));
+    assert_int_equal(add(40, 60, "ours"), 0);
+    assert_null(fuseln_registry_unproven(addresses[40]));
+    assert_true(fuseln_registry_forget(&fatbins[60]));
+}
+
 TEST(loading_and_unloading_for_ever_takes_no_room)
 {
     size_t targets = fuseln_registry_targets();
