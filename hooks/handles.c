@@ -7,15 +7,13 @@
 #include "core/library.h"
 #include "core/pairing.h"
 #include "core/registry.h"
-#include "hooks/behind.h"
 #include "hooks/process.h"
+#include "hooks/proof.h"
 #include "hooks/real.h"
 #include "hooks/targets/match.h"
 #include "hooks/targets/user.h"
 
 #include <errno.h>
-
-enum { NOT_SUPPORTED = 801 /* CUDA_ERROR_NOT_SUPPORTED */ };
 
 /* Modules that belong to a CUlibrary, and are unloaded with it. Where the table is full a module stands for itself, and
  * is forgotten when there is no room (registry.h). */
@@ -86,12 +84,14 @@ void fuseln_handles_add_runtime(const void *address)
     }
 }
 
-/* Is it a kernel that we know, seen at a boundary that is hooked, in a library there is room for? Then *ret_target is
- * complete but for its runtime. from: an address inside that library. */
+/* Is it a kernel that we or the user have a row for, seen at a boundary that is hooked, in a library there is room for?
+ * Then *ret_target is complete but for its runtime and, of a user's row, what tells the kernel from others of its name.
+ * from: an address inside that library. */
 static bool recognise(const char *name, const void *from, enum fuseln_boundary boundary,
                       struct fuseln_target *ret_target)
 {
-    if (!name || !fuseln_targets_match(name, ret_target) || !fuseln_config_hooks(boundary))
+    if (!name || !(fuseln_targets_match(name, ret_target) || fuseln_user_match(name, ret_target)) ||
+        !fuseln_config_hooks(boundary))
         return false;
     fuseln_process_handle_fork();
     if (boundary == FUSELN_BOUNDARY_DRIVER)
@@ -99,84 +99,8 @@ static bool recognise(const char *name, const void *from, enum fuseln_boundary b
     ret_target->library = fuseln_library_of(from, fuseln_targets_known_build);
     if (!ret_target->library)
         fuseln_registry_leave_out();
-    return ret_target->library;
-}
-
-/* ---- the user's rows ----
- * They are recognised at the driver, where each handle can be asked for its parameters. A shared runtime whose
- * functions are hooked gets libcuda's own, so what it launches is not seen there. A registration tells which library
- * the kernel is in. */
-
-static void note_library(const char *name, const void *from)
-{
-    if (!fuseln_config_get()->targets[0]) /* nearly always */
-        return;
-    struct fuseln_user_row *row = fuseln_config_hooks(FUSELN_BOUNDARY_DRIVER) ? fuseln_user_find(name) : NULL;
-    const struct fuseln_library *library = row ? fuseln_library_of(from, fuseln_targets_known_build) : NULL,
-                                *earlier = NULL;
-
-    if (row && fuseln_config_hooks(FUSELN_BOUNDARY_RUNTIME))
-        fuseln_user_refuse(row, "the kernel's CUDA runtime is a shared library, where rows need FUSELN_HOOKS=driver");
-    if (row && !atomic_compare_exchange_strong(&row->library, &earlier, library) && earlier != library)
-        atomic_store(&row->ambiguous, true);
-}
-
-/* The library that holds the kernel; NULL where it cannot be told. */
-static const struct fuseln_library *library_of(const struct fuseln_user_row *row, const struct fuseln_found *found)
-{
-    const struct fuseln_library *registered = atomic_load(&row->library);
-
-    if (registered && fuseln_real_is_runtime(found->caller))
-        return atomic_load(&row->ambiguous) ? NULL : registered;
-    fuseln_library_forget(found->caller);
-    return fuseln_library_of(found->caller, fuseln_targets_known_build);
-}
-
-/* NULL, or how the row differs from what the driver says of the kernel's parameters. */
-static const char *parameters_wrong(const struct fuseln_layout *layout, const struct fuseln_found *found)
-{
-    fuseln_behind_complete();
-    fuseln_param_function *const ask = atomic_load(&fuseln_behind_param[found->is_kernel]);
-    size_t end = 0, offset, bytes;
-
-    if (!ask)
-        return "the driver does not tell the kernel's parameters (CUDA 12.4 and later do)";
-    for (unsigned i = 0; i < layout->count; i++) {
-        const size_t size = fuseln_arg_bytes((enum fuseln_arg_type)layout->type[i]);
-        const int rc = ask(found->handle, i, &offset, &bytes);
-        if (rc != 0)
-            return rc == NOT_SUPPORTED ? "the driver does not tell the parameters of this kernel"
-                                       : "args has more arguments than the kernel";
-        end = (end + size - 1) / size * size;
-        if (offset != end || bytes != size)
-            return "an argument of the kernel has another size";
-        end += size;
-    }
-    return ask(found->handle, layout->count, &offset, &bytes) == 0 ? "args has fewer arguments than the kernel" : NULL;
-}
-
-/* As recognise does for rows of ours. */
-static bool recognise_user(const struct fuseln_found *found, struct fuseln_target *ret_target)
-{
-    struct fuseln_user_row *row =
-        found->name && fuseln_config_hooks(FUSELN_BOUNDARY_DRIVER) ? fuseln_user_find(found->name) : NULL;
-
-    if (!row)
-        return false;
-    const char *wrong = parameters_wrong(&row->target.layout, found);
-    if (wrong) {
-        fuseln_user_refuse(row, wrong);
-        return false;
-    }
-    fuseln_process_handle_fork();
-    const struct fuseln_library *library = library_of(row, found);
-    if (!library || !fuseln_user_has_build(row, library->build_id))
-        return false;
-    *ret_target = row->target;
-    ret_target->symbol = found->name;
-    ret_target->library = library;
-    ret_target->owner = owner_of(found->module);
-    return true;
+    return ret_target->library &&
+           (!ret_target->user || fuseln_user_has_build(ret_target->user, ret_target->library->build_id));
 }
 
 void fuseln_handles_register(void **fatbin, const char *host_function, const char *device_name)
@@ -184,10 +108,11 @@ void fuseln_handles_register(void **fatbin, const char *host_function, const cha
     const int saved_errno = errno;
     struct fuseln_target target;
 
-    if (recognise(device_name, host_function, FUSELN_BOUNDARY_RUNTIME, &target))
+    if (recognise(device_name, host_function, FUSELN_BOUNDARY_RUNTIME, &target)) {
+        target.owner = target.user ? fatbin : NULL;
+        target.host_function = target.user ? host_function : NULL; /* its first launch is to prove the row */
         fuseln_registry_add(host_function, fatbin, &target);
-    else if (device_name)
-        note_library(device_name, host_function);
+    }
     fuseln_process_left_out();
     errno = saved_errno;
 }
@@ -214,24 +139,27 @@ static void learn_norm(const void *handle, const void *owner, const char *name)
 void fuseln_handles_learn(const struct fuseln_found *found)
 {
     const int saved_errno = errno;
+    const void *const owner = owner_of(found->module);
     struct fuseln_target target;
-    const bool known =
-        recognise(found->name, found->caller, FUSELN_BOUNDARY_DRIVER, &target) || recognise_user(found, &target);
+    const bool known = recognise(found->name, found->caller, FUSELN_BOUNDARY_DRIVER, &target) &&
+                       (!target.user || fuseln_proof_of_handle(&target, found->handle, found->is_kernel));
 
-    if (known)
+    if (known) {
+        target.owner = target.user ? owner : NULL;
         target.runtime = fuseln_real_is_runtime(found->caller) ? FUSELN_RUNTIME_SHARED
                          : has_runtime(found->caller)          ? FUSELN_RUNTIME_STATIC
                                                                : FUSELN_RUNTIME_NONE;
-    fuseln_registry_learn(found->handle, owner_of(found->module), known ? &target : NULL);
+    }
+    fuseln_registry_learn(found->handle, owner, known ? &target : NULL);
     if (!known && found->name)
-        learn_norm(found->handle, owner_of(found->module), found->name);
+        learn_norm(found->handle, owner, found->name);
     fuseln_process_left_out();
     errno = saved_errno;
 }
 
 void fuseln_handles_learn_function(const void *function, const void *kernel)
 {
-    if (fuseln_registry_find(kernel) || fuseln_registry_foreign(kernel))
+    if (fuseln_registry_find(kernel) || fuseln_registry_unproven(kernel) || fuseln_registry_foreign(kernel))
         fuseln_registry_alias(function, kernel);
     else
         fuseln_registry_learn(function, NULL, NULL);

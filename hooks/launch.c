@@ -8,6 +8,7 @@
 #include "core/foreign.h"
 #include "core/pipeline.h"
 #include "hooks/process.h"
+#include "hooks/proof.h"
 #include "hooks/real.h"
 #include "report/report.h"
 
@@ -134,6 +135,44 @@ static int launch_recognised(struct fuseln_hooked *hooked)
     return 0;
 }
 
+static int original_was_launched(const struct fuseln_hooked *hooked)
+{
+    (void)hooked;
+    return 0;
+}
+
+/* A user's row that is not proven: nothing of a launch is read before it is. Once its original was launched it goes the
+ * way of one that may not be replaced, which counts it with its site; where the proof must wait, with one without
+ * columns. */
+static int launch_unproven(struct fuseln_hooked *hooked)
+{
+    struct fuseln_launch *launch = &hooked->launch;
+    const int rc = launch_foreign(hooked);
+    const int errno_of_original = errno;
+    const enum fuseln_verdict proof =
+        rc == 0 ? fuseln_proof_of_launched(launch->target, launch->stream, hooked->node, hooked->caller)
+                : FUSELN_VERDICT_FAILED;
+
+    errno = errno_of_original;
+    if (proof == FUSELN_VERDICT_FAILED)
+        return rc;
+    launch->declined = proof == FUSELN_VERDICT_OK ? FUSELN_VERDICT_CHECK : proof;
+    launch->args = proof == FUSELN_VERDICT_OK ? hooked->args : NULL;
+    hooked->original = original_was_launched;
+    return launch_recognised(hooked);
+}
+
+/* No target was found. Apart, so that fuseln_launch needs no more registers than before. */
+static __attribute__((noinline)) int launch_unknown(struct fuseln_hooked *hooked)
+{
+    if (hooked->launch.boundary == FUSELN_BOUNDARY_RUNTIME)
+        hooked->launch.target = fuseln_registry_unproven(hooked->function);
+    if (hooked->launch.target)
+        return launch_unproven(hooked);
+    count_norm(hooked);
+    return launch_foreign(hooked);
+}
+
 int fuseln_launch(struct fuseln_hooked *hooked)
 {
     if (fuseln_thread_counter.launching == hooked->function) {
@@ -142,10 +181,7 @@ int fuseln_launch(struct fuseln_hooked *hooked)
     }
     fuseln_process_launch(hooked->launch.boundary);
     hooked->launch.target = fuseln_registry_find(hooked->function);
-    if (hooked->launch.target)
-        return launch_recognised(hooked);
-    count_norm(hooked);
-    return launch_foreign(hooked);
+    return hooked->launch.target ? launch_recognised(hooked) : launch_unknown(hooked);
 }
 
 int fuseln_launch_ex(struct fuseln_hooked *hooked, const struct fuseln_launch_config *config, bool ptsz)

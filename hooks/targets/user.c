@@ -357,13 +357,13 @@ static struct fuseln_user_rows *rows_load(const struct fuseln_config *config)
     return rows;
 }
 
-/* NULL: no file was named. */
+/* NULL: no file was named, or fuseln is off. */
 static struct fuseln_user_rows *rows_get(void)
 {
     struct fuseln_user_rows *rows = atomic_load_explicit(&fuseln_user_rows, memory_order_acquire), *others = NULL;
     const struct fuseln_config *config = fuseln_config_get();
 
-    if (rows || !config->targets[0])
+    if (rows || !config->targets[0] || config->mode == FUSELN_MODE_OFF)
         return rows;
     rows = rows_load(config);
     if (!rows || atomic_compare_exchange_strong(&fuseln_user_rows, &others, rows))
@@ -372,12 +372,16 @@ static struct fuseln_user_rows *rows_get(void)
     return others;
 }
 
-struct fuseln_user_row *fuseln_user_find(const char *symbol)
+bool fuseln_user_match(const char *symbol, struct fuseln_target *ret_target)
 {
     struct fuseln_user_rows *rows = rows_get();
-    struct fuseln_user_row *row = rows ? find_symbol(rows, (struct fuseln_text){symbol, strlen(symbol)}) : NULL;
+    const struct fuseln_user_row *row = rows ? find_symbol(rows, (struct fuseln_text){symbol, strlen(symbol)}) : NULL;
 
-    return row && !atomic_load_explicit(&row->refused, memory_order_acquire) ? row : NULL;
+    if (!row || fuseln_user_is_refused(row))
+        return false;
+    *ret_target = row->target;
+    ret_target->symbol = symbol;
+    return true;
 }
 
 bool fuseln_user_has_build(const struct fuseln_user_row *row, const char *build_id)

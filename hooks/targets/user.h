@@ -9,8 +9,8 @@
 
 #include "core/user.h"
 
-/* The row of this name, or NULL; a refused one is none. Thread-safe; holds no lock. */
-struct fuseln_user_row *fuseln_user_find(const char *symbol);
+/* The same as fuseln_targets_match (match.h) of the user's rows. Thread-safe; holds no lock. */
+bool fuseln_user_match(const char *symbol, struct fuseln_target *ret_target);
 
 /* Does the row hold for the library with this build-id? */
 bool fuseln_user_has_build(const struct fuseln_user_row *row, const char *build_id);

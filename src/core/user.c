@@ -13,7 +13,7 @@ size_t fuseln_user_accepted(const struct fuseln_user_rows *rows)
     size_t count = 0;
 
     for (size_t i = 0; i < rows->count; i++)
-        count += !atomic_load_explicit(&rows->rows[i].refused, memory_order_acquire);
+        count += !fuseln_user_is_refused(&rows->rows[i]);
     return count;
 }
 

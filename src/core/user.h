@@ -22,10 +22,6 @@ struct fuseln_user_row {
     char what[64]; /* the word that it is refused for; may be "" */
     const char *_Atomic refused;
     atomic_bool said; /* in the log */
-    /* That registered the name with a shared CUDA runtime, which looks it up at the driver in its own name. Two
-     * libraries may: then neither is said to hold it. */
-    const struct fuseln_library *_Atomic library;
-    atomic_bool ambiguous;
 };
 
 struct fuseln_user_rows {
@@ -37,6 +33,10 @@ struct fuseln_user_rows {
 /* NULL: none were read. */
 extern _Atomic(struct fuseln_user_rows *) fuseln_user_rows;
 
+static inline bool fuseln_user_is_refused(const struct fuseln_user_row *row)
+{
+    return atomic_load_explicit(&row->refused, memory_order_acquire);
+}
 /* Rows that are not refused. */
 size_t fuseln_user_accepted(const struct fuseln_user_rows *rows);
 /* Why the row is refused, with the word that it is refused for; false where it is not. */

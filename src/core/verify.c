@@ -26,7 +26,7 @@ static unsigned checks_first(const struct fuseln_target *target, const struct fu
 
 static bool is_refused(const struct fuseln_target *target)
 {
-    return target->user && atomic_load_explicit(&target->user->refused, memory_order_acquire);
+    return target->user && fuseln_user_is_refused(target->user);
 }
 
 /* Where many checks proved nothing, as of gradients that are zero for long, only one launch in so many is checked. */

@@ -34,11 +34,12 @@ class Runner:
 
     def program(
         self, command, *, fuseln=True, cpu_ops=False, count=False, seed=None, before=(), behind=(), env=None, timeout=300,
-        check=True,
+        check=True, cuda=None,
     ):  # fmt: skip
         self.path.unlink(missing_ok=True)
         options = [*["--no-fuseln"] * (not fuseln), *["--cpu-ops"] * cpu_ops, *["--count"] * count]
         options += [] if seed is None else ["--seed", str(seed)]
+        options += [] if cuda is None else ["--cuda", cuda]
         for option, libraries in ("--before", before), ("--behind", behind):
             options += [part for library in libraries for part in (option, str(library))]
         env = environment(FUSELN_REPORT=str(self.path)) | self.env | (env or {})

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A user's own rows (FUSELN_TARGETS) for a closed binary with kernels that nobody knows
-(tests/programs/closed_norms.c): a right row is checked three times, then replaced; a wrong one is refused, found or
-never proven, and never replaced. Whatever the row, the program's numbers stay right."""
+(tests/programs/closed_norms.c), which launches them by the driver, or by a shared CUDA runtime: a right row is checked
+three times, then replaced; a wrong one is refused, found or never proven, and never replaced. Whatever the row, the
+program's numbers stay right."""
 
+import dataclasses
 import os
 import pathlib
 import re
@@ -10,7 +12,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import PROGRAMS, ROOT
+from conftest import BUILD, PROGRAMS, ROOT
 from norms_table import registered
 
 sys.path.append(str(ROOT / "tests" / "cli"))
@@ -40,14 +42,49 @@ ROWS["closed_rms_v3"] = ROWS["closed_rms_v2"]
 LAUNCHES = 8
 
 
+@dataclasses.dataclass
+class Program:
+    path: pathlib.Path
+    ptx: pathlib.Path
+    boundary: str = "driver"
+    runtime: str = "static"
+    cuda: str | None = None
+    first: int = 0  # launches before anything of them is read: at the runtime the first one tells what the kernel is
+
+
 @pytest.fixture(scope="module")
-def program(tmp_path_factory):
+def folder(tmp_path_factory):
+    """Where the PTX of all kernels is, and what registers it."""
     folder = tmp_path_factory.mktemp("closed_norms")
-    subprocess.run(["gcc", "-O2", "-s", "-Wall", "-o", folder / "closed", PROGRAMS / "closed_norms.c", "-lm", "-ldl"],
-                   check=True)  # fmt: skip
     subprocess.run([sys.executable, ROOT / "tools/nvrtc.py", "--dir", NVRTC, "-ptx", "-arch=compute_90",
                     "-o", folder / "norms.ptx", PROGRAMS / "closed_norms.cu"], check=True)  # fmt: skip
-    return folder / "closed", folder / "norms.ptx"
+    (folder / "fatbin").write_bytes(elf.fatbin(elf.image((folder / "norms.ptx").read_bytes(), 90, kind=elf.PTX)))
+    (folder / "names").write_text("".join(f'NAME("{symbol}")\n' for symbol in ROWS))
+    return folder
+
+
+def build(folder, name, *options):
+    subprocess.run(["gcc", "-O2", "-s", "-Wall", *options, "-o", folder / name, PROGRAMS / "closed_norms.c", "-lm",
+                    "-ldl"], check=True)  # fmt: skip
+    return folder / name
+
+
+def build_shared(folder, cuda, *options):
+    """The same program with the shared runtime of that version."""
+    (runtime,) = (BUILD / "tests/softgpu").glob(f"cuda-{cuda}.*/libcudart.so.*")
+    path = build(folder, f"shared-{cuda}{''.join(options)}", "-DSHARED", f"-DNAMES=<{folder}/names>",
+                 f'-DFATBIN="{folder}/fatbin"', PROGRAMS / "registered.c", runtime, *options)  # fmt: skip
+    return Program(path, folder / "norms.ptx", "runtime", "shared", cuda, 1)
+
+
+SHARED = {"11 shared": ["11"], "12 shared": ["12"], "13 shared": ["13"], "13 shared, by handle": ["13", "-DHANDLES"]}
+
+
+@pytest.fixture(scope="module", params=("driver", "13 shared, by handle"))
+def program(folder, request):
+    if request.param == "driver":
+        return Program(build(folder, "closed"), folder / "norms.ptx")
+    return build_shared(folder, *SHARED[request.param])
 
 
 def row(symbol, *changes, name="mine/norm", more=""):
@@ -64,7 +101,7 @@ def launch(run, program, symbol, text, *data, env=None):
     rows = run.folder / "rows.txt"
     rows.write_text(text)
     settings = {"FUSELN_TARGETS": str(rows), "FUSELN_CHECK": "0"} | (env or {})
-    done = run.program([program[0], program[1], symbol, str(LAUNCHES), *data], env=settings)
+    done = run.program([program.path, program.ptx, symbol, str(LAUNCHES), *data], env=settings, cuda=program.cuda)
     assert float(done.stdout) < 1e-5
     return run.report(), done.stderr
 
@@ -72,30 +109,48 @@ def launch(run, program, symbol, text, *data, env=None):
 RIGHT = {symbol: row(symbol) for symbol in (NORM, ADD, "closed_rms_v2")}
 
 
-@pytest.mark.parametrize("symbol", RIGHT)
-def test_a_right_row_is_checked_and_then_replaced(run, program, symbol):
-    report, said = launch(run, program, symbol, "# of a closed program\n" + RIGHT[symbol])
+def passed(program, reason, count):
+    """Why launches of a site were not replaced, among them those before anything was read."""
+    first = {"check": program.first} if program.first else {}
+    return first | {reason: count + (program.first if reason == "check" else 0)}
+
+
+def assert_replaced(program, symbol, report, said):
     (site,) = report["sites"]
-    assert (site["target"], site["symbol"], site["boundary"]) == ("mine/norm", symbol, "driver")
-    assert (site["substituted"], site["passed_through"]) == (LAUNCHES - 3, {"check": 3})
+    assert (site["target"], site["symbol"]) == ("mine/norm", symbol)
+    assert (site["boundary"], site["runtime"]) == (program.boundary, program.runtime)
+    assert (site["substituted"], site["passed_through"]) == (LAUNCHES - 3 - program.first, passed(program, "check", 3))
     assert (site["verify"]["launches"], site["verify"]["failed"], site["verify"]["inconclusive"]) == (3, False, 0)
     assert report["targets"]["rows"] == 1 and report["targets"]["refused"] == []
     assert said == ""
 
 
+@pytest.mark.parametrize("symbol", RIGHT)
+def test_a_right_row_is_checked_and_then_replaced(run, program, symbol):
+    assert_replaced(program, symbol, *launch(run, program, symbol, "# of a closed program\n" + RIGHT[symbol]))
+
+
+@pytest.mark.parametrize("runtime", SHARED)
+@pytest.mark.parametrize("hooks", ("runtime,driver", "runtime"))
+def test_a_right_row_holds_with_each_shared_runtime(run, folder, runtime, hooks):
+    program = build_shared(folder, *SHARED[runtime])
+    assert_replaced(program, NORM, *launch(run, program, NORM, RIGHT[NORM], env={"FUSELN_HOOKS": hooks}))
+
+
 def test_verify_mode_replaces_nothing(run, program):
     (site,) = launch(run, program, NORM, RIGHT[NORM], env={"FUSELN_MODE": "verify"})[0]["sites"]
-    assert (site["substituted"], site["verify"]["launches"], site["verify"]["failed"]) == (0, LAUNCHES, False)
+    checked = (site["substituted"], site["verify"]["launches"], site["verify"]["failed"])
+    assert checked == (0, LAUNCHES - program.first, False)
 
 
 def test_more_checks_may_be_asked_for(run, program):
     (site,) = launch(run, program, NORM, RIGHT[NORM], env={"FUSELN_CHECK": "5"})[0]["sites"]
-    assert (site["substituted"], site["verify"]["launches"]) == (LAUNCHES - 5, 5)
+    assert (site["substituted"], site["verify"]["launches"]) == (LAUNCHES - 5 - program.first, 5)
 
 
 def test_skip_names_a_row(run, program):
     (site,) = launch(run, program, NORM, RIGHT[NORM], env={"FUSELN_SKIP": "mine/norm"})[0]["sites"]
-    assert site["passed_through"] == {"skip": LAUNCHES}
+    assert site["passed_through"] == passed(program, "skip", LAUNCHES - program.first)
 
 
 def test_a_build_that_is_not_named_stays(run, program):
@@ -209,40 +264,90 @@ PASSED = {
 def test_what_a_launch_shows_passes(run, program, wrong):
     text, reason, unchecked = PASSED[wrong]
     (site,) = launch(run, program, NORM, text)[0]["sites"]
-    assert (site["substituted"], site["passed_through"]) == (0, {reason: LAUNCHES})
-    assert unchecked is None or site["verify"]["unchecked"] == {unchecked: LAUNCHES}
+    read = LAUNCHES - program.first
+    assert (site["substituted"], site["passed_through"]) == (0, passed(program, reason, read))
+    assert unchecked is None or site["verify"]["unchecked"] == {unchecked: read}
+
+
+def build_library(folder, name, build_id, edit=lambda ptx: ptx):
+    """A library that registers NORM, and the PTX with it, with a shared CUDA runtime."""
+    library = folder / name
+    library.mkdir()
+    ptx = edit((folder / "norms.ptx").read_text()).encode()
+    (library / "names").write_text(NORM)
+    (library / "fatbin").write_bytes(elf.fatbin(elf.image(ptx, 90, kind=elf.PTX)))
+    return registered(library, library / "names", f'-DFATBIN="{library}/fatbin"', f"-Wl,--build-id=0x{build_id * 8}")
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory, program):
-    """A library that registers NORM, and the PTX with it, with a shared CUDA runtime."""
-    folder = tmp_path_factory.mktemp("shared")
-    (folder / "names").write_text(NORM)
-    (folder / "fatbin").write_bytes(elf.fatbin(elf.image(program[1].read_bytes(), 90, kind=elf.PTX)))
-    return registered(folder, folder / "names", f'-DFATBIN="{folder}/fatbin"', "-Wl,--build-id=0x0123456789abcdef")
+def libraries(folder):
+    """Two that register the same kernel, and one that registers another by its name: its last argument is longer."""
+    longer = re.compile(rf"\.u32( {NORM}_param_8)")
+    return (build_library(folder, "one", "01234567"), build_library(folder, "two", "76543210"),
+            build_library(folder, "other", "abcdef01", lambda ptx: longer.sub(r".u64\1", ptx)))  # fmt: skip
 
 
-@pytest.mark.parametrize("build, replaced", (("", 5), ("build = 01234567", 5), ("build = 12345678", 0)))
-def test_a_row_holds_under_a_shared_runtime(run, shared, build, replaced):
-    """Launched by cudaLaunchKernel, and seen where it comes out."""
-    (run.folder / "rows.txt").write_text(row(NORM, more=build))
-    env = {"FUSELN_TARGETS": "rows.txt", "FUSELN_HOOKS": "driver"}
-    done = run([PROGRAMS / "use_registered_norm.py", shared, "8"], env=env)
-    assert float(done.stdout) < 1e-4 and done.stderr == ""
-    report = run.report()
-    assert report["targets"]["refused"] == []
-    sites = [(site["substituted"], site["passed_through"], site["library"]) for site in report["sites"]]
-    assert sites == [(5, {"check": 3}, "registered.so")] * (replaced > 0)
-    assert {(site["boundary"], site["runtime"]) for site in report["sites"]} <= {("driver", "shared")}
+def use(run, libraries, text, *how, launches=8, hooks="runtime,driver"):
+    """The sites of a program that launches the kernel of these libraries in turn: (build, replaced, passed on), those
+    without columns first."""
+    (run.folder / "rows.txt").write_text(text)
+    env = {"FUSELN_TARGETS": "rows.txt", "FUSELN_HOOKS": hooks}
+    names = ",".join(map(str, libraries))
+    done = run([PROGRAMS / "use_registered_norm.py", names, str(launches), *how], env=env)
+    assert float(done.stdout) < 1e-4
+    sites = sorted(run.report()["sites"], key=lambda site: (site["cols"], site["build_id"]))
+    return [(site["build_id"][:8], site["substituted"], site["passed_through"]) for site in sites], done.stderr
 
 
-def test_where_the_shared_runtime_is_hooked_the_row_is_refused(run, shared):
-    (run.folder / "rows.txt").write_text(row(NORM))
-    done = run([PROGRAMS / "use_registered_norm.py", shared, "8"], env={"FUSELN_TARGETS": "rows.txt"})
-    assert float(done.stdout) < 1e-4 and "FUSELN_HOOKS=driver" in done.stderr and done.stderr.count("\n") == 1
-    (refused,) = run.report()["targets"]["refused"]
-    assert (refused["name"], refused["line"]) == ("mine/norm", 1) and "shared library" in refused["reason"]
-    assert run.report()["sites"] == []
+@pytest.mark.parametrize("build, replaced", (("", 4), ("build = 01234567", 4), ("build = 12345678", 0)))
+def test_a_row_holds_for_the_build_that_registered_it(run, libraries, build, replaced):
+    sites, said = use(run, libraries[:1], row(NORM, more=build))
+    assert (sites, said) == ([("01234567", 4, {"check": 4})] * (replaced > 0), "")
+    assert {(site["library"], site["boundary"]) for site in run.report()["sites"]} <= {("registered.so", "runtime")}
+
+
+def test_each_library_of_two_is_checked_on_its_own(run, libraries):
+    sites, said = use(run, libraries[:2], row(NORM), launches=12)
+    assert (sites, said) == ([("01234567", 2, {"check": 4}), ("76543210", 2, {"check": 4})], "")
+    sites, _ = use(run, libraries[:2], row(NORM, more="build = 76543210"), launches=12)
+    assert sites == [("76543210", 2, {"check": 4})]
+
+
+def test_another_kernel_of_that_name_refuses_the_row(run, libraries):
+    sites, said = use(run, libraries[2:], row(NORM))
+    assert sites == [] and "an argument of the kernel has another size" in said and said.count("\n") == 1
+    sites, said = use(run, libraries[1:], row(NORM))
+    assert sites == [("76543210", 0, {"check": 1, "failed": 3})] and "another size" in said
+
+
+def test_a_library_that_is_loaded_again_is_checked_again(run, libraries):
+    sites, _ = use(run, libraries[:1], row(NORM), "reload", launches=12)
+    assert sites == [("01234567", 2, {"check": 4})] * 2
+
+
+def test_a_forked_child_proves_and_checks_by_itself(run, libraries):
+    assert use(run, libraries[:1], row(NORM), "fork") == ([("01234567", 4, {"check": 4})], "")
+
+
+def test_in_capture_nothing_is_asked_and_the_report_says_so(run, libraries):
+    """The launches in capture have no columns, as nothing was read; the first one after them is asked about."""
+    sites, said = use(run, libraries[:1], row(NORM), "capture")
+    assert (sites, said) == ([("01234567", 0, {"capture": 2}), ("01234567", 2, {"check": 4})], "")
+    assert {site["cols"] for site in run.report()["sites"]} == {0, 256}
+
+
+def test_while_the_host_has_an_error_pending_nothing_is_asked(run, libraries):
+    sites, said = use(run, libraries[:1], row(NORM), "failed")
+    assert (sites, said) == ([("01234567", 0, {"check": 8})], "")
+
+
+def test_at_the_driver_alone_a_shared_runtime_holds_the_kernels(run, libraries):
+    """As rows of ours: nobody tells which library it got them from."""
+    use(run, libraries[:1], row(NORM), hooks="driver")
+    (site,) = run.report()["sites"]
+    assert (site["substituted"], site["passed_through"], site["runtime"]) == (5, {"check": 3}, "shared")
+    assert site["library"].startswith("libcudart.so.")
+    assert use(run, libraries[:1], row(NORM, more="build = 01234567"), hooks="driver") == ([], "")
 
 
 def bad_files(folder):
@@ -257,7 +362,7 @@ def bad_files(folder):
 
 def test_a_bad_file_is_one_line(run, program):
     for name in bad_files(run.folder):
-        done = run.program([program[0], program[1], NORM, "1"], env={"FUSELN_TARGETS": name})
+        done = run.program([program.path, program.ptx, NORM, "1"], env={"FUSELN_TARGETS": name}, cuda=program.cuda)
         assert re.fullmatch(rf"fuseln\[\d+\]: FUSELN_TARGETS={name}: it .*\n", done.stderr), done.stderr
         assert run.report()["targets"]["rows"] == 0
         assert len(run.report()["targets"]["refused"]) == 1

@@ -16,10 +16,11 @@ void fuseln_pairing_foreign_launch(void *stream)
     invalidated = stream;
 }
 static enum fuseln_verdict verdict; /* of the pipeline */
+static struct fuseln_launch piped;  /* the last one that came to it */
 void fuseln_pipeline_run(const struct fuseln_launch *launch, struct fuseln_pass *ret_pass)
 {
     static const struct fuseln_config config;
-    (void)launch;
+    piped = *launch;
     errno = EIO; /* as a driver may leave it */
     *ret_pass = (struct fuseln_pass){.config = &config, .verdict = verdict};
 }
@@ -27,6 +28,14 @@ void fuseln_pipeline_end(const struct fuseln_pass *pass, bool launched)
 {
     (void)pass, (void)launched;
     errno = EIO;
+}
+static enum fuseln_verdict proof; /* of a user's row */
+enum fuseln_verdict fuseln_proof_of_launched(const struct fuseln_target *target, void *stream, enum fuseln_node node,
+                                             const void *caller)
+{
+    (void)target, (void)stream, (void)node, (void)caller;
+    errno = EIO;
+    return proof;
 }
 void fuseln_process_join(void)
 {
@@ -168,6 +177,43 @@ TEST(a_foreign_norm_is_counted_and_not_replaced)
     assert_int_equal(fuseln_launch(&hooked), 9);
     assert_ptr_equal(invalidated, INNER);
     assert_int_equal(atomic_load(&fuseln_foreign_at(0)->launches), 1);
+}
+
+static int original_succeeds(const struct fuseln_hooked *hooked)
+{
+    (void)hooked;
+    return 0;
+}
+
+/* What the pipeline is told of one launch of a row that is not proven. */
+static const struct fuseln_launch *told(enum fuseln_boundary boundary, int (*original)(const struct fuseln_hooked *))
+{
+    static const char function, module;
+    static void *args[1];
+    const struct fuseln_target target = {.symbol = "own", .host_function = &function};
+    struct fuseln_hooked hooked = {
+        .launch = {.boundary = boundary, .args = args}, .function = &function, .args = args, .original = original};
+
+    assert_int_equal(fuseln_registry_add(&function, &module, &target), 0);
+    piped = (struct fuseln_launch){0};
+    errno = 77;
+    assert_int_equal(fuseln_launch(&hooked), original == original_succeeds ? 0 : 9);
+    assert_int_equal(errno, 77);
+    assert_ptr_equal(piped.args, piped.declined == FUSELN_VERDICT_CHECK ? args : NULL);
+    return &piped;
+}
+
+TEST(of_a_row_that_is_not_proven_the_original_is_launched_and_no_argument_read)
+{
+    verdict = FUSELN_VERDICT_CHECK;
+    proof = FUSELN_VERDICT_CAPTURE;
+    assert_int_equal(told(FUSELN_BOUNDARY_RUNTIME, original_succeeds)->declined, FUSELN_VERDICT_CAPTURE);
+    assert_null(told(FUSELN_BOUNDARY_RUNTIME, original_fails_quietly)->target); /* nobody is asked then */
+    assert_null(told(FUSELN_BOUNDARY_DRIVER, original_succeeds)->target);       /* by its handle: nobody can be */
+    proof = FUSELN_VERDICT_FAILED;
+    assert_null(told(FUSELN_BOUNDARY_RUNTIME, original_succeeds)->target);
+    proof = FUSELN_VERDICT_OK;
+    assert_int_equal(told(FUSELN_BOUNDARY_RUNTIME, original_succeeds)->declined, FUSELN_VERDICT_CHECK);
 }
 
 int main(void)
