@@ -108,7 +108,7 @@ static __device__ __forceinline__ double input(const fuseln_check_params &p, con
         return x;
     const float bias = p.host.bias ? static_cast<float>(load(p.host.bias, i, type.dtype)) : -0.0f;
     const float residual = p.host.residual ? static_cast<float>(load(p.host.residual, from + i, type.dtype)) : -0.0f;
-    const bool each = p.host.round_sum, bias_last = p.host.round_sum == FUSELN_BIAS_LAST;
+    const bool each = p.host.rounding, bias_last = p.host.rounding == FUSELN_BIAS_LAST;
     float v = static_cast<float>(x) + (bias_last ? residual : bias);
     if (each)
         v = rounded(v, type.dtype);

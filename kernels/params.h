@@ -23,10 +23,7 @@ struct fuseln_ln_params {
     void *sum;                   /* s, rounded; NULL: not wanted */
     long long out_rows;
     float gamma_add; /* added to gamma */
-/* What is rounded to dtype: outputs alone; each addition of a sum, too, in one order (x + bias + residual) or the other
- * (x + residual + bias), and y is the norm of the rounded sum; or not even dgamma and dbeta, which have the type of mean
- * and rstd. */
-enum fuseln_rounding { FUSELN_ROUND_OUTPUTS, FUSELN_BIAS_FIRST, FUSELN_BIAS_LAST, FUSELN_UNROUNDED };
+    int rounding;    /* enum fuseln_rounding */
     int rms;         /* bool */
     float eps_f;     /* eps, rounded */
     void *partials; /* dgamma's sums, then dbeta's: [2][partial_rows][cols rounded up to FUSELN_PARTIAL_ALIGN] of float,

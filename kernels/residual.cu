@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * FORWARD of a sum, or with gamma_add: s = x + bias + residual, y = gamma' ((s - mean) rstd) + beta, gamma' = gamma_add
- * + gamma. With round_sum each addition is rounded to the element type, in the order that it says, and y is the norm of
- * the s that is stored; else s is normalised as it is in float, and rounded only to be stored. A warp takes 4 KB of a
- * row, and a row has at most 16 warps. Their lanes hold the chunks of an aligned row in registers. Of an unaligned row
- * (STAGED) they share out the elements one by one, which takes whole lines from memory, and leave the sums in shared
- * memory, for the lanes that add up the same chunks in the same order. y may be x, and sum may be residual: what a
- * thread writes, all threads have read. x and residual never take the read-only path, which need not see what other
- * threads write.
+ * + gamma. As p.rounding says, each addition is rounded to the element type, in one order or the other, and y is the
+ * norm of the s that is stored; else s is normalised as it is in float, and rounded only to be stored. A warp takes 4
+ * KB of a row, and a row has at most 16 warps. Their lanes hold the chunks of an aligned row in registers. Of an
+ * unaligned row (STAGED) they share out the elements one by one, which takes whole lines from memory, and leave the
+ * sums in shared memory, for the lanes that add up the same chunks in the same order. y may be x, and sum may be
+ * residual: what a thread writes, all threads have read. x and residual never take the read-only path, which need not
+ * see what other threads write.
  */
 #include "kernels/row.cuh"
 
@@ -103,7 +103,7 @@ struct residual {
     __device__ __forceinline__ void add_up()
     {
         bool more = p.bias && p.residual;
-        const bool bias_last = p.round_sum == FUSELN_BIAS_LAST;
+        const bool bias_last = p.rounding == FUSELN_BIAS_LAST;
         const char *const last = addend(bias_last);
         chunk<T> x[K], c[K];
         load(x, row_of(p.x));
@@ -114,7 +114,7 @@ struct residual {
             for (int k = 0; k < K; k++)
                 c[k] = splat<T>(-0.0f); /* changes nothing, not even a zero's sign */
         }
-        if (packed<T>::EXISTS && p.round_sum) {
+        if (packed<T>::EXISTS && p.rounding) {
 #pragma unroll 1
             for (;; more = false) {
 #pragma unroll
@@ -144,7 +144,7 @@ struct residual {
                 for (int i = 0; i < P; i++)
                     v[k][i] = add(v[k][i], addend[i]);
                 round_into(v[k], c[k]);
-                if (!packed<T>::EXISTS && p.round_sum)
+                if (!packed<T>::EXISTS && p.rounding)
                     widen(c[k], v[k]);
             }
             if (!more)
@@ -206,7 +206,7 @@ struct residual {
     {
         sum = add(sum, A(addend));
         c = sum;
-        if (p.round_sum)
+        if (p.rounding)
             sum = c;
     }
     __device__ __forceinline__ void stage() const
@@ -214,7 +214,7 @@ struct residual {
         const long long from = row * p.cols;
         const T *const x = static_cast<const T *>(p.x) + from, *const bias = static_cast<const T *>(p.bias);
         const T *const other = p.residual ? static_cast<const T *>(p.residual) + from : nullptr;
-        const bool bias_last = p.round_sum == FUSELN_BIAS_LAST;
+        const bool bias_last = p.rounding == FUSELN_BIAS_LAST;
         const T *const first_addend = bias_last ? other : bias, *const last_addend = bias_last ? bias : other;
         T *const sum = p.sum ? static_cast<T *>(p.sum) + from : nullptr;
         A *const to = window();

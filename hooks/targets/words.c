@@ -342,7 +342,7 @@ static bool set_gradient_dtype(struct parser *parser, struct fuseln_text value)
         (!find_dtype(value, &said) || (said != parser->target->dtype && said != sums_dtype(parser))))
         return refuse(parser, "is neither the type of x nor acc", value);
     if (said != parser->target->dtype)
-        parser->layout->round_sum = FUSELN_UNROUNDED;
+        parser->layout->rounding = FUSELN_UNROUNDED;
     return true;
 }
 
@@ -524,9 +524,9 @@ static bool set_round(struct parser *parser, struct fuseln_text value)
         if (fuseln_text_is(one, "before-affine"))
             parser->layout->round_affine = true;
         else if (fuseln_text_is(one, "sum") || fuseln_text_is(one, "each-add"))
-            parser->layout->round_sum = FUSELN_BIAS_FIRST;
+            parser->layout->rounding = FUSELN_BIAS_FIRST;
         else if (fuseln_text_is(one, "bias-last"))
-            parser->layout->round_sum = FUSELN_BIAS_LAST;
+            parser->layout->rounding = FUSELN_BIAS_LAST;
         else if (!fuseln_text_is(one, "end"))
             return refuse(parser, "is not end, before-affine, sum, each-add or bias-last", one);
     }
@@ -645,8 +645,8 @@ static bool roles_fit(const struct parser *parser)
         return false;
     if (op == FUSELN_OP_DGAMMA ? !(pointers & gradients) : parser->layout->partial || parser->layout->cols_per_block)
         return false;
-    if (parser->layout->round_sum &&
-        op != (parser->layout->round_sum == FUSELN_UNROUNDED ? FUSELN_OP_DGAMMA : FUSELN_OP_FORWARD))
+    if (parser->layout->rounding &&
+        op != (parser->layout->rounding == FUSELN_UNROUNDED ? FUSELN_OP_DGAMMA : FUSELN_OP_FORWARD))
         return false;
 
     return !(ops[op].needs & ~pointers) && !(pointers & ~(ops[op].needs | ops[op].may));
@@ -709,7 +709,7 @@ static void complete(struct fuseln_target *target)
     struct fuseln_layout *layout = &target->layout;
 
     layout->plain = layout->rows_from == FUSELN_ROWS_GRID_X && !layout->require_count && layout->add == NONE &&
-                    layout->rms == NONE && layout->gamma_add == 0 && !layout->round_sum;
+                    layout->rms == NONE && layout->gamma_add == 0 && !layout->rounding;
     if (target->rms)
         leave_out(layout, 1u << FUSELN_ROLE_MEAN | 1u << FUSELN_ROLE_BETA | 1u << FUSELN_ROLE_DBETA);
 }

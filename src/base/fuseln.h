@@ -168,7 +168,7 @@ struct fuseln_call {
             void *sum;                   /* [rows][cols]: x + bias + residual; NULL: not wanted */
             int64_t out_rows; /* DGAMMA: rows of partial sums the original writes; ours: row 0 the sums, the others 0 */
             float gamma_add;  /* added to gamma, in float */
-            int round_sum;    /* enum fuseln_rounding */
+            int rounding;     /* enum fuseln_rounding */
             int rms;          /* bool */
         };
         struct fuseln_ln_params params; /* the rest of it is of the launch (kernels/host/launch.c) */
@@ -178,7 +178,7 @@ struct fuseln_call {
 /* The type of dgamma and dbeta. */
 static inline enum fuseln_dtype fuseln_gradient_dtype(const struct fuseln_call *call)
 {
-    return call->round_sum != FUSELN_UNROUNDED || call->dtype == FUSELN_DTYPE_F64 ? call->dtype : FUSELN_DTYPE_F32;
+    return call->rounding != FUSELN_UNROUNDED || call->dtype == FUSELN_DTYPE_F64 ? call->dtype : FUSELN_DTYPE_F32;
 }
 
 #endif

@@ -211,7 +211,7 @@ static __attribute__((noinline)) enum fuseln_verdict read_rest(const struct fuse
         return rms;
     if (launch->target->user && !eps_is_usual(call))
         return FUSELN_VERDICT_REQUIRE;
-    call->round_sum = layout->round_sum;
+    call->rounding = layout->rounding;
     if (call->gamma_add != 0)
         call->nulls |= 1u << FUSELN_ROLE_GAMMA_ADD;
     if (!read_other_geometry(launch, call))
@@ -243,7 +243,7 @@ enum fuseln_verdict fuseln_decode(const struct fuseln_launch *launch, struct fus
     ret_call->mean = ret_call->rstd = ret_call->y = ret_call->dx = ret_call->dgamma = ret_call->dbeta = NULL;
     ret_call->residual = ret_call->bias = ret_call->sum = NULL;
     ret_call->gamma_add = 0;
-    ret_call->round_sum = 0;
+    ret_call->rounding = 0;
     ret_call->rms = target->rms;
     if (!launch->args || !read_shape(launch, ret_call) || !read_eps(&target->layout, launch->args, ret_call) ||
         !read_pointers(&target->layout, launch->args, ret_call))

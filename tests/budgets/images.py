@@ -27,7 +27,7 @@ TYPES = {"bf16": 2, "f16": 2, "f32": 4}
 # Multiprocessors and shared memory a block may have (V100, T4, A100, H100, B200, RTX PRO 6000).
 DEVICES = {70: (80, 98304), 75: (40, 65536), 80: (108, 166912), 90: (132, 232448), 100: (148, 232448),
            120: (188, 101376)}
-FORMS = {"sum": {"rms": 1, "round_sum": 1}} # scalars of a launch: a sum as vLLM adds it up
+FORMS = {"sum": {"rms": 1, "rounding": 1}} # scalars of a launch: a sum as vLLM adds it up
 TURNS = 3, 5  # of the short walks: past the filling of two stages, and as many even turns as odd ones between them
 
 

@@ -48,7 +48,7 @@ static struct fuseln_ln_params params_of(const struct fuseln_call *call, const s
                                      .sum = call->sum,
                                      .gamma_add = call->gamma_add,
                                      .rms = call->rms,
-                                     .round_sum = call->round_sum,
+                                     .rounding = call->rounding,
                                      .eps = call->eps,
                                      .inverse_cols = plan->inverse_cols,
                                      .eps_f = (float)call->eps,

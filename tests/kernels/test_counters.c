@@ -173,7 +173,7 @@ static bool job_make(struct job *job, const struct shape *shape)
                                      .cols = shape->cols,
                                      .eps = 1e-5,
                                      .out_rows = shape->out_rows,
-                                     .round_sum = shape->job == UNROUNDED ? FUSELN_UNROUNDED : FUSELN_ROUND_OUTPUTS,
+                                     .rounding = shape->job == UNROUNDED ? FUSELN_UNROUNDED : FUSELN_ROUND_OUTPUTS,
 #define X(name) .name = job->tensors[TENSOR_##name].at,
                                      CALL_TENSORS(X)
 #undef X

@@ -262,7 +262,7 @@ static void check_unrounded(enum fuseln_dtype dtype, int64_t rows, int64_t cols,
     struct tensor sums[] = {tensor_make(bytes, off * fuseln_acc_bytes(dtype)), tensor_make(bytes, 0)};
     run_op(&l, FUSELN_OP_FORWARD);
     run_op(&l, FUSELN_OP_DGAMMA);
-    l.call.round_sum = FUSELN_UNROUNDED;
+    l.call.rounding = FUSELN_UNROUNDED;
     l.call.dgamma = sums[0].at, l.call.dbeta = sums[1].at;
     device.direct_rows = INT_MAX; /* there is no kernel that does it in one launch, but of the type itself */
     run_op(&l, FUSELN_OP_DGAMMA);

@@ -11,7 +11,7 @@
 /* What a launch adds up, and how. steps: each 4 KB of a row of x has one value. */
 struct form {
     bool rms, bias, residual, sum, in_place, steps;
-    int round_sum;
+    int rounding;
     float gamma_add;
 };
 
@@ -61,20 +61,20 @@ static const char *sums_run(struct sums *s)
     call->y = form->in_place ? s->l.x.at : s->l.y.at;
     call->gamma_add = form->gamma_add;
     call->rms = form->rms;
-    call->round_sum = form->round_sum;
+    call->rounding = form->rounding;
     return run_op(&s->l, FUSELN_OP_FORWARD);
 }
 
 static float plus(const struct sums *s, float v, const void *addend, int64_t i)
 {
     v += (float)get(addend, s->l.dtype, i);
-    return s->form.round_sum ? (float)round_to(s->l.dtype, (double)v) : v;
+    return s->form.rounding ? (float)round_to(s->l.dtype, (double)v) : v;
 }
 
 /* The sum that is normalised; *ret_stored is what stands in `sum`. */
 static float sum_at(const struct sums *s, int64_t i, float *ret_stored)
 {
-    const bool bias_last = s->form.round_sum == FUSELN_BIAS_LAST;
+    const bool bias_last = s->form.rounding == FUSELN_BIAS_LAST;
     float v = (float)get(s->before[0], s->l.dtype, i);
     if (s->form.bias && !bias_last)
         v = plus(s, v, s->bias.at, i % s->l.cols);
@@ -138,17 +138,17 @@ static void check_sums(enum fuseln_dtype dtype, int64_t rows, int64_t cols, size
 
 /* vLLM; sglang; ONNX Runtime, with and without an output for the sum; CTranslate2's gamma + 1; lmdeploy. */
 static const struct form forms[] = {
-    {.rms = true, .residual = true, .sum = true, .round_sum = FUSELN_BIAS_FIRST, .in_place = true},
+    {.rms = true, .residual = true, .sum = true, .rounding = FUSELN_BIAS_FIRST, .in_place = true},
     {.rms = true, .residual = true, .sum = true, .in_place = true, .gamma_add = 1},
-    {.bias = true, .residual = true, .sum = true, .round_sum = FUSELN_BIAS_FIRST},
+    {.bias = true, .residual = true, .sum = true, .rounding = FUSELN_BIAS_FIRST},
     {.bias = true, .residual = true},
     {.residual = true, .sum = true},
-    {.bias = true, .sum = true, .round_sum = FUSELN_BIAS_FIRST},
+    {.bias = true, .sum = true, .rounding = FUSELN_BIAS_FIRST},
     {.gamma_add = 1},
     {.gamma_add = 0.5f, .steps = true},
-    {.rms = true, .bias = true, .residual = true, .sum = true, .round_sum = FUSELN_BIAS_LAST, .in_place = true},
-    {.bias = true, .residual = true, .sum = true, .round_sum = FUSELN_BIAS_LAST, .in_place = true},
-    {.bias = true, .sum = true, .round_sum = FUSELN_BIAS_LAST},
+    {.rms = true, .bias = true, .residual = true, .sum = true, .rounding = FUSELN_BIAS_LAST, .in_place = true},
+    {.bias = true, .residual = true, .sum = true, .rounding = FUSELN_BIAS_LAST, .in_place = true},
+    {.bias = true, .sum = true, .rounding = FUSELN_BIAS_LAST},
 };
 enum { FORMS = sizeof forms / sizeof *forms };
 
@@ -203,7 +203,7 @@ TEST(bits_depend_on_the_row_alone)
             if (!fits((enum fuseln_dtype)dtype, wide_cols[i]))
                 continue;
             form.in_place = false;
-            form.rms = i % 2, form.round_sum = i % 3;
+            form.rms = i % 2, form.rounding = i % 3;
             struct sums all = sums_make((enum fuseln_dtype)dtype, rows, wide_cols[i], 0, &form);
             struct sums moved = sums_make((enum fuseln_dtype)dtype, 1, wide_cols[i], 1 + (size_t)i % 3, &form);
             form.in_place = true;
@@ -337,13 +337,13 @@ TEST(a_check_tells_the_order_of_the_additions)
     for (int i = 0; i < 2 * FUSELN_DTYPE_F64; i++) {
         const enum fuseln_dtype dtype = (enum fuseln_dtype)(i / 2);
         const int order = i % 2 ? FUSELN_BIAS_FIRST : FUSELN_BIAS_LAST;
-        struct form form = {.bias = true, .residual = true, .sum = true, .round_sum = order};
+        struct form form = {.bias = true, .residual = true, .sum = true, .rounding = order};
         struct sums s = sums_make(dtype, 9, 300, 0, &form);
         struct tensor theirs = tensor_make(s.sum.bytes, 0);
         sums_run(&s);
         for (int said = FUSELN_BIAS_FIRST; said <= FUSELN_BIAS_LAST; said++) {
             float stored;
-            s.form.round_sum = said;
+            s.form.rounding = said;
             for (int64_t at = 0; at < 9 * 300; at++) {
                 sum_at(&s, at, &stored);
                 put(theirs.at, dtype, at, (double)stored);

@@ -137,7 +137,7 @@ static void check_call(const struct fuseln_target *target, const struct fuseln_c
                                     : layout->type[layout->add] == FUSELN_ARG_F32 ? 0.5f
                                                                                   : 1.0f));
     assert_int_equal(call->rms, target->rms);
-    assert_int_equal(call->round_sum, layout->round_sum);
+    assert_int_equal(call->rounding, layout->rounding);
     const void *const found[] = {[FUSELN_ROLE_X] = call->x,
                                  [FUSELN_ROLE_DY] = call->dy,
                                  [FUSELN_ROLE_GAMMA] = call->gamma,

@@ -45,7 +45,7 @@ TEST(a_row_says_what_its_arguments_are)
     assert_int_equal(layout->pointer_count, 4);
     assert_int_equal(layout->nullable, 1u << FUSELN_ROLE_BETA);
     assert_true(layout->plain);
-    assert_false(layout->one_pass || layout->round_affine || layout->round_sum);
+    assert_false(layout->one_pass || layout->round_affine || layout->rounding);
 }
 
 TEST(fields_stand_in_any_order_and_on_any_line)
@@ -75,7 +75,7 @@ TEST(a_residual_norm_in_place)
     assert_int_equal(target.layout.pointer_count, 5);
     assert_memory_equal(target.layout.pointers, expected, sizeof(expected));
     assert_int_equal(target.layout.role[0], FUSELN_ROLE_X);
-    assert_int_equal(target.layout.round_sum, FUSELN_BIAS_FIRST);
+    assert_int_equal(target.layout.rounding, FUSELN_BIAS_FIRST);
     assert_int_equal(target.layout.require_count, 3);
     assert_int_equal(target.layout.require[0].factors, 1 << FUSELN_FACTOR_COLS);
     assert_int_equal(target.layout.require[2].factors, 1 << FUSELN_FACTOR_GRID_X);
@@ -85,7 +85,7 @@ TEST(where_an_original_rounds)
 {
     static const struct {
         const char *words;
-        int round_sum;
+        int rounding;
         bool round_affine;
     } rows[] = {{" round = end", 0, false},
                 {" round = before-affine", 0, true},
@@ -98,9 +98,9 @@ TEST(where_an_original_rounds)
         char words[300];
         snprintf(words, sizeof(words), FULL "%s", rows[i].words);
         const struct fuseln_layout layout = parsed(words).layout;
-        assert_int_equal(layout.round_sum, rows[i].round_sum);
+        assert_int_equal(layout.rounding, rows[i].rounding);
         assert_int_equal(layout.round_affine, rows[i].round_affine);
-        assert_int_equal(layout.plain, !rows[i].round_sum);
+        assert_int_equal(layout.plain, !rows[i].rounding);
     }
 }
 
@@ -135,11 +135,11 @@ TEST(gradients_may_have_the_type_of_their_sums)
 #define DGAMMA                                                                                                       \
     "args = ptr ptr ptr ptr ptr i32 i32 op = rmsnorm.dgamma rows = arg6 cols = arg5 dy = arg0 x = arg1 rstd = arg2 " \
     "dgamma = arg3 require = arg4 null dtype = "
-    assert_int_equal(parsed(DGAMMA "f16").layout.round_sum, FUSELN_ROUND_OUTPUTS);
-    assert_int_equal(parsed(DGAMMA "f16 gdtype = f16").layout.round_sum, FUSELN_ROUND_OUTPUTS);
-    assert_int_equal(parsed(DGAMMA "f16 gdtype = acc").layout.round_sum, FUSELN_UNROUNDED);
-    assert_int_equal(parsed(DGAMMA "bf16 gdtype = f32").layout.round_sum, FUSELN_UNROUNDED);
-    assert_int_equal(parsed(DGAMMA "f64 gdtype = acc").layout.round_sum, FUSELN_ROUND_OUTPUTS);
+    assert_int_equal(parsed(DGAMMA "f16").layout.rounding, FUSELN_ROUND_OUTPUTS);
+    assert_int_equal(parsed(DGAMMA "f16 gdtype = f16").layout.rounding, FUSELN_ROUND_OUTPUTS);
+    assert_int_equal(parsed(DGAMMA "f16 gdtype = acc").layout.rounding, FUSELN_UNROUNDED);
+    assert_int_equal(parsed(DGAMMA "bf16 gdtype = f32").layout.rounding, FUSELN_UNROUNDED);
+    assert_int_equal(parsed(DGAMMA "f64 gdtype = acc").layout.rounding, FUSELN_ROUND_OUTPUTS);
 }
 
 TEST(requires)
