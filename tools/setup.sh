@@ -206,15 +206,16 @@ fuseln_unpack_arm64() {
 # fuseln_debian_archive: the archive that the system's apt uses, and the system's suite there.
 fuseln_debian_archive() {
     apt-get indextargets --format '$(ORIGIN) $(REPO_URI) $(CODENAME)' 'Created-By: Packages' |
-        awk '$1 == "Debian" && !/security/ && !found++ { print $2, $3 }'
+        awk '$1 == "Debian" && !/security/ && !found++ { print $2, $3 } END { exit !found }' ||
+        { fuseln_say "apt knows no Debian archive: its sources must name one, and apt-get update must have run"; return 1; }
 }
 
 # fuseln_private_apt deb|deb-src [SUITE [ARCH]]: makes ${apt[@]} an apt-get that knows nothing but this suite (the system's
 # own) of the archive that the system's apt already uses, and keeps all that it has to keep in ./apt.
 fuseln_private_apt() {
-    local archive suite arch=${3:-$(dpkg --print-architecture)}
-    read -r archive suite < <(fuseln_debian_archive)
-    [ -n "$archive" ] || { fuseln_say "apt has no Debian archive to download from"; return 1; }
+    local found archive suite arch=${3:-$(dpkg --print-architecture)}
+    found=$(fuseln_debian_archive) || return 1
+    read -r archive suite <<<"$found"
     mkdir -p apt/lists/partial apt/archives/partial
     echo "$1 [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $archive ${2:-$suite} main" >apt/sources
     apt=(apt-get -qq -o Dir::Etc::sourcelist="$PWD/apt/sources" -o Dir::Etc::sourceparts=- -o Dir::State="$PWD/apt"

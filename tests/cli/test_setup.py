@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """tools/setup.sh: a step is one line, and on a terminal tells where it is; what fails leaves nothing half done."""
+import os
 import subprocess
 import unittest
 
@@ -43,6 +44,16 @@ class Setup(Command):
         (self.dir / "file").write_text("")
         done = self.run_script("fuseln_make $fuseln_cache/it true", XDG_CACHE_HOME=str(self.dir / "file"))
         self.assert_one_line(done, 1, "fuseln: could not make", "Not a directory")
+
+    def test_an_apt_without_a_debian_archive_is_one_line(self):
+        for name, says in ("apt-get", ""), ("dpkg-query", "installed"), ("id", "0"):
+            program = self.dir / name
+            program.write_text(f"#!/bin/sh\necho {says}\n")
+            program.chmod(0o755)
+        env = self.environment() | {"PATH": f"{self.dir}:{os.environ['PATH']}", "XDG_CACHE_HOME": str(self.dir / "cache")}
+        done = subprocess.run([SOURCE / "tools/systems.sh", "trixie", "--", "true"], text=True, capture_output=True, env=env,
+                              timeout=60, check=False)  # fmt: skip
+        self.assert_one_line(done, 1, "fuseln: apt knows no Debian archive")
 
 
 if __name__ == "__main__":
