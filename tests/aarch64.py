@@ -29,6 +29,7 @@ LEFT_OUT = {
         "a_stalled_reader_of_stderr_loses_lines_but_costs_no_time": SLOW,
         "lines_lost_at_the_end_are_reported": SLOW,
     },
+    "unit/test_record": {"a_forked_child_counts_from_zero": "forked while qemu starts a thread, a child can start none"},
     "unit/test_report": {"a_report_without_layer_norms_says_why": START},
     "unit/test_report_file": {
         "processes_with_one_path_lose_no_report": START,
