@@ -8,7 +8,7 @@ set(new_archs ${FUSELN_ARCHS})
 list(FILTER floor_archs EXCLUDE REGEX "^1..$")
 list(FILTER new_archs INCLUDE REGEX "^1..$")
 set(ptx_arch 90)
-find_program(FUSELN_NVCC nvcc HINTS /usr/local/cuda/bin ENV CUDA_HOME PATH_SUFFIXES bin
+find_program(FUSELN_NVCC nvcc HINTS ENV CUDA_HOME PATHS /usr/local/cuda PATH_SUFFIXES bin
              DOC "The nvcc that compiles the device images when FUSELN_CUDA is nvcc.")
 if(FUSELN_CUDA STREQUAL nvrtc AND FUSELN_NVRTC_FLOOR AND FUSELN_NVRTC_NEW)
     find_package(Python3 REQUIRED COMPONENTS Interpreter)

@@ -87,6 +87,12 @@ fuseln_need_nvrtc() {
         nvidia-cuda-nvrtc-cu12==12.8.93 nvidia-cuda-runtime-cu12==12.8.90
 }
 
+# An nvcc, as a CUDA Toolkit has it (tests/packages/test_source.py).
+fuseln_need_nvcc() {
+    fuseln_make "$fuseln_cache/nvcc-13.0.88" fuseln_unpack_wheels nvidia-cuda-nvcc==13.0.88 nvidia-nvvm==13.0.88 \
+        nvidia-cuda-crt==13.0.88 nvidia-cuda-runtime==13.0.96
+}
+
 # A disassembler for the machine code of any CUDA release, sm_75 and later; sm_70 is read as sm_75
 # (tests/budgets/sass.py).
 fuseln_need_nvdisasm() {

@@ -130,6 +130,7 @@ fuseln_need_browser
 fuseln_need_debian11
 fuseln_need_models
 fuseln_need_neighbours
+fuseln_need_nvcc
 fuseln_need_library ctranslate2 4.8.5 'ctranslate2.libs/libctranslate2-*'
 fuseln_need_wheel onnxruntime-gpu 1.31.1 "" numpy onnx==1.23.2 flatbuffers packaging protobuf
 fuseln_need_library ctransformers 0.2.27 ctransformers/lib/cuda/libctransformers.so

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The source archive builds with a CUDA Toolkit and without a network, and says which drivers the result loads on. The
+toolkit is NVIDIA's nvcc from PyPI (fuseln_need_nvcc of tools/setup.sh); without it, exit code 77."""
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+SOURCE = pathlib.Path(os.environ["TEST_SOURCE"])
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache"), "fuseln")
+TOOLKIT = CACHE / "nvcc-13.0.88/nvidia/cu13"
+OFFLINE = "unshare", "--map-root-user", "--net"
+
+
+def run(*command, **more):
+    done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=500, **more)
+    if done.returncode:
+        raise AssertionError(f"{command}: exit code {done.returncode}\n{done.stdout}")
+    return done.stdout
+
+
+class Source(unittest.TestCase):
+    def test_it_builds_with_a_toolkit_and_without_a_network(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        run(SOURCE / "tools/package.sh", "source")
+        (archive,) = (SOURCE / "build/packages").glob("fuseln-*.tar.xz")
+        run("tar", "-xf", archive, "-C", folder.name)
+        (root,) = pathlib.Path(folder.name).iterdir()
+        env = os.environ | {"CUDA_HOME": str(TOOLKIT)}
+        # One device is enough: each is the same compiler called once more.
+        said = run(*OFFLINE, "cmake", "--preset", "toolkit", "-DFUSELN_ARCHS=90", cwd=root, env=env)
+        self.assertIn("sm_90 by nvcc 13.0.88: drivers of CUDA 13.0 and newer", said)
+        run(*OFFLINE, "cmake", "--build", "build", "--parallel", str(os.cpu_count()), cwd=root, env=env)
+        said = run(root / "build/fuseln", "run", "sh", "-c", "echo $LD_PRELOAD")
+        self.assertIn(str((root / "build/libfuseln.so").resolve()), said.splitlines())
+
+
+if __name__ == "__main__":
+    if not (TOOLKIT / "bin/nvcc").exists():
+        print(f"no nvcc in {TOOLKIT}: tools/test.sh installs it")
+        sys.exit(77)
+    unittest.main()
