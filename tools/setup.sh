@@ -116,10 +116,13 @@ fuseln_pip() {
     "$1/bin/python" -m pip install "${@:2}"
 }
 
-# fuseln_need_torch [VERSION]: some GB.
+# fuseln_need_torch [VERSION | VERSION-aarch64]: some GB.
 fuseln_need_torch() {
     local version=${1:-$fuseln_torch} numpy=numpy
-    case $version in 1.* | 2.[012].*) numpy='numpy<2' ;; esac # what these were built with
+    case $version in
+    *-aarch64) fuseln_make "$fuseln_cache/torch-$version" fuseln_unpack_torch_arm64 "${version%-*}" && return ;;
+    1.* | 2.[012].*) numpy='numpy<2' ;; # what these were built with
+    esac
     fuseln_venv "torch-$version" complete "torch==$version" "$numpy" pytest hypothesis
 }
 
@@ -190,23 +193,44 @@ fuseln_unpack_debian11() {
 }
 
 # To build for aarch64 and run the result: a cross compiler, qemu, and the same Debian's arm64 packages, unpacked but not
-# installed, in $fuseln_arm64. The compiler has its usual name there.
-fuseln_arm64=$fuseln_cache/arm64-$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+# installed, in $fuseln_arm64. The compiler has its usual name there. Boost is this system's: its headers are for any
+# machine.
+fuseln_arm64=$fuseln_cache/aarch64-$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 fuseln_need_arm64() {
-    fuseln_need_packages g++-aarch64-linux-gnu qemu-user-static
+    fuseln_need_packages g++-aarch64-linux-gnu qemu-user-static libboost-context-dev
     fuseln_make "$fuseln_arm64" fuseln_unpack_arm64
 }
 fuseln_unpack_arm64() {
+    local boost
+    boost=$(readlink "/usr/lib/$(uname -m)-linux-gnu/libboost_context.so") || return 1 # libboost_context.so.1.74.0
+    fuseln_unpack_arm64_packages "$1" libstdc++6 libcmocka-dev libjansson-dev libarchive-dev bash dash coreutils \
+        libjemalloc2 libmimalloc-dev libasan8 "libboost-context${boost#*.so.}" || return 1
+    ln -s aarch64-linux-gnu-gcc "$1/usr/bin/gcc"
+    ln -s "$boost" "$1/usr/lib/aarch64-linux-gnu/libboost_context.so"
+}
+
+# fuseln_unpack_arm64_packages FOLDER PACKAGE...: these, and what they depend on.
+fuseln_unpack_arm64_packages() {
     local apt package
     mkdir -p "$1"/usr/{bin,lib,sbin} && ln -s usr/{bin,lib,sbin} "$1" || return 1
-    (cd "$1" && fuseln_private_apt deb "" arm64 && "${apt[@]}" install -y --download-only --no-install-recommends \
-        libstdc++6 libcmocka-dev libjansson-dev libarchive-dev bash dash coreutils libjemalloc2 libmimalloc-dev \
-        libasan8) || return 1
+    (cd "$1" && fuseln_private_apt deb "" arm64 &&
+        "${apt[@]}" install -y --download-only --no-install-recommends "${@:2}") || return 1
     for package in "$1"/apt/archives/*.deb; do
         dpkg-deb --fsys-tarfile "$package" | tar -x --keep-directory-symlink -C "$1" || return 1
     done
-    ln -s aarch64-linux-gnu-gcc "$1/usr/bin/gcc"
     rm -rf "$1/apt"
+}
+
+# fuseln_unpack_torch_arm64 VERSION FOLDER: the same Debian's Python and PyTorch's wheel for aarch64, with what it imports,
+# as one environment: FOLDER/bin/python. Of the CUDA libraries it has the runtime alone (tests/softgpu/libraries.py).
+fuseln_unpack_torch_arm64() {
+    local python
+    fuseln_unpack_arm64_packages "$2" python3 || return 1
+    python=$(basename "$2"/usr/bin/python3.*[0-9]) && ln -s "$python" "$2/usr/bin/python" || return 1
+    fuseln_unpack_wheels --python-version "${python#python}" --platform=manylinux{_2_28,_2_27,2014}_aarch64 \
+        "torch==$1" nvidia-cuda-runtime==13.2.86 numpy hypothesis pytest sortedcontainers \
+        iniconfig pluggy packaging pygments typing_extensions filelock sympy mpmath networkx jinja2 markupsafe fsspec \
+        setuptools "$2/usr/lib/python3/dist-packages"
 }
 
 # fuseln_debian_archive: the archive that the system's apt uses, and the system's suite there.

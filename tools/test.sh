@@ -118,7 +118,7 @@ report_parts() {
     local part
     for part in "${parts[@]}" $(printf 'wheels=%s ' $("$wheels_py" --versions)); do
         ! passed_before "$part" || : "${became[$part]:=passed before}"
-        printf '%-14s %s\n' "$part" "${became[$part]:-not run}"
+        printf '%-21s %s\n' "$part" "${became[$part]:-not run}"
     done
 }
 

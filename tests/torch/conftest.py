@@ -12,6 +12,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RUN, PROGRAMS = ROOT / "tests" / "softgpu" / "run", ROOT / "tests" / "programs"
 BUILD = pathlib.Path(os.environ.get("TEST_BUILD", ROOT / "build"))
+SLOWER = int(os.environ.get("TEST_SLOWER", "1"))  # by qemu, all takes about that many times as long
 FUSELN, COMMAND = BUILD / "libfuseln.so", BUILD / "fuseln"
 sys.path += [str(ROOT / "tests"), str(ROOT / "tests" / "budgets")]
 import names  # noqa: E402, F401
@@ -43,7 +44,7 @@ class Runner:
         for option, libraries in ("--before", before), ("--behind", behind):
             options += [part for library in libraries for part in (option, str(library))]
         env = environment(FUSELN_REPORT=str(self.path)) | self.env | (env or {})
-        done = subprocess.run([str(RUN), *options, "--", *command], env=env, cwd=self.folder, timeout=timeout,
+        done = subprocess.run([str(RUN), *options, "--", *command], env=env, cwd=self.folder, timeout=timeout * SLOWER,
                               capture_output=True, text=True)  # fmt: skip
         if check:
             assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"

@@ -19,7 +19,7 @@ def wheel(run):
     venv, folder = CACHE / "onnxruntime-gpu-1.31.1", run.folder / "libraries"
     (provider,) = venv.glob("lib/python3*/site-packages/onnxruntime/capi/libonnxruntime_providers_cuda.so")
     folder.mkdir()
-    libraries.make(provider, folder)
+    libraries.make(folder, provider)
     run.python = str(venv / "bin" / "python")
     run.env["LD_LIBRARY_PATH"] = str(folder)
 

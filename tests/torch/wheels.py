@@ -8,7 +8,8 @@ to tests/data/wheels.json, and gives the disk back.
     wheels.py --table          the table of all rows, as hooks/targets/README.md has it
     wheels.py --versions       the versions, one a line
 
-An environment that was there before stays. Needs a build; builds the stand-in runtime of the wheel's CUDA version."""
+VERSION-aarch64 is the wheel for that machine, in a cross build, by qemu. An environment that was there before stays.
+Needs a build; builds the stand-in runtime of the wheel's CUDA version."""
 import fcntl
 import json
 import os
@@ -18,17 +19,25 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "softgpu"))
+import libraries  # noqa: E402
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("TEST_BUILD", ROOT / "build"))
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "fuseln"
 ROWS = ROOT / "tests" / "data" / "wheels.json"
-VERSIONS = """1.13.1 2.0.1 2.1.2 2.2.2 2.4.1 2.5.1 2.6.0 2.7.1 2.8.0 2.10.0 2.11.0 2.12.1 2.13.0 2.15.0""".split()
+VERSIONS = """1.13.1 2.0.1 2.1.2 2.2.2 2.4.1 2.5.1 2.6.0 2.7.1 2.8.0 2.10.0 2.11.0 2.12.1 2.13.0 2.15.0
+2.15.0-aarch64""".split()
 HEAD = "| PyTorch | CUDA | build-id | kernels recognised | cases | launches replaced | pairs | wrong |"
 STATIC = "`libc10_cuda.so` has a CUDA runtime inside, which cannot start on the software device: names and layout alone"
 
 
+def is_aarch64(version):
+    return version.endswith("-aarch64")
+
+
 def order(version):
-    return [int(part) for part in version.split(".")]
+    return [int(part) for part in version.partition("-")[0].split(".")], version
 
 
 def rows():
@@ -45,7 +54,7 @@ def table():
     print("|---|---|---|--:|--:|--:|--:|--:|")
     for version, row in rows().items():
         counted = [row["cases"], row["replaced"], row["pairs"], row["wrong"]] if row["runs"] else ["(1)"] * 4
-        cells = [version, row["cuda"], f"`{row['build_id'][:16]}`", row["kernels"], *counted]
+        cells = [version.replace("-", ", "), row["cuda"], f"`{row['build_id'][:16]}`", row["kernels"], *counted]
         print("|", " | ".join(map(str, cells)), "|")
     if not all(row["runs"] for row in rows().values()):
         print(f"\n(1) {STATIC}.")
@@ -60,20 +69,34 @@ def install(version):
     return run("bash", "-c", f'. "{ROOT}/tools/setup.sh" && fuseln_need_torch {version}').returncode == 0
 
 
-def build():
+def build(version):
     """With the stand-in runtime of the wheel's CUDA version."""
+    if is_aarch64(version):
+        return run(ROOT / "tools" / "build.sh", "--arch", "aarch64", stdout=subprocess.DEVNULL).returncode == 0
     steps = ("cmake", "-S", ".", "-B", BUILD), ("cmake", "--build", BUILD)
     return all(run(*step, stdout=subprocess.DEVNULL).returncode == 0 for step in steps)
 
 
+def python_of(version, environment, folder):
+    """The command that starts it; that of aarch64 finds stand-ins for NVIDIA's libraries in the folder."""
+    python = environment / "bin" / "python"
+    if not is_aarch64(version):
+        return [python]
+    wheel = environment / "lib/python3/dist-packages/torch/lib"
+    libraries.make(folder, *wheel.glob("libtorch*.so"), wheel / "libcaffe2_nvrtc.so", compiler="aarch64-linux-gnu-gcc")
+    paths = f"{folder}:{environment}/lib/aarch64-linux-gnu"
+    return [ROOT / "tools" / "aarch64_run", "env", f"LD_LIBRARY_PATH={paths}", python]
+
+
 def test(version, environment):
     """The row of this version, or None if anything was wrong."""
-    python = environment / "bin" / "python"
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "row.json")
         env = os.environ | {"TEST_BUILD": str(BUILD), "WHEEL_ROW": str(path)}
+        if is_aarch64(version):
+            env |= {"TEST_BUILD": str(BUILD / "aarch64"), "TEST_SLOWER": "10"}
         command = "-m", "pytest", "-q", "-p", "no:cacheprovider", ROOT / "tests" / "torch" / "any_wheel.py"
-        passed = run(python, *command, env=env).returncode == 0
+        passed = run(*python_of(version, environment, pathlib.Path(folder)), *command, env=env).returncode == 0
         row = json.loads(path.read_text()) if path.exists() else {}
     layout = run(sys.executable, ROOT / "tools" / "known_build.py", environment, stdout=subprocess.PIPE, text=True)
     if not passed or layout.returncode or row["build_id"] not in layout.stdout:
@@ -88,7 +111,7 @@ def check(version):
     environment = CACHE / f"torch-{version}"
     was_there = environment.exists()
     print(f"== PyTorch {version}", flush=True)
-    built = install(version) and build()
+    built = install(version) and build(version)
     row = test(version, environment) if built else None
     if not was_there:
         shutil.rmtree(environment, ignore_errors=True)
