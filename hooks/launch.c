@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * See launch.h. The order is: count > find > (foreign: invalidate what it may change, launch the original) or
- * (recognised: pipeline, original unless replaced, end of a check or measurement, trace and report).
+ * (recognised: pipeline, original unless replaced, end of a check or measurement, trace and report). A user's row that
+ * is to be proven goes both ways: the original first.
  */
 #include "hooks/launch.h"
 

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * closed_norms PTX KERNEL LAUNCHES [DATA [SCALE]]: a closed binary (closed.h) that launches a kernel of
+ * closed_norms IMAGE KERNEL LAUNCHES [DATA [SCALE [HOW]]]: a closed binary (closed.h) that launches a kernel of
  * closed_norms.cu, 6 rows of 256 floats, with new values each time. DATA: drawn; plain (gamma is 1, beta 0); equal (the
- * residual is x). Prints the largest error of all results, as a share of the largest value.
- * SHARED: linked with registered.c and a shared CUDA runtime, which has the kernels; PTX is not read.
+ * residual is x). Prints the largest error of all results, as a share of the largest value. IMAGE: the kernels' PTX; of
+ * a program with a shared runtime (SHARED) libraries, joined by commas, and HOW stands in closed_shared.h.
  */
+#ifdef SHARED
+#include "closed_shared.h"
+#else
 #include "closed.h"
+#endif
 
 #include <math.h>
 
@@ -70,34 +74,20 @@ struct device {
     uint64_t x, residual, gamma, beta, y, peak;
 };
 
-#ifdef SHARED
-int registered_find(const char *name);
-int registered_launch(int kernel, const unsigned grid[2], const unsigned block[2], size_t smem_bytes, void **args);
-
-static void launch_on(void *kernel, unsigned grid, void **args)
-{
-    static const unsigned one[2] = {1, 1};
-    const unsigned blocks[2] = {grid, 1};
-    check("cudaLaunchKernel", registered_launch((int)(intptr_t)kernel, blocks, one, 0, args));
-}
-
-static void *kernel_get(const char *ptx, const char *name)
-{
-    (void)ptx;
-    return (void *)(intptr_t)registered_find(name);
-}
-#else
-static void launch_on(void *kernel, unsigned grid, void **args)
-{
-    CALL(cuLaunchKernel, kernel, grid, 1, 1, 1, 1, 1, 0, NULL, args, NULL);
-}
-
-static void *kernel_get(const char *ptx, const char *name)
+#ifndef SHARED
+static void *kernel_get(const char *ptx, const char *name, const char *how)
 {
     void *module, *kernel;
+    (void)how;
+    start();
     CALL(cuModuleLoadData, &module, read_file(ptx));
     CALL(cuModuleGetFunction, &kernel, module, name);
     return kernel;
+}
+
+static void launch_on(void *kernel, unsigned grid, void **args)
+{
+    CALL(cuLaunchKernel, kernel, grid, 1, 1, 1, 1, 1, 0, NULL, args, NULL);
 }
 #endif
 
@@ -125,8 +115,7 @@ int main(int argc, char **argv)
     double largest = 0;
     if (argc < 4)
         return 255;
-    start();
-    void *const kernel = kernel_get(argv[1], argv[2]);
+    void *const kernel = kernel_get(argv[1], argv[2], argc > 6 ? argv[6] : "");
     for (int i = 0; i < atoi(argv[3]); i++) {
         draw_all(argc > 4 ? argv[4] : "drawn");
         const struct device at = {upload(x, N, 0),       upload(residual, N, 0), upload(gamma_, COLS, 0),

@@ -52,9 +52,9 @@ runtime_launch __cudaLaunchKernel;
 
 static int launch(int kernel, struct dim3 grid, struct dim3 block, void **args, size_t smem_bytes, void *stream)
 {
-    void *handle = NULL;
-    const int error = __cudaGetKernel(&handle, &host_functions[kernel]);
-    return error ? error : __cudaLaunchKernel(handle, grid, block, args, smem_bytes, stream);
+    static void *handles[COUNT];
+    const int error = handles[kernel] ? 0 : __cudaGetKernel(&handles[kernel], &host_functions[kernel]);
+    return error ? error : __cudaLaunchKernel(handles[kernel], grid, block, args, smem_bytes, stream);
 }
 #else
 static int launch(int kernel, struct dim3 grid, struct dim3 block, void **args, size_t smem_bytes, void *stream)

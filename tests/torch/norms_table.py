@@ -93,9 +93,10 @@ def check(run, command):
     return {kernel: sum(case["replaced"] for case in some) for kernel, some in cases.items()}
 
 
-def registered(folder, names, *options):
-    """A library that registers the kernels that a file names, and launches them by a shared CUDA runtime."""
-    (runtime,) = pathlib.Path(torch.__file__).parents[1].glob("nvidia/cu*/lib/libcudart.so.*")
+def registered(folder, names, *options, runtime=None):
+    """A library that registers the kernels that a file names, and launches them by a shared CUDA runtime: PyTorch's."""
+    if not runtime:
+        (runtime,) = pathlib.Path(torch.__file__).parents[1].glob("nvidia/cu*/lib/libcudart.so.*")
     (folder / "names.inc").write_text("".join(f'NAME("{name}")\n' for name in names.read_text().split()))
     subprocess.run(["gcc", "-O1", "-Wall", "-Wextra", "-shared", "-fPIC", "-DNAMES=<names.inc>", f"-I{folder}", *options,
                     PROGRAMS / "registered.c", runtime, "-o", folder / "registered.so"], check=True)  # fmt: skip

@@ -45,7 +45,7 @@ LAUNCHES = 8
 @dataclasses.dataclass
 class Program:
     path: pathlib.Path
-    ptx: pathlib.Path
+    image: pathlib.Path
     boundary: str = "driver"
     runtime: str = "static"
     cuda: str | None = None
@@ -54,37 +54,45 @@ class Program:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Where the PTX of all kernels is, and what registers it."""
+    """Where the PTX of all kernels is."""
     folder = tmp_path_factory.mktemp("closed_norms")
     subprocess.run([sys.executable, ROOT / "tools/nvrtc.py", "--dir", NVRTC, "-ptx", "-arch=compute_90",
                     "-o", folder / "norms.ptx", PROGRAMS / "closed_norms.cu"], check=True)  # fmt: skip
-    (folder / "fatbin").write_bytes(elf.fatbin(elf.image((folder / "norms.ptx").read_bytes(), 90, kind=elf.PTX)))
-    (folder / "names").write_text("".join(f'NAME("{symbol}")\n' for symbol in ROWS))
     return folder
 
 
-def build(folder, name, *options):
-    subprocess.run(["gcc", "-O2", "-s", "-Wall", *options, "-o", folder / name, PROGRAMS / "closed_norms.c", "-lm",
-                    "-ldl"], check=True)  # fmt: skip
-    return folder / name
+def build(folder, *options):
+    path = folder / "".join(("closed", *options))
+    subprocess.run(["gcc", "-O2", "-s", "-Wall", *options, "-o", path, PROGRAMS / "closed_norms.c", "-lm", "-ldl"],
+                   check=True)  # fmt: skip
+    return path
 
 
-def build_shared(folder, cuda, *options):
-    """The same program with the shared runtime of that version."""
+def build_library(folder, cuda, *options, build_id="01234567", edit=lambda ptx: ptx):
+    """Registers the kernels, and their PTX, with the shared runtime of that version."""
+    folder = folder / "-".join((cuda, build_id, *options))
+    folder.mkdir()
+    ptx = edit((folder.parent / "norms.ptx").read_text()).encode()
+    (folder / "names").write_text("\n".join(ROWS))
+    (folder / "fatbin").write_bytes(elf.fatbin(elf.image(ptx, 90, kind=elf.PTX)))
     (runtime,) = (BUILD / "tests/softgpu").glob(f"cuda-{cuda}.*/libcudart.so.*")
-    path = build(folder, f"shared-{cuda}{''.join(options)}", "-DSHARED", f"-DNAMES=<{folder}/names>",
-                 f'-DFATBIN="{folder}/fatbin"', PROGRAMS / "registered.c", runtime, *options)  # fmt: skip
-    return Program(path, folder / "norms.ptx", "runtime", "shared", cuda, 1)
+    options = f'-DFATBIN="{folder}/fatbin"', f"-Wl,--build-id=0x{build_id * 8}", *options
+    return registered(folder, folder / "names", *options, runtime=runtime)
 
 
-SHARED = {"11 shared": ["11"], "12 shared": ["12"], "13 shared": ["13"], "13 shared, by handle": ["13", "-DHANDLES"]}
+@pytest.fixture(scope="module")
+def programs(folder):
+    """The same program, which launches by the driver, or with a shared runtime of each version and way."""
+    ways = {"11": (), "12": (), "13": (), "13 by handle": ("-DHANDLES",)}
+    path = build(folder, "-DSHARED")
+    shared = {way: Program(path, build_library(folder, way[:2], *options), "runtime", "shared", way[:2], 1)
+              for way, options in ways.items()}  # fmt: skip
+    return shared | {"driver": Program(build(folder), folder / "norms.ptx")}
 
 
-@pytest.fixture(scope="module", params=("driver", "13 shared, by handle"))
-def program(folder, request):
-    if request.param == "driver":
-        return Program(build(folder, "closed"), folder / "norms.ptx")
-    return build_shared(folder, *SHARED[request.param])
+@pytest.fixture(params=("driver", "13 by handle"))
+def program(programs, request):
+    return programs[request.param]
 
 
 def row(symbol, *changes, name="mine/norm", more=""):
@@ -96,12 +104,12 @@ def row(symbol, *changes, name="mine/norm", more=""):
     return f"[{name}]\nsymbol = {symbol}\ndtype = f32  {fields}\n{more}\n"
 
 
-def launch(run, program, symbol, text, *data, env=None):
+def launch(run, program, symbol, text, *data, env=None, launches=LAUNCHES):
     """Its report, and what it said on stderr. Its numbers are always right."""
     rows = run.folder / "rows.txt"
     rows.write_text(text)
     settings = {"FUSELN_TARGETS": str(rows), "FUSELN_CHECK": "0"} | (env or {})
-    done = run.program([program.path, program.ptx, symbol, str(LAUNCHES), *data], env=settings, cuda=program.cuda)
+    done = run.program([program.path, program.image, symbol, str(launches), *data], env=settings, cuda=program.cuda)
     assert float(done.stdout) < 1e-5
     return run.report(), done.stderr
 
@@ -130,11 +138,10 @@ def test_a_right_row_is_checked_and_then_replaced(run, program, symbol):
     assert_replaced(program, symbol, *launch(run, program, symbol, "# of a closed program\n" + RIGHT[symbol]))
 
 
-@pytest.mark.parametrize("runtime", SHARED)
+@pytest.mark.parametrize("way", ("11", "12", "13", "13 by handle"))
 @pytest.mark.parametrize("hooks", ("runtime,driver", "runtime"))
-def test_a_right_row_holds_with_each_shared_runtime(run, folder, runtime, hooks):
-    program = build_shared(folder, *SHARED[runtime])
-    assert_replaced(program, NORM, *launch(run, program, NORM, RIGHT[NORM], env={"FUSELN_HOOKS": hooks}))
+def test_a_right_row_holds_with_each_shared_runtime(run, programs, way, hooks):
+    assert_replaced(programs[way], NORM, *launch(run, programs[way], NORM, RIGHT[NORM], env={"FUSELN_HOOKS": hooks}))
 
 
 def test_verify_mode_replaces_nothing(run, program):
@@ -269,34 +276,22 @@ def test_what_a_launch_shows_passes(run, program, wrong):
     assert unchecked is None or site["verify"]["unchecked"] == {unchecked: read}
 
 
-def build_library(folder, name, build_id, edit=lambda ptx: ptx):
-    """A library that registers NORM, and the PTX with it, with a shared CUDA runtime."""
-    library = folder / name
-    library.mkdir()
-    ptx = edit((folder / "norms.ptx").read_text()).encode()
-    (library / "names").write_text(NORM)
-    (library / "fatbin").write_bytes(elf.fatbin(elf.image(ptx, 90, kind=elf.PTX)))
-    return registered(library, library / "names", f'-DFATBIN="{library}/fatbin"', f"-Wl,--build-id=0x{build_id * 8}")
-
-
 @pytest.fixture(scope="module")
-def libraries(folder):
+def libraries(folder, programs):
     """Two that register the same kernel, and one that registers another by its name: its last argument is longer."""
     longer = re.compile(rf"\.u32( {NORM}_param_8)")
-    return (build_library(folder, "one", "01234567"), build_library(folder, "two", "76543210"),
-            build_library(folder, "other", "abcdef01", lambda ptx: longer.sub(r".u64\1", ptx)))  # fmt: skip
+    two = build_library(folder, "13", build_id="76543210")
+    other = build_library(folder, "13", build_id="abcdef01", edit=lambda ptx: longer.sub(r".u64\1", ptx))
+    return programs["13"], *(dataclasses.replace(programs["13"], image=library) for library in (two, other))
 
 
-def use(run, libraries, text, *how, launches=8, hooks="runtime,driver"):
-    """The sites of a program that launches the kernel of these libraries in turn: (build, replaced, passed on), those
-    without columns first."""
-    (run.folder / "rows.txt").write_text(text)
-    env = {"FUSELN_TARGETS": "rows.txt", "FUSELN_HOOKS": hooks}
-    names = ",".join(map(str, libraries))
-    done = run([PROGRAMS / "use_registered_norm.py", names, str(launches), *how], env=env)
-    assert float(done.stdout) < 1e-4
-    sites = sorted(run.report()["sites"], key=lambda site: (site["cols"], site["build_id"]))
-    return [(site["build_id"][:8], site["substituted"], site["passed_through"]) for site in sites], done.stderr
+def use(run, libraries, text, how="", launches=8, hooks="runtime,driver"):
+    """The sites of a program that launches NORM of these libraries in turn, those without columns first: (build,
+    replaced, passed on); and what was said on stderr."""
+    program = dataclasses.replace(libraries[0], image=",".join(str(library.image) for library in libraries))
+    report, said = launch(run, program, NORM, text, "drawn", "0.5", how, env={"FUSELN_HOOKS": hooks}, launches=launches)
+    sites = sorted(report["sites"], key=lambda site: (site["cols"], site["build_id"]))
+    return [(site["build_id"][:8], site["substituted"], site["passed_through"]) for site in sites], said
 
 
 @pytest.mark.parametrize("build, replaced", (("", 4), ("build = 01234567", 4), ("build = 12345678", 0)))
@@ -362,7 +357,7 @@ def bad_files(folder):
 
 def test_a_bad_file_is_one_line(run, program):
     for name in bad_files(run.folder):
-        done = run.program([program.path, program.ptx, NORM, "1"], env={"FUSELN_TARGETS": name}, cuda=program.cuda)
+        done = run.program([program.path, program.image, NORM, "1"], env={"FUSELN_TARGETS": name}, cuda=program.cuda)
         assert re.fullmatch(rf"fuseln\[\d+\]: FUSELN_TARGETS={name}: it .*\n", done.stderr), done.stderr
         assert run.report()["targets"]["rows"] == 0
         assert len(run.report()["targets"]["refused"]) == 1

@@ -15,7 +15,7 @@ static int reset(void **state);
 /* ---- A runtime and a driver ---- */
 
 static int last_error, asked;
-static bool fails, in_capture, has_context;
+static bool fails, in_capture, has_context, exchange_fails;
 static int capture_mode, mode_while_asked;
 
 static int peek_error(void)
@@ -61,7 +61,7 @@ static int parameters(const void *handle, size_t index, size_t *ret_offset, size
 {
     assert_ptr_equal(handle, function);
     if (index >= 3)
-        return 1;
+        return INVALID_VALUE;
     *ret_offset = index ? 4 + 4 * index : 0;
     *ret_bytes = index ? 4 : 8;
     return 0;
@@ -75,6 +75,8 @@ static int no_parameters(const void *handle, size_t index, size_t *ret_offset, s
 static CUresult exchange(int *mode)
 {
     const int before = capture_mode;
+    if (exchange_fails)
+        return 999;
     capture_mode = *mode;
     *mode = before;
     return CUDA_SUCCESS;
@@ -125,7 +127,7 @@ static int reset(void **state)
     memset(&own, 0, sizeof own);
     last_error = 0;
     missing = FUSELN_REAL_COUNT;
-    fails = in_capture = false;
+    fails = in_capture = exchange_fails = false;
     has_context = true;
     atomic_store(&fuseln_behind_param[false], parameters);
     return 0;
@@ -196,6 +198,9 @@ TEST(in_capture_and_without_a_context_nothing_is_asked)
     in_capture = true;
     assert_int_equal(launched("pfi"), FUSELN_VERDICT_CAPTURE);
     in_capture = has_context = false;
+    assert_int_equal(launched("pfi"), FUSELN_VERDICT_CONTEXT);
+    assert_int_equal(asked, 0);
+    has_context = exchange_fails = true; /* the calls of ours could break another thread's capture */
     assert_int_equal(launched("pfi"), FUSELN_VERDICT_CONTEXT);
     assert_int_equal(asked, 0);
     assert_false(fuseln_user_is_refused(&own));
