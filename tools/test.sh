@@ -34,6 +34,7 @@ part_programs() { # from large wheels
 }
 
 part_aarch64() { # by qemu
+    fuseln_need_static aarch64
     "$fuseln_root/tools/build.sh" --arch aarch64 &&
         ctest --test-dir "$build/aarch64" --output-on-failure -j"$(nproc)" &&
         python3 "$fuseln_root/tests/packages/aarch64.py"
