@@ -45,6 +45,7 @@ static const struct fuseln_target_row rows[] = {
 /* See pytorch.c. */
 static const struct fuseln_known_build known_builds[] = {
     {"aeabf866d82e84b2964317e72b71e44491d6b013", "1.31.1", "13", "x86-64", "715314eb22fe11dd"},
+    {"ec2af6913ca7981fee50ccc3ebdacf98fbec842d", "1.31.1", "13", "x86-64", "86d874e8a220251e"},
 };
 // clang-format on
 

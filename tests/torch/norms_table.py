@@ -38,10 +38,12 @@ def reasons(report, kernel):
 
 
 def assert_known(report, program):
-    """The cases ran with the known builds of the program, with each of them."""
+    """The cases ran with known builds of the program. Some programs have a build for each Python; what a row says of one is
+    shown where the tests run with that Python (Debian 12 has 3.11, 13 has 3.13)."""
     rows = (ROOT / "hooks" / "targets" / f"{program}.c").read_text()
     ours = [site for site in report["sites"] if site["target"].startswith(f"{program}/")]
-    assert {site["build_id"] for site in ours} == set(re.findall(r'"([0-9a-f]{40})"', rows))
+    assert {site["build_id"] for site in ours} <= set(re.findall(r'"([0-9a-f]{40})"', rows))
+    assert ours
 
 
 def compare(run, command, capsys, known=None):
