@@ -333,6 +333,16 @@ static bool check_dtype(struct parser *parser, struct fuseln_text key, struct fu
            refuse(parser, "is not a type that our kernels have here", value);
 }
 
+static bool set_rounding(struct parser *parser, struct fuseln_text word, enum fuseln_rounding rounding)
+{
+    enum fuseln_rounding *said = &parser->layout->rounding;
+
+    if (*said && *said != rounding)
+        return refuse(parser, "contradicts what the row says before of rounding", word);
+    *said = rounding;
+    return true;
+}
+
 /* Of dgamma and dbeta. */
 static bool set_gradient_dtype(struct parser *parser, struct fuseln_text value)
 {
@@ -341,9 +351,7 @@ static bool set_gradient_dtype(struct parser *parser, struct fuseln_text value)
     if (!fuseln_text_is(value, "acc") &&
         (!find_dtype(value, &said) || (said != parser->target->dtype && said != sums_dtype(parser))))
         return refuse(parser, "is neither the type of x nor acc", value);
-    if (said != parser->target->dtype)
-        parser->layout->rounding = FUSELN_UNROUNDED;
-    return true;
+    return said == parser->target->dtype || set_rounding(parser, value, FUSELN_UNROUNDED);
 }
 
 static bool set_rows(struct parser *parser, struct fuseln_text value)
@@ -521,13 +529,13 @@ static bool set_round(struct parser *parser, struct fuseln_text value)
     struct fuseln_text one;
 
     while (fuseln_text_part(&value, ' ', &one)) {
+        const bool bias_last = fuseln_text_is(one, "bias-last");
         if (fuseln_text_is(one, "before-affine"))
             parser->layout->round_affine = true;
-        else if (fuseln_text_is(one, "sum") || fuseln_text_is(one, "each-add"))
-            parser->layout->rounding = FUSELN_BIAS_FIRST;
-        else if (fuseln_text_is(one, "bias-last"))
-            parser->layout->rounding = FUSELN_BIAS_LAST;
-        else if (!fuseln_text_is(one, "end"))
+        else if (bias_last || fuseln_text_is(one, "sum") || fuseln_text_is(one, "each-add")) {
+            if (!set_rounding(parser, one, bias_last ? FUSELN_BIAS_LAST : FUSELN_BIAS_FIRST))
+                return false;
+        } else if (!fuseln_text_is(one, "end"))
             return refuse(parser, "is not end, before-affine, sum, each-add or bias-last", one);
     }
     return true;
@@ -643,13 +651,22 @@ static bool roles_fit(const struct parser *parser)
 
     if (parser->op_is_rms && pointers & no_mean) /* a name that tells of RMS norm may have them, and leaves them out */
         return false;
-    if (op == FUSELN_OP_DGAMMA ? !(pointers & gradients) : parser->layout->partial || parser->layout->cols_per_block)
-        return false;
-    if (parser->layout->rounding &&
-        op != (parser->layout->rounding == FUSELN_UNROUNDED ? FUSELN_OP_DGAMMA : FUSELN_OP_FORWARD))
+    if (op == FUSELN_OP_DGAMMA && !(pointers & gradients))
         return false;
 
     return !(ops[op].needs & ~pointers) && !(pointers & ~(ops[op].needs | ops[op].may));
+}
+
+/* NULL, or which words are of another operation. */
+static const char *words_wrong(const struct fuseln_layout *layout, enum fuseln_op op)
+{
+    const bool unrounded = layout->rounding == FUSELN_UNROUNDED;
+
+    if (op != FUSELN_OP_DGAMMA && (unrounded || layout->partial || layout->cols_per_block))
+        return "gdtype, out_rows and cols_per_block are of layernorm.dgamma and rmsnorm.dgamma alone";
+    return op != FUSELN_OP_FORWARD && layout->rounding && !unrounded
+               ? "only layernorm and rmsnorm have a sum that can be rounded"
+               : NULL;
 }
 
 /* What the ranges of `require` take besides each other, as one number: a launch's site holds that (core/decode.c). */
@@ -680,6 +697,8 @@ static bool check_row(struct parser *parser)
         return refuse(parser, forward ? "a forward row needs eps" : "a backward row has no eps", none);
     if (layout->rms != NONE && (forward || parser->target->op == FUSELN_OP_APPLY || parser->target->rms))
         return refuse(parser, "an argument may say `rms` of layernorm.dx and layernorm.dgamma alone", none);
+    if (words_wrong(layout, parser->target->op))
+        return refuse(parser, words_wrong(layout, parser->target->op), none);
     if (layout->rows_from == FUSELN_ROWS_LOOP && layout->rows == NONE)
         return refuse(parser, "rows_loop needs rows in an argument", none);
     if (!ranges_fit(layout))
