@@ -47,7 +47,7 @@ static struct fuseln_slot *find_slot(const void *address)
 const struct fuseln_target *fuseln_registry_probe(const void *address)
 {
     const struct fuseln_slot *slot = find_slot(address);
-    return slot ? fuseln_slot_target(slot, address) : NULL;
+    return slot ? fuseln_slot_holds(slot, address, &slot->target) : NULL;
 }
 
 /* All functions from here to the interface are called with the mutex held. */
@@ -77,9 +77,9 @@ static int insert(const void *address, const void *owner, struct meaning meaning
         slot = take_slot(address);
     if (!slot)
         return -ENOMEM;
-    /* Release: a launch that sees this target also sees that the address before it was removed. */
+    /* Release: a launch that sees one of these also sees that the address before it was removed. */
     atomic_store_explicit(&slot->target, meaning.target, memory_order_release);
-    atomic_store_explicit(&slot->unproven, meaning.unproven, memory_order_relaxed);
+    atomic_store_explicit(&slot->unproven, meaning.unproven, memory_order_release);
     atomic_store_explicit(&slot->foreign, meaning.foreign, memory_order_relaxed);
     slot_owners[slot - fuseln_slots] = owner;
     atomic_store(&used, true);
@@ -220,7 +220,7 @@ struct fuseln_foreign *fuseln_registry_foreign(const void *handle)
 const struct fuseln_target *fuseln_registry_unproven(const void *address)
 {
     const struct fuseln_slot *slot = find_slot(address);
-    return slot ? atomic_load_explicit(&slot->unproven, memory_order_acquire) : NULL;
+    return slot ? fuseln_slot_holds(slot, address, &slot->unproven) : NULL;
 }
 
 void fuseln_registry_prove(const struct fuseln_target *target)

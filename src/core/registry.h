@@ -32,10 +32,11 @@ static inline size_t fuseln_registry_first_slot(const void *address)
     return (size_t)((uint64_t)(uintptr_t)address * 0x9e3779b97f4a7c15u >> (64 - FUSELN_SLOT_BITS));
 }
 
-/* The target of a slot that held this address; NULL if the slot has been reused for another. */
-static inline const struct fuseln_target *fuseln_slot_target(const struct fuseln_slot *slot, const void *address)
+/* One of the two targets of a slot that held this address; NULL if the slot has been reused for another. */
+static inline const struct fuseln_target *fuseln_slot_holds(const struct fuseln_slot *slot, const void *address,
+                                                            const struct fuseln_target *const _Atomic *which)
 {
-    const struct fuseln_target *target = atomic_load_explicit(&slot->target, memory_order_acquire);
+    const struct fuseln_target *target = atomic_load_explicit(which, memory_order_acquire);
     return atomic_load_explicit(&slot->address, memory_order_relaxed) == address ? target : NULL;
 }
 
@@ -53,7 +54,7 @@ static inline const struct fuseln_target *fuseln_registry_find(const void *addre
     const void *found = atomic_load_explicit(&slot->address, memory_order_acquire);
     if (__builtin_expect(!found, 1))
         return NULL;
-    return found == address ? fuseln_slot_target(slot, address) : fuseln_registry_probe(address);
+    return found == address ? fuseln_slot_holds(slot, address, &slot->target) : fuseln_registry_probe(address);
 }
 
 /*
