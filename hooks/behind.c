@@ -14,6 +14,7 @@ _Atomic(void *) fuseln_behind[FUSELN_DRIVER_GIVEN];
 _Atomic(fuseln_name_function *) fuseln_behind_name[2];
 _Atomic(fuseln_param_function *) fuseln_behind_param[2];
 _Atomic(fuseln_count_function *) fuseln_behind_count[2];
+static atomic_bool complete; /* set last: a thread that comes while another looks them up does it, too */
 
 void fuseln_behind_fill(void *handle)
 {
@@ -31,13 +32,15 @@ void fuseln_behind_fill(void *handle)
     atomic_store(&fuseln_behind_count[false], (fuseln_count_function *)real(handle, "cuModuleGetFunctionCount"));
     atomic_store(&fuseln_behind_count[true], (fuseln_count_function *)real(handle, "cuLibraryGetKernelCount"));
     dlerror(); /* the host must not find there what we did not find */
+    if (atomic_load(&fuseln_behind[FUSELN_REAL_CU_LAUNCH - FUSELN_REAL_CU_FIRST]))
+        atomic_store_explicit(&complete, true, memory_order_release);
 }
 
 void fuseln_behind_complete(void)
 {
     const int saved_errno = errno;
 
-    if (atomic_load_explicit(&fuseln_behind[FUSELN_REAL_CU_LAUNCH - FUSELN_REAL_CU_FIRST], memory_order_acquire))
+    if (atomic_load_explicit(&complete, memory_order_acquire))
         return;
     void *libcuda = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_NOLOAD);
     if (libcuda) {
