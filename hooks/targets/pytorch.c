@@ -79,6 +79,7 @@ static const struct fuseln_known_build known_builds[] = {
     {"93c43a139ac82d27a85f54c1aaf25a695a9c48f7", "2.12.1", "13.0", "x86-64", "f267d30bceaab201"},
     {"09a871a598fc6166277406750f2a834eec0a006d", "2.13.0", "13.0", "x86-64", "38c64c5d103e387f"},
     {"4b4d248841eeece6dc64c71462b5cb1071864cd9", "2.15.0", "13.2", "x86-64", "e4e8e63b38abbba4"},
+    {"bbde1efde45e79b9e9afbe285e6cd2c02f7ca687", "2.15.0", "13.2", "aarch64", "edad5f88fc7af7a7"},
 };
 // clang-format on
 
