@@ -12,11 +12,13 @@ HERE = pathlib.Path(__file__).parent
 NATIVE = "starts programs of this machine, which cannot load a library for another"
 SLOW = "allows less time than qemu takes"
 START = "qemu tells a forked child its parent's start, so the child's report never seems older than the next child"
+FORK = "forks beside other threads: a mutex of qemu's own may stay locked in the child, which then waits for ever"
 LEFT_OUT = {
     "cli/test_run": {
         "test_the_program_finds_signals_as_they_were": "/proc/self/status has the signals of qemu",
         "test_the_table_at_the_end_or_the_report": "needs the software device",
     },
+    "preload/test_hosts": {"test_forks_while_threads_launch": FORK},
     "preload/test_quiet": {
         "test_commands": NATIVE,
         "test_twice": NATIVE,
@@ -29,7 +31,7 @@ LEFT_OUT = {
         "a_stalled_reader_of_stderr_loses_lines_but_costs_no_time": SLOW,
         "lines_lost_at_the_end_are_reported": SLOW,
     },
-    "unit/test_record": {"a_forked_child_counts_from_zero": "forked while qemu starts a thread, a child can start none"},
+    "unit/test_record": {"a_forked_child_counts_from_zero": FORK},
     "unit/test_report": {"a_report_without_layer_norms_says_why": START},
     "unit/test_report_file": {
         "processes_with_one_path_lose_no_report": START,
