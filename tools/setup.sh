@@ -298,10 +298,11 @@ fuseln_build_static() {
     rm -rf "$into"/build-* "$into"/{cache,apt,share,jansson,zlib,libarchive}
 }
 
-# fuseln_debian_source PACKAGE...: unpacks the sources, with Debian's patches, into folders of these names.
+# fuseln_debian_source PACKAGE...: unpacks the sources, with Debian's patches, into folders of these names. They are
+# Debian 12's on every system, so that a wheel holds the same wherever it is made.
 fuseln_debian_source() {
     local apt package
-    fuseln_private_apt deb-src && "${apt[@]}" source --download-only "$@" || return 1
+    fuseln_private_apt deb-src bookworm && "${apt[@]}" source --download-only "$@" || return 1
     for package in "$@"; do
         dpkg-source -q -x "${package}"_*.dsc "$package" 2>/dev/null && rm -f "${package}"_* || return 1
     done
