@@ -647,8 +647,8 @@ extern "C" __global__ void __launch_bounds__(FUSELN_CHECK_THREADS, 1)
         p.hashes[thread / 32 + (p.more ? p.hash_count : 0)] = sum;
 }
 
-/* Checks dgamma or dbeta, of this type, of one column. sum: of its terms; size: of the magnitudes of the finite ones; terms: how many
- * are not zero. Returns whether it was checked by value: a dbeta counts only if its dgamma was. */
+/* Checks dgamma or dbeta, of this type, of one column. sum: of its terms; size: of the magnitudes of the finite ones;
+ * terms: how many are not zero. Returns whether it was checked by value: a dbeta counts only if its dgamma was. */
 static __device__ __forceinline__ bool check_column(const fuseln_check_params &p, const number_type &type,
                                                     long long col, const void *mine, const void *theirs, double sum,
                                                     double size, double terms, bool counts, tally &found)

@@ -7,8 +7,8 @@
 #define FUSELN_PARAMS_H
 
 /* What is rounded to dtype: outputs alone; each addition of a sum, too, in one order (x + bias + residual) or the other
- * (x + residual + bias), and y is the norm of the rounded sum; or not even dgamma and dbeta, which have the type of mean
- * and rstd. */
+ * (x + residual + bias), and y is the norm of the rounded sum; or not even dgamma and dbeta, which have the type of
+ * mean and rstd. */
 enum fuseln_rounding { FUSELN_ROUND_OUTPUTS, FUSELN_BIAS_FIRST, FUSELN_BIAS_LAST, FUSELN_UNROUNDED };
 
 struct fuseln_ln_params {
