@@ -149,12 +149,21 @@ void fuseln_verify_start_check(const struct fuseln_pass *pass)
         atomic_fetch_add_explicit(&checked->unchecked[verdict], 1, memory_order_relaxed);
 }
 
+/* Where only one has NaN, a check does not tell which. */
+static const char *who_is_wrong(const double *field)
+{
+    if (field[FUSELN_CHECK_OUTSIDE_OURS] > 0)
+        return "our kernel is wrong here";
+    return field[FUSELN_CHECK_OUTSIDE_THEIRS] > 0 ? "the original computes something else"
+                                                  : "one of the two has NaN where the other has none";
+}
+
 static void say_failed(const struct fuseln_site *site, const struct fuseln_check_result *result)
 {
     const struct fuseln_target *target = site->key.target;
     const double *field = result->field;
-    const bool theirs = field[FUSELN_CHECK_OUTSIDE_OURS] == 0 && field[FUSELN_CHECK_NAN] == 0;
-    const double largest = theirs ? field[FUSELN_CHECK_MAX_THEIRS] : field[FUSELN_CHECK_MAX_OURS];
+    const double largest =
+        field[FUSELN_CHECK_OUTSIDE_OURS] == 0 ? field[FUSELN_CHECK_MAX_THEIRS] : field[FUSELN_CHECK_MAX_OURS];
     const int64_t first = (int64_t)-field[FUSELN_CHECK_FIRST], cols = site->key.cols > 0 ? site->key.cols : 1;
     char ulp[FUSELN_REAL_MAX];
 
@@ -163,8 +172,7 @@ static void say_failed(const struct fuseln_site *site, const struct fuseln_check
         "%s cols=%lld in %s is not replaced: %s: of %llu values %llu of ours and %llu of the original's lie beyond the "
         "bound, %llu are NaN in one of them; up to %.6s ulp; first at row %lld, column %lld",
         target ? target->name : "other", (long long)site->key.cols,
-        target && target->library ? target->library->name : "?",
-        theirs ? "the original computes something else" : "our kernel is wrong here",
+        target && target->library ? target->library->name : "?", who_is_wrong(field),
         (unsigned long long)field[FUSELN_CHECK_ELEMENTS], (unsigned long long)field[FUSELN_CHECK_OUTSIDE_OURS],
         (unsigned long long)field[FUSELN_CHECK_OUTSIDE_THEIRS], (unsigned long long)field[FUSELN_CHECK_NAN], ulp,
         (long long)(first / cols), (long long)(first % cols));

@@ -18,7 +18,7 @@
 static struct {
     enum fuseln_verdict verdict; /* of the next check */
     int slice, started, done;
-    double outside, nan;
+    double outside, theirs, nan;
     bool odd; /* nothing could be judged by value */
     bool elsewhere, mute,
         changed; /* of a user's row: tensors lie in no allocation; data prove nothing; more was written */
@@ -56,9 +56,10 @@ void *fuseln_check_collect(struct fuseln_check_result *ret_result)
     ret_result->field[FUSELN_CHECK_TELLING] = fake.mute ? 0 : 1;
     ret_result->field[FUSELN_CHECK_CHANGED] = fake.changed ? 1 : 0;
     ret_result->field[FUSELN_CHECK_OUTSIDE_OURS] = fake.outside;
+    ret_result->field[FUSELN_CHECK_OUTSIDE_THEIRS] = fake.theirs;
     ret_result->field[FUSELN_CHECK_NAN] = fake.nan;
     ret_result->field[FUSELN_CHECK_MAX] = 3;
-    ret_result->field[FUSELN_CHECK_FIRST] = fake.outside ? -7.0 : FUSELN_CHECK_NONE;
+    ret_result->field[FUSELN_CHECK_FIRST] = fake.outside + fake.theirs > 0 ? -7.0 : FUSELN_CHECK_NONE;
     return owners[fake.done++ % 64];
 }
 #pragma GCC diagnostic pop
@@ -129,6 +130,32 @@ TEST(a_wrong_one_is_never_replaced)
         assert_true(atomic_load(&site.checked.failed));
     }
     assert_true(site.checked.field[FUSELN_CHECK_FIRST] == 0);
+}
+
+static void fail_once(void)
+{
+    launch(&three);
+    launch(&three);
+}
+
+TEST(the_log_says_who_is_wrong_as_far_as_it_is_known)
+{
+    static const struct {
+        double outside, theirs, nan;
+        const char *said;
+    } rows[] = {{1, 0, 0, ": our kernel is wrong here: "},
+                {1, 0, 2, ": our kernel is wrong here: "},
+                {0, 1, 0, ": the original computes something else: "},
+                {0, 1, 2, ": the original computes something else: "},
+                {0, 0, 2, ": one of the two has NaN where the other has none: "}};
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        fake.outside = rows[i].outside, fake.theirs = rows[i].theirs, fake.nan = rows[i].nan;
+        folder_make(NULL);
+        assert_child(fail_once, NULL);
+        folder_remove(NULL);
+        assert_non_null(strstr(stderr_text, rows[i].said));
+    }
 }
 
 /* ---- a user's own row ---- */
