@@ -25,14 +25,25 @@ make_system() { # make_system SUITE FOLDER
     git clone -q "$fuseln_root" "$2/root/fuseln"
 }
 
+# First ends what still runs inside, where a signal ended this script.
+give_back() {
+    [ -z "$inside" ] || kill -KILL "$inside" 2>/dev/null || true
+    wait 2>/dev/null
+    inside=
+    rm -rf --one-file-system "$system"
+}
+
 for suite in "${suites[@]}"; do
     mkdir -p "$fuseln_cache"
     system=$(mktemp -d "$fuseln_cache/system-$suite.XXXXXX")
-    trap 'rm -rf --one-file-system "$system"' EXIT
+    inside=
+    trap give_back EXIT
     make_system "$suite" "$system"
     fuseln_say "on Debian $(cat "$system/etc/debian_version"): $*"
     unshare --mount --pid --fork --kill-child sh -ec 'mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev"
         exec chroot "$0" env -u PIP_FIND_LINKS HOME=/root LC_ALL=C.UTF-8 sh -c '\''cd /root/fuseln && exec "$@"'\'' sh "$@"' \
-        "$system" "$@" || fuseln_die "failed on $suite: $*"
-    rm -rf --one-file-system "$system"
+        "$system" "$@" &
+    inside=$!
+    wait "$inside" || fuseln_die "failed on $suite: $*"
+    give_back
 done
