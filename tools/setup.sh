@@ -89,8 +89,8 @@ fuseln_need_nvrtc() {
 
 # An nvcc, as a CUDA Toolkit has it (tests/packages/test_source.py).
 fuseln_need_nvcc() {
-    fuseln_make "$fuseln_cache/nvcc-13.0.88" fuseln_unpack_wheels nvidia-cuda-nvcc==13.0.88 nvidia-nvvm==13.0.88 \
-        nvidia-cuda-crt==13.0.88 nvidia-cuda-runtime==13.0.96
+    fuseln_make "$fuseln_cache/toolkit-13.0.88" fuseln_unpack_wheels nvidia-cuda-nvcc==13.0.88 nvidia-nvvm==13.0.88 \
+        nvidia-cuda-crt==13.0.88 nvidia-cuda-cccl==13.0.85 nvidia-cuda-runtime==13.0.96
 }
 
 # A disassembler for the machine code of any CUDA release, sm_75 and later; sm_70 is read as sm_75

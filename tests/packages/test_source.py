@@ -10,7 +10,7 @@ import unittest
 
 SOURCE = pathlib.Path(os.environ["TEST_SOURCE"])
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache"), "fuseln")
-TOOLKIT = CACHE / "nvcc-13.0.88/nvidia/cu13"
+TOOLKIT = CACHE / "toolkit-13.0.88/nvidia/cu13"
 OFFLINE = "unshare", "--map-root-user", "--net"
 
 
