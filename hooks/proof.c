@@ -12,8 +12,6 @@
 #include "kernels/host/device.h"
 #include "kernels/host/libcuda.h"
 
-enum { INVALID_VALUE = 1 /* CUDA_ERROR_INVALID_VALUE: there is no such parameter */ };
-
 /* NULL, or how the row differs from what the driver says of the kernel's parameters. */
 static const char *parameters_wrong(const struct fuseln_layout *layout, const void *handle, bool is_kernel)
 {
@@ -27,8 +25,8 @@ static const char *parameters_wrong(const struct fuseln_layout *layout, const vo
         const size_t size = fuseln_arg_bytes((enum fuseln_arg_type)layout->type[i]);
         const int rc = ask(handle, i, &offset, &bytes);
         if (rc != 0)
-            return rc == INVALID_VALUE ? "args has more arguments than the kernel"
-                                       : "the driver does not tell the parameters of this kernel";
+            return rc == CUDA_ERROR_INVALID_VALUE ? "args has more arguments than the kernel"
+                                                  : "the driver does not tell the parameters of this kernel";
         end = (end + size - 1) / size * size;
         if (offset != end || bytes != size)
             return "an argument of the kernel has another size";

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Has a kernel the arguments that a user's row says? Their number and sizes must be what the driver says of it (CUDA
- * 12.4 and later): before that no argument is read. A row for which the answer is no is refused. Thread-safe.
+ * Does a kernel have the arguments that a user's row says? Their number and sizes must be what the driver says of it
+ * (CUDA 12.4 and later): before that no argument is read. A row for which the answer is no is refused. Thread-safe.
  */
 #ifndef FUSELN_PROOF_H
 #define FUSELN_PROOF_H

@@ -120,7 +120,7 @@ fuseln_pip() {
 fuseln_need_torch() {
     local version=${1:-$fuseln_torch} numpy=numpy
     case $version in
-    *-aarch64) fuseln_make "$fuseln_cache/torch-$version" fuseln_unpack_torch_arm64 "${version%-*}" && return ;;
+    *-aarch64) fuseln_make "$fuseln_cache/torch-$version" fuseln_unpack_torch_arm64 "${version%-*}"; return ;;
     1.* | 2.[012].*) numpy='numpy<2' ;; # what these were built with
     esac
     fuseln_venv "torch-$version" complete "torch==$version" "$numpy" pytest hypothesis

@@ -3,8 +3,8 @@
  * apex's FusedLayerNorm and FusedRMSNorm where x, y and gamma have one type: forward, dX and the partial sums of dgamma
  * and dbeta, whose names are those of both norms: the last argument says which. It rounds the normalised value and its
  * product with gamma. Layer norm applies gamma only together with beta, so a launch that lacks either stays with the
- * original. So does the memory-efficient mode (Lb1), and the kernel that adds up the 16 rows of partial sums: of ours
- * the first has the sums, and the others are 0. Rows and nothing else; words.h explains their words.
+ * original. So do the memory-efficient mode (Lb1) and the kernel that adds up the 16 rows of partial sums, of which
+ * ours writes the sums to the first and 0 to the others. Rows and nothing else; words.h explains their words.
  */
 #include "hooks/targets/match.h"
 

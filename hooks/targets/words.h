@@ -57,9 +57,9 @@ struct fuseln_refusal {
 };
 
 /*
- * Reads the fields into op, rms, dtype and layout of *target. A dtype or rms that the symbol already told
- * stands in *target; `dtype` says that it did. False: *ret_refusal says why, and *target means nothing. Pure; no
- * allocation, no locale.
+ * Reads the fields into op, rms, dtype and layout of *target. A dtype or rms that the symbol already told stands in
+ * *target; `dtype` says that it did. False: *ret_refusal says why, and *target means nothing. Pure; no allocation, no
+ * locale.
  */
 bool fuseln_words_parse(struct fuseln_text row, const enum fuseln_dtype *dtype, struct fuseln_target *target,
                         struct fuseln_refusal *ret_refusal);

@@ -24,9 +24,10 @@ typedef struct CUgraph_st *CUgraph;
 typedef struct CUuserObject_st *CUuserObject;
 typedef uint64_t CUdeviceptr;
 
-/* Those of enum cudaError_enum that say why a kernel is refused. */
+/* Those of enum cudaError_enum that say why a kernel is refused, or a question about its parameters. */
 enum {
     CUDA_SUCCESS = 0,
+    CUDA_ERROR_INVALID_VALUE = 1,
     CUDA_ERROR_INVALID_IMAGE = 200,
     CUDA_ERROR_NO_BINARY_FOR_GPU = 209,
     CUDA_ERROR_INVALID_PTX = 218,

@@ -348,11 +348,13 @@ static bool plan_long_pass(const struct fuseln_call *call, const struct fuseln_d
  * Is DGAMMA one launch, as the rows are few? In a pair, writing and reading the partial rows must move fewer bytes than
  * reading x and dy again would; FUSELN_DIRECT_ROWS of 8 says just that. DGAMMA alone plans alike, as it may be half of
  * a pair. Where nothing is paired, partial sums save no bytes, and only spread the rows over more blocks.
- * Unrounded gradients always take two launches: the second is that of float.
+ * Unrounded gradients always take two launches, of which the second is that of float.
  */
 static bool is_direct(const struct fuseln_call *call, const struct fuseln_device *device,
                       const struct fuseln_plan *plan)
 {
+    if (fuseln_gradient_dtype(call) != call->dtype)
+        return false;
     if (!has_pass(call))
         return call->rows <= 2 * (int64_t)device->direct_rows * device->sm_count;
     return 8 * (int64_t)plan->x_bytes <= device->direct_rows * (int64_t)plan->scratch_bytes;
@@ -388,7 +390,7 @@ static enum fuseln_verdict plan_dgamma(const struct fuseln_call *call, const str
     const bool one_pass = plan_backward(call, device, &sums);
     if (!one_pass)
         set_long_partials(call, device, &sums, tiles);
-    if (fuseln_gradient_dtype(call) == call->dtype && is_direct(call, device, &sums)) {
+    if (is_direct(call, device, &sums)) {
         plan->kernel[0] = variant_of(DIRECT, 0, call->dtype);
         return set_grid(plan, 0, column_blocks + zero_blocks, FUSELN_REDUCE_THREADS);
     }

@@ -89,9 +89,9 @@ struct fuseln_layout {
     bool partial;                        /* writes gridDim.y rows of partial sums; else gridDim.y is 1 */
     bool one_pass;                       /* the original's variance is E[x^2] - E[x]^2 */
     bool round_affine;                   /* the original rounds xhat and gamma xhat to dtype */
-    enum fuseln_rounding rounding;
-    bool plain; /* rows are gridDim.x, there is nothing to require, gamma_add is 0, and no
-                 * argument says whether it is RMS norm */
+    enum fuseln_rounding rounding;       /* as in struct fuseln_call */
+    bool plain;                          /* rows are gridDim.x, there is nothing to require, gamma_add and rounding are
+                                          * 0, and no argument says whether it is RMS norm */
     enum fuseln_rows rows_from;
     unsigned nullable; /* bit r: the pointer of role r may be null */
     unsigned in;       /* bit a: the user says that the kernel only reads through argument a, and its name does not */

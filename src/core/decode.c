@@ -174,7 +174,8 @@ static bool read_gamma_add(const struct fuseln_layout *layout, void **args, stru
     return read;
 }
 
-/* It has no mean nor dbeta, whatever its kernel gets for them. A flag that is neither 0 nor 1 may mean anything. */
+/* It has neither mean nor dbeta, whatever its kernel gets for them. A flag that is neither 0 nor 1 may mean anything.
+ */
 static enum fuseln_verdict read_rms(const struct fuseln_layout *layout, void **args, struct fuseln_call *call)
 {
     int64_t rms = 0;

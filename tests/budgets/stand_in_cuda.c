@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { CUDA_ERROR_INVALID_VALUE = 1, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED = 900 };
+enum { CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED = 900 };
 enum { SMEM_WITHOUT_ATTRIBUTE = 48 << 10, LARGE_MAX = 64 };
 
 struct stand_in_fault stand_in_fault;

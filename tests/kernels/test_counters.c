@@ -5,7 +5,7 @@
  * aligned, and no check of the counters fails. Prints a line per plan: bytes requested / compulsory bytes (distinct
  * ones) and widths. gamma, beta, mean and rstd are requested by every row or thread and served by caches: the line
  * shows them, the ratio leaves them out. test_counters_defects.c shows that each check works. test_counters [JOB]: this
- * operation only, or `paired`, `direct` or `sum` (tests/mutants).
+ * operation only, or `paired`, `direct`, `unrounded` or `sum` (tests/mutants).
  */
 #include "../unit/test.h"
 
@@ -31,8 +31,8 @@ static const char *const tensor_names[] = { CALL_TENSORS(X) "partials" };
 enum { MATRICES = TENSOR_sum + 1, PARAMETERS = TENSOR_bias + 1 };
 #define BIT(name) (1u << TENSOR_##name)
 
-/* DX and DGAMMA in one pass: where a plan for DX has room for the sums. DGAMMA in one launch, of few rows;
- * with float gradients. FORWARD of a sum. */
+/* DX and DGAMMA in one pass: where a plan for DX has room for the sums. DGAMMA in one launch, of
+ * few rows. DGAMMA with float gradients. FORWARD of a sum. */
 enum { PAIRED = FUSELN_OP_COUNT, DIRECT, UNROUNDED, SUM, JOBS };
 
 /* All that each job reads and writes. */
@@ -234,7 +234,7 @@ static const char *job_name(unsigned job)
 {
     return job == PAIRED      ? "paired"
            : job == DIRECT    ? "direct"
-           : job == UNROUNDED ? "sums"
+           : job == UNROUNDED ? "unrounded"
            : job == SUM       ? "sum"
                               : fuseln_op_name((enum fuseln_op)job);
 }

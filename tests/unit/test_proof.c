@@ -61,7 +61,7 @@ static int parameters(const void *handle, size_t index, size_t *ret_offset, size
 {
     assert_ptr_equal(handle, function);
     if (index >= 3)
-        return INVALID_VALUE;
+        return CUDA_ERROR_INVALID_VALUE;
     *ret_offset = index ? 4 + 4 * index : 0;
     *ret_bytes = index ? 4 : 8;
     return 0;
