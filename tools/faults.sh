@@ -3,8 +3,7 @@
 # tools/faults.sh [SECONDS] [--record]: tries to make fuseln lose something. Every driver call fails in turn
 # (tests/faults); threads, forks and libraries come and go (tests/threads); the command reads broken files (tests/fuzz).
 # The last two run for SECONDS each (300). Prints a table of what was done, how often, and what was lost; --record also
-# writes it to tests/faults/results.md, which tools/readme.sh copies into a README. Run tools/build.sh first. About 25
-# minutes; exits 1 if anything was lost.
+# writes it to tests/faults/results.md. Run tools/build.sh first. About 25 minutes; exits 1 if anything was lost.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 export TEST_BUILD=${TEST_BUILD:-$root/build}
@@ -32,6 +31,14 @@ also fuzz/fuzz.py scan "$seconds"
 also fuzz/fuzz.py report "$seconds"
 
 table=$(
+    cat <<'END'
+# What faults did to fuseln
+
+"Lost" means: a launch that came out twice or not at all or told the program something else than the original does, an
+error that disabled more than its own launch, a report that does not add up to what the program saw, a race, a crash, or
+memory or a descriptor that stays.
+
+END
     echo "| what was done to it | how often | what was lost |"
     echo "|---|---|---|"
     printf '%s' "$rows" | sed '/^$/d'

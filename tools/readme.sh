@@ -13,7 +13,6 @@ case $#$mode in 0write | 1--check) ;; *) echo "usage: tools/readme.sh [--check]"
 
 table() {
     case $1 in
-    faults) cat tests/faults/results.md ;; # tools/faults.sh --record
     gains) python3 tools/gains.py "$results" ;;
     wheels) python3 tests/torch/wheels.py --table ;; # what tools/test.sh --all wheels counted
     *) "$tables" "$1" ;; # from the rows that the library itself runs on
