@@ -180,14 +180,16 @@ class Report(Command):
         row = {"line": 6, "name": "mine/norm", "reason": "args has not as many as the kernel's name"}
         file = {"line": 0, "name": None, "reason": "it cannot be opened; no row is used"}
         unnamed = row | {"line": 9, "name": ""}
-        targets = [{"file": "rows.txt", "rows": 1, "refused": refused} for refused in ([row], [row, file, unnamed], [])]
+        files = ("rows.txt", [row]), ("rows.txt", [row, file, unnamed]), ("more.txt", [row]), ("more.txt", [])
+        targets = [{"file": name, "rows": 1, "refused": refused} for name, refused in files]
         reports = [REPORT | {"targets": each} for each in (*targets, None)]
         self.merged(*reports)
         done = self.fuseln("report", *(f"{i}.json" for i in range(len(reports))))
-        self.assertIn("\nrefused of FUSELN_TARGETS:\n  line 6: [mine/norm] args has not as many as the kernel's name\n"
-                      "  it cannot be opened; no row is used\n  line 9: [] args has not as", done.stdout)
-        self.assertNotIn("FUSELN_TARGETS", self.fuseln("report", "2.json", "3.json").stdout)
-        bad = self.write("bad.json", REPORT | {"targets": {"refused": [{"line": 6}]}})
+        self.assertIn("\nrefused of FUSELN_TARGETS:\n  rows.txt, line 6: [mine/norm] args has not as many as the kernel's name\n"
+                      "  rows.txt: it cannot be opened; no row is used\n  rows.txt, line 9: [] args has not as many as the "
+                      "kernel's name\n  more.txt, line 6: [mine/norm] args has", done.stdout)
+        self.assertNotIn("FUSELN_TARGETS", self.fuseln("report", "3.json", "4.json").stdout)
+        bad = self.write("bad.json", REPORT | {"targets": {"file": "rows.txt", "refused": [{"line": 6}]}})
         self.assertIn("targets.refused[0].reason is missing", self.fuseln("report", bad).stderr)
 
     def test_a_bad_file_is_one_line_and_the_others_are_added_up(self):

@@ -143,6 +143,17 @@ static void add_file(json_t *files, const json_t *json, const char *path, json_t
     json_array_append_new(files, file);
 }
 
+/* The user's rows that were refused, each with the name of its file. */
+static void add_refused(struct fuseln_merged *merged, const json_t *targets)
+{
+    FOREACH_ITEM(refused, json_object_get(targets, "refused")) {
+        json_t *row = json_pack("{s:O*}", "file", json_object_get(targets, "file"));
+        json_object_update(row, refused);
+        add_item(merged, "refused_rows", row, fuseln_schema_refused);
+        json_decref(row);
+    }
+}
+
 static void add_report(struct fuseln_merged *merged, const json_t *json, const char *path)
 {
     json_t *const sum = merged->report, *const rank = rank_of(json_object_get(json, "process"));
@@ -154,8 +165,7 @@ static void add_report(struct fuseln_merged *merged, const json_t *json, const c
                            json_string_value(rank), fuseln_count_at(item, "launches"));
     FOREACH_ITEM(item, json_object_get(json, "foreign_norms"))
         add_item(merged, "foreign_norms", item, fuseln_schema_norm);
-    FOREACH_ITEM(item, json_object_get(json_object_get(json, "targets"), "refused"))
-        add_item(merged, "refused_rows", item, fuseln_schema_refused);
+    add_refused(merged, json_object_get(json, "targets"));
     add_members(json_object_get(sum, "totals"), json_object_get(json, "totals"), fuseln_schema_totals);
     if (!json_is_string(json_object_get(sum, "why")) && json_is_string(json_object_get(json, "why")))
         json_object_set(sum, "why", json_object_get(json, "why"));

@@ -64,10 +64,11 @@ const struct fuseln_field fuseln_schema_norm[] = {
     {0}};
 const struct fuseln_field fuseln_schema_refused[] = {
     {COUNT,  MUST, SAME,     NULL,     {"line"}},
-    {TEXT,   MAY,  SAME,     NULL,     {"name"}}, /* null: the whole file is */
+    {TEXT,   MAY,  SAME,     NULL,     {"file", "name"}}, /* name null: the whole file is */
     {TEXT,   MUST, SAME,     NULL,     {"reason"}},
     {0}};
 static const struct fuseln_field targets[] = {
+    {TEXT,   MUST, SKIP,     NULL,     {"file"}},
     {LIST,   MUST, SKIP,     fuseln_schema_refused, {"refused"}},
     {0}};
 static const struct fuseln_field fuseln[] = {

@@ -194,10 +194,11 @@ static void print_refused(const json_t *rows, FILE *out)
     if (json_array_size(rows) > 0)
         print_heading(out, "refused of FUSELN_TARGETS:");
     FOREACH_ITEM(row, rows) {
-        const char *name = fuseln_text_at(row, "name"), *reason = fuseln_text_at(row, "reason");
+        const char *file = fuseln_text_at(row, "file"), *reason = fuseln_text_at(row, "reason");
         const bool is_row = json_is_string(json_object_get(row, "name"));
-        char *line = is_row ? fuseln_text("  line %lld: [%s] %s", fuseln_count_at(row, "line"), name, reason)
-                            : fuseln_text("  %s", reason);
+        char *line = is_row ? fuseln_text("  %s, line %lld: [%s] %s", file, fuseln_count_at(row, "line"),
+                                          fuseln_text_at(row, "name"), reason)
+                            : fuseln_text("  %s: %s", file, reason);
         print_wrapped(out, line);
         free(line);
     }
