@@ -32,7 +32,7 @@ static void line(struct fuseln_out *out, const char *format, ...)
     fuseln_out_text(out, "\n");
 }
 
-/* The command, shortened to so many bytes. */
+/* The command, shortened to so many bytes, three at least. */
 static void copy_command(const struct fuseln_snapshot *snapshot, size_t room, char ret_line[FUSELN_COLUMNS + 1])
 {
     const size_t size = snapshot->command_size ? snapshot->command_size - 1 : 0;
@@ -56,7 +56,7 @@ static void write_head(struct fuseln_out *out, const struct fuseln_snapshot *sna
         snprintf(tail, sizeof tail, " (pid %d on %.40s%s%.8s, %" PRIu64 ".%" PRIu64 " s%s)", (int)getpid(),
                  snapshot->host, snapshot->rank ? ", rank " : "", snapshot->rank ? snapshot->rank : "", seconds, tenths,
                  snapshot->final ? "" : ", still running");
-    copy_command(snapshot, (size_t)(FUSELN_COLUMNS - length), command);
+    copy_command(snapshot, length < FUSELN_COLUMNS - 3 ? (size_t)(FUSELN_COLUMNS - length) : 3, command);
     line(out, "%s%s", command, tail);
 }
 
