@@ -315,6 +315,12 @@ class Run(Page):
         self.assertIn("no report: no kernel was launched", done.stderr)
         self.assertIn("no report: no kernel was launched", self.shown())
 
+    def test_a_report_that_cannot_be_read_is_not_taken_for_none(self):
+        done = self.fuseln("run", "--html=page.html", "--report=r-%p.json", "sh", "-c", "echo {} >r-1.json")
+        self.assertIn("fuseln run: r-1.json: ", done.stderr)
+        self.assertNotIn("no kernel was launched", done.stderr + self.shown())
+        self.assertIn("no report could be read", self.shown())
+
     def test_what_cannot_be_is_said_before_the_program_runs(self):
         (self.dir / "folder").mkdir()
         for words, code, said in ((["--html=folder"], 1, "folder: Is a directory"),

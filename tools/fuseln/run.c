@@ -96,7 +96,8 @@ static bool is_new(const glob_t *files, size_t i, const struct timespec *begin)
             (status.st_mtim.tv_sec == begin->tv_sec && status.st_mtim.tv_nsec >= begin->tv_nsec));
 }
 
-/* Names the reports that were written since begin, and adds them up if wanted. Returns how many there are. */
+/* Names the reports that were written since begin, and adds them up if wanted. Returns how many there are, with
+ * those that cannot be read. */
 static size_t name_reports(const char *template, const struct timespec *begin, struct fuseln_merged *merged)
 {
     char *pattern = pattern_of(template);
@@ -107,7 +108,9 @@ static size_t name_reports(const char *template, const struct timespec *begin, s
     for (size_t i = 0; i < files.gl_pathc; i++)
         if (is_new(&files, i, begin)) {
             fuseln_say(stderr, "%s: report: %s", program_invocation_name, files.gl_pathv[i]);
-            count += !merged || fuseln_merge_add(merged, files.gl_pathv[i]);
+            if (merged)
+                fuseln_merge_add(merged, files.gl_pathv[i]);
+            count++;
         }
     globfree(&files);
     free(pattern);
@@ -131,10 +134,10 @@ static void set_report(const char *asked, char ret_folder[PATH_MAX])
 #define NO_REPORT "no report: no kernel was launched, or LD_PRELOAD did not arrive (fuseln doctor -- PROGRAM)"
 
 /* The page is written in any case: one of an earlier run must not be taken for this one's. */
-static void write_page(const char *page, const struct fuseln_merged *merged, bool any)
+static void write_page(const char *page, const struct fuseln_merged *merged, size_t found)
 {
-    if (!any)
-        json_object_set_new(merged->report, "why", json_string(NO_REPORT));
+    if (json_array_size(json_object_get(merged->report, "files")) == 0)
+        json_object_set_new(merged->report, "why", json_string(found ? "no report could be read" : NO_REPORT));
     if (fuseln_html_write(merged->report, page) == 0)
         fuseln_say(stderr, "%s: page: %s", program_invocation_name, page);
 }
@@ -154,7 +157,7 @@ static void print_reports(const char *folder, const char *page, const struct tim
     if (count == 0)
         fuseln_say(stderr, "%s: " NO_REPORT, program_invocation_name);
     if (page)
-        write_page(page, &merged, count > 0);
+        write_page(page, &merged, count);
     fuseln_merge_free(&merged);
 }
 
