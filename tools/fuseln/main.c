@@ -23,6 +23,14 @@ static int print_help(void)
     return 0;
 }
 
+static int fail_word(const char *what, const char *asked)
+{
+    char words[128], *end = words;
+    for (size_t i = 0; fuseln_words[i]; i++)
+        end = stpcpy(stpcpy(end, fuseln_words[i]->name), ", ");
+    return fuseln_fail(EXIT_USAGE, "%s%s: say one of %sor --help", what, asked, words);
+}
+
 int main(int argc, char **argv)
 {
     static char name[32] = "fuseln";
@@ -41,6 +49,5 @@ int main(int argc, char **argv)
             argp_err_exit_status = EXIT_USAGE;
             return fuseln_command_call(fuseln_words[i], argc - 1, argv + 1);
         }
-    return fuseln_fail(EXIT_USAGE, "%s%s: say one of run, report, scan, doctor, or --help",
-                       argc > 1 ? "unknown word " : "no word", asked);
+    return fail_word(argc > 1 ? "unknown word " : "no word", asked);
 }

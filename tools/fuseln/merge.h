@@ -20,6 +20,7 @@ struct fuseln_merged {
      * scratch_bytes and scratch_wanted_bytes;
      * "sites": added up over devices and processes, with "by_rank": {rank: launches};
      * "foreign_norms": added up over processes;
+     * "refused_rows": the user's rows that were not taken, each once: file, line, name, reason;
      * "differences": sites whose launches differ between ranks, as texts;
      * "saved": {"us", "steps", "us_per_step"}, where something was measured; the latter two where steps were told;
      * "why": why nothing was recognised, from the first file that says so; null if something was.
