@@ -3,7 +3,7 @@
 # tools/faults.sh [SECONDS] [--record]: tries to make fuseln lose something. Every driver call fails in turn
 # (tests/faults); threads, forks and libraries come and go (tests/threads); the command reads broken files (tests/fuzz).
 # The last two run for SECONDS each (300). Prints a table of what was done, how often, and what was lost; --record also
-# writes it to tests/faults/results.md. Run tools/build.sh first. About 25 minutes; exits 1 if anything was lost.
+# writes it to tests/faults/results.md. Run tools/build.sh first. About 30 minutes; exits 1 if anything was lost.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 export TEST_BUILD=${TEST_BUILD:-$root/build}
@@ -29,6 +29,7 @@ also threads/soak.py "$seconds"
 also threads/races.py $((seconds / 10))
 also fuzz/fuzz.py scan "$seconds"
 also fuzz/fuzz.py report "$seconds"
+also fuzz/fuzz.py rows "$seconds"
 
 table=$(
     cat <<'END'
