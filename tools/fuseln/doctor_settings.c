@@ -9,10 +9,8 @@
 #include "base/path.h"
 
 #include <errno.h>
-#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define CHECK "environment"
@@ -37,22 +35,13 @@ static void say_complaint(const char *text, int length)
     current.complained = true;
 }
 
-/* Why no file can be written there; 0 if one can. */
-static int write_error(char *path)
-{
-    struct stat file;
-    if (stat(path, &file) == 0)
-        return S_ISDIR(file.st_mode) ? EISDIR : access(path, W_OK) ? errno : 0;
-    return errno != ENOENT || access(dirname(path), W_OK | X_OK) ? errno : 0;
-}
-
 static void say_path(const char *variable, const char *path_template)
 {
-    char path[FUSELN_PATH_MAX], folder[FUSELN_PATH_MAX], complaint[FUSELN_COMPLAINT_MAX], remedy[128];
+    char path[FUSELN_PATH_MAX], complaint[FUSELN_COMPLAINT_MAX], remedy[128];
     if (!*path_template || !strcmp(path_template, "stderr") || !strcmp(path_template, "stdout") ||
         fuseln_path_expand(path_template, fuseln_config_get()->folder, path, complaint))
         return;
-    const int error = write_error(strcpy(folder, path));
+    const int error = fuseln_write_error(path);
     snprintf(remedy, sizeof remedy, "make the folder, or set %s to a path that this user may write to", variable);
     if (error)
         doctor_say(BAD, CHECK, remedy, "%s: %s cannot be written: %s", variable, path, strerror(error));

@@ -7,6 +7,8 @@
 #include "tools/fuseln/command.h"
 #include "tools/fuseln/merge.h"
 
+#include "base/output.h"
+
 #include "version.h"
 
 #include <errno.h>
@@ -127,87 +129,84 @@ static void put_page(FILE *page, const json_t *report)
 
 /* ---- the file ---- */
 
-/* Where a page goes: a temporary file, which then takes the place of another. Without one: to what path opened. */
-struct target {
-    FILE *page;
-    char path[PATH_MAX], temporary[PATH_MAX + 16];
-};
-
-/* False with errno. */
-static bool open_temporary(const char *path, struct target *target)
+/* In memory that the caller frees; NULL with errno. */
+static char *make_page(const json_t *report, size_t *ret_size)
 {
+    char *text = NULL;
+    FILE *page = open_memstream(&text, ret_size);
+    if (!page)
+        return NULL;
+    put_page(page, report);
+    const bool whole = !ferror(page);
+    if (fclose(page) == 0 && whole)
+        return text;
+    free(text);
+    errno = ENOMEM;
+    return NULL;
+}
+
+/* Writes to fd, unless it could not be opened, and closes it. Returns 0 or errno. */
+static int write_and_close(int fd, const char *text, size_t size)
+{
+    if (fd < 0)
+        return errno;
+    const int error = -fuseln_write(fd, text, size, FUSELN_WRITE_FILE);
+    return close(fd) != 0 && !error ? errno : error;
+}
+
+/* To a temporary file, which then takes the place of the other. Returns 0 or errno. */
+static int replace_file(const char *path, const char *text, size_t size)
+{
+    char target[PATH_MAX], temporary[PATH_MAX + 16];
     const mode_t mask = umask(0);
     umask(mask);
-    if (!realpath(path, target->path)) { /* a link stays one */
-        if (errno != ENOENT || !*path || strlen(path) >= sizeof target->path)
-            return false;
-        strcpy(target->path, path);
+    if (!realpath(path, target)) { /* a link stays one */
+        if (errno != ENOENT || strlen(path) >= sizeof target)
+            return errno;
+        strcpy(target, path);
     }
-    const char *slash = strrchr(target->path, '/');
-    snprintf(target->temporary, sizeof target->temporary, "%.*s.fuseln-XXXXXX",
-             (int)(slash ? slash + 1 - target->path : 0), target->path);
-    const int fd = mkostemp(target->temporary, O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    fchmod(fd, 0666 & ~mask);
-    target->page = fdopen(fd, "w");
-    return target->page;
+    const char *slash = strrchr(target, '/');
+    snprintf(temporary, sizeof temporary, "%.*s.fuseln-XXXXXX", (int)(slash ? slash + 1 - target : 0), target);
+    const int fd = mkostemp(temporary, O_CLOEXEC);
+    if (fd >= 0)
+        fchmod(fd, 0666 & ~mask);
+    int error = write_and_close(fd, text, size);
+    if (!error && rename(temporary, target) != 0)
+        error = errno;
+    if (error && fd >= 0)
+        unlink(temporary);
+    return error;
 }
 
-static mode_t kind_of(const char *path)
+/* Returns 0 or errno. */
+static int write_page(const char *path, const char *text, size_t size)
 {
     struct stat status;
-    return stat(path, &status) == 0 ? status.st_mode & S_IFMT : S_IFREG;
+    if (strcmp(path, "-") == 0) /* what is lost there is said at the exit: fuseln_say_begin */
+        return fwrite(text, 1, size, stdout), 0;
+    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
+        return write_and_close(open(path, O_WRONLY | O_CLOEXEC), text, size);
+    return replace_file(path, text, size);
 }
 
-static bool open_target(const char *path, struct target *target)
+/* Says what went wrong, if anything did. */
+static int exit_code(const char *path, int error)
 {
-    *target = (struct target){.page = strcmp(path, "-") == 0 ? stdout : NULL};
-    if (target->page)
-        return true;
-    if (kind_of(path) == S_IFREG)
-        return open_temporary(path, target);
-    target->page = fopen(path, "we");
-    return target->page;
-}
-
-/* Gives the page its name, or removes it if it is not wanted, or not whole. False with errno. */
-static bool close_target(struct target *target, bool wanted)
-{
-    if (target->page == stdout) /* as all output there: fuseln_say_begin */
-        return true;
-    int error = ferror(target->page) ? errno : 0; /* a part may be lost although there is room again */
-    if (fclose(target->page) != 0 && !error)
-        error = errno;
-    if (*target->temporary && (error || !wanted || rename(target->temporary, target->path) != 0)) {
-        error = error || !wanted ? error : errno;
-        unlink(target->temporary);
-    }
-    errno = error;
-    return !error;
-}
-
-static int fail(const char *path)
-{
-    return fuseln_fail(1, "cannot write the page %s: %s", path, strerror(errno));
+    return error ? fuseln_fail(1, "cannot write the page %s: %s", path, strerror(error)) : 0;
 }
 
 int fuseln_html_check(const char *path)
 {
-    struct target target;
-    const mode_t kind = kind_of(path);
     if (fuseln_is_json(path)) /* `--html *.json` would lose the first report */
         return fuseln_fail(EXIT_USAGE, "--html=%s: a page is no .json; name the page to write", path);
-    if (kind != S_IFREG && kind != S_IFDIR) /* to open a FIFO is to wait for its reader */
-        return 0;
-    return open_target(path, &target) && close_target(&target, false) ? 0 : fail(path);
+    return exit_code(path, strcmp(path, "-") == 0 ? 0 : fuseln_write_error(path));
 }
 
 int fuseln_html_write(const json_t *report, const char *path)
 {
-    struct target target;
-    if (!open_target(path, &target))
-        return fail(path);
-    put_page(target.page, report);
-    return close_target(&target, true) ? 0 : fail(path);
+    size_t size;
+    char *text = make_page(report, &size);
+    const int error = text ? write_page(path, text, size) : errno;
+    free(text);
+    return exit_code(path, error);
 }

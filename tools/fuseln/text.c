@@ -9,9 +9,11 @@
 #include "base/clean.h"
 
 #include <errno.h>
+#include <libgen.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -41,6 +43,17 @@ json_t *fuseln_text_json(const char *text)
     json_t *json = json_string(cleaned);
     free(cleaned);
     return json;
+}
+
+int fuseln_write_error(const char *path)
+{
+    char folder[PATH_MAX];
+    struct stat file;
+    if (stat(path, &file) == 0)
+        return S_ISDIR(file.st_mode) ? EISDIR : access(path, W_OK) ? errno : 0;
+    if (errno != ENOENT || !*path)
+        return errno;
+    return access(dirname(strcpy(folder, path)), W_OK | X_OK) ? errno : 0;
 }
 
 static bool bar_is_shown;
