@@ -165,7 +165,6 @@ def test_a_scan_recognises_each_of_its_norm_kernels(run):
     row.update(build_id=file["build_id"], library=pathlib.Path(file["path"]).name, kernels=file["kernels"],
                runs=not has_a_static_runtime())  # fmt: skip
     assert {name for target in file["targets"] for name in target["symbols"]} == names_of_its_release()
-    assert file["unmatched"] == 0
 
 
 def import_seconds(**variables):

@@ -33,11 +33,11 @@ static bool scan_elf_file(struct scan *scan, struct part file, const char *path,
     const char *wrong = scan_elf_read(file.bytes, file.size, scan->rows, &elf);
     if (!wrong) {
         scan->elf_files++;
-        scan->holding += elf.known > 0;
-        scan->kernels += elf.known;
+        scan->holding += elf.kernel_count > 0;
+        scan->kernels += elf.kernel_count;
         if (scan->rows)
             scan_rows_print(path, &elf, &scan->row_count);
-        else if (named || elf.known || elf.others)
+        else if (named || elf.kernel_count)
             scan_print_file(scan, path, &elf);
         scan_elf_free(&elf);
     } else if (wrong != fuseln_elf_none && (named || wrong != fuseln_elf_foreign)) {

@@ -14,7 +14,6 @@
 
 struct scan_kernel {
     const char *symbol; /* in the file's mapping */
-    bool known;         /* a target's row matches it; else it is only of the same translation unit as known ones */
     struct fuseln_target target;
 };
 
@@ -36,8 +35,8 @@ struct scan_elf {
     char runtime[64];            /* the shared CUDA runtime that it needs, "libcudart.so.13"; "" for none */
     bool runtime_inside;         /* linked statically */
     bool runtime_itself;         /* the file is a libcudart */
-    struct scan_kernel *kernels; /* each name once: known ones by op and target, then the others */
-    size_t known, others;
+    struct scan_kernel *kernels; /* that fuseln knows, each name once, by op and target */
+    size_t kernel_count;
     const char *names_wrong; /* why scan_names_read gave up */
 };
 

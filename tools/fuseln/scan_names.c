@@ -6,22 +6,16 @@
 
 enum { NAME_BYTES_MAX = 4096, KERNELS_MAX = 65536 };
 
-/* Of the same translation unit as known kernels. In a cubin such a name may be a device function or a constant. */
-static bool is_other(const char *symbol, bool cubin)
-{
-    return !cubin && strncmp(symbol, "_ZN2at6native", 13) == 0 && strstr(symbol, "_20_layer_norm_kernel_cu_");
-}
-
 static const char *add_name(struct scan_elf *elf, const char *symbol, bool cubin)
 {
     struct fuseln_target target = {0};
-    const size_t count = elf->known + elf->others;
-    const bool known = fuseln_targets_match(symbol, &target);
+    const size_t count = elf->kernel_count;
 
-    if (!known && !cubin)
-        scan_rows_name(elf, symbol);
-    if (!known && !is_other(symbol, cubin))
+    if (!fuseln_targets_match(symbol, &target)) {
+        if (!cubin)
+            scan_rows_name(elf, symbol);
         return NULL;
+    }
     if (count == KERNELS_MAX)
         return "broken: it repeats kernel names without end";
     if ((count & (count - 1)) == 0) { /* at each power of two the array is full */
@@ -30,8 +24,7 @@ static const char *add_name(struct scan_elf *elf, const char *symbol, bool cubin
             return "out of memory";
         elf->kernels = kernels;
     }
-    elf->kernels[count] = (struct scan_kernel){symbol, known, target};
-    *(known ? &elf->known : &elf->others) += 1;
+    elf->kernels[elf->kernel_count++] = (struct scan_kernel){symbol, target};
     return NULL;
 }
 
@@ -52,9 +45,7 @@ const char *scan_names_read(struct scan_elf *elf, const unsigned char *bytes, si
 static int by_target(const void *left, const void *right)
 {
     const struct scan_kernel *a = left, *b = right;
-    int order = b->known - a->known;
-    if (order == 0)
-        order = (int)a->target.op - (int)b->target.op;
+    int order = (int)a->target.op - (int)b->target.op;
     if (order == 0)
         order = a->target.rms - b->target.rms;
     if (order == 0)
@@ -64,16 +55,13 @@ static int by_target(const void *left, const void *right)
 
 void scan_names_sort(struct scan_elf *elf)
 {
-    const size_t count = elf->known + elf->others;
     size_t last = 0;
 
-    if (count == 0)
+    if (elf->kernel_count == 0)
         return;
-    qsort(elf->kernels, count, sizeof *elf->kernels, by_target);
-    for (size_t i = 1; i < count; i++) {
+    qsort(elf->kernels, elf->kernel_count, sizeof *elf->kernels, by_target);
+    for (size_t i = 1; i < elf->kernel_count; i++)
         if (strcmp(elf->kernels[last].symbol, elf->kernels[i].symbol) != 0)
             elf->kernels[++last] = elf->kernels[i];
-        else
-            *(elf->kernels[i].known ? &elf->known : &elf->others) -= 1;
-    }
+    elf->kernel_count = last + 1;
 }

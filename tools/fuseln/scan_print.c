@@ -33,17 +33,11 @@ static const char *runtime_link(const struct scan_elf *elf)
     return elf->runtime[0] ? "shared" : "none seen";
 }
 
-static void append_symbol(json_t *symbols, const char *symbol)
-{
-    if (symbols)
-        json_array_append_new(symbols, fuseln_text_json(symbol));
-}
-
-/* One object for each target of the known kernels, which are sorted by target. */
+/* One object for each target of the kernels, which are sorted by target. */
 static json_t *targets_of(const struct scan_elf *elf, bool symbols)
 {
     json_t *targets = json_array(), *group = NULL;
-    for (size_t i = 0; i < elf->known; i++) {
+    for (size_t i = 0; i < elf->kernel_count; i++) {
         const struct fuseln_target *target = &elf->kernels[i].target;
         if (!group || strcmp(fuseln_text_at(group, "target"), target->name) != 0) {
             group = json_pack("{s:s, s:s, s:s, s:b, s:i, s:o*}", "target", target->name, "op",
@@ -52,30 +46,21 @@ static json_t *targets_of(const struct scan_elf *elf, bool symbols)
             json_array_append_new(targets, group);
         }
         json_integer_set(json_object_get(group, "count"), fuseln_count_at(group, "count") + 1);
-        append_symbol(json_object_get(group, "symbols"), elf->kernels[i].symbol);
+        if (symbols)
+            json_array_append_new(json_object_get(group, "symbols"), fuseln_text_json(elf->kernels[i].symbol));
     }
     return targets;
 }
 
 static json_t *describe(const struct scan *scan, const char *path, const struct scan_elf *elf)
 {
-    json_t *others = scan->symbols ? json_array() : NULL;
-    for (size_t i = elf->known; i < elf->known + elf->others; i++)
-        append_symbol(others, elf->kernels[i].symbol);
-    return json_pack("{s:o, s:s?, s:b, s:b, s:{s:s, s:s?}, s:I, s:o, s:I, s:o*}", "path", fuseln_text_json(path),
-                     "build_id", elf->build_id[0] ? elf->build_id : NULL, "known_build", elf->known_build, "cubin",
-                     elf->cubin, "cuda_runtime", "link", runtime_link(elf), "library",
-                     elf->runtime[0] ? elf->runtime : NULL, "kernels", (json_int_t)elf->known, "targets",
-                     targets_of(elf, scan->symbols), "unmatched", (json_int_t)elf->others, "unmatched_symbols", others);
+    return json_pack("{s:o, s:s?, s:b, s:b, s:{s:s, s:s?}, s:I, s:o}", "path", fuseln_text_json(path), "build_id",
+                     elf->build_id[0] ? elf->build_id : NULL, "known_build", elf->known_build, "cubin", elf->cubin,
+                     "cuda_runtime", "link", runtime_link(elf), "library", elf->runtime[0] ? elf->runtime : NULL,
+                     "kernels", (json_int_t)elf->kernel_count, "targets", targets_of(elf, scan->symbols));
 }
 
 /* ---- as text ---- */
-
-static void print_symbols(const json_t *symbols)
-{
-    FOREACH_ITEM(symbol, symbols)
-        fuseln_say(stdout, "    %s", json_string_value(symbol));
-}
 
 #define TARGET_ROW "  %-52s %-10s %-6s %7s"
 
@@ -87,11 +72,10 @@ static void print_targets(const json_t *targets)
         snprintf(count, sizeof count, "%lld", fuseln_count_at(target, "count"));
         fuseln_say(stdout, TARGET_ROW, fuseln_text_at(target, "target"), fuseln_text_at(target, "op"),
                    fuseln_text_at(target, "dtype"), count);
-        print_symbols(json_object_get(target, "symbols"));
+        FOREACH_ITEM(symbol, json_object_get(target, "symbols"))
+            fuseln_say(stdout, "    %s", json_string_value(symbol));
     }
 }
-
-#define OTHERS "%lld%s of layer_norm_kernel.cu that no target matches"
 
 static void print_block(const json_t *file, const char *runtime)
 {
@@ -102,34 +86,21 @@ static void print_block(const json_t *file, const char *runtime)
     fuseln_say(stdout, "  CUDA runtime  %s", runtime);
     fuseln_say(stdout, "  kernels       %lld", fuseln_count_at(file, "kernels"));
     print_targets(json_object_get(file, "targets"));
-    if (fuseln_count_at(file, "unmatched") > 0)
-        fuseln_say(stdout, "  " OTHERS, fuseln_count_at(file, "unmatched"), " more");
-}
-
-static void print_nothing_in(const json_t *file, const char *runtime)
-{
-    char others[80] = "";
-    if (fuseln_count_at(file, "unmatched") > 0)
-        snprintf(others, sizeof others, "; " OTHERS, fuseln_count_at(file, "unmatched"), "");
-    fuseln_say(stdout, "%s: no known kernel%s; CUDA runtime: %s", fuseln_text_at(file, "path"), others, runtime);
+    putchar('\n');
 }
 
 static void print_text(const json_t *file)
 {
     const json_t *runtime = json_object_get(file, "cuda_runtime");
     const char *link = fuseln_text_at(runtime, "link"), *library = fuseln_text_at(runtime, "library");
-    const bool known = fuseln_count_at(file, "kernels") > 0;
     char *words = json_is_true(json_object_get(file, "cubin"))
                       ? fuseln_text("none: device code")
                       : fuseln_text("%s%s%s%s", strcmp(link, "itself") == 0 ? "this file " : "", link,
                                     *library ? " " : "", library);
-    if (known)
+    if (fuseln_count_at(file, "kernels") > 0)
         print_block(file, words);
     else
-        print_nothing_in(file, words);
-    print_symbols(json_object_get(file, "unmatched_symbols"));
-    if (known)
-        putchar('\n');
+        fuseln_say(stdout, "%s: no known kernel; CUDA runtime: %s", fuseln_text_at(file, "path"), words);
     fflush(stdout);
     free(words);
 }
