@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Prints what is installed beside the command and the library, from the rows that they themselves use:
+ * Prints what says the same as the rows that the command and the library themselves use:
  *   pages fuseln.1 | libfuseln.7 | bash | zsh     the man pages (man(7) macros) and the shells' completions
+ *   pages targets | builds | variables | reasons | pairings     a table of a README, for tools/readme.sh
  */
 #include "tools/fuseln/command.h"
 
 #include "base/config.h"
 #include "hooks/targets/match.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "version.h"
@@ -33,6 +35,7 @@ static void put(const char *text, size_t length, bool bold)
     }
     puts("\\fR");
 }
+
 static void paragraph(const char *text)
 {
     put(text, strlen(text), false);
@@ -209,18 +212,133 @@ static void print_zsh(void)
     puts("esac");
 }
 
+/* ---- the tables of the READMEs ---- */
+
+/* The op field of a row, with which its words begin. */
+static int operation_length(const char *words, const char **ret_operation)
+{
+    *ret_operation = words + strlen("op = ");
+    return (int)strcspn(*ret_operation, " ");
+}
+
+/* The last of the nested names that a pattern begins with. */
+static int function_length(const char *symbol, const char **ret_function)
+{
+    long length = 0;
+
+    for (const char *at = symbol; *at >= '1' && *at <= '9'; at = *ret_function + length) {
+        char *name;
+        length = strtol(at, &name, 10);
+        *ret_function = name;
+    }
+    return (int)length;
+}
+
+/* Whether row `at` has the target and the function of the given row; each of its template forms is a row. */
+static bool is_same(size_t at, const struct fuseln_target_row *row, struct fuseln_target_row *ret_other)
+{
+    const char *one = "", *other = "";
+    const int length = function_length(row->symbol, &one);
+
+    return fuseln_targets_row(at, ret_other) && strcmp(row->name, ret_other->name) == 0 &&
+           function_length(ret_other->symbol, &other) == length && strncmp(one, other, (size_t)length) == 0;
+}
+
+/* Of all rows from the given one on that are the same, each release once; rows of one release follow each other. */
+static void print_releases(size_t at, const struct fuseln_target_row *row)
+{
+    struct fuseln_target_row other;
+
+    printf("%s", row->versions);
+    for (const char *last = row->versions; is_same(++at, row, &other); last = other.versions)
+        if (strcmp(other.versions, last) != 0)
+            printf(", %s", other.versions);
+}
+
+static void table_of_targets(void)
+{
+    struct fuseln_target_row row, before;
+    const struct fuseln_framework *framework = NULL;
+
+    for (size_t i = 0; fuseln_targets_row(i, &row); i++) {
+        const char *name = "", *operation;
+        const int length = function_length(row.symbol, &name);
+        const int operation_bytes = operation_length(row.words, &operation);
+        if (i > 0 && is_same(i - 1, &row, &before))
+            continue;
+        if (fuseln_targets_framework(i) != framework)
+            printf("%s| target | %s | computes | releases |\n|---|---|---|---|\n", framework ? "\n" : "",
+                   fuseln_targets_framework(i)->program);
+        framework = fuseln_targets_framework(i);
+        printf("| `%s` | `%.*s` | %.*s | ", row.name, length, name, operation_bytes, operation);
+        print_releases(i, &row);
+        puts(" |");
+    }
+}
+
+static void table_of_builds(void)
+{
+    struct fuseln_known_build build;
+    const struct fuseln_framework *framework, *last = NULL;
+
+    for (size_t i = 0; (framework = fuseln_targets_build(i, &build)); i++, last = framework) {
+        if (framework != last)
+            printf("%s| %.*s | CUDA | machine | build-id | device code |\n|---|---|---|---|---|\n", last ? "\n" : "",
+                   (int)strcspn(framework->program, ","), framework->program);
+        printf("| %s | %s | %s | `%s` | `%s` |\n", build.version, build.cuda, build.machine, build.build_id,
+               build.code);
+    }
+}
+
+static void table_of_variables(void)
+{
+    puts("| variable | default | meaning |\n|---|---|---|");
+#define X(name, fallback, allowed, text)                                                                   \
+    printf("| `FUSELN_%s` | %s%s%s | %s |\n", #name, *fallback ? "`" : "", *fallback ? fallback : "unset", \
+           *fallback ? "`" : "", text);
+    FUSELN_VARIABLES(X)
+#undef X
+}
+
+static void table_of_reasons(void)
+{
+    puts("| reason | the original is launched because |\n|---|---|");
+    for (int verdict = 1; verdict < FUSELN_VERDICT_COUNT; verdict++)
+        printf("| `%s` | %s |\n", fuseln_verdict_key((enum fuseln_verdict)verdict),
+               fuseln_verdict_text((enum fuseln_verdict)verdict));
+}
+
+static void table_of_pairings(void)
+{
+    puts("| reason | dX and the gradients of gamma and beta are apart because |\n|---|---|");
+    for (int what = FUSELN_PAIRING_PAIRED + 1; what < FUSELN_PAIRING_COUNT; what++)
+        printf("| `%s` | %s |\n", fuseln_pairing_key((enum fuseln_pairing)what),
+               fuseln_pairing_text((enum fuseln_pairing)what));
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
         const char *name;
         void (*print)(void);
-    } pages[] = {{"fuseln.1", print_command}, {"libfuseln.7", print_library}, {"bash", print_bash}, {"zsh", print_zsh}};
+    } pages[] = {{"fuseln.1", print_command},
+                 {"libfuseln.7", print_library},
+                 {"bash", print_bash},
+                 {"zsh", print_zsh},
+                 {"targets", table_of_targets},
+                 {"builds", table_of_builds},
+                 {"variables", table_of_variables},
+                 {"reasons", table_of_reasons},
+                 {"pairings", table_of_pairings}};
 
     for (size_t i = 0; argc == 2 && i < sizeof pages / sizeof *pages; i++)
         if (strcmp(argv[1], pages[i].name) == 0) {
             pages[i].print();
             return fflush(stdout) != 0;
         }
-    fputs("usage: pages fuseln.1|libfuseln.7|bash|zsh\n", stderr);
+    fputs("usage: pages", stderr);
+    for (size_t i = 0; i < sizeof pages / sizeof *pages; i++)
+        fprintf(stderr, "%c%s", i ? '|' : ' ', pages[i].name);
+    fputc('\n', stderr);
     return 2;
 }

@@ -2,20 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 # tools/readme.sh [--check]: writes the generated tables into the READMEs, between `<!-- BEGIN name -->` and
 # `<!-- END name -->`, and the chart tools/gains.svg. With --check it changes nothing and fails if a table or the chart is
-# out of date. Either way it fails if a README names a file that does not exist. Needs a build (build/tools/tables).
+# out of date. Either way it fails if a README names a file that does not exist. Needs a build (build/tools/pages).
 set -euo pipefail
 cd "$(dirname "$0")/.."
-tables=${TEST_BUILD:-build}/tools/tables
+pages=${TEST_BUILD:-build}/tools/pages
 results=tests/gpu/results/h100-2026-11-27
 mode=${1:-write}
 case $#$mode in 0write | 1--check) ;; *) echo "usage: tools/readme.sh [--check]" >&2; exit 2 ;; esac
-[ -x "$tables" ] || { echo "tools/readme.sh: $tables is missing: run tools/build.sh first" >&2; exit 2; }
+[ -x "$pages" ] || { echo "tools/readme.sh: $pages is missing: run tools/build.sh first" >&2; exit 2; }
 
 table() {
     case $1 in
     gains) python3 tools/gains.py "$results" ;;
     wheels) python3 tests/torch/wheels.py --table ;; # what tools/test.sh --all wheels counted
-    *) "$tables" "$1" ;; # from the rows that the library itself runs on
+    *) "$pages" "$1" ;; # from the rows that the library itself runs on
     esac
 }
 
