@@ -515,9 +515,8 @@ for name in b"kernel_cutlass_kernel_torch_vendorquackrmsnormRMSNorm_object_at_",
 """)
         self.assertEqual(done.returncode, 0, done.stdout)
         self.assertRegex(done.stdout, "note run: No layer norm was recognised: those of this program ran on kernels that")
-        self.assertRegex(done.stdout, r"note run: 1 launches of norm kernels that fuseln does not know \(quack\)\n"
-                                      "       TORCH_DISABLE_NATIVE_JIT=1 leaves")
-        self.assertRegex(done.stdout, r"note run: 1 launches of .* \(inductor\)\n       nothing to do: torch.compile")
+        self.assertRegex(done.stdout, "note run: 2 launches of norm kernels that fuseln does not know\n"
+                                      "       .*TORCH_DISABLE_NATIVE_JIT=1 leaves")
 
 
 if __name__ == "__main__":

@@ -37,15 +37,6 @@ static const char *const unpaired_remedies[FUSELN_PAIRING_COUNT] = {
     [FUSELN_PAIRING_FAILED] = "see why launches were passed on, above",
 };
 
-/* The same for norms by kernels that fuseln does not know, by maker. */
-static const struct {
-    const char *maker, *remedy;
-} makers[] = {
-    {"inductor", "nothing to do: torch.compile makes its own kernels; its backends eager and aot_eager keep PyTorch's"},
-    {"quack", "TORCH_DISABLE_NATIVE_JIT=1 leaves RMS norms to PyTorch's own kernels, which are replaced"},
-    {"other", "the report names the kernels, in foreign_norms"},
-};
-
 /* The settings ask for these, so it is not BAD if every launch was passed on for one of them. */
 static const enum fuseln_verdict wanted[] = {FUSELN_VERDICT_OBSERVE, FUSELN_VERDICT_SKIP,    FUSELN_VERDICT_CHECK,
                                              FUSELN_VERDICT_VERIFY,  FUSELN_VERDICT_MEASURE, FUSELN_VERDICT_SLOWER};
@@ -125,22 +116,17 @@ static void say_site(const json_t *site)
                    fuseln_count_at(site, "cols"));
 }
 
-static long long launches_by(const json_t *report, const char *maker)
-{
-    long long sum = 0;
-    FOREACH_ITEM(norm, json_object_get(report, "foreign_norms"))
-        sum += strcmp(fuseln_text_at(norm, "maker"), maker) == 0 ? fuseln_count_at(norm, "launches") : 0;
-    return sum;
-}
-
+/* Where none was recognised, the report's `why` says more of them. */
 static void say_norms(const json_t *report)
 {
-    for (size_t i = 0; i < sizeof makers / sizeof makers[0]; i++) {
-        const long long launches = launches_by(report, makers[i].maker);
-        if (launches)
-            doctor_say(NOTE, CHECK, makers[i].remedy, "%lld launches of norm kernels that fuseln does not know (%s)",
-                       launches, makers[i].maker);
-    }
+    long long launches = 0;
+    FOREACH_ITEM(norm, json_object_get(report, "foreign_norms"))
+        launches += fuseln_count_at(norm, "launches");
+    if (launches)
+        doctor_say(NOTE, CHECK,
+                   "the report names them, in foreign_norms; TORCH_DISABLE_NATIVE_JIT=1 leaves quack's RMS norms to "
+                   "PyTorch's own kernels, which are replaced",
+                   "%lld launches of norm kernels that fuseln does not know", launches);
 }
 
 /* dx is how many dX were replaced. If not one of them was to be paired, the user is told which dX come alone. */
