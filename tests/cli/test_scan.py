@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""`fuseln scan`: what it says of libraries, cubins, wheels and folders, and that no broken file ends it by a signal.
-Libraries are made here, by the compiler or byte by byte, with names that PyTorch's wheels register
+"""`fuseln scan`: what it says of libraries, cubins, wheels and folders, sound and broken (that none ends it by a signal,
+tests/fuzz shows). Libraries are made here, by the compiler or byte by byte, with names that PyTorch's wheels register
 (tests/data/symbols); the wheel itself is scanned where it is installed."""
 import glob
 import json
@@ -12,7 +12,6 @@ import re
 import shutil
 import struct
 import subprocess
-import tempfile
 import time
 import unittest
 import zipfile
@@ -282,45 +281,8 @@ class Linked(Case):
         self.assertEqual((found["kernels"], found["known_build"]), (120, True))
         self.assertEqual(found["cuda_runtime"], {"link": "shared", "library": "libcudart.so.99"})
 
-    def test_broken_copies_end_it_by_no_signal(self):
-        cudart = self.link("libcudart.so.99", "-Wl,-soname,libcudart.so.99")
-        path = self.link("small.so", "-Wl,--no-as-needed", cudart, names=NAMES[:20], text=RUNTIME)
-        broken(self, path.read_bytes() + fatbin(image(cubin(*NAMES[:3]))))
-
-
-def broken(case, data, seconds=40):
-    """Scans copies of a file that are cut short or have bytes changed, a hundred in one folder at a time; each alone
-    where the folder's scan ended in another way than by 0 or 2."""
-    drawn = random.Random(7)
-    copies = [data[:length] for length in {drawn.randrange(len(data)) for _ in range(300)} | set(range(0, 200, 3))]
-    shoff = struct.unpack_from("<Q", data, 40)[0]
-    places = list(range(64)) * 4 + [shoff + i for i in range(min(64 * 40, len(data) - shoff))] + \
-        list(range(64, min(64 + 56 * 12, len(data)))) + [drawn.randrange(len(data)) for _ in range(400)]
-    for place in places:
-        copy = bytearray(data)
-        for at in {place, drawn.choice(places)} if drawn.random() < .3 else {place}:
-            copy[at] = drawn.choice((0, 1, 0x7f, 0x80, 0xff, drawn.randrange(256)))
-        copies.append(bytes(copy))
-    started = time.monotonic()
-    for i in range(0, len(copies), 100):
-        paths = [case.write(f"broken/{i}/{j}.so", copy) for j, copy in enumerate(copies[i:i + 100])]
-        code = case.scan("--symbols", paths[0].parent).returncode
-        for path in paths if code not in (0, 2) else ():
-            case.assertIn(case.scan(path).returncode, (0, 2), kept(path))
-        case.assertIn(code, (0, 2))
-    case.assertLess(time.monotonic() - started, seconds)
-
-
-def kept(path):
-    return shutil.copy(path, tempfile.mkdtemp(prefix="fuseln-scan-"))
-
 
 class Broken(Case):
-    def test_made_ones_end_it_by_no_signal(self):
-        images = fatbin(image(cubin(*NAMES[:3])), image(cubin(*NAMES[2:5])))
-        broken(self, library(*NAMES[:5], RUNTIME, extra=[(".nv_fatbin", PROGBITS, SHF_ALLOC, images)]))
-        broken(self, cubin(*NAMES[:3]))
-
     def test_impossible_headers(self):
         sections = [(".rodata", PROGBITS, SHF_ALLOC, strings(FORWARD))]
         for changes in ({"shoff": 2**64 - 1}, {"shoff": 2**64 - 64}, {"shoff": 1}, {"shnum": 65535}, {"shstrndx": 9},
@@ -491,17 +453,6 @@ class Wheels(Case):
     def test_a_broken_member_does_not_stop_it(self):
         path = self.wheel("one.whl", {"a.so": library(FORWARD)[:100], "b.so": library(FORWARD)})
         self.assertIn("1 known kernel in 1", self.refused(path, "a.so: cut short"))
-
-    def test_broken_ones_end_it_by_no_signal(self):
-        data = self.wheel("one.whl", {"a.so": library(*NAMES[:4]), "b.so": cubin(*NAMES[:4])}).read_bytes()
-        drawn, path = random.Random(3), self.dir / "one.whl"
-        for i in range(150):
-            copy = bytearray(data[:drawn.randrange(len(data))] if i % 2 else data)
-            for _ in range(drawn.randrange(1, 4)):
-                if copy:
-                    copy[drawn.randrange(len(copy))] = drawn.randrange(256)
-            path.write_bytes(copy)
-            self.assertIn(self.scan(path).returncode, (0, 2), i)
 
 
 class Bar(Case):

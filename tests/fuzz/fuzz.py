@@ -18,6 +18,9 @@ import tempfile
 import zipfile
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
+sys.path.append(str(SOURCE / "tests/cli"))
+from elf import CUDA, PROGBITS, SHF_ALLOC, STRTAB, elf, fatbin, image, strings
+
 BUILD = pathlib.Path(os.environ.get("TEST_BUILD", SOURCE / "build"))
 FOUND = BUILD / "tests/fuzz/found"  # not a temporary folder: someone must look at it
 # No check for leaks: a command's memory goes when it ends.
@@ -32,20 +35,20 @@ def kernel_names():
 
 
 def library(path, names):
-    """Makes a shared library with these names where a CUDA program has them, a build-id and an empty fat binary."""
+    """Makes a shared library with these names where a CUDA program has them, a build-id and the name of a runtime."""
     text = "".join(f'.asciz "{name}"\n' for name in names)
     text = (f'.section .rodata\n{text}.asciz "CUDA driver version is insufficient for CUDA runtime version"\n'
-            '.section .nv_fatbin,"a"\n.align 8\n.long 0xba55ed50\n.short 1, 16\n.quad 24\n'
-            ".short 2, 0\n.long 16\n.quad 8\n.byte 0x7f\n.ascii \"ELF\"\n.long 0\n"
             '.section .note.GNU-stack,"",%progbits\n')
-    subprocess.run(["gcc", "-shared", "-nostdlib", "-Wl,--build-id", "-x", "assembler", "-", "-o", path], check=True,
-                   input=text, text=True)
+    subprocess.run(["gcc", "-shared", "-nostdlib", "-Wl,--build-id,-soname,libcudart.so.13", "-x", "assembler", "-",
+                    "-o", path], check=True, input=text, text=True)
 
 
 def seeds_scan(folder):
     names = list(dict.fromkeys(kernel_names()))
     library(folder / "library", names[:8])
     library(folder / "empty", [])
+    cubins = [image(elf([(".strtab", STRTAB, 0, strings(*names[i:i + 3]))], machine=CUDA)) for i in (0, 2)]
+    (folder / "fat").write_bytes(elf([(".nv_fatbin", PROGBITS, SHF_ALLOC, fatbin(*cubins))]))
     with zipfile.ZipFile(folder / "wheel", "w", zipfile.ZIP_DEFLATED) as wheel:
         wheel.write(folder / "library", "torch/lib/libtorch_cuda.so")
         wheel.writestr("torch/__init__.py", "pass\n")

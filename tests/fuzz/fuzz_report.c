@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * libFuzzer: `fuseln report` of up to four files, which the input holds separated by zero bytes (JSON has none).
- * Changed bytes seldom make a valid report, so most inputs are reports with changed values.
+ * Changed bytes seldom make a valid report, so most inputs are reports with changed values. The command must take them,
+ * refuse some, or say that a check failed.
  */
 #include "command.h"
 #include "fuzz.h"
@@ -133,7 +134,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     }
     for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
         words[1] = options[i];
-        fuseln_command_call(&fuseln_command_report, FIRST + count, words);
+        const int code = fuseln_command_call(&fuseln_command_report, FIRST + count, words);
+        if (code != 0 && code != EXIT_USAGE && code != EXIT_FAILED_CHECK)
+            abort();
     }
     for (int i = 0; i < count; i++)
         close(fds[i]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * libFuzzer: one file for `fuseln scan`. First the ELF reader gets exactly its bytes, so that a read beyond them is
- * seen; then the whole command runs on it, printing included.
+ * seen; then the whole command runs on it, printing included, and must take it or refuse it.
  */
 #include "fuzz.h"
 #include "scan.h"
@@ -10,7 +10,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
-    char path[FUZZ_PATH], name[] = "fuseln scan", json[] = "--json", rows[] = "--rows", symbols[] = "--symbols";
+    char path[FUZZ_PATH], name[] = "fuseln scan", *options[] = {"--symbols", "--json", "--rows"};
     unsigned char *const copy = malloc(size ? size : 1);
     struct scan_elf elf = {0};
 
@@ -19,9 +19,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         scan_elf_free(&elf);
     free(copy);
     const int fd = fuzz_file(bytes, size, path);
-    fuseln_command_call(&fuseln_command_scan, 3, (char *[]){name, symbols, path, NULL});
-    fuseln_command_call(&fuseln_command_scan, 3, (char *[]){name, json, path, NULL});
-    fuseln_command_call(&fuseln_command_scan, 3, (char *[]){name, rows, path, NULL});
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+        const int code = fuseln_command_call(&fuseln_command_scan, 3, (char *[]){name, options[i], path, NULL});
+        if (code != 0 && code != EXIT_USAGE)
+            abort();
+    }
     close(fd);
     return 0;
 }
