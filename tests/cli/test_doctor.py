@@ -194,12 +194,10 @@ class Doctor(Command):
         self.assert_one_cause("library: .*another architecture", command=command)
 
     def test_a_library_whose_path_cannot_be_preloaded(self):
-        for name in "two words", "a:b", "$LIB", "x${PLATFORM}":
-            os.mkdir(self.path(name))
-            shutil.copy(FUSELN, self.path(f"{name}/fuseln"))
-            shutil.copy(f"{BUILD}/libfuseln.so", self.path(f"{name}/libfuseln.so"))
-            self.assert_one_cause(r"library: .*/libfuseln.so: LD_PRELOAD cannot hold .* blank, a colon or a \$",
-                                  command=self.path(f"{name}/fuseln"))
+        os.mkdir(self.path("two words"))
+        for file in FUSELN, f"{BUILD}/libfuseln.so":
+            shutil.copy(file, self.path("two words"))
+        self.assert_one_cause("library: .*/libfuseln.so: LD_PRELOAD cannot hold", command=self.path("two words/fuseln"))
 
     def test_a_library_of_another_build(self):
         shutil.copy(FUSELN, self.path("fuseln"))
@@ -401,20 +399,6 @@ class Doctor(Command):
         self.assertIsNone(doctor.poll())
         os.kill(pid, signal.SIGKILL)
         self.assertIn("the program was killed by signal 9", doctor.communicate(timeout=60)[0])
-
-    def test_it_says_the_same_where_children_are_not_waited_for(self):
-        """Daemons and the first processes of containers ignore SIGCHLD, and what they start inherits it."""
-        arguments = "--", "sh", "-c", "sleep 0.3; exit 3"
-        said = self.doctor(*arguments).stdout
-        self.assertIn("note run: the program ended with exit code 3", said)
-        for options in ["--ignore-signal=CHLD"], ["--ignore-signal=CHLD", "--block-signal=CHLD"]:
-            self.assertEqual(self.doctor(*arguments, prefix=("env", *options)).stdout, said)
-
-    def test_the_program_finds_signals_as_they_were(self):
-        show = "grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"
-        for options in [], ["--ignore-signal=CHLD,INT", "--block-signal=TERM,USR1"], ["--block-signal=CHLD"]:
-            alone = subprocess.run(["env", *options, *show], capture_output=True, text=True, check=True).stdout
-            self.assertIn(alone, self.doctor("--", *show, prefix=("env", *options)).stderr)
 
     # What others named
 
