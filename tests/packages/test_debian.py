@@ -8,15 +8,9 @@ import subprocess
 import tempfile
 import unittest
 
-SOURCE = pathlib.Path(os.environ["TEST_SOURCE"])
+from test_wheel import SOURCE, run
+
 BUILD = pathlib.Path(os.environ["TEST_BUILD"])
-
-
-def run(*command, **more):
-    done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, timeout=280, **more)
-    if done.returncode:
-        raise AssertionError(f"{command}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
-    return done.stdout
 
 
 def packages_of(folder):

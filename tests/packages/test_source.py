@@ -10,8 +10,8 @@ import sys
 import tempfile
 import unittest
 
-SOURCE = pathlib.Path(os.environ["TEST_SOURCE"])
-CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache"), "fuseln")
+from test_wheel import CACHE, SOURCE, run
+
 TOOLKIT = CACHE / "toolkit-13.0.88/nvidia/cu13"
 OFFLINE = "unshare", "--map-root-user", "--net"
 
@@ -22,13 +22,6 @@ def offline():
         return OFFLINE
     print("no network namespace is allowed here: the network stays")
     return ()
-
-
-def run(*command, **more):
-    done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=500, **more)
-    if done.returncode:
-        raise AssertionError(f"{command}: exit code {done.returncode}\n{done.stdout}")
-    return done.stdout
 
 
 class Source(unittest.TestCase):
