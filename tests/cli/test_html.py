@@ -12,6 +12,7 @@ import os
 import pathlib
 import random
 import re
+import shutil
 import subprocess
 import unittest
 
@@ -332,6 +333,20 @@ class Run(Page):
             self.assert_one_line(done, code, said)
             self.assertEqual([path.name for path in self.dir.iterdir()], ["folder"], words)
         self.assert_one_line(self.fuseln("run", "--html=x.html", "touch", "ran", FUSELN_REPORT="stderr"), 2, "stderr")
+
+    def test_a_folder_that_takes_no_file_is_said_before_the_program_runs(self):
+        for name in ("fuseln", "libfuseln.so"):
+            shutil.copy(BUILD / name, self.dir)
+        (self.dir / "closed").mkdir()
+        (self.dir / "closed/page.html").write_text("before")
+        (self.dir / "closed/page.html").chmod(0o666)
+        self.dir.chmod(0o777)
+        (self.dir / "closed").chmod(0o555)
+        nobody = {"user": 65534} if os.geteuid() == 0 else {}
+        done = subprocess.run(["./fuseln", "run", "--html=closed/page.html", "touch", "ran"], cwd=self.dir, text=True,
+                              stderr=subprocess.PIPE, env=self.environment(), check=False, **nobody)
+        self.assert_one_line(done, 1, "closed/page.html: Permission denied")
+        self.assertFalse((self.dir / "ran").exists())
 
     def test_a_place_that_is_lost_meanwhile_is_one_line(self):
         (self.dir / "folder").mkdir()

@@ -61,7 +61,7 @@ char *fuseln_text(const char *format, ...) __attribute__((format(printf, 1, 2)))
 char *fuseln_vtext(const char *format, va_list arguments) __attribute__((format(printf, 1, 0)));
 /* Any bytes as a JSON string. */
 json_t *fuseln_text_json(const char *text);
-/* Why no file can be written there; 0 if one can. */
+/* Why no file can be written there; 0 if one can. A file that is there is replaced, so its folder is asked. */
 int fuseln_write_error(const char *path);
 /* By its name, as reports are. */
 static inline bool fuseln_is_json(const char *path)

@@ -47,13 +47,18 @@ json_t *fuseln_text_json(const char *text)
 
 int fuseln_write_error(const char *path)
 {
-    char folder[PATH_MAX];
+    char target[PATH_MAX];
     struct stat file;
-    if (stat(path, &file) == 0)
+    if (stat(path, &file) != 0) {
+        if (errno != ENOENT || !*path)
+            return errno;
+        strcpy(target, path);
+    } else if (!S_ISREG(file.st_mode)) {
         return S_ISDIR(file.st_mode) ? EISDIR : access(path, W_OK) ? errno : 0;
-    if (errno != ENOENT || !*path)
+    } else if (!realpath(path, target)) {
         return errno;
-    return access(dirname(strcpy(folder, path)), W_OK | X_OK) ? errno : 0;
+    }
+    return access(dirname(target), W_OK | X_OK) ? errno : 0;
 }
 
 static bool bar_is_shown;
