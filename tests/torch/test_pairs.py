@@ -227,34 +227,6 @@ for function in ("cudaGetDevice", "cudaMemset"):
     assert done.stderr.count("no pairs of dX with the gradients of gamma and beta: cudaMemset is used") == 1
 
 
-def test_a_captured_backward_has_the_bits_of_one_that_is_not(run):
-    code = f"""{PRELUDE}
-def backward():
-    return grad(F.layer_norm(x, (64,), weight, bias), [x, weight, bias], dy)
-warm = backward()
-graph, side = torch.cuda.CUDAGraph(), torch.cuda.Stream()
-torch.cuda.synchronize()
-with torch.cuda.graph(graph):
-    captured = backward()
-graph.replay()
-show(*captured)
-other = torch.randn(2200, 64).cuda()
-for stream in (torch.cuda.current_stream(), side):
-    dy.copy_(other)
-    torch.cuda.synchronize()
-    with torch.cuda.stream(stream):
-        graph.replay()
-    torch.cuda.synchronize()
-    for outside, replayed in zip(backward(), captured):
-        assert torch.equal(outside.cpu(), replayed.cpu())
-    other = other.cpu().flip(0).cuda()
-"""
-    run(code)
-    report = run.report()
-    assert report["totals"]["passed_through"] == 0
-    assert (report["totals"]["pairs"], report["totals"]["unpaired"]) == (4, {})
-
-
 def test_random_programs_on_a_device_that_delays_work(run):
     """tests/mutants/rules.py shows that these fail where a rule is missing."""
     count = int(os.environ.get("RANDOM_PROGRAMS", "200"))  # --all: 500

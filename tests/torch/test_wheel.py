@@ -4,7 +4,6 @@
 import json
 import os
 import pathlib
-import signal
 
 import pytest
 from conftest import check_sums, launches, Runner
@@ -97,18 +96,6 @@ def test_off_and_observe_leave_the_originals_bits(run, bits, mode):
         assert [site["passed_through"] for site in report["sites"]] == [{"observe": 1}] * 3
 
 
-# Other words, and values that are wrong: tests/faults/test_settings.py.
-@pytest.mark.parametrize(
-    "skip, left", [("backward", {"forward"}), ("pytorch/dx/vectorized/f32", {"forward", "dgamma"})]
-)
-def test_what_is_skipped_is_not_replaced(run, skip, left):
-    run(STEP + "step()", env={"FUSELN_SKIP": skip})
-    report = run.report()
-    check_sums(report)
-    assert {site["op"] for site in report["sites"] if site["substituted"]} == left
-    assert all(site["passed_through"] in ({}, {"skip": 1}) for site in report["sites"])
-
-
 def test_two_runs_give_the_same_bits(run, bits):
     assert bits[True] == run(STEP + PRINT_BITS).stdout
     assert bits[True] != run(STEP.replace("seed(0)", "seed(1)") + PRINT_BITS).stdout
@@ -126,56 +113,6 @@ def test_the_trace_has_a_line_for_every_substitution_and_the_log_one_for_each_si
     assert all(line["grid"] and line["kernel"] and "stream" in line for line in lines)
 
 
-def test_a_report_survives_os_exit_and_sigkill(run):
-    run(STEP + "step(); import os; os._exit(0)")
-    check_sums(run.report())
-    assert run.report()["totals"]["substituted"] >= 1
-    done = run(STEP + "step(); import os, signal; os.kill(os.getpid(), signal.SIGKILL)", check=False)
-    assert done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
-    check_sums(run.report())
-
-
-def test_a_forked_child_leaves_its_parents_report_alone(run):
-    run(STEP + "step(); import os; pid = os.fork()\nif pid: os.waitpid(pid, 0)\nelse: os._exit(0)")
-    check_sums(run.report())
-    assert run.report()["totals"]["substituted"] == 3
-
-
-def test_processes_of_one_path_do_not_overwrite_each_other(run, tmp_path):
-    code = STEP + """
-import multiprocessing, sys
-def child(): step()
-if __name__ == "__main__":
-    processes = [multiprocessing.get_context("spawn").Process(target=child) for _ in range(2)]
-    step()
-    for process in processes: process.start()
-    for process in processes: process.join(); assert process.exitcode == 0
-"""
-    script = tmp_path / "spawn.py"
-    script.write_text(code)
-    run([str(script)])
-    reports = [json.loads(path.read_text()) for path in tmp_path.glob("report*.json")]
-    assert len(reports) == 3
-    for report in reports:
-        check_sums(report)
-        assert report["totals"]["substituted"] == 3
-    assert len({report["process"]["pid"] for report in reports}) == 3
-
-
-def test_a_bad_setting_gets_one_clear_line_and_the_program_goes_on(run, bits):
-    done = run(STEP + PRINT_BITS, env={"FUSELN_SKIP": "nonsense"})
-    assert done.stdout == bits[True]
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("fuseln[")]
-    assert "nonsense" in line
-
-
-def test_a_program_without_layer_norm_is_told_why_nothing_was_replaced(run):
-    run("import torch; torch.zeros(0).cuda(); x = torch.full((4,), 2.0, device='cuda')")
-    report = run.report()
-    assert report["totals"]["launches"] >= 1 and report["sites"] == []
-    assert report["why"]
-
-
 def test_rows_zero_and_cols_zero(run):
     run("""
 import torch
@@ -184,21 +121,6 @@ assert F.layer_norm(torch.zeros(0, 8).cuda(), (8,)).shape == (0, 8)
 try: F.layer_norm(torch.zeros(3, 0).cuda(), (0,))
 except RuntimeError as error: print(error)
 """)
-
-
-def test_threads_launch_at_once(run):
-    run(STEP + """
-import threading
-threads = [threading.Thread(target=lambda: [step() for _ in range(10)]) for _ in range(16)]
-for thread in threads: thread.start()
-for thread in threads: thread.join()
-""")
-    report = run.report()
-    check_sums(report)
-    assert report["totals"]["recognised"] == 16 * 10 * 3
-    # A new thread has no current context until its first call to the runtime, which is this launch.
-    assert set().union(*(site["passed_through"] for site in report["sites"])) <= {"scratch", "context"}
-    assert sum(site["passed_through"].get("context", 0) for site in report["sites"]) <= 16
 
 
 def test_a_context_that_is_gone_or_replaced_passes_on(run):
