@@ -133,7 +133,7 @@ static CUresult original_run(const struct softgpu_launch *launch)
 
 static bool pointer_is_allowed(const struct softgpu_launch *launch, const void *pointer)
 {
-    return softgpu_virtual_allows(launch->function->name, "uses", pointer, 1, false);
+    return softgpu_virtual_allows(launch->function->name, "uses", pointer, 1);
 }
 
 /* Only the first byte of each tensor is looked at; counted kernels check every access. The argument of a fuseln_check_

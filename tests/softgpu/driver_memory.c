@@ -189,8 +189,8 @@ static CUresult copy_run(const struct softgpu_operation *operation)
     void *target = operation->copy.target;
     const void *source = operation->copy.source;
     const size_t bytes = operation->copy.bytes;
-    if (!softgpu_virtual_allows("a copy", "reads", source, bytes, false) ||
-        !softgpu_virtual_allows("a copy", "writes", target, bytes, true))
+    if (!softgpu_virtual_allows("a copy", "reads", source, bytes) ||
+        !softgpu_virtual_allows("a copy", "writes", target, bytes))
         return CUDA_ERROR_INVALID_VALUE;
     memmove(target, source, bytes);
     softgpu_counters_fill(target, bytes);
@@ -218,7 +218,7 @@ static CUresult set_run(const struct softgpu_operation *operation)
 {
     unsigned value = operation->set.value, width = operation->set.width;
     unsigned char *target = operation->set.target;
-    if (!softgpu_virtual_allows("a memset", "writes", target, operation->set.count * width, true))
+    if (!softgpu_virtual_allows("a memset", "writes", target, operation->set.count * width))
         return CUDA_ERROR_INVALID_VALUE;
     for (size_t i = 0; i < operation->set.count; ++i)
         memcpy(target + i * width, &value, width); /* little-endian */

@@ -259,9 +259,9 @@ bool softgpu_order_has_reached(unsigned long long record);
  */
 /* Whether this process ever reserved addresses; until then everything is allowed. */
 bool softgpu_virtual_is_in_use(void);
-/* Whether work may read, or write, these bytes. Outside of reservations it may; inside it needs a mapping with that
- * access. A refusal is an error that says who does what. */
-bool softgpu_virtual_allows(const char *who, const char *does, const void *at, size_t bytes, bool writes);
+/* Whether work may use these bytes. Outside of reservations it may; inside it needs a mapping with access. A refusal is
+ * an error that says who does what. */
+bool softgpu_virtual_allows(const char *who, const char *does, const void *at, size_t bytes);
 
 /*
  * driver_cost.c: the device's own clock. With SOFTGPU_COST=SEED each launch takes a time drawn for its kernel's name

@@ -2,8 +2,8 @@
 /*
  * Memory that the program maps itself (driver_objects.h). A reservation is an address range without access; an
  * allocation is a memfd, so that several addresses can map it, and lives until its last handle and mapping are gone.
- * Fresh memory holds 0xFF bytes, as in device_memory.c. Memory on the host or shared with other processes is not
- * supported.
+ * Fresh memory holds 0xFF bytes, as in device_memory.c. Memory on the host or shared with other processes, or only for
+ * reading, is not supported.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -14,8 +14,7 @@
 #include "device_memory.h"
 #include "driver_objects.h"
 
-enum { GRANULARITY = 2 << 20, READ = CU_MEM_ACCESS_FLAGS_PROT_READ, READ_WRITE = CU_MEM_ACCESS_FLAGS_PROT_READWRITE };
-_Static_assert(READ == PROT_READ && READ_WRITE == (PROT_READ | PROT_WRITE), "mprotect takes the access as it is");
+enum { GRANULARITY = 2 << 20 };
 
 struct allocation {
     struct softgpu_object object;
@@ -29,7 +28,7 @@ struct range {
     char *at;
     size_t bytes;
     struct allocation *allocation; /* this and the next: of a mapping */
-    int access;
+    bool has_access;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -76,8 +75,8 @@ static CUresult location_check(const CUmemLocation *location)
 CUresult cuMemGetAllocationGranularity(size_t *ret_bytes, const CUmemAllocationProp *properties,
                                        CUmemAllocationGranularity_flags which)
 {
-    if (!ret_bytes || !properties || properties->type != CU_MEM_ALLOCATION_TYPE_PINNED ||
-        which > CU_MEM_ALLOC_GRANULARITY_RECOMMENDED)
+    (void)which;
+    if (!ret_bytes || !properties || properties->type != CU_MEM_ALLOCATION_TYPE_PINNED)
         return CUDA_ERROR_INVALID_VALUE;
     *ret_bytes = GRANULARITY;
     return location_check(&properties->location);
@@ -236,33 +235,30 @@ CUresult cuMemMap(CUdeviceptr address, size_t bytes, size_t offset, CUmemGeneric
     return result;
 }
 
-static void mapping_access(struct range *mapping, int access)
+static void mapping_access(struct range *mapping, bool access)
 {
-    mprotect(mapping->at, mapping->bytes, access);
-    if (!mapping->access && access)
+    mprotect(mapping->at, mapping->bytes, access ? PROT_READ | PROT_WRITE : PROT_NONE);
+    if (!mapping->has_access && access)
         softgpu_memory_adopt(mapping->at, mapping->bytes);
-    if (mapping->access && !access)
+    if (mapping->has_access && !access)
         softgpu_memory_disown(mapping->at);
-    mapping->access = access;
+    mapping->has_access = access;
 }
 
 CUresult cuMemSetAccess(CUdeviceptr address, size_t bytes, const CUmemAccessDesc *access, size_t count)
 {
     char *at = (char *)(uintptr_t)address;
     const char *end = at + bytes;
-    CUresult result = access && count ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
-    for (size_t i = 0; i < count && result == CUDA_SUCCESS; ++i) {
-        const int flags = (int)access[i].flags;
-        const bool known = !flags || flags == READ || flags == READ_WRITE;
-        result = known ? location_check(&access[i].location) : CUDA_ERROR_INVALID_VALUE;
-    }
+    if (!access || count != 1 || (access->flags && access->flags != CU_MEM_ACCESS_FLAGS_PROT_READWRITE))
+        return CUDA_ERROR_NOT_SUPPORTED;
+    CUresult result = location_check(&access->location);
     if (result != CUDA_SUCCESS)
         return result;
     softgpu_order_wait(NULL);
     pthread_mutex_lock(&lock);
     result = are_whole_mappings(at, bytes) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
     for (struct range *mapping; result == CUDA_SUCCESS && (mapping = mapping_next(&at, end));)
-        mapping_access(mapping, (int)access[count - 1].flags);
+        mapping_access(mapping, access->flags);
     pthread_mutex_unlock(&lock);
     return result;
 }
@@ -275,7 +271,7 @@ CUresult cuMemUnmap(CUdeviceptr address, size_t bytes)
     pthread_mutex_lock(&lock);
     CUresult result = are_whole_mappings(at, bytes) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
     for (struct range *mapping; result == CUDA_SUCCESS && (mapping = mapping_next(&at, end));) {
-        mapping_access(mapping, PROT_NONE);
+        mapping_access(mapping, false);
         mmap(mapping->at, mapping->bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
         mapping->allocation->mappings--;
         allocation_drop(mapping->allocation);
@@ -290,8 +286,8 @@ bool softgpu_virtual_is_in_use(void)
     return is_in_use;
 }
 
-/* The first of these bytes to which this access is not allowed; NULL if all of it is. */
-static const char *first_refused(const char *at, const char *end, int access)
+/* The first of these bytes to which there is no access; NULL if there is to all. */
+static const char *first_refused(const char *at, const char *end)
 {
     const struct range *reservation = range_at(SOFTGPU_RESERVATION, at, (size_t)(end - at));
     if (!reservation)
@@ -299,20 +295,20 @@ static const char *first_refused(const char *at, const char *end, int access)
     at = at > reservation->at ? at : reservation->at;
     while (at < end && at < reservation->at + reservation->bytes) {
         const struct range *mapping = range_at(SOFTGPU_MAPPING, at, 1);
-        if (!mapping || (mapping->access & access) != access)
+        if (!mapping || !mapping->has_access)
             return at;
         at = mapping->at + mapping->bytes;
     }
     return NULL;
 }
 
-bool softgpu_virtual_allows(const char *who, const char *does, const void *at, size_t bytes, bool writes)
+bool softgpu_virtual_allows(const char *who, const char *does, const void *at, size_t bytes)
 {
     const char *first = at;
     if (!bytes || !is_in_use)
         return true;
     pthread_mutex_lock(&lock);
-    const char *refused = first_refused(first, first + bytes, writes ? READ_WRITE : READ);
+    const char *refused = first_refused(first, first + bytes);
     const bool mapped = refused && range_at(SOFTGPU_MAPPING, refused, 1);
     pthread_mutex_unlock(&lock);
     if (refused)
