@@ -272,9 +272,8 @@ double softgpu_cost_spend(const char *kernel, unsigned grid_x);
 double softgpu_now_ms(void); /* of that clock, or of the host's */
 
 /*
- * driver_plant.c: mistakes planted for tests of the checks, in the outputs of each of our kernels after it ran.
- * SOFTGPU_PLANT: "ulp" (one element of each row is 4 ulp off), "tail" (the last three elements of a row repeat those
- * before them), "mean" (each element is off as if the mean were wrong by a hundredth). Any other value is an error.
+ * driver_plant.c: a mistake planted for tests of the checks, in the outputs of each of our kernels after it ran. With
+ * SOFTGPU_PLANT=tail the last three elements of a row repeat those before them. Any other value is an error.
  */
 void softgpu_plant(const struct softgpu_launch *launch);
 

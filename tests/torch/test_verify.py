@@ -7,7 +7,7 @@ import re
 import subprocess
 
 import pytest
-from conftest import BUILD, COMMAND, Runner, check_sums
+from conftest import BUILD, COMMAND, check_sums
 
 DTYPES = ("float32", "float16", "bfloat16", "float64")
 SHORT = {"float32": "f32", "float16": "f16", "bfloat16": "bf16", "float64": "f64"}
@@ -111,9 +111,8 @@ def check_failed(run, done, found):
 PLANTED = {(op, SHORT[dtype]) for dtype in DTYPES for op in ("dx", "dgamma", "apply" if dtype == "float64" else "forward")}
 
 
-@pytest.mark.parametrize("plant", ("ulp", "tail", "mean"))
-def test_a_planted_mistake_is_found_with_the_site_and_the_numbers(run, plant):
-    done, report = verified(run, *DTYPES, shapes=((1, 768), (24, 768)), env={"SOFTGPU_PLANT": plant})
+def test_a_planted_mistake_is_found_with_the_site_and_the_numbers(run):
+    done, report = verified(run, *DTYPES, shapes=((1, 768), (24, 768)), env={"SOFTGPU_PLANT": "tail"})
     found = failed(report)
     assert PLANTED <= found.keys()
     check_failed(run, done, found)
@@ -162,17 +161,10 @@ def test_the_number_of_checks_can_be_set(run, tmp_path, number, replaced):
     assert of_command(run.path).returncode == 0
 
 
-STEPS = program(*DTYPES, steps=3, shapes=((1, 768), (24, 768)), norms=(LAYER,))
-
-
-@pytest.fixture(scope="module")
-def off(tmp_path_factory):
-    return Runner(tmp_path_factory.mktemp("off"))(STEPS, cpu_ops=True, env={"FUSELN_MODE": "off"}).stdout
-
-
-@pytest.mark.parametrize("plant", ("ulp", "tail", "mean"))
-def test_the_first_check_finds_a_planted_mistake_and_nothing_is_replaced(run, tmp_path, off, plant):
-    done = run(STEPS, cpu_ops=True, env=unknown(tmp_path) | {"SOFTGPU_PLANT": plant})
+def test_the_first_check_finds_a_planted_mistake_and_nothing_is_replaced(run, tmp_path):
+    steps = program(*DTYPES, steps=3, shapes=((1, 768), (24, 768)), norms=(LAYER,))
+    off = run(steps, cpu_ops=True, env={"FUSELN_MODE": "off"}).stdout
+    done = run(steps, cpu_ops=True, env=unknown(tmp_path) | {"SOFTGPU_PLANT": "tail"})
     report = run.report()
     found = failed(report)
     assert {key for key in PLANTED if key[0] != "forward"} <= found.keys()
