@@ -250,7 +250,9 @@ torch.cuda.synchronize()
     run(code, count=True, env={"SOFTGPU_LOG": str(log)})
     assert run.report()["totals"]["pairs"] == 1
     launches = [json.loads(line) for line in log.read_text().splitlines()]
-    dx, reduce = [line for line in launches if line["kind"] == "ours" and "forward" not in line["name"]]
+    forward, dx, reduce = [line for line in launches if line["kind"] == "ours"]
+    assert forward["read"]["accesses"][:4] == [0] * 4  # nothing narrower than 16 bytes
+    assert forward["written"]["bytes"] == forward["written"]["compulsory"]
     tensor = rows * cols * size
     parts = dx["grid"][0] * cols * 4 * 2
     assert dx["read"]["compulsory"] == 2 * tensor + cols * size + 2 * rows * 4  # dY, X, gamma, mean, rstd
