@@ -2,7 +2,7 @@
 """What may happen between the two halves of a backward; run on the software device by test_pairs.py.
 
     pairs.py [--captured] CASE...     only these
-    pairs.py [--captured] -CASE...    all but these; none: every case
+    pairs.py [--captured] -CASE...    all but these; none: every case, or each that may be captured
 
 Prints a line for each case: its name and the hashes of dX, dgamma and dbeta. Each case launches dX, does something, and
 launches the gamma and beta gradients of the same tensors. Before that, both halves are launched one after the other, so
@@ -233,6 +233,8 @@ def another_thread_waits(norm, stream, other):
     other.synchronize()
 
 
+IN_CAPTURE = """copy zero fill change_x driver_copy_async host_function another_thread another_stream_and_an_event
+another_layer_norm the_same_layer_norm_twice freed_and_taken_again an_exception a_graph""".split()
 HALVES_HERE = "a_stream_of_the_same_handle", "another_thread_records_an_event", "another_thread_waits"
 
 
@@ -260,8 +262,8 @@ def run(name):
 
 
 CAPTURED = "--captured" in sys.argv
-words = [word for word in sys.argv[1:] if word != "--captured"]
-for name in [word for word in words if word[0] != "-"] or [name for name in CASES if f"-{name}" not in words]:
+words, every = [word for word in sys.argv[1:] if word != "--captured"], IN_CAPTURE if CAPTURED else CASES
+for name in [word for word in words if word[0] != "-"] or [name for name in every if f"-{name}" not in words]:
     if name == "a_graph":
         shared, graph = first_dy.clone(), torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
