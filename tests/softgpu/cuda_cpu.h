@@ -71,18 +71,14 @@ inline T softgpu_shuffle_as(enum softgpu_warp_op op, unsigned mask, T value, uns
 }
 
 /* Overloads like CUDA's, not templates: an argument of another type converts as it would under nvcc. */
-#define SOFTGPU_SHUFFLES(T)                                                                 \
-    inline T __shfl_xor_sync(unsigned mask, T value, int lanes, int width = warpSize)       \
-    {                                                                                       \
-        return softgpu_shuffle_as(SOFTGPU_SHFL_XOR, mask, value, (unsigned)lanes, width);   \
-    }                                                                                       \
-    inline T __shfl_down_sync(unsigned mask, T value, unsigned lanes, int width = warpSize) \
-    {                                                                                       \
-        return softgpu_shuffle_as(SOFTGPU_SHFL_DOWN, mask, value, lanes, width);            \
-    }                                                                                       \
-    inline T __shfl_sync(unsigned mask, T value, int lane, int width = warpSize)            \
-    {                                                                                       \
-        return softgpu_shuffle_as(SOFTGPU_SHFL_IDX, mask, value, (unsigned)lane, width);    \
+#define SOFTGPU_SHUFFLES(T)                                                               \
+    inline T __shfl_xor_sync(unsigned mask, T value, int lanes, int width = warpSize)     \
+    {                                                                                     \
+        return softgpu_shuffle_as(SOFTGPU_SHFL_XOR, mask, value, (unsigned)lanes, width); \
+    }                                                                                     \
+    inline T __shfl_sync(unsigned mask, T value, int lane, int width = warpSize)          \
+    {                                                                                     \
+        return softgpu_shuffle_as(SOFTGPU_SHFL_IDX, mask, value, (unsigned)lane, width);  \
     }
 SOFTGPU_SHUFFLES(int)
 SOFTGPU_SHUFFLES(unsigned)
@@ -99,7 +95,7 @@ inline T __ldg(const T *address)
     return *address;
 }
 
-/* The correctly rounded forms; nvcc never contracts them, and -ffp-contract=off keeps g++ from doing so. */
+/* Correctly rounded, which a device's need not be. */
 inline float rsqrt(float x)
 {
     return 1.0f / sqrtf(x);
@@ -107,10 +103,6 @@ inline float rsqrt(float x)
 inline double rsqrt(double x)
 {
     return 1.0 / sqrt(x);
-}
-inline float __fmul_rn(float a, float b)
-{
-    return a * b;
 }
 inline float __fdividef(float a, float b)
 {

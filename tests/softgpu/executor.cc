@@ -145,9 +145,7 @@ void lanes_set(unsigned threads)
 unsigned source_lane(enum softgpu_warp_op op, unsigned id, unsigned operand, unsigned width)
 {
     unsigned first = id & ~(width - 1), last = first + width - 1;
-    unsigned source = op == SOFTGPU_SHFL_IDX   ? first + (operand & (width - 1))
-                      : op == SOFTGPU_SHFL_XOR ? id ^ operand
-                                               : id + operand;
+    unsigned source = op == SOFTGPU_SHFL_IDX ? first + (operand & (width - 1)) : id ^ operand;
     return op == SOFTGPU_SYNCWARP || source > last ? id : source;
 }
 

@@ -40,7 +40,7 @@ struct softgpu_grid {
 const char *softgpu_execute(const struct softgpu_grid *grid, void (*body)(const void *argument), const void *argument);
 
 /* For cuda_cpu.h only. */
-enum softgpu_warp_op { SOFTGPU_SYNCWARP, SOFTGPU_SHFL_IDX, SOFTGPU_SHFL_XOR, SOFTGPU_SHFL_DOWN };
+enum softgpu_warp_op { SOFTGPU_SYNCWARP, SOFTGPU_SHFL_IDX, SOFTGPU_SHFL_XOR };
 struct softgpu_lane_view {
     struct softgpu_dim3 thread;
     unsigned index;        /* in the block */

@@ -24,12 +24,12 @@ extern "C" __global__ void __launch_bounds__(128) fuseln_ln_test_sum(const __gri
         static_cast<float *>(p.y)[blockIdx.x] = all[124] + all[125] + all[126] + all[127];
 }
 
-/* y[thread]: the value of the next lane of its half-warp, and of the first one. */
+/* y[thread]: the value of the lane beside it, and of the first one of its half-warp. */
 extern "C" __global__ void fuseln_ln_test_shuffle(const __grid_constant__ struct fuseln_ln_params p)
 {
-    int down = __shfl_down_sync(0xffffffffu, static_cast<int>(threadIdx.x), 1, 16);
+    int other = __shfl_xor_sync(0xffffffffu, static_cast<int>(threadIdx.x), 1, 16);
     double first = __shfl_sync(0xffffffffu, 0.5 + threadIdx.x, 0, 16);
-    static_cast<double *>(p.y)[threadIdx.x] = down + 1000 * first;
+    static_cast<double *>(p.y)[threadIdx.x] = other + 1000 * first;
 }
 
 extern "C" __global__ void fuseln_ln_test_barrier_missed(const __grid_constant__ struct fuseln_ln_params)
