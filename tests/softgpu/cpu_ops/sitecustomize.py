@@ -1,19 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Loaded by Python itself because tests/softgpu/run puts this folder first in PYTHONPATH.
 
-Runs the sitecustomize that this one hides, if any. Waits until autograd's threads are idle before the interpreter ends.
-With SOFTGPU_CPU_OPS set (run --cpu-ops), softgpu_cpu_ops takes over PyTorch's CUDA operators once the program has
-imported torch. Nothing changes for a program without torch.
+Waits until autograd's threads are idle before the interpreter ends. With SOFTGPU_CPU_OPS set (run --cpu-ops),
+softgpu_cpu_ops takes over PyTorch's CUDA operators once the program has imported torch. Nothing changes for a program
+without torch.
 """
 import atexit
 import glob
-import importlib.machinery
 import importlib.util
 import os
 import sys
 import time
-
-HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 class TorchFinder:
@@ -36,13 +33,6 @@ class TorchFinder:
 
         spec.loader.exec_module = exec_module
         return spec
-
-
-def run_hidden_sitecustomize():
-    others = [entry for entry in sys.path if os.path.abspath(entry or ".") != HERE]
-    spec = importlib.machinery.PathFinder.find_spec("sitecustomize", others)
-    if spec is not None and spec.loader is not None:
-        spec.loader.exec_module(importlib.util.module_from_spec(spec))
 
 
 def autograd_threads():
@@ -75,4 +65,3 @@ def wait_for_autograd():
 atexit.register(wait_for_autograd)  # the first registered runs last
 if os.environ.get("SOFTGPU_CPU_OPS"):
     sys.meta_path.insert(0, TorchFinder())
-run_hidden_sitecustomize()

