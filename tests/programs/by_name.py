@@ -8,6 +8,7 @@ import pathlib
 import re
 import sys
 
+import norms
 import torch
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
@@ -55,9 +56,7 @@ class Kernels:
             yield size.value
 
     def launch(self, name, grid, block, *arguments):
-        """Arguments are tensors, None (a null pointer) and ctypes values; they must have the sizes of the parameters."""
-        values = [ctypes.c_void_p(argument.data_ptr()) if isinstance(argument, torch.Tensor)
-                  else ctypes.c_void_p() if argument is None else argument for argument in arguments]  # fmt: skip
+        """The arguments must have the sizes of the parameters."""
+        values, addresses = norms.packed(arguments)
         assert [ctypes.sizeof(value) for value in values] == list(self.sizes(self.functions[name])), name
-        addresses = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))
         self.call("cuLaunchKernel", self.functions[name], *grid, *block, 0, None, addresses, None)

@@ -6,9 +6,11 @@ Bounds are those of tests/bounds.py: sums in float, and as many roundings to the
 has one)."""
 
 import collections
+import ctypes
 import json
 import os
 import pathlib
+import re
 import sys
 
 import torch
@@ -30,6 +32,33 @@ def norm(x, gamma, beta, eps, rms, one_pass=False):
     y, error = bounds.affine(found["xhat"], gamma, beta, u)
     magnitude = (gamma * found["xhat"][0]).abs() + beta.abs()
     return Value(y, magnitude, error + u * magnitude), found  # gamma may be rounded once: a sum with 1
+
+
+def both_values(x, gamma, beta, eps, rms=False):
+    """For Drawn.say: what is right, and how far an original may be off whose variance is E[x^2] - E[x]^2."""
+    return [norm(x, gamma, beta, eps, rms, one_pass and not rms)[0] for one_pass in (False, True)]
+
+
+def packed(arguments):
+    """For a launch: ctypes values of arguments that are tensors, None (a null pointer) or such values, and an array of
+    the addresses of these values."""
+    values = [ctypes.c_void_p(a.data_ptr()) if isinstance(a, torch.Tensor) else ctypes.c_void_p() if a is None else a
+              for a in arguments]  # fmt: skip
+    return values, (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))
+
+
+class Registered:
+    """A library that stands for another program's own (registered.c), and the file of the names that it registers."""
+
+    def __init__(self, library, names):
+        self.library, self.symbols = ctypes.CDLL(library), pathlib.Path(names).read_text().split()
+
+    def launch(self, kernel, grid, block, smem, *arguments):
+        """kernel: what stands in one of the names alone."""
+        (symbol,) = (i for i, name in enumerate(self.symbols) if re.search(kernel, name))
+        values, addresses = packed(arguments)
+        pair = ctypes.c_uint * 2
+        assert self.library.registered_launch(symbol, pair(*grid), pair(*block), ctypes.c_size_t(smem), addresses) == 0
 
 
 class Drawn:

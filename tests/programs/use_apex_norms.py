@@ -3,30 +3,17 @@
 library stands for apex's own (registered.c); the order of launches, their grids and arguments are apex's."""
 
 import ctypes
-import pathlib
 import sys
 
 import norms
 import torch
 from norms import bounds
 
-SYMBOLS = pathlib.Path(sys.argv[2]).read_text().split()
 TYPES = {torch.float32: "f", torch.float16: "N3c104HalfE", torch.bfloat16: "N3c108BFloat16E"}
 PARTS = 16
 i32, f32, f64, flag = ctypes.c_int, ctypes.c_float, ctypes.c_double, ctypes.c_bool
 
-library = ctypes.CDLL(sys.argv[1])
-drawn = norms.Drawn()
-
-
-def launch(name, grid, block, smem, *arguments):
-    """Launches the kernel whose mangled name begins like this."""
-    (symbol,) = (i for i, symbol in enumerate(SYMBOLS) if symbol.startswith(name))
-    values = [ctypes.c_void_p(a if a is None else a.data_ptr()) if a is None or isinstance(a, torch.Tensor) else a
-              for a in arguments]  # fmt: skip
-    addresses = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))
-    pair = ctypes.c_uint * 2
-    assert library.registered_launch(symbol, pair(*grid), pair(*block), ctypes.c_size_t(smem), addresses) == 0
+drawn, launch = norms.Drawn(), norms.Registered(*sys.argv[1:]).launch
 
 
 def empty(dtype, *shape):

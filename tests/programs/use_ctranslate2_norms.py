@@ -35,8 +35,7 @@ def draw_layer_norm(dtype, rows, cols):
     kernels.launch(name("26LayerNormForwardCUDAKernel", dtype), (rows, 1, 1), BLOCK, ctypes.c_uint(cols), ctypes.c_float(eps),
                    *arguments)  # fmt: skip
     terms = x64, gamma64 if has_gamma else torch.ones(cols), beta64 * has_beta, eps
-    value, original = (norms.norm(*terms, rms=False, one_pass=one_pass)[0] for one_pass in (False, True))
-    drawn.say(f"ctranslate2/layer_norm/{norms.SHORT[dtype]}", (y, value, original))
+    drawn.say(f"ctranslate2/layer_norm/{norms.SHORT[dtype]}", (y, *norms.both_values(*terms)))
 
 
 def draw_rms_norm(dtype, rows, cols):

@@ -23,9 +23,8 @@ def draw(symbol, rows, cols):
     eps = drawn.pick(1e-5, 1e-6, 1e-3) if has_eps else 1e-5
     kernels.launch(symbol, (rows // block_rows, 1, 1), (threads, block_rows, 1), x, y, ctypes.c_int(cols),
                    *[ctypes.c_float(eps)] * has_eps)  # fmt: skip
-    value, original = (norms.norm(x64, torch.ones(1), torch.zeros(1), eps, rms, one_pass and not rms)[0]
-                       for one_pass in (False, True))  # fmt: skip
-    drawn.say(f"ggml/{'rms_norm' if rms else 'norm'}/f32", (y, value, original))
+    values = norms.both_values(x64, torch.ones(1), torch.zeros(1), eps, rms)
+    drawn.say(f"ggml/{'rms_norm' if rms else 'norm'}/f32", (y, *values))
 
 
 def draw_strided(symbol, rows, cols):
@@ -48,10 +47,8 @@ def draw_strided(symbol, rows, cols):
     kernels.launch(symbol, (rows, channels, samples), (threads, 1, 1), x, y, ctypes.c_int(cols), *strides, ctypes.c_float(eps),
                    *(mul if multiplies else none) * has_mul)  # fmt: skip
     gamma64 = gamma64.repeat(samples * channels * rows // gammas, 1) if multiplies else torch.ones(1)
-    value, original = (norms.norm(x64, gamma64, torch.zeros(1), eps, rms, one_pass and not rms)[0]
-                       for one_pass in (False, True))  # fmt: skip
     kernel = "norm" if not rms else "rms_norm_mul" if multiplies else "rms_norm"
-    drawn.say(f"ggml/{kernel}/f32", (y, value, original))
+    drawn.say(f"ggml/{kernel}/f32", (y, *norms.both_values(x64, gamma64, torch.zeros(1), eps, rms)))
 
 
 for symbol in kernels.functions:

@@ -3,27 +3,19 @@
 (norms.py). The library stands for lmdeploy's own (registered.c); grids and arguments are lmdeploy's."""
 
 import ctypes
-import pathlib
-import re
 import sys
 
 import norms
 import torch
 
-SYMBOLS = pathlib.Path(sys.argv[2]).read_text().split()
 TYPES = {torch.float16: "6__half", torch.bfloat16: "13__nv_bfloat16"}
 i32, f32 = ctypes.c_int, ctypes.c_float
 
-library, drawn = ctypes.CDLL(sys.argv[1]), norms.Drawn()
+drawn, library = norms.Drawn(), norms.Registered(*sys.argv[1:])
 
 
 def launch(kernel, rows, *arguments):
-    """kernel: what stands in one name alone."""
-    (symbol,) = (i for i, s in enumerate(SYMBOLS) if re.search(kernel, s))
-    values = [ctypes.c_void_p(a.data_ptr()) if isinstance(a, torch.Tensor) else ctypes.c_void_p() if a is None else a
-              for a in arguments]  # fmt: skip
-    addresses, pair = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values)), ctypes.c_uint * 2
-    assert library.registered_launch(symbol, pair(rows, 1), pair(512, 1), ctypes.c_size_t(0), addresses) == 0
+    library.launch(kernel, (rows, 1), (512, 1), 0, *arguments)
 
 
 def last(rows, cols, eps):
@@ -36,11 +28,6 @@ def draw(dtype, rows, cols, centre=0):
     x = drawn.values(dtype, rows, cols, scale=scale, offset=scale * centre)
     return drawn.pick(1e-5, 1e-6, 1e-3), x, drawn.values(dtype, rows, cols, scale=scale), *(
         drawn.values(dtype, cols, scale=of) for of in (1.0, 1.0, scale))  # fmt: skip
-
-
-def both_values(*terms):
-    """For drawn.say: what is right, and what an original may be off whose variance is E[x^2] - E[x]^2."""
-    return [norms.norm(*terms, rms=False, one_pass=one_pass)[0] for one_pass in (False, True)]
 
 
 def summed(dtype, *terms):
@@ -67,7 +54,7 @@ def draw_layer(dtype, rows, cols):
     y = torch.full((rows, cols), 7.0, dtype=dtype, device="cuda")
     launch(f"6kernel9LayerNormI{TYPES[dtype]}fLi512ELi8ELb{has_beta}E", rows, y, i32(cols), x, i32(cols + stride), gamma,
            beta if has_beta else None, *last(rows, cols, eps))  # fmt: skip
-    values = both_values(x64[:, :cols], gamma64[:cols], beta64[:cols] * has_beta, eps)
+    values = norms.both_values(x64[:, :cols], gamma64[:cols], beta64[:cols] * has_beta, eps)
     drawn.say(f"lmdeploy/layer_norm/{norms.SHORT[dtype]}", (y, *values))
 
 
@@ -88,7 +75,7 @@ def draw_layer_sum(dtype, rows, cols):
     launch(f"ResidualBiasLayerNormI{TYPES[dtype]}fLi512ELi8ELb{has_beta}ELb{has_bias}E", rows, x, residual, gamma,
            beta if has_beta else None, bias if has_bias else None, *last(rows, cols, eps))  # fmt: skip
     total = summed(dtype, x64, residual64, *[bias64] * has_bias)
-    values = both_values(total.wanted, gamma64, beta64 * has_beta, eps)
+    values = norms.both_values(total.wanted, gamma64, beta64 * has_beta, eps)
     drawn.say(f"lmdeploy/residual_layer_norm/{norms.SHORT[dtype]}", (x, *values), (residual, total))
 
 
