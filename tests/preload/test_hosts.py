@@ -1,15 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Hosts that must not break: many threads at their first launch while another library's constructor, which registers
-and launches, holds the loader's lock; forks beside threads that launch; allocators and the address sanitizer preloaded
-beside us."""
+and launches, holds the loader's lock; forks beside threads that launch; the address sanitizer preloaded beside us."""
 import json
 import unittest
 
 import stand_in
 from stand_in import FUSELN, HERE, gcc
-
-ALLOCATORS = {"jemalloc": "libjemalloc.so.2", "mimalloc": "libmimalloc.so"}
 
 
 class Hosts(stand_in.Clients):
@@ -39,14 +36,6 @@ class Hosts(stand_in.Clients):
                 self.assertEqual(len(reports), 61)
                 for report in reports:
                     self.assertGreater(report["totals"]["recognised"], 0)
-
-    def test_allocators_before_and_behind(self):
-        command = self.hosted("l:client13", "g:client12", "l:dlsym", "l:resolver")
-        plain = self.said(*command, preload=())
-        for name, library in ALLOCATORS.items():
-            for order in ([library, FUSELN], [FUSELN, library]):
-                with self.subTest(allocator=name, order=order):
-                    self.assertEqual(self.said(*command, preload=order), plain)
 
     def test_a_program_of_the_address_sanitizer(self):
         gcc(self.dir / "host_asan", "-fsanitize=address", HERE / "host.c")
