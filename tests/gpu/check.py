@@ -21,8 +21,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 CHILD = HERE / "check_parts.py"
 BOTH = {"paired": {}, "apart": {"FUSELN_SKIP": "pairs"}}
 DTYPES = ["f32", "bf16", "f16", "f64"]
-PARTS = ["step", *(f"cases-{d}" for d in DTYPES), *(f"rows-{d}" for d in DTYPES), "autograd", "streams", "graphs",
-         "special", "accuracy"]  # fmt: skip
+PARTS = [*(f"cases-{d}" for d in DTYPES), *(f"rows-{d}" for d in DTYPES), "autograd", "streams", "graphs", "special",
+         "accuracy"]  # fmt: skip
 
 
 def child(part, name, folder, small, **options):

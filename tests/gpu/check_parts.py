@@ -148,15 +148,6 @@ def compare(where, got, expected, dy):
             found.append(f"{where}: output {i} is off by {error:.3g}, allowed {allowed:.3g}")
 
 
-def part_step():
-    made["threads"] = 1  # autograd's
-    draw = generator(0)
-    x, dy = (cases.random(draw, 8, 64, torch.float32) for _ in range(2))
-    weight, bias = cases.random(draw, 2, 64, torch.float32).clone()
-    leaves = [t.detach().clone().requires_grad_() for t in (x, weight, bias)]
-    compare("step", step(*leaves, dy, 64), reference(*leaves, dy), dy)
-
-
 def part_autograd():
     """Frozen parameters, no parameters, inputs without gradients, upstream gradients of every layout."""
     made["threads"] = 1
