@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from conftest import PROGRAMS, ROOT
-from norms_table import CACHE, check, compare, draw, library
+from norms_table import CACHE, check, compare, library
 
 WHEELS = {"ctransformers-0.2.27": 1, "gpt4all-2.8.2": 2}  # kernels of each norm
 TARGETS = "ggml/norm/f32", "ggml/rms_norm/f32"
@@ -24,21 +24,8 @@ def test_drawn_cases_are_replaced(run, capsys, wheel, kernels):
 
 
 @pytest.mark.parametrize("wheel", WHEELS)
-def test_the_first_launches_of_each_site_are_checked(run, wheel):
-    _, report = draw(run, command(wheel))
-    assert {site["target"] for site in report["sites"]} == set(TARGETS)
-    for site in report["sites"]:
-        found = site["verify"]
-        assert (found["failed"], found["outside"], found["outside_original"]) == (False, 0, 0), site
-        assert site["passed_through"] == {"check": min(site["launches"], 3 + found["inconclusive"])}, site
-
-
-def test_a_wrong_kernel_of_ours_is_found_and_replaces_nothing(run):
-    # The last three elements of a row get the values of others.
-    _, report = draw(run, command("ctransformers-0.2.27"), SOFTGPU_PLANT="tail")
-    wide = [site for site in report["sites"] if site["cols"] >= 6]
-    assert {site["target"] for site in wide} == set(TARGETS)
-    assert all(site["verify"]["failed"] and not site["substituted"] for site in wide)
+def test_the_first_launches_are_checked(run, wheel):
+    assert check(run, command(wheel)).keys() == set(TARGETS)
 
 
 @pytest.fixture(scope="module")
