@@ -2,7 +2,6 @@
 """What `cmake --install` leaves behind: every file, wherever the folder is moved to, pages that groff reads and
 completions that shells run."""
 import os
-import pathlib
 import subprocess
 import sys
 import unittest

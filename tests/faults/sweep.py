@@ -25,6 +25,9 @@ import tempfile
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("TEST_BUILD", SOURCE / "build"))
 LIBRARY = os.environ.get("TEST_LIBRARY", str(BUILD / "libfuseln.so"))
+sys.path.append(str(SOURCE / "tests"))
+from reports import environment  # noqa: E402
+
 ROUNDS = 900  # after the driver had no memory, 255 launches do not ask it for any (kernels/host/scratch.c)
 EXIT_FINE = 7
 LAYER_NORMS = ("forward", "forward-wide", "moments", "dx-few", "dx", "dgamma", "dgamma-alone", "dgamma-few")
@@ -61,8 +64,7 @@ def run(mode, *fault, end="json"):
     """Returns what the program printed, its exit code and messages, and the report."""
     with tempfile.TemporaryDirectory() as folder:
         report = pathlib.Path(folder, f"report.{end}")
-        env = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")}
-        env |= {"LD_PRELOAD": LIBRARY, "FUSELN_REPORT": str(report)} | mode.settings
+        env = environment(LD_PRELOAD=LIBRARY, FUSELN_REPORT=str(report)) | mode.settings
         done = subprocess.run([BUILD / "tests/faults" / mode.program, str(ROUNDS), *map(str, fault)], env=env, text=True,
                               capture_output=True, cwd=folder, timeout=120, check=False)  # fmt: skip
         seen = json.loads(done.stdout) if done.stdout else None

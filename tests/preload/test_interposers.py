@@ -6,7 +6,6 @@ that fuseln replaced do not reach one behind it. Tested for each runtime alone, 
 driver. What a library finds by its own look-ups stays the same too, above all what a driver finds; but a preload in
 front of fuseln finds fuseln where it found a runtime."""
 import collections
-import pathlib
 import subprocess
 import re
 import unittest

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * closed CUBIN KERNEL WAY: stands for a closed binary with a CUDA runtime inside. Its dynamic table has no CUDA symbol
- * (closed.h): it loads the image and launches its
- * layer-norm forward (PyTorch's vectorized kernel for float), 5 rows of 768. WAY: module, library, function (of a
- * library's kernel), ex, per-thread, packed; in-place (y over x); or elsewhere, green: a library's kernel twice, first
- * in the current context, then on a stream of another context or of a green one. Prints the largest error of y, as a
- * share of its bound, and how many elements there were (rows.h). Exit code: a CUresult, or 255.
+ * (closed.h): it loads the image and launches its layer-norm forward (PyTorch's vectorized kernel for float), 5 rows of
+ * 768. WAY: module, library, function (of a library's kernel), ex, per-thread, packed; in-place (y over x); or
+ * elsewhere, green: a library's kernel twice, first in the current context, then on a stream of another context or of a
+ * green one. Prints the largest error of y, as a share of its bound, and how many elements there were (rows.h). Exit
+ * code: a CUresult, or 255.
  */
 #include "closed.h"
 #include "rows.h"

@@ -30,16 +30,21 @@ def copy(stream):
     call("cuMemcpyDtoDAsync_v2", memory[1], memory[0], ctypes.c_size_t(4), stream)
 def fill(number, stream, which=0):
     call("cuMemsetD32Async", memory[which], number, one, stream)
-def graph(work):
+def record(stream):
+    call("cuEventRecord", event, stream)
+def wait(stream):
+    call("cuStreamWaitEvent", stream, event, 0)
+def graph(stream, work):
     call("cuStreamBeginCapture_v2", first, 2)
     work()
     captured = ctypes.c_void_p()
     call("cuStreamEndCapture", first, ctypes.byref(captured))
-    return made("cuGraphInstantiateWithFlags", captured, ctypes.c_uint64(0))
-def fork(to, by=first):
-    call("cuEventRecord", event, by), call("cuStreamWaitEvent", to, event, 0)
-def launch(graph, stream):
-    call("cuGraphLaunch", graph, stream), call("cuGraphExecDestroy", graph)
+    executable = made("cuGraphInstantiateWithFlags", captured, ctypes.c_uint64(0))
+    call("cuGraphLaunch", executable, stream), call("cuGraphExecDestroy", executable)
+def fork():
+    record(first), wait(second)
+def join():
+    record(second), wait(first)
 seen = {}
 for case, work in json.load(sys.stdin).items():
     seen[case], work = set(), compile(work, case, "exec")
@@ -53,34 +58,36 @@ print(json.dumps({case: sorted(found) for case, found in seen.items()}))
 """
 PROMISED = {
     "one stream": "fill(number, first), copy(first)",
-    "an event": "fill(number, first), call('cuEventRecord', event, first), call('cuStreamWaitEvent', second, event, 0), copy(second)",
+    "an event": "fill(number, first), fork(), copy(second)",
     "stream synchronised": "fill(number, first), call('cuStreamSynchronize', first), copy(second)",
-    "event synchronised": "fill(number, first), call('cuEventRecord', event, first), call('cuEventSynchronize', event), copy(second)",
+    "event synchronised": "fill(number, first), record(first), call('cuEventSynchronize', event), copy(second)",
     "stream queried": "fill(number, first)\nwhile cuda.cuStreamQuery(first) == 600: pass\ncopy(second)",
     "legacy waits": "fill(number, blocking), copy(legacy)",
     "legacy is waited for": "fill(number, legacy), copy(blocking)",
-    "the later write": "fill(number, second), copy(second), call('cuStreamSynchronize', second), fill(0, first, 1), fill(number, first, 1)",
-    "the edges of a graph": "launch(graph(lambda: (fill(number, first), fork(second), copy(second), fork(first, second))), blocking)",
-    "behind a graph": "launch(graph(lambda: fill(number, first)), second), copy(second)",
-    "a graph behind": "fill(number, second), launch(graph(lambda: copy(first)), second)",
-    "a graph and the legacy stream": "launch(graph(lambda: fill(number, first)), blocking), copy(legacy)",
-}
+    "the later write": "fill(number, second), copy(second), call('cuStreamSynchronize', second)\n"
+                       "fill(0, first, 1), fill(number, first, 1)",
+    "the edges of a graph": "graph(blocking, lambda: (fill(number, first), fork(), copy(second), join()))",
+    "behind a graph": "graph(second, lambda: fill(number, first)), copy(second)",
+    "a graph behind": "fill(number, second), graph(second, lambda: copy(first))",
+    "a graph and the legacy stream": "graph(blocking, lambda: fill(number, first)), copy(legacy)",
+}  # fmt: skip
 FORGOTTEN = {
     "two streams": "fill(number, first), copy(second)",
     "legacy and one that does not block": "fill(number, legacy), copy(second)",
-    "an event of another stream": "fill(number, first), call('cuEventRecord', event, second), call('cuStreamWaitEvent', second, event, 0), copy(second)",
-    "branches of a graph": "launch(graph(lambda: (fork(second), fill(number, first), copy(second), fork(first, second))), blocking)",
-    "graphs of two streams": "launch(graph(lambda: (fill(number, first), copy(first))), second), launch(graph(lambda: fill(0, first)), first)",
-    "recorded too early": "call('cuEventRecord', event, first), fill(number, first), call('cuStreamWaitEvent', second, event, 0), copy(second)",
-}  # fmt: skip
+    "an event of another stream": "fill(number, first), record(second), wait(second), copy(second)",
+    "branches of a graph": "graph(blocking, lambda: (fork(), fill(number, first), copy(second), join()))",
+    "graphs of two streams": "graph(second, lambda: (fill(number, first), copy(first)))\n"
+                             "graph(first, lambda: fill(0, first))",
+    "recorded too early": "record(first), fill(number, first), wait(second), copy(second)",
+}
 
 
 @functools.cache
 def seen(seed):
     """Whether the copy had the number, in all rounds of each case."""
     command = [RUN, "--no-fuseln", "--seed", str(seed), "--", sys.executable, "-c", PROGRAM]
-    done = subprocess.run(command, input=json.dumps(PROMISED | FORGOTTEN), check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(done.stdout)
+    cases = json.dumps(PROMISED | FORGOTTEN)
+    return json.loads(subprocess.run(command, input=cases, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 @pytest.mark.parametrize("case", PROMISED)

@@ -14,6 +14,9 @@ import tempfile
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("TEST_BUILD", SOURCE / "build"))
 PROGRAMS = BUILD / "tests/threads"
+sys.path.append(str(SOURCE / "tests"))
+from reports import environment  # noqa: E402
+
 EXIT_FINE = 7
 MODES = {
     "replace, checked first": {},
@@ -24,9 +27,8 @@ MODES = {
 
 
 def run(seconds, settings, folder):
-    env = {k: v for k, v in os.environ.items() if not k.startswith("FUSELN_")}
-    env |= settings | {"FUSELN_REPORT": "%p.json", "FUSELN_REPORT_EVERY": "1",
-                       "TSAN_OPTIONS": "exitcode=66 die_after_fork=0 second_deadlock_stack=1"}  # fmt: skip
+    env = environment(FUSELN_REPORT="%p.json", FUSELN_REPORT_EVERY="1",
+                      TSAN_OPTIONS="exitcode=66 die_after_fork=0 second_deadlock_stack=1", **settings)  # fmt: skip
     # ThreadSanitizer's shadow memory has fixed addresses, which address randomisation may take.
     command = ["setarch", "-R", PROGRAMS / "races", str(seconds), PROGRAMS / "threads_client.so",
                PROGRAMS / "threads_other.so"]  # fmt: skip

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""apex's layer norms and RMS norms, by a library that registers its names (programs/registered.c), on the software device."""
+"""apex's layer norms and RMS norms, by a library that registers its names (programs/registered.c), on the software
+device."""
 
 import pytest
 from conftest import PROGRAMS, ROOT
@@ -7,7 +8,8 @@ from norms_table import check, compare, registered
 
 NAMES = ROOT / "tests" / "data" / "symbols" / "apex-6424da3b.txt"
 DTYPES = "f32", "f16", "bf16"
-REPLACED = {f"apex/{kernel}/{dtype}" for kernel in ("layer_norm", "rms_norm", "layer_norm_dx", "rms_norm_dx", "layer_norm_dgamma", "rms_norm_dgamma") for dtype in DTYPES}
+KERNELS = [f"{norm}_norm{of}" for norm in ("layer", "rms") for of in ("", "_dx", "_dgamma")]
+REPLACED = {f"apex/{kernel}/{dtype}" for kernel in KERNELS for dtype in DTYPES}
 
 
 @pytest.fixture(scope="module")

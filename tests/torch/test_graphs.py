@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CUDA graphs: LayerNorm and RMSNorm modules, forward and backward, captured in each of PyTorch's ways and replayed with
-changed inputs and weights. Partial sums have memory that belongs to the graph."""
+"""CUDA graphs: LayerNorm and RMSNorm modules, forward and backward, captured in each of PyTorch's ways and replayed
+with changed inputs and weights. Partial sums have memory that belongs to the graph."""
 
 import pathlib
 
 import pytest
 from conftest import check_sums
 
-# Every replay is held against float64 and, bit by bit, against the same step outside of a graph. Fewer than 64 roundings lie between inputs and a result (64 columns and 20 rows, summed in float),
-# each at most 2^-24 of the largest value.
+# Every replay is held against float64 and, bit by bit, against the same step outside of a graph. Fewer than 64
+# roundings lie between inputs and a result (64 columns and 20 rows, summed in float), each at most 2^-24 of the largest
+# value.
 PROGRAM = """
 import torch
 from torch.nn import functional as F
@@ -67,7 +68,8 @@ def capture(run, way, rows=20, warm=True):
     run(code, env={"SOFTGPU_SMS": "1"})
     report = run.report()
     check_sums(report)
-    return {(site["op"], site["rms"]): (site["substituted"], site["passed_through"]) for site in report["sites"]}, report
+    sites = {(site["op"], site["rms"]): (site["substituted"], site["passed_through"]) for site in report["sites"]}
+    return sites, report
 
 
 OPS = [(op, rms) for op in ("forward", "dx", "dgamma") for rms in (False, True)]

@@ -13,12 +13,11 @@ import sys
 
 import pytest
 from conftest import BUILD, PROGRAMS, ROOT
-from norms_table import registered
+from norms_table import CACHE, registered
 
 sys.path.append(str(ROOT / "tests" / "cli"))
 import elf  # noqa: E402
 
-NVRTC = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "fuseln/nvrtc-12.0"
 NORM, ADD, PEAK, TWO = (
     "_ZN6closed4normEPKfS1_S1_Pfffiii", "_ZN6closed8add_normEPfS0_PKffi", "_ZN6closed9norm_peakEPKfS1_PfS2_fi",
     "_ZN6closed8two_rowsEPKfS1_Pffi",
@@ -56,7 +55,7 @@ class Program:
 def folder(tmp_path_factory):
     """Where the PTX of all kernels is."""
     folder = tmp_path_factory.mktemp("closed_norms")
-    subprocess.run([sys.executable, ROOT / "tools/nvrtc.py", "--dir", NVRTC, "-ptx", "-arch=compute_90",
+    subprocess.run([sys.executable, ROOT / "tools/nvrtc.py", "--dir", CACHE / "nvrtc-12.0", "-ptx", "-arch=compute_90",
                     "-o", folder / "norms.ptx", PROGRAMS / "closed_norms.cu"], check=True)  # fmt: skip
     return folder
 
