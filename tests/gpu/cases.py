@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Layer norm and RMS norm as PyTorch's autograd calls them, held against float64 within the bounds of tests/bounds.py;
-for check_parts.py and bench.py.
+for check_parts.py, bench.py and torch/drawn.py.
 """
 
 import math
@@ -14,7 +14,7 @@ import bounds  # noqa: E402
 
 aten = torch.ops.aten
 NAMES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16, "f64": torch.float64}
-HAS_RMS = hasattr(aten, "_fused_rms_norm")  # 2.9 and later
+HAS_RMS = hasattr(aten, "_fused_rms_norm_backward")  # with its forward on CUDA, since PyTorch 2.9
 
 
 def acc_dtype(dtype):

@@ -13,7 +13,7 @@ import sys
 import pytest
 import torch
 from conftest import COMMAND, FUSELN, ROOT, check_sums, environment
-from drawn import HAS_RMS_NORM
+from drawn import HAS_RMS
 from test_models import check_curves, curves
 from test_verify import DTYPES, LAYER, program, unknown
 
@@ -61,7 +61,7 @@ def count(report, new_thread=0):
 
 
 @on_the_device
-def test_drawn_cases_in_all_types_with_all_masks_agree_with_extended_precision(run, tmp_path):
+def test_drawn_cases_in_all_types_with_all_masks_agree_with_float64(run, tmp_path):
     calls = tmp_path / "calls.json"
     run(
         ["-m", "pytest", "-q", "-p", "no:cacheprovider", str(HERE / "drawn.py")],
@@ -77,7 +77,7 @@ def test_drawn_cases_in_all_types_with_all_masks_agree_with_extended_precision(r
     sites = [site for site in report["sites"] if site["target"] != "other"]
     assert {site["dtype"] for site in sites} == {"f32", "f16", "bf16", "f64"}
     assert {site["op"] for site in sites} == {"forward", "moments", "apply", "dx", "dgamma"}
-    assert {site["rms"] for site in sites} == ({True, False} if HAS_RMS_NORM else {False})
+    assert {site["rms"] for site in sites} == ({True, False} if HAS_RMS else {False})
     builds = {(site["library"], site["build_id"]) for site in sites}
     assert len(builds) == 1
 

@@ -28,7 +28,7 @@ for tensor in step():
 """
 
 
-def test_drawn_cases_agree_with_extended_precision_and_the_report_with_the_calls(run, tmp_path):
+def test_drawn_cases_agree_with_float64_and_the_report_with_the_calls(run, tmp_path):
     calls = tmp_path / "calls.json"
     done = run(
         ["-m", "pytest", "-q", "-p", "no:cacheprovider", str(HERE / "drawn.py")],
