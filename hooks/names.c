@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See names.h. The lists there are sorted: a name is found by halving.
+ * See names.h. Names are looked up when a program asks for a function's address, so one after the other will do.
  */
 #include "hooks/names.h"
 
@@ -21,43 +21,23 @@ const char *fuseln_real_name(enum fuseln_real which)
     return names[which];
 }
 
-/* Where this name stands among so many, or their number. */
-static size_t find(const char (*among)[NAME_BYTES], size_t count, const char *name)
+/* Where this name stands in that part of them, or its end. */
+static size_t find(const char (*among)[NAME_BYTES], size_t from, size_t to, const char *name)
 {
-    size_t from = 0, to = count;
-    while (from < to) {
-        const size_t middle = (from + to) / 2;
-        const int order = strcmp(name, among[middle]);
-        if (order == 0)
-            return middle;
-        if (order < 0)
-            to = middle;
-        else
-            from = middle + 1;
-    }
-    return count;
-}
-
-/* Where this name stands among those of functions that are hooked, which are not sorted; or their end. */
-static size_t find_hooked(size_t from, size_t to, const char *name)
-{
-    while (from < to && strcmp(names[from], name) != 0)
+    while (from < to && strcmp(among[from], name) != 0)
         from++;
     return from;
 }
 
 enum fuseln_real fuseln_real_of_driver(const char *name)
 {
-    const size_t hooked = find_hooked(FUSELN_REAL_CU_FIRST, FUSELN_REAL_DRIVER_NOTICED, name);
-    if (hooked < FUSELN_REAL_DRIVER_NOTICED)
-        return (enum fuseln_real)hooked;
-    return (enum fuseln_real)(hooked + find(names + hooked, FUSELN_NOTICE_DRIVER, name));
+    return (enum fuseln_real)find(names, FUSELN_REAL_CU_FIRST, FUSELN_REAL_COUNT, name);
 }
 
 bool fuseln_notice_is_runtime_call(const char *name)
 {
-    return find_hooked(0, FUSELN_REAL_CUDART_CALLED, name) < FUSELN_REAL_CUDART_CALLED ||
-           find(names + FUSELN_REAL_CUDART_NOTICED, FUSELN_NOTICE_RUNTIME, name) < FUSELN_NOTICE_RUNTIME;
+    return find(names, 0, FUSELN_REAL_CUDART_CALLED, name) < FUSELN_REAL_CUDART_CALLED ||
+           find(names, FUSELN_REAL_CUDART_NOTICED, FUSELN_REAL_CU_FIRST, name) < FUSELN_REAL_CU_FIRST;
 }
 
 /* Cut off, at the end of a name of so many bytes: */
@@ -79,5 +59,5 @@ bool fuseln_notice_is_harmless(const char *name)
         return false;
     memcpy(base, name, length);
     base[length] = '\0';
-    return find(harmless_names, HARMLESS, base) < HARMLESS;
+    return find(harmless_names, 0, HARMLESS, base) < HARMLESS;
 }

@@ -67,7 +67,7 @@
 // clang-format on
 
 /* Nodes of the runtime whose functions all stand here, X(suffix, node, newest version, as cudaRuntimeGetVersion):
- * hooks/real.h has more nodes, of runtimes that nobody has seen yet. */
+ * FUSELN_CUDART_NODES has more, of runtimes that nobody has seen yet. */
 #define FUSELN_NOTICE_NODES(X)        \
     X(11, "libcudart.so.11.0", 11080) \
     X(12, "libcudart.so.12", 12090)   \
@@ -93,8 +93,12 @@
  *   ORDER, INTO_GRAPH  the same as ALL, and a word to kernels/host about captures (device.h): the program sets the order
  *              of a capture by hand; it captures into a graph that was there before.
  * n counts registers: where the stream is not among the first six arguments, or follows a structure, it is ALL.
- * tests/elf/test_notice.py compares n with the headers.
+ * tests/elf/test_notice.py compares n with the headers. PTSZ and PTDS hold two rows: the name, and its form for the
+ * per-thread default stream.
  */
+#define PTSZ(X, name, ...) X(name, __VA_ARGS__) X(name##_ptsz, __VA_ARGS__)
+#define PTDS(X, name, ...) X(name, __VA_ARGS__) X(name##_ptds, __VA_ARGS__)
+
 /* Of the runtime, exported once for each of those nodes. */
 #define FUSELN_CUDART_NOTICED(X) \
     X(cudaDestroyExternalMemory, ALL) X(cudaDeviceDisablePeerAccess, ALL) X(cudaDeviceFlushGPUDirectRDMAWrites, ALL) \
@@ -105,65 +109,45 @@
     X(cudaEGLStreamProducerDisconnect, ALL) X(cudaEGLStreamProducerPresentFrame, ALL) \
     X(cudaEGLStreamProducerReturnFrame, ALL) X(cudaEventCreate, THREAD) X(cudaEventCreateFromEGLSync, ALL) \
     X(cudaEventCreateWithFlags, THREAD) X(cudaEventDestroy, THREAD) X(cudaEventElapsedTime, THREAD) \
-    X(cudaEventElapsedTime_v2, THREAD) X(cudaEventQuery, THREAD) X(cudaEventRecord, STREAM(1)) \
-    X(cudaEventRecordWithFlags, STREAM(1)) X(cudaEventRecordWithFlags_ptsz, STREAM(1)) \
-    X(cudaEventRecord_ptsz, STREAM(1)) X(cudaEventSynchronize, THREAD) X(cudaExecutionCtxDestroy, ALL) \
+    X(cudaEventElapsedTime_v2, THREAD) X(cudaEventQuery, THREAD) PTSZ(X, cudaEventRecord, STREAM(1)) \
+    PTSZ(X, cudaEventRecordWithFlags, STREAM(1)) X(cudaEventSynchronize, THREAD) X(cudaExecutionCtxDestroy, ALL) \
     X(cudaExecutionCtxRecordEvent, ALL) X(cudaExecutionCtxStreamCreate, ALL) X(cudaExecutionCtxSynchronize, ALL) \
     X(cudaExecutionCtxWaitEvent, ALL) X(cudaExternalMemoryGetMappedBuffer, ALL) \
-    X(cudaExternalMemoryGetMappedMipmappedArray, ALL) X(cudaFree, ALL) X(cudaFreeArray, ALL) X(cudaFreeAsync, COPY(1)) \
-    X(cudaFreeAsync_ptsz, COPY(1)) X(cudaFreeHost, ALL) X(cudaFreeMipmappedArray, ALL) X(cudaGLMapBufferObject, ALL) \
+    X(cudaExternalMemoryGetMappedMipmappedArray, ALL) X(cudaFree, ALL) X(cudaFreeArray, ALL) \
+    PTSZ(X, cudaFreeAsync, COPY(1)) X(cudaFreeHost, ALL) X(cudaFreeMipmappedArray, ALL) X(cudaGLMapBufferObject, ALL) \
     X(cudaGLMapBufferObjectAsync, ALL) X(cudaGLUnmapBufferObject, ALL) X(cudaGLUnmapBufferObjectAsync, ALL) \
     X(cudaGraphDestroy, ALL) X(cudaGraphExecDestroy, ALL) X(cudaGraphExecUpdate, ALL) X(cudaGraphInstantiate, ALL) \
-    X(cudaGraphInstantiateWithFlags, ALL) X(cudaGraphInstantiateWithParams, ALL) \
-    X(cudaGraphInstantiateWithParams_ptsz, ALL) X(cudaGraphLaunch, COPY(1)) X(cudaGraphLaunch_ptsz, COPY(1)) \
-    X(cudaGraphUpload, COPY(1)) X(cudaGraphUpload_ptsz, COPY(1)) X(cudaGraphicsMapResources, ALL) \
+    X(cudaGraphInstantiateWithFlags, ALL) PTSZ(X, cudaGraphInstantiateWithParams, ALL) \
+    PTSZ(X, cudaGraphLaunch, COPY(1)) PTSZ(X, cudaGraphUpload, COPY(1)) X(cudaGraphicsMapResources, ALL) \
     X(cudaGraphicsUnmapResources, ALL) X(cudaGraphicsUnregisterResource, ALL) X(cudaGreenCtxCreate, ALL) \
     X(cudaHostUnregister, ALL) X(cudaInitDevice, ALL) X(cudaIpcCloseMemHandle, ALL) X(cudaIpcOpenMemHandle, ALL) \
-    X(cudaLaunchCooperativeKernelMultiDevice, ALL) X(cudaLaunchHostFunc, STREAM(0)) \
-    X(cudaLaunchHostFunc_ptsz, STREAM(0)) X(cudaLaunchHostFunc_v2, STREAM(0)) X(cudaLaunchHostFunc_v2_ptsz, STREAM(0)) \
-    X(cudaLibraryUnload, ALL) X(cudaMemAdvise, ALL) X(cudaMemAdvise_v2, ALL) \
-    X(cudaMemDiscardAndPrefetchBatchAsync, ALL) X(cudaMemDiscardAndPrefetchBatchAsync_ptsz, ALL) \
-    X(cudaMemDiscardBatchAsync, ALL) X(cudaMemDiscardBatchAsync_ptsz, ALL) X(cudaMemPoolDestroy, ALL) \
-    X(cudaMemPoolImportPointer, ALL) X(cudaMemPoolTrimTo, ALL) X(cudaMemPrefetchAsync, ALL) \
-    X(cudaMemPrefetchAsync_ptsz, ALL) X(cudaMemPrefetchAsync_v2, ALL) X(cudaMemPrefetchAsync_v2_ptsz, ALL) \
-    X(cudaMemPrefetchBatchAsync, ALL) X(cudaMemPrefetchBatchAsync_ptsz, ALL) X(cudaMemcpy, ALL) X(cudaMemcpy2D, ALL) \
-    X(cudaMemcpy2DArrayToArray, ALL) X(cudaMemcpy2DArrayToArray_ptds, ALL) X(cudaMemcpy2DAsync, ALL) \
-    X(cudaMemcpy2DAsync_ptsz, ALL) X(cudaMemcpy2DFromArray, ALL) X(cudaMemcpy2DFromArrayAsync, ALL) \
-    X(cudaMemcpy2DFromArrayAsync_ptsz, ALL) X(cudaMemcpy2DFromArray_ptds, ALL) X(cudaMemcpy2DToArray, ALL) \
-    X(cudaMemcpy2DToArrayAsync, ALL) X(cudaMemcpy2DToArrayAsync_ptsz, ALL) X(cudaMemcpy2DToArray_ptds, ALL) \
-    X(cudaMemcpy2D_ptds, ALL) X(cudaMemcpy3D, ALL) X(cudaMemcpy3DAsync, COPY(1)) X(cudaMemcpy3DAsync_ptsz, COPY(1)) \
-    X(cudaMemcpy3DBatchAsync, ALL) X(cudaMemcpy3DBatchAsync_ptsz, ALL) X(cudaMemcpy3DPeer, ALL) \
-    X(cudaMemcpy3DPeerAsync, COPY(1)) X(cudaMemcpy3DPeerAsync_ptsz, COPY(1)) X(cudaMemcpy3DPeer_ptds, ALL) \
-    X(cudaMemcpy3DWithAttributesAsync, COPY(2)) X(cudaMemcpy3DWithAttributesAsync_ptsz, COPY(2)) \
-    X(cudaMemcpy3D_ptds, ALL) X(cudaMemcpyArrayToArray, ALL) X(cudaMemcpyArrayToArray_ptds, ALL) \
-    X(cudaMemcpyAsync, COPY(4)) X(cudaMemcpyAsync_ptsz, COPY(4)) X(cudaMemcpyBatchAsync, ALL) \
-    X(cudaMemcpyBatchAsync_ptsz, ALL) X(cudaMemcpyFromArray, ALL) X(cudaMemcpyFromArrayAsync, ALL) \
-    X(cudaMemcpyFromArrayAsync_ptsz, ALL) X(cudaMemcpyFromArray_ptds, ALL) X(cudaMemcpyFromSymbol, ALL) \
-    X(cudaMemcpyFromSymbolAsync, COPY(5)) X(cudaMemcpyFromSymbolAsync_ptsz, COPY(5)) X(cudaMemcpyFromSymbol_ptds, ALL) \
-    X(cudaMemcpyPeer, ALL) X(cudaMemcpyPeerAsync, COPY(5)) X(cudaMemcpyToArray, ALL) X(cudaMemcpyToArrayAsync, ALL) \
-    X(cudaMemcpyToArrayAsync_ptsz, ALL) X(cudaMemcpyToArray_ptds, ALL) X(cudaMemcpyToSymbol, ALL) \
-    X(cudaMemcpyToSymbolAsync, COPY(5)) X(cudaMemcpyToSymbolAsync_ptsz, COPY(5)) X(cudaMemcpyToSymbol_ptds, ALL) \
-    X(cudaMemcpyWithAttributesAsync, COPY(4)) X(cudaMemcpyWithAttributesAsync_ptsz, COPY(4)) X(cudaMemcpy_ptds, ALL) \
-    X(cudaMemset, ALL) X(cudaMemset2D, ALL) X(cudaMemset2DAsync, COPY(5)) X(cudaMemset2DAsync_ptsz, COPY(5)) \
-    X(cudaMemset2D_ptds, ALL) X(cudaMemset3D, ALL) X(cudaMemset3DAsync, ALL) X(cudaMemset3DAsync_ptsz, ALL) \
-    X(cudaMemset3D_ptds, ALL) X(cudaMemsetAsync, COPY(3)) X(cudaMemsetAsync_ptsz, COPY(3)) X(cudaMemset_ptds, ALL) \
-    X(cudaSetDevice, THREAD) X(cudaSignalExternalSemaphoresAsync, STREAM(3)) \
-    X(cudaSignalExternalSemaphoresAsync_ptsz, STREAM(3)) X(cudaSignalExternalSemaphoresAsync_v2, STREAM(3)) \
-    X(cudaSignalExternalSemaphoresAsync_v2_ptsz, STREAM(3)) X(cudaStreamAddCallback, STREAM(0)) \
-    X(cudaStreamAddCallback_ptsz, STREAM(0)) X(cudaStreamAttachMemAsync, ALL) X(cudaStreamAttachMemAsync_ptsz, ALL) \
-    X(cudaStreamBeginCapture, ALL) X(cudaStreamBeginCaptureToGraph, INTO_GRAPH) X(cudaStreamBeginCaptureToGraph_ptsz, INTO_GRAPH) \
-    X(cudaStreamBeginCapture_ptsz, ALL) X(cudaStreamBeginRecaptureToGraph, INTO_GRAPH) \
-    X(cudaStreamBeginRecaptureToGraph_ptsz, INTO_GRAPH) X(cudaStreamCopyAttributes, ALL) \
-    X(cudaStreamCopyAttributes_ptsz, ALL) X(cudaStreamCreate, THREAD) X(cudaStreamCreateWithFlags, THREAD) \
-    X(cudaStreamCreateWithPriority, THREAD) X(cudaStreamDestroy, ALL) X(cudaStreamEndCapture, ALL) \
-    X(cudaStreamEndCapture_ptsz, ALL) X(cudaStreamQuery, STREAM(0)) X(cudaStreamQuery_ptsz, STREAM(0)) \
-    X(cudaStreamSetAttribute, ALL) X(cudaStreamSetAttribute_ptsz, ALL) X(cudaStreamSynchronize, STREAM(0)) \
-    X(cudaStreamSynchronize_ptsz, STREAM(0)) X(cudaStreamUpdateCaptureDependencies, ORDER) \
-    X(cudaStreamUpdateCaptureDependencies_ptsz, ORDER) X(cudaStreamUpdateCaptureDependencies_v2, ORDER) \
-    X(cudaStreamUpdateCaptureDependencies_v2_ptsz, ORDER) X(cudaStreamWaitEvent, STREAM(0)) \
-    X(cudaStreamWaitEvent_ptsz, STREAM(0)) X(cudaThreadExit, ALL) X(cudaThreadSynchronize, DEVICE) \
-    X(cudaWaitExternalSemaphoresAsync, STREAM(3)) X(cudaWaitExternalSemaphoresAsync_ptsz, STREAM(3)) \
-    X(cudaWaitExternalSemaphoresAsync_v2, STREAM(3)) X(cudaWaitExternalSemaphoresAsync_v2_ptsz, STREAM(3))
+    X(cudaLaunchCooperativeKernelMultiDevice, ALL) PTSZ(X, cudaLaunchHostFunc, STREAM(0)) \
+    PTSZ(X, cudaLaunchHostFunc_v2, STREAM(0)) X(cudaLibraryUnload, ALL) X(cudaMemAdvise, ALL) X(cudaMemAdvise_v2, ALL) \
+    PTSZ(X, cudaMemDiscardAndPrefetchBatchAsync, ALL) PTSZ(X, cudaMemDiscardBatchAsync, ALL) \
+    X(cudaMemPoolDestroy, ALL) X(cudaMemPoolImportPointer, ALL) X(cudaMemPoolTrimTo, ALL) \
+    PTSZ(X, cudaMemPrefetchAsync, ALL) PTSZ(X, cudaMemPrefetchAsync_v2, ALL) PTSZ(X, cudaMemPrefetchBatchAsync, ALL) \
+    PTDS(X, cudaMemcpy, ALL) PTDS(X, cudaMemcpy2D, ALL) PTDS(X, cudaMemcpy2DArrayToArray, ALL) \
+    PTSZ(X, cudaMemcpy2DAsync, ALL) PTDS(X, cudaMemcpy2DFromArray, ALL) PTSZ(X, cudaMemcpy2DFromArrayAsync, ALL) \
+    PTDS(X, cudaMemcpy2DToArray, ALL) PTSZ(X, cudaMemcpy2DToArrayAsync, ALL) PTDS(X, cudaMemcpy3D, ALL) \
+    PTSZ(X, cudaMemcpy3DAsync, COPY(1)) PTSZ(X, cudaMemcpy3DBatchAsync, ALL) PTDS(X, cudaMemcpy3DPeer, ALL) \
+    PTSZ(X, cudaMemcpy3DPeerAsync, COPY(1)) PTSZ(X, cudaMemcpy3DWithAttributesAsync, COPY(2)) \
+    PTDS(X, cudaMemcpyArrayToArray, ALL) PTSZ(X, cudaMemcpyAsync, COPY(4)) PTSZ(X, cudaMemcpyBatchAsync, ALL) \
+    PTDS(X, cudaMemcpyFromArray, ALL) PTSZ(X, cudaMemcpyFromArrayAsync, ALL) PTDS(X, cudaMemcpyFromSymbol, ALL) \
+    PTSZ(X, cudaMemcpyFromSymbolAsync, COPY(5)) X(cudaMemcpyPeer, ALL) X(cudaMemcpyPeerAsync, COPY(5)) \
+    PTDS(X, cudaMemcpyToArray, ALL) PTSZ(X, cudaMemcpyToArrayAsync, ALL) PTDS(X, cudaMemcpyToSymbol, ALL) \
+    PTSZ(X, cudaMemcpyToSymbolAsync, COPY(5)) PTSZ(X, cudaMemcpyWithAttributesAsync, COPY(4)) PTDS(X, cudaMemset, ALL) \
+    PTDS(X, cudaMemset2D, ALL) PTSZ(X, cudaMemset2DAsync, COPY(5)) PTDS(X, cudaMemset3D, ALL) \
+    PTSZ(X, cudaMemset3DAsync, ALL) PTSZ(X, cudaMemsetAsync, COPY(3)) X(cudaSetDevice, THREAD) \
+    PTSZ(X, cudaSignalExternalSemaphoresAsync, STREAM(3)) PTSZ(X, cudaSignalExternalSemaphoresAsync_v2, STREAM(3)) \
+    PTSZ(X, cudaStreamAddCallback, STREAM(0)) PTSZ(X, cudaStreamAttachMemAsync, ALL) \
+    PTSZ(X, cudaStreamBeginCapture, ALL) PTSZ(X, cudaStreamBeginCaptureToGraph, INTO_GRAPH) \
+    PTSZ(X, cudaStreamBeginRecaptureToGraph, INTO_GRAPH) PTSZ(X, cudaStreamCopyAttributes, ALL) \
+    X(cudaStreamCreate, THREAD) X(cudaStreamCreateWithFlags, THREAD) X(cudaStreamCreateWithPriority, THREAD) \
+    X(cudaStreamDestroy, ALL) PTSZ(X, cudaStreamEndCapture, ALL) PTSZ(X, cudaStreamQuery, STREAM(0)) \
+    PTSZ(X, cudaStreamSetAttribute, ALL) PTSZ(X, cudaStreamSynchronize, STREAM(0)) \
+    PTSZ(X, cudaStreamUpdateCaptureDependencies, ORDER) PTSZ(X, cudaStreamUpdateCaptureDependencies_v2, ORDER) \
+    PTSZ(X, cudaStreamWaitEvent, STREAM(0)) X(cudaThreadExit, ALL) X(cudaThreadSynchronize, DEVICE) \
+    PTSZ(X, cudaWaitExternalSemaphoresAsync, STREAM(3)) PTSZ(X, cudaWaitExternalSemaphoresAsync_v2, STREAM(3))
 
 /* Of the driver, as libcuda exports them. */
 #define FUSELN_DRIVER_NOTICED(X) \
@@ -178,88 +162,62 @@
     X(cuDevicePrimaryCtxRelease_v2, ALL) X(cuDevicePrimaryCtxReset, ALL) X(cuDevicePrimaryCtxReset_v2, ALL) \
     X(cuDevicePrimaryCtxRetain, ALL) X(cuDevicePrimaryCtxSetFlags, ALL) X(cuDevicePrimaryCtxSetFlags_v2, ALL) \
     X(cuEventCreate, THREAD) X(cuEventDestroy, THREAD) X(cuEventDestroy_v2, THREAD) X(cuEventElapsedTime, THREAD) \
-    X(cuEventElapsedTime_v2, THREAD) X(cuEventQuery, THREAD) X(cuEventRecord, STREAM(1)) \
-    X(cuEventRecordWithFlags, STREAM(1)) X(cuEventRecordWithFlags_ptsz, STREAM(1)) X(cuEventRecord_ptsz, STREAM(1)) \
-    X(cuEventSynchronize, THREAD) X(cuExternalMemoryGetMappedBuffer, ALL) \
-    X(cuExternalMemoryGetMappedMipmappedArray, ALL) X(cuFabricCpyBatchAsync, ALL) X(cuFabricCpyBatchAsync_ptsz, ALL) \
+    X(cuEventElapsedTime_v2, THREAD) X(cuEventQuery, THREAD) PTSZ(X, cuEventRecord, STREAM(1)) \
+    PTSZ(X, cuEventRecordWithFlags, STREAM(1)) X(cuEventSynchronize, THREAD) X(cuExternalMemoryGetMappedBuffer, ALL) \
+    X(cuExternalMemoryGetMappedMipmappedArray, ALL) PTSZ(X, cuFabricCpyBatchAsync, ALL) \
     X(cuFlushGPUDirectRDMAWrites, ALL) X(cuGraphDestroy, ALL) X(cuGraphExecDestroy, ALL) X(cuGraphExecUpdate, ALL) \
     X(cuGraphExecUpdate_v2, ALL) X(cuGraphInstantiate, ALL) X(cuGraphInstantiateWithFlags, ALL) \
-    X(cuGraphInstantiateWithParams, ALL) X(cuGraphInstantiateWithParams_ptsz, ALL) X(cuGraphInstantiate_v2, ALL) \
-    X(cuGraphLaunch, COPY(1)) X(cuGraphLaunch_ptsz, COPY(1)) X(cuGraphUpload, COPY(1)) X(cuGraphUpload_ptsz, COPY(1)) \
-    X(cuGraphicsMapResources, ALL) X(cuGraphicsMapResources_ptsz, ALL) X(cuGraphicsUnmapResources, ALL) \
-    X(cuGraphicsUnmapResources_ptsz, ALL) X(cuGraphicsUnregisterResource, ALL) X(cuGreenCtxCreate, ALL) \
-    X(cuGreenCtxDestroy, ALL) X(cuGreenCtxRecordEvent, ALL) X(cuGreenCtxStreamCreate, ALL) X(cuGreenCtxWaitEvent, ALL) \
+    PTSZ(X, cuGraphInstantiateWithParams, ALL) X(cuGraphInstantiate_v2, ALL) PTSZ(X, cuGraphLaunch, COPY(1)) \
+    PTSZ(X, cuGraphUpload, COPY(1)) PTSZ(X, cuGraphicsMapResources, ALL) PTSZ(X, cuGraphicsUnmapResources, ALL) \
+    X(cuGraphicsUnregisterResource, ALL) X(cuGreenCtxCreate, ALL) X(cuGreenCtxDestroy, ALL) \
+    X(cuGreenCtxRecordEvent, ALL) X(cuGreenCtxStreamCreate, ALL) X(cuGreenCtxWaitEvent, ALL) \
     X(cuIpcCloseMemHandle, ALL) X(cuIpcOpenMemHandle, ALL) X(cuIpcOpenMemHandle_v2, ALL) X(cuLaunch, ALL) \
     X(cuLaunchCooperativeKernelMultiDevice, ALL) X(cuLaunchGrid, ALL) X(cuLaunchGridAsync, ALL) \
-    X(cuLaunchHostFunc, STREAM(0)) X(cuLaunchHostFunc_ptsz, STREAM(0)) X(cuLaunchHostFunc_v2, STREAM(0)) \
-    X(cuLaunchHostFunc_v2_ptsz, STREAM(0)) X(cuLogicalEndpointBindAddr, ALL) X(cuLogicalEndpointBindMem, ALL) \
-    X(cuLogicalEndpointDestroy, ALL) X(cuLogicalEndpointUnbind, ALL) X(cuMemAddressFree, ALL) X(cuMemAdvise, ALL) \
-    X(cuMemAdvise_v2, ALL) X(cuMemBatchDecompressAsync, ALL) X(cuMemBatchDecompressAsync_ptsz, ALL) \
-    X(cuMemDiscardAndPrefetchBatchAsync, ALL) X(cuMemDiscardAndPrefetchBatchAsync_ptsz, ALL) \
-    X(cuMemDiscardBatchAsync, ALL) X(cuMemDiscardBatchAsync_ptsz, ALL) X(cuMemFree, ALL) X(cuMemFreeAsync, COPY(1)) \
-    X(cuMemFreeAsync_ptsz, COPY(1)) X(cuMemFreeHost, ALL) X(cuMemFree_v2, ALL) X(cuMemHostUnregister, ALL) \
-    X(cuMemMap, ALL) X(cuMemMapArrayAsync, ALL) X(cuMemMapArrayAsync_ptsz, ALL) X(cuMemPoolDestroy, ALL) \
-    X(cuMemPoolImportPointer, ALL) X(cuMemPoolTrimTo, ALL) X(cuMemPrefetchAsync, COPY(3)) \
-    X(cuMemPrefetchAsync_ptsz, COPY(3)) X(cuMemPrefetchAsync_v2, ALL) X(cuMemPrefetchAsync_v2_ptsz, ALL) \
-    X(cuMemPrefetchBatchAsync, ALL) X(cuMemPrefetchBatchAsync_ptsz, ALL) X(cuMemRelease, ALL) X(cuMemSetAccess, ALL) \
-    X(cuMemUnmap, ALL) X(cuMemcpy, ALL) X(cuMemcpy2D, ALL) X(cuMemcpy2DAsync, COPY(1)) X(cuMemcpy2DAsync_v2, COPY(1)) \
-    X(cuMemcpy2DAsync_v2_ptsz, COPY(1)) X(cuMemcpy2DUnaligned, ALL) X(cuMemcpy2DUnaligned_v2, ALL) \
-    X(cuMemcpy2DUnaligned_v2_ptds, ALL) X(cuMemcpy2D_v2, ALL) X(cuMemcpy2D_v2_ptds, ALL) X(cuMemcpy3D, ALL) \
-    X(cuMemcpy3DAsync, COPY(1)) X(cuMemcpy3DAsync_v2, COPY(1)) X(cuMemcpy3DAsync_v2_ptsz, COPY(1)) \
-    X(cuMemcpy3DBatchAsync, ALL) X(cuMemcpy3DBatchAsync_ptsz, ALL) X(cuMemcpy3DBatchAsync_v2, ALL) \
-    X(cuMemcpy3DBatchAsync_v2_ptsz, ALL) X(cuMemcpy3DPeer, ALL) X(cuMemcpy3DPeerAsync, COPY(1)) \
-    X(cuMemcpy3DPeerAsync_ptsz, COPY(1)) X(cuMemcpy3DPeer_ptds, ALL) X(cuMemcpy3DWithAttributesAsync, COPY(2)) \
-    X(cuMemcpy3DWithAttributesAsync_ptsz, COPY(2)) X(cuMemcpy3D_v2, ALL) X(cuMemcpy3D_v2_ptds, ALL) \
-    X(cuMemcpyAsync, COPY(3)) X(cuMemcpyAsync_ptsz, COPY(3)) X(cuMemcpyAtoA, ALL) X(cuMemcpyAtoA_v2, ALL) \
-    X(cuMemcpyAtoA_v2_ptds, ALL) X(cuMemcpyAtoD, ALL) X(cuMemcpyAtoD_v2, ALL) X(cuMemcpyAtoD_v2_ptds, ALL) \
-    X(cuMemcpyAtoH, ALL) X(cuMemcpyAtoHAsync, COPY(4)) X(cuMemcpyAtoHAsync_v2, COPY(4)) \
-    X(cuMemcpyAtoHAsync_v2_ptsz, COPY(4)) X(cuMemcpyAtoH_v2, ALL) X(cuMemcpyAtoH_v2_ptds, ALL) \
-    X(cuMemcpyBatchAsync, ALL) X(cuMemcpyBatchAsync_ptsz, ALL) X(cuMemcpyBatchAsync_v2, ALL) \
-    X(cuMemcpyBatchAsync_v2_ptsz, ALL) X(cuMemcpyDtoA, ALL) X(cuMemcpyDtoA_v2, ALL) X(cuMemcpyDtoA_v2_ptds, ALL) \
-    X(cuMemcpyDtoD, ALL) X(cuMemcpyDtoDAsync, COPY(3)) X(cuMemcpyDtoDAsync_v2, COPY(3)) \
-    X(cuMemcpyDtoDAsync_v2_ptsz, COPY(3)) X(cuMemcpyDtoD_v2, ALL) X(cuMemcpyDtoD_v2_ptds, ALL) X(cuMemcpyDtoH, ALL) \
-    X(cuMemcpyDtoHAsync, COPY(3)) X(cuMemcpyDtoHAsync_v2, COPY(3)) X(cuMemcpyDtoHAsync_v2_ptsz, COPY(3)) \
-    X(cuMemcpyDtoH_v2, ALL) X(cuMemcpyDtoH_v2_ptds, ALL) X(cuMemcpyHtoA, ALL) X(cuMemcpyHtoAAsync, COPY(4)) \
-    X(cuMemcpyHtoAAsync_v2, COPY(4)) X(cuMemcpyHtoAAsync_v2_ptsz, COPY(4)) X(cuMemcpyHtoA_v2, ALL) \
-    X(cuMemcpyHtoA_v2_ptds, ALL) X(cuMemcpyHtoD, ALL) X(cuMemcpyHtoDAsync, COPY(3)) X(cuMemcpyHtoDAsync_v2, COPY(3)) \
-    X(cuMemcpyHtoDAsync_v2_ptsz, COPY(3)) X(cuMemcpyHtoD_v2, ALL) X(cuMemcpyHtoD_v2_ptds, ALL) X(cuMemcpyPeer, ALL) \
-    X(cuMemcpyPeerAsync, COPY(5)) X(cuMemcpyPeerAsync_ptsz, COPY(5)) X(cuMemcpyPeer_ptds, ALL) \
-    X(cuMemcpyWithAttributesAsync, COPY(4)) X(cuMemcpyWithAttributesAsync_ptsz, COPY(4)) X(cuMemcpy_ptds, ALL) \
-    X(cuMemsetD16, ALL) X(cuMemsetD16Async, COPY(3)) X(cuMemsetD16Async_ptsz, COPY(3)) X(cuMemsetD16_v2, ALL) \
-    X(cuMemsetD16_v2_ptds, ALL) X(cuMemsetD2D16, ALL) X(cuMemsetD2D16Async, COPY(5)) \
-    X(cuMemsetD2D16Async_ptsz, COPY(5)) X(cuMemsetD2D16_v2, ALL) X(cuMemsetD2D16_v2_ptds, ALL) X(cuMemsetD2D32, ALL) \
-    X(cuMemsetD2D32Async, COPY(5)) X(cuMemsetD2D32Async_ptsz, COPY(5)) X(cuMemsetD2D32_v2, ALL) \
-    X(cuMemsetD2D32_v2_ptds, ALL) X(cuMemsetD2D8, ALL) X(cuMemsetD2D8Async, COPY(5)) \
-    X(cuMemsetD2D8Async_ptsz, COPY(5)) X(cuMemsetD2D8_v2, ALL) X(cuMemsetD2D8_v2_ptds, ALL) X(cuMemsetD32, ALL) \
-    X(cuMemsetD32Async, COPY(3)) X(cuMemsetD32Async_ptsz, COPY(3)) X(cuMemsetD32_v2, ALL) X(cuMemsetD32_v2_ptds, ALL) \
-    X(cuMemsetD8, ALL) X(cuMemsetD8Async, COPY(3)) X(cuMemsetD8Async_ptsz, COPY(3)) X(cuMemsetD8_v2, ALL) \
-    X(cuMemsetD8_v2_ptds, ALL) X(cuMipmappedArrayDestroy, ALL) X(cuMulticastAddDevice, ALL) \
-    X(cuMulticastBindAddr, ALL) X(cuMulticastBindAddr_v2, ALL) X(cuMulticastBindMem, ALL) \
-    X(cuMulticastBindMem_v2, ALL) X(cuMulticastUnbind, ALL) X(cuSignalExternalSemaphoresAsync, STREAM(3)) \
-    X(cuSignalExternalSemaphoresAsync_ptsz, STREAM(3)) X(cuStreamAddCallback, STREAM(0)) \
-    X(cuStreamAddCallback_ptsz, STREAM(0)) X(cuStreamAttachMemAsync, ALL) X(cuStreamAttachMemAsync_ptsz, ALL) \
-    X(cuStreamBatchMemOp, STREAM(0)) X(cuStreamBatchMemOp_ptsz, STREAM(0)) X(cuStreamBatchMemOp_v2, STREAM(0)) \
-    X(cuStreamBatchMemOp_v2_ptsz, STREAM(0)) X(cuStreamBeginCapture, ALL) X(cuStreamBeginCaptureToCig, INTO_GRAPH) \
-    X(cuStreamBeginCaptureToCig_ptsz, INTO_GRAPH) X(cuStreamBeginCaptureToGraph, INTO_GRAPH) \
-    X(cuStreamBeginCaptureToGraph_ptsz, INTO_GRAPH) X(cuStreamBeginCapture_ptsz, ALL) X(cuStreamBeginCapture_v2, ALL) \
-    X(cuStreamBeginCapture_v2_ptsz, ALL) X(cuStreamBeginRecaptureToGraph, INTO_GRAPH) \
-    X(cuStreamBeginRecaptureToGraph_ptsz, INTO_GRAPH) X(cuStreamCopyAttributes, ALL) X(cuStreamCopyAttributes_ptsz, ALL) \
-    X(cuStreamCreate, THREAD) X(cuStreamCreateWithPriority, THREAD) X(cuStreamDestroy, ALL) X(cuStreamDestroy_v2, ALL) \
-    X(cuStreamEndCapture, ALL) X(cuStreamEndCaptureToCig, INTO_GRAPH) X(cuStreamEndCaptureToCig_ptsz, INTO_GRAPH) \
-    X(cuStreamEndCapture_ptsz, ALL) X(cuStreamQuery, STREAM(0)) X(cuStreamQuery_ptsz, STREAM(0)) \
-    X(cuStreamSetAttribute, ALL) X(cuStreamSetAttribute_ptsz, ALL) X(cuStreamSynchronize, STREAM(0)) \
-    X(cuStreamSynchronize_ptsz, STREAM(0)) X(cuStreamUpdateCaptureDependencies, ORDER) \
-    X(cuStreamUpdateCaptureDependencies_ptsz, ORDER) X(cuStreamUpdateCaptureDependencies_v2, ORDER) \
-    X(cuStreamUpdateCaptureDependencies_v2_ptsz, ORDER) X(cuStreamWaitEvent, STREAM(0)) \
-    X(cuStreamWaitEvent_ptsz, STREAM(0)) X(cuStreamWaitValue32, STREAM(0)) X(cuStreamWaitValue32_ptsz, STREAM(0)) \
-    X(cuStreamWaitValue32_v2, STREAM(0)) X(cuStreamWaitValue32_v2_ptsz, STREAM(0)) X(cuStreamWaitValue64, STREAM(0)) \
-    X(cuStreamWaitValue64_ptsz, STREAM(0)) X(cuStreamWaitValue64_v2, STREAM(0)) \
-    X(cuStreamWaitValue64_v2_ptsz, STREAM(0)) X(cuStreamWriteValue32, STREAM(0)) \
-    X(cuStreamWriteValue32_ptsz, STREAM(0)) X(cuStreamWriteValue32_v2, STREAM(0)) \
-    X(cuStreamWriteValue32_v2_ptsz, STREAM(0)) X(cuStreamWriteValue64, STREAM(0)) \
-    X(cuStreamWriteValue64_ptsz, STREAM(0)) X(cuStreamWriteValue64_v2, STREAM(0)) \
-    X(cuStreamWriteValue64_v2_ptsz, STREAM(0)) X(cuWaitExternalSemaphoresAsync, STREAM(3)) \
-    X(cuWaitExternalSemaphoresAsync_ptsz, STREAM(3))
+    PTSZ(X, cuLaunchHostFunc, STREAM(0)) PTSZ(X, cuLaunchHostFunc_v2, STREAM(0)) X(cuLogicalEndpointBindAddr, ALL) \
+    X(cuLogicalEndpointBindMem, ALL) X(cuLogicalEndpointDestroy, ALL) X(cuLogicalEndpointUnbind, ALL) \
+    X(cuMemAddressFree, ALL) X(cuMemAdvise, ALL) X(cuMemAdvise_v2, ALL) PTSZ(X, cuMemBatchDecompressAsync, ALL) \
+    PTSZ(X, cuMemDiscardAndPrefetchBatchAsync, ALL) PTSZ(X, cuMemDiscardBatchAsync, ALL) X(cuMemFree, ALL) \
+    PTSZ(X, cuMemFreeAsync, COPY(1)) X(cuMemFreeHost, ALL) X(cuMemFree_v2, ALL) X(cuMemHostUnregister, ALL) \
+    X(cuMemMap, ALL) PTSZ(X, cuMemMapArrayAsync, ALL) X(cuMemPoolDestroy, ALL) X(cuMemPoolImportPointer, ALL) \
+    X(cuMemPoolTrimTo, ALL) PTSZ(X, cuMemPrefetchAsync, COPY(3)) PTSZ(X, cuMemPrefetchAsync_v2, ALL) \
+    PTSZ(X, cuMemPrefetchBatchAsync, ALL) X(cuMemRelease, ALL) X(cuMemSetAccess, ALL) X(cuMemUnmap, ALL) \
+    PTDS(X, cuMemcpy, ALL) X(cuMemcpy2D, ALL) X(cuMemcpy2DAsync, COPY(1)) PTSZ(X, cuMemcpy2DAsync_v2, COPY(1)) \
+    X(cuMemcpy2DUnaligned, ALL) PTDS(X, cuMemcpy2DUnaligned_v2, ALL) PTDS(X, cuMemcpy2D_v2, ALL) X(cuMemcpy3D, ALL) \
+    X(cuMemcpy3DAsync, COPY(1)) PTSZ(X, cuMemcpy3DAsync_v2, COPY(1)) PTSZ(X, cuMemcpy3DBatchAsync, ALL) \
+    PTSZ(X, cuMemcpy3DBatchAsync_v2, ALL) PTDS(X, cuMemcpy3DPeer, ALL) PTSZ(X, cuMemcpy3DPeerAsync, COPY(1)) \
+    PTSZ(X, cuMemcpy3DWithAttributesAsync, COPY(2)) PTDS(X, cuMemcpy3D_v2, ALL) PTSZ(X, cuMemcpyAsync, COPY(3)) \
+    X(cuMemcpyAtoA, ALL) PTDS(X, cuMemcpyAtoA_v2, ALL) X(cuMemcpyAtoD, ALL) PTDS(X, cuMemcpyAtoD_v2, ALL) \
+    X(cuMemcpyAtoH, ALL) X(cuMemcpyAtoHAsync, COPY(4)) PTSZ(X, cuMemcpyAtoHAsync_v2, COPY(4)) \
+    PTDS(X, cuMemcpyAtoH_v2, ALL) PTSZ(X, cuMemcpyBatchAsync, ALL) PTSZ(X, cuMemcpyBatchAsync_v2, ALL) \
+    X(cuMemcpyDtoA, ALL) PTDS(X, cuMemcpyDtoA_v2, ALL) X(cuMemcpyDtoD, ALL) X(cuMemcpyDtoDAsync, COPY(3)) \
+    PTSZ(X, cuMemcpyDtoDAsync_v2, COPY(3)) PTDS(X, cuMemcpyDtoD_v2, ALL) X(cuMemcpyDtoH, ALL) \
+    X(cuMemcpyDtoHAsync, COPY(3)) PTSZ(X, cuMemcpyDtoHAsync_v2, COPY(3)) PTDS(X, cuMemcpyDtoH_v2, ALL) \
+    X(cuMemcpyHtoA, ALL) X(cuMemcpyHtoAAsync, COPY(4)) PTSZ(X, cuMemcpyHtoAAsync_v2, COPY(4)) \
+    PTDS(X, cuMemcpyHtoA_v2, ALL) X(cuMemcpyHtoD, ALL) X(cuMemcpyHtoDAsync, COPY(3)) \
+    PTSZ(X, cuMemcpyHtoDAsync_v2, COPY(3)) PTDS(X, cuMemcpyHtoD_v2, ALL) PTDS(X, cuMemcpyPeer, ALL) \
+    PTSZ(X, cuMemcpyPeerAsync, COPY(5)) PTSZ(X, cuMemcpyWithAttributesAsync, COPY(4)) X(cuMemsetD16, ALL) \
+    PTSZ(X, cuMemsetD16Async, COPY(3)) PTDS(X, cuMemsetD16_v2, ALL) X(cuMemsetD2D16, ALL) \
+    PTSZ(X, cuMemsetD2D16Async, COPY(5)) PTDS(X, cuMemsetD2D16_v2, ALL) X(cuMemsetD2D32, ALL) \
+    PTSZ(X, cuMemsetD2D32Async, COPY(5)) PTDS(X, cuMemsetD2D32_v2, ALL) X(cuMemsetD2D8, ALL) \
+    PTSZ(X, cuMemsetD2D8Async, COPY(5)) PTDS(X, cuMemsetD2D8_v2, ALL) X(cuMemsetD32, ALL) \
+    PTSZ(X, cuMemsetD32Async, COPY(3)) PTDS(X, cuMemsetD32_v2, ALL) X(cuMemsetD8, ALL) \
+    PTSZ(X, cuMemsetD8Async, COPY(3)) PTDS(X, cuMemsetD8_v2, ALL) X(cuMipmappedArrayDestroy, ALL) \
+    X(cuMulticastAddDevice, ALL) X(cuMulticastBindAddr, ALL) X(cuMulticastBindAddr_v2, ALL) X(cuMulticastBindMem, ALL) \
+    X(cuMulticastBindMem_v2, ALL) X(cuMulticastUnbind, ALL) PTSZ(X, cuSignalExternalSemaphoresAsync, STREAM(3)) \
+    PTSZ(X, cuStreamAddCallback, STREAM(0)) PTSZ(X, cuStreamAttachMemAsync, ALL) \
+    PTSZ(X, cuStreamBatchMemOp, STREAM(0)) PTSZ(X, cuStreamBatchMemOp_v2, STREAM(0)) \
+    PTSZ(X, cuStreamBeginCapture, ALL) PTSZ(X, cuStreamBeginCaptureToCig, INTO_GRAPH) \
+    PTSZ(X, cuStreamBeginCaptureToGraph, INTO_GRAPH) PTSZ(X, cuStreamBeginCapture_v2, ALL) \
+    PTSZ(X, cuStreamBeginRecaptureToGraph, INTO_GRAPH) PTSZ(X, cuStreamCopyAttributes, ALL) X(cuStreamCreate, THREAD) \
+    X(cuStreamCreateWithPriority, THREAD) X(cuStreamDestroy, ALL) X(cuStreamDestroy_v2, ALL) \
+    PTSZ(X, cuStreamEndCapture, ALL) PTSZ(X, cuStreamEndCaptureToCig, INTO_GRAPH) PTSZ(X, cuStreamQuery, STREAM(0)) \
+    PTSZ(X, cuStreamSetAttribute, ALL) PTSZ(X, cuStreamSynchronize, STREAM(0)) \
+    PTSZ(X, cuStreamUpdateCaptureDependencies, ORDER) PTSZ(X, cuStreamUpdateCaptureDependencies_v2, ORDER) \
+    PTSZ(X, cuStreamWaitEvent, STREAM(0)) PTSZ(X, cuStreamWaitValue32, STREAM(0)) \
+    PTSZ(X, cuStreamWaitValue32_v2, STREAM(0)) PTSZ(X, cuStreamWaitValue64, STREAM(0)) \
+    PTSZ(X, cuStreamWaitValue64_v2, STREAM(0)) PTSZ(X, cuStreamWriteValue32, STREAM(0)) \
+    PTSZ(X, cuStreamWriteValue32_v2, STREAM(0)) PTSZ(X, cuStreamWriteValue64, STREAM(0)) \
+    PTSZ(X, cuStreamWriteValue64_v2, STREAM(0)) PTSZ(X, cuWaitExternalSemaphoresAsync, STREAM(3))
 
 /* Of the driver, as cuGetProcAddress is asked for them: without version and per-thread form. */
 #define FUSELN_DRIVER_HARMLESS(X) \

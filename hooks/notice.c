@@ -45,14 +45,14 @@ enum shape { PLAIN, ORDERS, ENTERS_GRAPH };
 static const struct {
     unsigned char reach, by_default, argument, shape;
 } reaches[] = {
-#define ALL            {FUSELN_REACH_ALL, FUSELN_REACH_ALL, 0, PLAIN},
-#define ORDER          {FUSELN_REACH_ALL, FUSELN_REACH_ALL, 0, ORDERS},
-#define INTO_GRAPH     {FUSELN_REACH_ALL, FUSELN_REACH_ALL, 0, ENTERS_GRAPH},
-#define DEVICE         {FUSELN_REACH_DEVICE, FUSELN_REACH_DEVICE, 0, PLAIN},
-#define THREAD         {FUSELN_REACH_THREAD, FUSELN_REACH_THREAD, 0, PLAIN},
-#define STREAM(n)      {FUSELN_REACH_STREAM, FUSELN_REACH_DEVICE, n, PLAIN},
-#define COPY(n)        {FUSELN_REACH_STREAM, FUSELN_REACH_ALL, n, PLAIN},
-#define X(name, reach) reach
+#define ALL          {FUSELN_REACH_ALL, FUSELN_REACH_ALL, 0, PLAIN},
+#define ORDER        {FUSELN_REACH_ALL, FUSELN_REACH_ALL, 0, ORDERS},
+#define INTO_GRAPH   {FUSELN_REACH_ALL, FUSELN_REACH_ALL, 0, ENTERS_GRAPH},
+#define DEVICE       {FUSELN_REACH_DEVICE, FUSELN_REACH_DEVICE, 0, PLAIN},
+#define THREAD       {FUSELN_REACH_THREAD, FUSELN_REACH_THREAD, 0, PLAIN},
+#define STREAM(n)    {FUSELN_REACH_STREAM, FUSELN_REACH_DEVICE, n, PLAIN},
+#define COPY(n)      {FUSELN_REACH_STREAM, FUSELN_REACH_ALL, n, PLAIN},
+#define X(name, ...) __VA_ARGS__ /* reach, which has become several arguments */
     FUSELN_CUDART_NOTICED(X) FUSELN_DRIVER_NOTICED(X)
 #undef X
 };

@@ -24,8 +24,9 @@ PARTNER = "GET(entry, {0}) == call->{0} &&"
 
 
 def name_gone(name):
-    """The changes after which a name is no longer noticed nor exported; a driver's is then listed as harmless."""
-    text = re.search(rf" X\({name}, .+?\)(?= X| \\|\n)", (SOURCE / "hooks/names.h").read_text())[0]
+    """The changes after which a name and its per-thread form are no longer noticed nor exported; a driver's is then listed
+    as harmless."""
+    text = re.search(rf" (X\(|PT[DS][SZ]\(X, ){name}, .+?\)(?= [XP]| \\|\n)", (SOURCE / "hooks/names.h").read_text())[0]
     changes = [("hooks/names.h", text, "")]
     if not name.startswith("cuda"):
         base = re.sub(r"_v\d+$", "", name)
