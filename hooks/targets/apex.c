@@ -35,11 +35,4 @@ static const struct fuseln_target_row rows[] = {
 };
 // clang-format on
 
-const struct fuseln_framework fuseln_apex = {
-    .program = "apex, FusedLayerNorm",
-    .scope = "_Z",
-    .types = types,
-    .type_count = sizeof(types) / sizeof(types[0]),
-    .rows = rows,
-    .row_count = sizeof(rows) / sizeof(rows[0]),
-};
+FUSELN_FRAMEWORK(apex, .program = "apex, FusedLayerNorm", .scope = "_Z");

@@ -24,11 +24,4 @@ static const struct fuseln_target_row rows[] = {
 };
 // clang-format on
 
-const struct fuseln_framework fuseln_ctranslate2 = {
-    .program = "CTranslate2",
-    .scope = "_ZN",
-    .types = types,
-    .type_count = sizeof(types) / sizeof(types[0]),
-    .rows = rows,
-    .row_count = sizeof(rows) / sizeof(rows[0]),
-};
+FUSELN_FRAMEWORK(ctranslate2, .program = "CTranslate2", .scope = "_ZN");

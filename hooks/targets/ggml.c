@@ -36,11 +36,4 @@ static const struct fuseln_target_row rows[] = {
 };
 // clang-format on
 
-const struct fuseln_framework fuseln_ggml = {
-    .program = "ggml",
-    .scope = "_Z",
-    .types = types,
-    .type_count = sizeof(types) / sizeof(types[0]),
-    .rows = rows,
-    .row_count = sizeof(rows) / sizeof(rows[0]),
-};
+FUSELN_FRAMEWORK(ggml, .program = "ggml", .scope = "_Z");

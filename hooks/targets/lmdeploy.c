@@ -45,11 +45,4 @@ static const struct fuseln_target_row rows[] = {
 };
 // clang-format on
 
-const struct fuseln_framework fuseln_lmdeploy = {
-    .program = "lmdeploy, `turbomind`",
-    .scope = "_ZN9turbomind",
-    .types = types,
-    .type_count = sizeof(types) / sizeof(types[0]),
-    .rows = rows,
-    .row_count = sizeof(rows) / sizeof(rows[0]),
-};
+FUSELN_FRAMEWORK(lmdeploy, .program = "lmdeploy, `turbomind`", .scope = "_ZN9turbomind");

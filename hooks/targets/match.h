@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+// clang-format off
 /*
  * The foreign kernels that fuseln replaces, as rows, and the match of a complete mangled name against them. A program
  * is one file of rows (pytorch.c) and one line in match.c.
  *
  * A symbol is  scope rest,  or where the program names a file
- *              scope <length> _GLOBAL__N__<8 hex> file <8 hex>[_<digits>] rest:  the length covers the anonymous
- * namespace with its per-build hash. `rest` must equal the row's pattern to the last letter. Patterns are written for
- * the first of the program's types: $T    the template's types, as the program's table has them. A class type
- * (c10::Half) adds substitutions, by which the number of every S<n>_ grows $R    an optional bool template argument,
- * true for RMS norm (PyTorch 2.9 and later) $U $I $B an unsigned, an int and a bool template argument of any value What
- * the arguments are say the words of a row (words.h); `dtype` is what $T tells.
+ *              scope <length> _GLOBAL__N__<8 hex> file <8 hex>[_<digits>] rest:
+ * the length covers the anonymous namespace with its per-build hash. `rest` must equal the row's pattern to the last
+ * letter. Patterns are written for the first of the program's types:
+ *   $T         the template's types, as the program's table has them. A class type (c10::Half) adds substitutions, by
+ *              which the number of every S<n>_ grows
+ *   $R         an optional bool template argument, true for RMS norm (PyTorch 2.9 and later)
+ *   $U $I $B   an unsigned, an int and a bool template argument of any value
+ * What the arguments are say the words of a row (words.h); `dtype` is what $T tells.
  */
+// clang-format on
 #ifndef FUSELN_MATCH_H
 #define FUSELN_MATCH_H
 
@@ -50,6 +54,13 @@ struct fuseln_framework {
     const struct fuseln_known_build *known_builds;
     size_t build_count;
 };
+#define FUSELN_COUNTED(member, count, array) .member = array, .count = sizeof(array) / sizeof((array)[0])
+/* Ends a file of rows, whose tables are `types`, `rows` and, where builds of it were tested, `known_builds`. */
+#define FUSELN_FRAMEWORK(id, ...)                                                          \
+    const struct fuseln_framework fuseln_##id = {FUSELN_COUNTED(types, type_count, types), \
+                                                 FUSELN_COUNTED(rows, row_count, rows), __VA_ARGS__}
+#define FUSELN_KNOWN_BUILDS FUSELN_COUNTED(known_builds, build_count, known_builds)
+
 /* A program: its file here, and its place in this list. */
 #define FUSELN_PROGRAMS(X) X(pytorch) X(onnxruntime) X(ctranslate2) X(vllm) X(sglang) X(lmdeploy) X(apex) X(ggml)
 #define X(program)         extern const struct fuseln_framework fuseln_##program;

@@ -49,13 +49,5 @@ static const struct fuseln_known_build known_builds[] = {
 };
 // clang-format on
 
-const struct fuseln_framework fuseln_onnxruntime = {
-    .program = "ONNX Runtime, `onnxruntime::cuda`",
-    .scope = "_ZN11onnxruntime",
-    .types = types,
-    .type_count = sizeof(types) / sizeof(types[0]),
-    .rows = rows,
-    .row_count = sizeof(rows) / sizeof(rows[0]),
-    .known_builds = known_builds,
-    .build_count = sizeof(known_builds) / sizeof(known_builds[0]),
-};
+FUSELN_FRAMEWORK(onnxruntime, .program = "ONNX Runtime, `onnxruntime::cuda`", .scope = "_ZN11onnxruntime",
+                 FUSELN_KNOWN_BUILDS);

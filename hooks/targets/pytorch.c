@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * PyTorch's layer norm and RMS norm: the kernels of at::native in layer_norm_kernel.cu, as the wheels 1.13 to 2.15
- * hold them. Rows and nothing else; match.h explains their words.
+ * hold them. Rows and nothing else; words.h explains their words.
  */
 #include "hooks/targets/match.h"
 
@@ -83,14 +83,5 @@ static const struct fuseln_known_build known_builds[] = {
 };
 // clang-format on
 
-const struct fuseln_framework fuseln_pytorch = {
-    .program = "PyTorch, `at::native` of layer_norm_kernel.cu",
-    .scope = "_ZN2at6native",
-    .file = "_20_layer_norm_kernel_cu_",
-    .types = types,
-    .type_count = sizeof(types) / sizeof(types[0]),
-    .rows = rows,
-    .row_count = sizeof(rows) / sizeof(rows[0]),
-    .known_builds = known_builds,
-    .build_count = sizeof(known_builds) / sizeof(known_builds[0]),
-};
+FUSELN_FRAMEWORK(pytorch, .program = "PyTorch, `at::native` of layer_norm_kernel.cu", .scope = "_ZN2at6native",
+                 .file = "_20_layer_norm_kernel_cu_", FUSELN_KNOWN_BUILDS);

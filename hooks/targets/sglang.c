@@ -30,13 +30,4 @@ static const struct fuseln_known_build known_builds[] = {
 };
 // clang-format on
 
-const struct fuseln_framework fuseln_sglang = {
-    .program = "sglang, `flashinfer::norm`",
-    .scope = "_ZN10flashinfer4norm",
-    .types = types,
-    .type_count = sizeof(types) / sizeof(types[0]),
-    .rows = rows,
-    .row_count = sizeof(rows) / sizeof(rows[0]),
-    .known_builds = known_builds,
-    .build_count = sizeof(known_builds) / sizeof(known_builds[0]),
-};
+FUSELN_FRAMEWORK(sglang, .program = "sglang, `flashinfer::norm`", .scope = "_ZN10flashinfer4norm", FUSELN_KNOWN_BUILDS);

@@ -61,13 +61,4 @@ static const struct fuseln_known_build known_builds[] = {
 };
 // clang-format on
 
-const struct fuseln_framework fuseln_vllm = {
-    .program = "vLLM, `vllm`",
-    .scope = "_ZN4vllm",
-    .types = types,
-    .type_count = sizeof(types) / sizeof(types[0]),
-    .rows = rows,
-    .row_count = sizeof(rows) / sizeof(rows[0]),
-    .known_builds = known_builds,
-    .build_count = sizeof(known_builds) / sizeof(known_builds[0]),
-};
+FUSELN_FRAMEWORK(vllm, .program = "vLLM, `vllm`", .scope = "_ZN4vllm", FUSELN_KNOWN_BUILDS);
