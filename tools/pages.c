@@ -258,18 +258,18 @@ static void print_releases(size_t at, const struct fuseln_target_row *row)
 static void table_of_targets(void)
 {
     struct fuseln_target_row row, before;
-    const struct fuseln_framework *framework = NULL;
+    const struct fuseln_framework *framework, *last = NULL;
 
-    for (size_t i = 0; fuseln_targets_row(i, &row); i++) {
+    for (size_t i = 0; (framework = fuseln_targets_row(i, &row)); i++) {
         const char *name = "", *operation;
         const int length = function_length(row.symbol, &name);
         const int operation_bytes = operation_length(row.words, &operation);
         if (i > 0 && is_same(i - 1, &row, &before))
             continue;
-        if (fuseln_targets_framework(i) != framework)
-            printf("%s| target | %s | computes | releases |\n|---|---|---|---|\n", framework ? "\n" : "",
-                   fuseln_targets_framework(i)->program);
-        framework = fuseln_targets_framework(i);
+        if (framework != last)
+            printf("%s| target | %s | computes | releases |\n|---|---|---|---|\n", last ? "\n" : "",
+                   framework->program);
+        last = framework;
         printf("| `%s` | `%.*s` | %.*s | ", row.name, length, name, operation_bytes, operation);
         print_releases(i, &row);
         puts(" |");

@@ -195,36 +195,23 @@ bool fuseln_targets_known_build(const char *build_id)
     return false;
 }
 
-/* The framework of the row with this index over all frameworks, and the index within it; NULL past the last row. */
-static const struct fuseln_framework *framework_of(size_t *index)
+const struct fuseln_framework *fuseln_targets_row(size_t index, struct fuseln_target_row *ret_row)
 {
-    for (size_t f = 0; f < FRAMEWORKS; f++) {
-        if (*index < frameworks[f]->row_count)
-            return frameworks[f];
-        *index -= frameworks[f]->row_count;
-    }
-    return NULL;
-}
+    size_t f = 0;
 
-bool fuseln_targets_row(size_t index, struct fuseln_target_row *ret_row)
-{
-    const struct fuseln_framework *framework = framework_of(&index);
-
-    if (!framework)
-        return false;
-    *ret_row = framework->rows[index];
-    return true;
-}
-
-const struct fuseln_framework *fuseln_targets_framework(size_t index)
-{
-    return framework_of(&index);
+    while (f < FRAMEWORKS && index >= frameworks[f]->row_count)
+        index -= frameworks[f++]->row_count;
+    if (f == FRAMEWORKS)
+        return NULL;
+    *ret_row = frameworks[f]->rows[index];
+    return frameworks[f];
 }
 
 bool fuseln_targets_match_row(size_t index, const char *symbol, struct fuseln_target *ret_target)
 {
-    const struct fuseln_framework *framework = framework_of(&index);
+    struct fuseln_target_row row;
+    const struct fuseln_framework *framework = fuseln_targets_row(index, &row);
     const char *rest = framework ? past_scope(framework, symbol) : NULL;
 
-    return rest && match_row(framework, &framework->rows[index], symbol, rest, ret_target);
+    return rest && match_row(framework, &row, symbol, rest, ret_target);
 }

@@ -80,10 +80,8 @@ const char *fuseln_targets_norm_maker(const char *symbol);
 
 bool fuseln_targets_known_build(const char *build_id);
 
-/* For tests and README: each row, its framework, and each build of every framework (its own is returned); false or NULL
- * past the end. */
-bool fuseln_targets_row(size_t index, struct fuseln_target_row *ret_row);
-const struct fuseln_framework *fuseln_targets_framework(size_t index);
+/* For tests and README: each row and each build of every framework, which is returned; NULL past the end. */
+const struct fuseln_framework *fuseln_targets_row(size_t index, struct fuseln_target_row *ret_row);
 const struct fuseln_framework *fuseln_targets_build(size_t index, struct fuseln_known_build *ret_build);
 bool fuseln_targets_match_row(size_t index, const char *symbol, struct fuseln_target *ret_target);
 

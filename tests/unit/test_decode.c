@@ -158,11 +158,11 @@ static void check_call(const struct fuseln_target *target, const struct fuseln_c
 
 static void for_each_target(void (*check)(const struct fuseln_target *target))
 {
+    const struct fuseln_framework *framework;
     struct fuseln_target_row row;
     size_t rows = 0;
 
-    for (; fuseln_targets_row(rows, &row); rows++) {
-        const struct fuseln_framework *framework = fuseln_targets_framework(rows);
+    for (; (framework = fuseln_targets_row(rows, &row)); rows++) {
         for (size_t i = 0; i < framework->type_count; i++) {
             char symbol[512];
             struct fuseln_target target;
