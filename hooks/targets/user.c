@@ -76,24 +76,20 @@ static struct fuseln_user_row *find_symbol(struct fuseln_user_rows *rows, struct
     return NULL;
 }
 
-/* The two fields that only a user's row has. False: one of them is there twice. */
-static bool read_identity(struct fuseln_user_row *row, struct fuseln_text body, struct fuseln_text *ret_twice)
+/* The two fields that only a user's row has. */
+static void read_identity(struct fuseln_user_row *row, struct fuseln_text body)
 {
-    struct fuseln_text value;
+    struct fuseln_text key, value;
 
-    while (fuseln_words_field(&body, ret_twice, &value)) {
-        const bool symbol = fuseln_text_is(*ret_twice, "symbol"), build = fuseln_text_is(*ret_twice, "build");
-        if ((symbol && row->symbol) || (build && row->builds))
-            return false;
-        if (symbol) {
+    while (fuseln_words_field(&body, &key, &value)) {
+        if (fuseln_text_is(key, "symbol")) {
             row->symbol = value.at;
             row->symbol_length = value.length;
-        } else if (build) {
+        } else if (fuseln_text_is(key, "build")) {
             row->builds = value.at;
             row->builds_length = value.length;
         }
     }
-    return true;
 }
 
 /* Does a row of ours have this symbol? It is terminated for that long. */
@@ -199,7 +195,6 @@ static struct fuseln_refusal row_read(struct fuseln_user_rows *rows, struct fuse
                                       const struct source *source)
 {
     struct fuseln_refusal refusal = {"", {"", 0}};
-    struct fuseln_text twice;
     const struct fuseln_text none = {"", 0};
 
     if (!name_is_valid(source->name))
@@ -207,8 +202,7 @@ static struct fuseln_refusal row_read(struct fuseln_user_rows *rows, struct fuse
                                        source->name};
     if (find_named(rows, source->name))
         return (struct fuseln_refusal){"is the name of an earlier row", source->name};
-    if (!read_identity(row, source->body, &twice))
-        return (struct fuseln_refusal){"is said twice", twice};
+    read_identity(row, source->body);
     const struct fuseln_text symbol = {row->symbol, row->symbol_length};
     if (!symbol.length)
         return (struct fuseln_refusal){"a row needs symbol, the kernel's complete mangled name", none};
