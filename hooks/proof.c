@@ -45,43 +45,32 @@ bool fuseln_proof_of_handle(const struct fuseln_target *target, const void *hand
     return !wrong;
 }
 
-/* A runtime's functions, as they are for this caller. */
-struct runtime {
-    int (*peek_error)(void), (*take_error)(void), (*get_function)(void **, const void *);
-};
-
-static struct runtime runtime_of(enum fuseln_node node, const void *caller)
+/* The CUfunction of the target's host function in the current context, by its runtime; NULL where it is not told. There
+ * was no error before, and none stays: a neighbour behind us may have launched something else. */
+static void *function_of(const struct fuseln_target *target, enum fuseln_node node, const void *caller)
 {
-    return (struct runtime){
-        (int (*)(void))fuseln_real(node, FUSELN_REAL_PEEK_ERROR, caller),
-        (int (*)(void))fuseln_real(node, FUSELN_REAL_TAKE_ERROR, caller),
-        (int (*)(void **, const void *))fuseln_real(node, FUSELN_REAL_GET_FUNCTION, caller),
-    };
-}
-
-/* The CUfunction of this host function in the current context; NULL where it is not told. There was no error before,
- * and none stays: a neighbour behind us may have launched something else. */
-static void *function_of(const struct runtime *runtime, const void *host_function)
-{
+    int (*const get)(void **, const void *) =
+        (int (*)(void **, const void *))fuseln_real(node, FUSELN_REAL_GET_FUNCTION, caller);
+    int (*const take_error)(void) = (int (*)(void))fuseln_real(node, FUSELN_REAL_TAKE_ERROR, caller);
     void *function = NULL;
 
-    if (!runtime->peek_error || !runtime->take_error || !runtime->get_function)
+    if (!get || !take_error || !fuseln_real(node, FUSELN_REAL_PEEK_ERROR, caller)) /* nobody said that there was none */
         return NULL;
-    if (runtime->get_function(&function, host_function) == 0)
+    if (get(&function, target->host_function) == 0)
         return function;
-    runtime->take_error();
+    take_error();
     return NULL;
 }
 
 /* RELAXED, as another thread may be capturing, and a context that is not the stream's may have to load the kernel. */
-static enum fuseln_verdict ask(const struct runtime *runtime, const struct fuseln_target *target)
+static enum fuseln_verdict ask(const struct fuseln_target *target, enum fuseln_node node, const void *caller)
 {
     const struct fuseln_driver *driver = fuseln_driver_known();
     int mode = CU_STREAM_CAPTURE_MODE_RELAXED;
 
     if (driver->exchange_capture(&mode) != CUDA_SUCCESS)
         return FUSELN_VERDICT_CONTEXT;
-    const bool proven = fuseln_proof_of_handle(target, function_of(runtime, target->host_function), false);
+    const bool proven = fuseln_proof_of_handle(target, function_of(target, node, caller), false);
     driver->exchange_capture(&mode);
     if (proven)
         fuseln_registry_prove(target);
@@ -99,8 +88,8 @@ enum fuseln_verdict fuseln_proof_of_launched(const struct fuseln_target *target,
         return fuseln_context_missing();
     if (fuseln_kernel_capturing(stream))
         return FUSELN_VERDICT_CAPTURE;
-    const struct runtime runtime = runtime_of(node, caller);
-    if (runtime.peek_error && runtime.peek_error() != 0) /* one of ours would take its place */
+    int (*const peek_error)(void) = (int (*)(void))fuseln_real(node, FUSELN_REAL_PEEK_ERROR, caller);
+    if (peek_error && peek_error() != 0) /* one of ours would take its place */
         return FUSELN_VERDICT_CHECK;
-    return ask(&runtime, target);
+    return ask(target, node, caller);
 }
