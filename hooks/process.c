@@ -109,7 +109,5 @@ __attribute__((destructor)) static void at_exit(void)
 {
     int saved = errno;
     fuseln_report_write();
-    fuseln_trace_end();
-    fuseln_log_end();
     errno = saved;
 }

@@ -63,19 +63,6 @@ static void write_line(const char *line, size_t length)
     fuseln_sink_write(&sink, "stderr", line, length);
 }
 
-void fuseln_log_end(void)
-{
-    char line[128];
-    const uint64_t lost = fuseln_sink_lost(&sink);
-    if (lost == 0)
-        return;
-    int size = snprintf(line, sizeof line, "fuseln[%d]: FUSELN_LOG: the last %llu lines were lost, nobody read them\n",
-                        (int)getpid(), (unsigned long long)lost);
-    const int fd = fuseln_stream_get(STDERR_FILENO);
-    if (fd >= 0)
-        fuseln_write(fd, line, (size_t)size, FUSELN_WRITE_LINE);
-}
-
 void fuseln_log(enum fuseln_log_level level, const char *format, ...)
 {
     if (!fuseln_log_enabled(level))

@@ -10,7 +10,6 @@
 
 bool fuseln_log_enabled(enum fuseln_log_level level);
 void fuseln_log(enum fuseln_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void fuseln_log_end(void);        /* at exit: says on stderr how many of the last lines were lost */
 void fuseln_log_after_fork(void); /* async-signal-safe */
 
 #define pr_warn(...)  fuseln_log(FUSELN_LOG_WARN, __VA_ARGS__)

@@ -200,11 +200,6 @@ int fuseln_sink_write(struct fuseln_sink *sink, const char *path_template, const
     return error;
 }
 
-uint64_t fuseln_sink_lost(const struct fuseln_sink *sink)
-{
-    return atomic_load(&sink->lost);
-}
-
 void fuseln_sink_after_fork(struct fuseln_sink *sink)
 {
     sink->mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;

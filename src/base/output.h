@@ -51,7 +51,6 @@ struct fuseln_sink {
 /* Writes the bytes with one write(2). The path template is one of a setting, or "stderr" or "stdout". Thread-safe.
  * -EAGAIN: the line was lost. */
 int fuseln_sink_write(struct fuseln_sink *sink, const char *path_template, const char *bytes, size_t size);
-uint64_t fuseln_sink_lost(const struct fuseln_sink *sink); /* lines lost since the last one that was written */
 /* In a forked child: the next line expands the template and opens the file anew. Async-signal-safe. */
 void fuseln_sink_after_fork(struct fuseln_sink *sink);
 

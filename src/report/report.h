@@ -20,7 +20,6 @@ void fuseln_report_after_fork(void);
 
 /* Where FUSELN_TRACE is set: one JSON line for a launch that was replaced. grid and block are the original's. */
 void fuseln_trace(const struct fuseln_pass *pass);
-void fuseln_trace_end(void); /* at exit: warns if the last lines were lost */
 void fuseln_trace_after_fork(void);
 
 #endif

@@ -66,14 +66,6 @@ void fuseln_trace(const struct fuseln_pass *pass)
     errno = saved;
 }
 
-void fuseln_trace_end(void)
-{
-    const uint64_t lost = fuseln_sink_lost(&sink);
-    if (lost > 0)
-        pr_warn("FUSELN_TRACE=%s: the last %llu lines were lost, nobody read them", fuseln_config_get()->trace,
-                (unsigned long long)lost);
-}
-
 void fuseln_trace_after_fork(void)
 {
     fuseln_sink_after_fork(&sink);

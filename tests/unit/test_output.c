@@ -259,21 +259,6 @@ TEST(a_stalled_reader_of_the_trace_loses_lines_but_costs_no_time)
     assert_int_equal(occurrences(stderr_text, "\n"), 1);
 }
 
-static void trace_and_end(void)
-{
-    alarm(20);
-    open(in_folder("fifo"), O_RDONLY | O_NONBLOCK);
-    for (int i = 0; i < 20000; i++)
-        trace_one(1);
-}
-
-TEST(lines_lost_at_the_end_are_reported)
-{
-    mkfifo(in_folder("fifo"), 0600);
-    assert_child(trace_and_end, "FUSELN_TRACE", in_folder("fifo"));
-    assert_non_null(strstr(stderr_text, " lines were lost, nobody read them\n"));
-}
-
 TEST_IN_CHILD(a_stalled_reader_of_stderr_loses_lines_but_costs_no_time, "FUSELN_LOG", "debug")
 {
     int ends[2];
