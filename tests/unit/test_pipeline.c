@@ -185,7 +185,7 @@ TEST(a_later_launch_has_its_own_scalars)
     assert_true(is_remembered(&one));
     set_argument(&one, FUSELN_ROLE_EPS, 0x3f000000); /* 0.5 */
     replace(&one);
-    assert_true(seen.params.eps == 0.5 && seen.params.gamma_add == 0);
+    assert_true(seen.params.eps == 0.5 && seen.params.eps_f == 0.5f && seen.params.gamma_add == 0);
     one.values[4] = 97;
     assert_int_equal(verdict_of(&one), FUSELN_VERDICT_REQUIRE);
     one.values[4] = 96;
@@ -267,29 +267,6 @@ TEST(a_difference_makes_it_another)
 #undef DIFFERS
 }
 
-static struct made inner;
-static struct fuseln_ln_params inner_params;
-static void launch_inner(void)
-{
-    replace(&inner);
-    inner_params = seen.params;
-}
-
-/* As a tool's callback does in a driver call. */
-TEST(a_launch_in_a_launch_leaves_it_alone)
-{
-    struct made outer;
-    stand_in_context = 9;
-    make(&outer, &targets[FORWARD + 3], 40, 96, 0x100000);
-    make(&inner, &targets[FORWARD + 3], 40, 96, 0x900000);
-    for (int round = 0; round < 3; round++) { /* the first of its kind, and like an earlier one */
-        seen.nested = launch_inner;
-        replace(&outer);
-        assert_ptr_equal(seen.params.x, (void *)outer.values[2]);
-        assert_ptr_equal(inner_params.x, (void *)inner.values[2]);
-    }
-}
-
 TEST(a_child_forked_in_a_launch_comes_back_from_it)
 {
     struct made made;
@@ -344,19 +321,6 @@ TEST(they_make_consume_and_invalidate_partial_sums)
         assert_int_equal(launches_in(&dx), 1);
         assert_int_equal(launches_in(&dgamma), 1);
     }
-}
-
-TEST(eps_is_that_of_the_launch)
-{
-    struct made one, other;
-    const float eps = 0.25f;
-    uint64_t bits = 0;
-    memcpy(&bits, &eps, sizeof eps);
-    make(&one, &targets[FORWARD], 40, 96, 0x100000);
-    replace(&one);
-    set_argument(copy(&other, &one), FUSELN_ROLE_EPS, bits);
-    replace(&other);
-    assert_true(seen.params.eps == 0.25 && seen.params.eps_f == 0.25f);
 }
 
 /* More kinds than there are slots where they are looked for: the last is decided each time, and uses up nothing. */

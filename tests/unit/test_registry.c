@@ -140,37 +140,6 @@ TEST(loading_and_unloading_for_ever_takes_no_room)
     assert_int_equal(fuseln_registry_targets(), targets + 1);
 }
 
-static atomic_bool stop;
-static atomic_int wrong;
-
-static void register_and_forget(void)
-{
-    for (size_t i = 0; i < 20000; i++) {
-        add(200 + i % 32, 3, "raced");
-        if (i % 32 == 31)
-            fuseln_registry_forget(&fatbins[3]);
-    }
-    atomic_store(&stop, true);
-}
-
-static void *race(void *number)
-{
-    if (!number)
-        register_and_forget();
-    while (!atomic_load(&stop))
-        for (size_t i = 200; i < 232; i++) {
-            const struct fuseln_target *target = fuseln_registry_find(addresses[i]);
-            wrong += target && strcmp(target->symbol, "raced") != 0;
-        }
-    return NULL;
-}
-
-TEST(look_ups_race_with_registrations)
-{
-    run_threads(5, race);
-    assert_int_equal(wrong, 0);
-}
-
 TEST(new_addresses_for_ever_take_no_room)
 {
     const struct fuseln_target target = {.symbol = "again", .library = &library};
