@@ -23,18 +23,12 @@ struct object {
 
 static struct object object_of(const struct dl_phdr_info *info)
 {
-    struct object object = {.base = info->dlpi_addr, .path = info->dlpi_name, .begin = UINTPTR_MAX};
+    struct object object = {.base = info->dlpi_addr, .path = info->dlpi_name};
 
-    for (size_t i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *part = &info->dlpi_phdr[i];
-        const uintptr_t begin = info->dlpi_addr + part->p_vaddr, end = begin + part->p_memsz;
-        if (part->p_type == PT_DYNAMIC)
-            object.dynamic = (const void *)begin;
-        if (part->p_type != PT_LOAD)
-            continue;
-        object.begin = begin < object.begin ? begin : object.begin;
-        object.end = end > object.end ? end : object.end;
-    }
+    fuseln_library_extent(info, &object.begin, &object.end);
+    for (size_t i = 0; i < info->dlpi_phnum; i++)
+        if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
+            object.dynamic = (const void *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
     return object;
 }
 

@@ -78,7 +78,6 @@ struct search {
     struct fuseln_library library;
 };
 
-/* The GNU build-id among these notes, in hex; "" if there is none. */
 void fuseln_library_build_id(const void *notes, size_t bytes, char ret_hex[41])
 {
     const unsigned char *const all = notes;
@@ -98,21 +97,18 @@ void fuseln_library_build_id(const void *notes, size_t bytes, char ret_hex[41])
     }
 }
 
-static bool holds_address(const struct dl_phdr_info *info, struct search *search)
+void fuseln_library_extent(const struct dl_phdr_info *info, uintptr_t *ret_begin, uintptr_t *ret_end)
 {
-    bool inside = false;
-    search->begin = UINTPTR_MAX;
-    search->end = 0;
+    *ret_begin = UINTPTR_MAX;
+    *ret_end = 0;
     for (size_t i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
         const uintptr_t begin = info->dlpi_addr + ph->p_vaddr, end = begin + ph->p_memsz;
         if (ph->p_type != PT_LOAD)
             continue;
-        inside |= search->address >= begin && search->address < end;
-        search->begin = begin < search->begin ? begin : search->begin;
-        search->end = end > search->end ? end : search->end;
+        *ret_begin = begin < *ret_begin ? begin : *ret_begin;
+        *ret_end = end > *ret_end ? end : *ret_end;
     }
-    return inside;
 }
 
 static int visit_object(struct dl_phdr_info *info, size_t size, void *data)
@@ -121,7 +117,8 @@ static int visit_object(struct dl_phdr_info *info, size_t size, void *data)
     const char *slash = strrchr(info->dlpi_name, '/');
     const char *name = slash ? slash + 1 : info->dlpi_name;
     (void)size;
-    if (!holds_address(info, search))
+    fuseln_library_extent(info, &search->begin, &search->end);
+    if (search->address < search->begin || search->address >= search->end)
         return 0;
     /* The main program has an empty name. */
     snprintf(search->library.name, sizeof search->library.name, "%s", *name ? name : "(program)");

@@ -16,7 +16,10 @@
  */
 const struct fuseln_library *fuseln_library_of(const void *address, bool (*is_known)(const char *build_id));
 
-/* Where the loaded object that holds this address is mapped: [*ret_begin, *ret_end). False if there is none. */
+struct dl_phdr_info;
+/* Where this loaded object is mapped: [*ret_begin, *ret_end), which is empty for one without segments. */
+void fuseln_library_extent(const struct dl_phdr_info *info, uintptr_t *ret_begin, uintptr_t *ret_end);
+/* The same of the one that holds this address. False if there is none. */
 bool fuseln_library_range(const void *address, uintptr_t *ret_begin, uintptr_t *ret_end);
 
 /* The GNU build-id in an ELF file's notes, in hex; ret_hex stays as it is where there is none. The notes may be broken.
