@@ -17,10 +17,11 @@
 #include <string.h>
 
 /* Programmatic serialisation only lets a kernel start earlier: dropping it is safe. Nothing else is. */
-static enum fuseln_verdict check_attributes(const struct fuseln_attribute *attributes, unsigned count)
+static enum fuseln_verdict check_attributes(const struct fuseln_launch_config *config)
 {
     enum { IGNORE = 0, PROGRAMMATIC_SERIALIZATION = 6 };
-    for (unsigned i = 0; attributes && i < count; i++)
+    const struct fuseln_attribute *const attributes = config->attributes;
+    for (unsigned i = 0; attributes && i < config->attribute_count; i++)
         if (attributes[i].id != IGNORE && attributes[i].id != PROGRAMMATIC_SERIALIZATION)
             return FUSELN_VERDICT_ATTRIBUTE;
     return FUSELN_VERDICT_OK;
@@ -78,8 +79,8 @@ static void prepare_special(struct fuseln_hooked *hooked, void **unpacked)
 {
     struct fuseln_launch *launch = &hooked->launch;
 
-    if (launch->declined == FUSELN_VERDICT_OK)
-        launch->declined = check_attributes(hooked->attributes, hooked->attribute_count);
+    if (hooked->config && launch->declined == FUSELN_VERDICT_OK)
+        launch->declined = check_attributes(hooked->config);
     if (!hooked->extra)
         return;
     if (launch->args || !unpack(&launch->target->layout, hooked->extra, unpacked))
@@ -194,7 +195,5 @@ int fuseln_launch_ex(struct fuseln_hooked *hooked, const struct fuseln_launch_co
     memcpy(hooked->launch.block, config->block, sizeof hooked->launch.block);
     hooked->launch.stream = fuseln_launch_stream(config->stream, ptsz);
     hooked->special = config->attributes || hooked->extra;
-    hooked->attributes = config->attributes;
-    hooked->attribute_count = config->attribute_count;
     return fuseln_launch(hooked);
 }

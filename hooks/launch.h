@@ -33,17 +33,15 @@ struct fuseln_hooked {
     struct fuseln_launch launch; /* target and runtime_device: set by fuseln_launch; declined: OK or COOPERATIVE */
     const void *function;        /* host function (runtime), CUfunction or CUkernel (driver) */
     void **args;                 /* as the host passed them */
-    bool special;                /* the next three are set; else this is a plain launch, without them */
-    const struct fuseln_attribute *attributes;
-    unsigned attribute_count;
-    void **extra; /* the driver's other way to pass arguments, or NULL */
+    bool special;                /* the next two are set; else this is a plain launch, without them */
+    const struct fuseln_launch_config *config; /* as the host passed it, or NULL: a launch without attributes */
+    void **extra;                              /* the driver's other way to pass arguments, or NULL */
     /* What the original needs besides. Returns its result; an error where there is no original. */
     int (*original)(const struct fuseln_hooked *hooked);
     void *real;       /* the function behind the hook; NULL: there is none */
     void *get_device; /* the runtime's cudaGetDevice, if it is known; NULL for the driver */
     enum fuseln_node node;
     const void *caller; /* an address inside the calling library; node and caller are of the runtime's hooks alone */
-    const struct fuseln_launch_config *config; /* launches with attributes: as the host passed it */
     size_t smem_bytes;
     void *stream; /* as the host passed it */
 };

@@ -185,6 +185,30 @@ static int original_succeeds(const struct fuseln_hooked *hooked)
     return 0;
 }
 
+/* What the pipeline is told of a launch with one attribute. */
+static enum fuseln_verdict declined(int attribute, enum fuseln_verdict before)
+{
+    static const char function;
+    const struct fuseln_attribute attributes[] = {{.id = attribute}};
+    const struct fuseln_launch_config config = {.attributes = attributes, .attribute_count = 1};
+    struct fuseln_hooked hooked = {.launch = {.boundary = FUSELN_BOUNDARY_DRIVER, .declined = before},
+                                   .function = &function,
+                                   .original = original_succeeds};
+
+    assert_int_equal(fuseln_registry_add(&function, &function, &(struct fuseln_target){.symbol = "_Z1k"}), 0);
+    assert_int_equal(fuseln_launch_ex(&hooked, &config, false), 0);
+    return piped.declined;
+}
+
+TEST(an_attribute_declines_a_launch_that_nothing_else_did)
+{
+    enum { CLUSTER_DIMENSION = 4, PROGRAMMATIC_SERIALIZATION = 6 };
+    assert_int_equal(declined(CLUSTER_DIMENSION, FUSELN_VERDICT_OK), FUSELN_VERDICT_ATTRIBUTE);
+    assert_int_equal(declined(PROGRAMMATIC_SERIALIZATION, FUSELN_VERDICT_OK), FUSELN_VERDICT_OK);
+    assert_int_equal(declined(CLUSTER_DIMENSION, FUSELN_VERDICT_CHECK), FUSELN_VERDICT_CHECK);
+    assert_int_equal(declined(PROGRAMMATIC_SERIALIZATION, FUSELN_VERDICT_CHECK), FUSELN_VERDICT_CHECK);
+}
+
 /* What the pipeline is told of one launch of a row that is not proven. */
 static const struct fuseln_launch *told(enum fuseln_boundary boundary, int (*original)(const struct fuseln_hooked *))
 {
