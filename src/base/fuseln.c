@@ -11,15 +11,13 @@
         static const char *const names[] = {list(column)};                 \
         return (size_t)value < (size_t)(count) ? names[value] : "unknown"; \
     }
-#define SECOND_OF_2(id, second)                second,
-#define SECOND_OF_3(id, second, third)         second,
-#define SECOND_OF_4(id, second, third, fourth) second,
-#define THIRD_OF_3(id, second, third)          third,
-#define THIRD_OF_4(id, second, third, fourth)  third,
+#define SECOND_OF_2(id, second)        second,
+#define SECOND_OF_3(id, second, third) second,
+#define THIRD_OF_3(id, second, third)  third,
 
 NAMES(fuseln_mode_name, fuseln_mode, FUSELN_MODES, SECOND_OF_2, FUSELN_MODE_COUNT)
-NAMES(fuseln_op_name, fuseln_op, FUSELN_OPS, SECOND_OF_4, FUSELN_OP_COUNT)
-NAMES(fuseln_op_pass, fuseln_op, FUSELN_OPS, THIRD_OF_4, FUSELN_OP_COUNT)
+NAMES(fuseln_op_name, fuseln_op, FUSELN_OPS, SECOND_OF_3, FUSELN_OP_COUNT)
+NAMES(fuseln_op_pass, fuseln_op, FUSELN_OPS, THIRD_OF_3, FUSELN_OP_COUNT)
 NAMES(fuseln_dtype_name, fuseln_dtype, FUSELN_DTYPES, SECOND_OF_3, FUSELN_DTYPE_COUNT)
 NAMES(fuseln_boundary_name, fuseln_boundary, FUSELN_BOUNDARIES, SECOND_OF_2, FUSELN_BOUNDARY_COUNT)
 NAMES(fuseln_runtime_name, fuseln_runtime, FUSELN_RUNTIMES, SECOND_OF_3, FUSELN_RUNTIME_COUNT)

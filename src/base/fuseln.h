@@ -16,14 +16,14 @@
 #define FUSELN_MODES(X) \
     X(REPLACE, "replace") X(OBSERVE, "observe") X(VERIFY, "verify") X(MEASURE, "measure") X(OFF, "off")
 
-/* X(ENUM, report name, pass it belongs to, what it computes) */
+/* X(ENUM, report name, pass it belongs to) */
 // clang-format off
 #define FUSELN_OPS(X) \
-    X(FORWARD, "forward", "forward",  "mean, rstd and y from x in one launch")                 \
-    X(MOMENTS, "moments", "forward",  "mean and rstd from x (first half of a two-launch forward)") \
-    X(APPLY,   "apply",   "forward",  "y from x, mean, rstd (second half of a two-launch forward)") \
-    X(DX,      "dx",      "backward", "gradient of x")                                         \
-    X(DGAMMA,  "dgamma",  "backward", "gradients of gamma and beta")
+    X(FORWARD, "forward", "forward")  /* mean, rstd and y from x in one launch */              \
+    X(MOMENTS, "moments", "forward")  /* mean and rstd from x: half of a two-launch forward */ \
+    X(APPLY,   "apply",   "forward")  /* y from x, mean and rstd: the second half */           \
+    X(DX,      "dx",      "backward") /* the gradient of x */                                  \
+    X(DGAMMA,  "dgamma",  "backward") /* the gradients of gamma and beta */
 
 /* X(ENUM, report name, bytes) */
 #define FUSELN_DTYPES(X) \
