@@ -155,25 +155,34 @@ static const char *parse_HOOKS(struct fuseln_config *config, const char *value)
     return NULL;
 }
 
+enum { NAME_BYTES = 256 }; /* with the NUL */
+
 bool fuseln_config_names(const char *list, const char *executable, const char *invoked)
 {
-    char pattern[256];
+    char pattern[NAME_BYTES];
     struct word word;
     bool named = *list == '\0';
     while (!named && next_word(&list, &word)) {
+        if (word.length >= NAME_BYTES)
+            continue; /* cut off, it could name another */
         snprintf(pattern, sizeof pattern, "%.*s", (int)word.length, word.text);
         named = !fnmatch(pattern, executable, 0) || !fnmatch(pattern, invoked, 0);
     }
     return named;
 }
 
+/* This and parse_SKIP take the valid words even if one is not. */
 static const char *parse_ONLY(struct fuseln_config *config, const char *value)
 {
-    char executable[256];
+    char executable[NAME_BYTES];
+    const char *bad = NULL;
+    struct word word;
     fuseln_path_executable(executable, sizeof executable);
     if (!fuseln_config_names(value, executable, program_invocation_short_name))
         config->mode = FUSELN_MODE_OFF;
-    return NULL;
+    while (!bad && next_word(&value, &word))
+        bad = word.length >= NAME_BYTES ? word.text : NULL;
+    return bad;
 }
 
 /* Does this word of FUSELN_SKIP name the target, or this call of it? With target NULL: is it a valid word? */
@@ -200,7 +209,6 @@ static bool skip_matches(struct word word, const struct fuseln_target *target, c
     return matches;
 }
 
-/* Unlike the others it takes the valid words even if one is not. */
 static const char *parse_SKIP(struct fuseln_config *config, const char *value)
 {
     const char *bad = copy_text(config->skip, sizeof config->skip, value);
@@ -262,7 +270,7 @@ static void load_variable(struct fuseln_config *config, const struct variable *v
     const char *bad = value && *value ? variable->parse(config, value) : NULL;
     if (!bad)
         return;
-    if (variable->parse == parse_SKIP)
+    if (variable->parse == parse_SKIP || variable->parse == parse_ONLY)
         add_warning(config, "%s: \"%.*s\" is not known (allowed: %s), this word is left out", variable->name,
                     (int)(strlen(bad) < 200 ? strcspn(bad, ", ") : 200), bad, variable->allowed);
     else

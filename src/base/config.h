@@ -31,7 +31,7 @@
     X(SKIP,         "",        "forward backward moments apply dx dgamma rms f32 f16 bf16 f64 pairs cols=N build=ID "    \
                                "target/name, with commas",                                                               \
                                "comma list of what is never replaced: an op (`forward`, `backward`, `moments`, `apply`, `dx`, `dgamma`, `rms`), a dtype, a target name, `cols=768`, `build=ID`; `pairs` keeps dX and the gradients of gamma and beta apart") \
-    X(ONLY,         "",        "at most 1023 bytes", "comma list of the executables (names or shell globs) in which fuseln acts at all") \
+    X(ONLY,         "",        "names of at most 255 bytes", "comma list of the executables (names or shell globs) in which fuseln acts at all") \
     X(HOOKS,        "runtime,driver", "runtime driver, with a comma",                                                    \
                                "comma list of the boundaries at which launches are seen: `runtime` (a shared CUDA runtime), `driver` (everything else)") \
     X(TARGETS,      "",        "at most 1023 bytes",                                                                     \
