@@ -26,7 +26,7 @@ struct answer {
     uintptr_t is_final; /* 0: the real dlsym answers */
 };
 struct answer fuseln_dlsym_answer(void *handle, const char *name, const void *caller);
-/* The dlsym that the host would have reached without us. Lock-free; never NULL on glibc. */
+/* The dlsym that the host would have reached without us. Lock-free; never NULL (real_dlsym.h). */
 fuseln_dlsym_function *fuseln_dlsym_real(void);
 fuseln_dlsym_function fuseln_dlsym_first __attribute__((visibility("hidden"))); /* dlsym.S */
 _Atomic(fuseln_dlsym_function *) fuseln_dlsym_next = fuseln_dlsym_first;

@@ -6,8 +6,7 @@
 
 fuseln_dlsym_function *fuseln_real_dlsym(void)
 {
-    /* x86-64, aarch64, later ports */
-    static const char *const versions[] = {"GLIBC_2.2.5", "GLIBC_2.17", "GLIBC_2.34"};
+    static const char *const versions[] = {"GLIBC_2.2.5", "GLIBC_2.17"}; /* x86-64, aarch64 */
     void *function = NULL;
     for (size_t i = 0; i < sizeof versions / sizeof versions[0] && !function; i++)
         function = dlvsym(RTLD_NEXT, "dlsym", versions[i]);
