@@ -11,7 +11,7 @@
 #include "hooks/proof.h"
 #include "hooks/real.h"
 #include "hooks/targets/match.h"
-#include "hooks/targets/user.h"
+#include "hooks/targets/user_rows.h"
 
 #include <errno.h>
 

@@ -517,7 +517,7 @@ static bool check_builds(struct parser *parser, struct fuseln_text value)
     return true;
 }
 
-/* hooks/targets/user.c has read it. */
+/* hooks/targets/user_rows.c has read it. */
 static bool pass_over(struct parser *parser, struct fuseln_text value)
 {
     (void)parser, (void)value;

@@ -28,7 +28,7 @@
  *   out_rows = grid.y         dgamma: writes gridDim.y rows of partial sums
  *   gdtype = acc              dgamma: they have the type of the statistics; without it dtype
  *
- * Only in a user's file (user.h), where each row begins with its [name]:
+ * Only in a user's file (user_rows.h), where each row begins with its [name]:
  *   symbol = _Z6kernel...     the complete mangled name
  *   build = ID, ...           how the GNU build-ids of the libraries begin that it holds for, at least 8 hex digits;
  *                             without it for all

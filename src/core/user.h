@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The rows of FUSELN_TARGETS as core and the report know them. hooks/targets/user.c reads the file, once, and publishes
- * them; after that only the atomic members change. Lock-free; valid when zeroed.
+ * The rows of FUSELN_TARGETS as core and the report know them. hooks/targets/user_rows.c reads the file, once, and
+ * publishes them; after that only the atomic members change. Lock-free; valid when zeroed.
  */
 #ifndef FUSELN_USER_H
 #define FUSELN_USER_H

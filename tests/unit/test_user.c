@@ -6,7 +6,7 @@
 #include "test.h"
 
 #include "hooks/targets/signature.h"
-#include "hooks/targets/user.h"
+#include "hooks/targets/user_rows.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See user.h. Threads that come at once may each read the file, into memory of their own; the first to be done
+ * See user_rows.h. Threads that come at once may each read the file, into memory of their own; the first to be done
  * publishes what it read, and the others drop theirs: no lock, and nobody waits.
  */
-#include "hooks/targets/user.h"
+#include "hooks/targets/user_rows.h"
 
 #include <errno.h>
 #include <fcntl.h>

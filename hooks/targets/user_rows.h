@@ -15,7 +15,7 @@ bool fuseln_user_match(const char *symbol, struct fuseln_target *ret_target);
 /* Does the row hold for the library with this build-id? */
 bool fuseln_user_has_build(const struct fuseln_user_row *row, const char *build_id);
 
-/* Reads the text of a file, which it changes; for user.c, the tests and the fuzzer. */
+/* Reads the text of a file, which it changes; for user_rows.c, the tests and the fuzzer. */
 void fuseln_user_parse(struct fuseln_user_rows *ret_rows, char *text, size_t bytes);
 
 #endif
