@@ -62,10 +62,4 @@ void batch_free(struct batch *batch);
 struct truth truth_make(struct batch *batch); /* and sets batch->mean, batch->rstd */
 void truth_free(struct truth *truth);
 
-/* not_finite.c: rows with NaN and Inf. A mean of NaN in ours and of Inf in PyTorch's is no difference. */
-struct not_finite {
-    int rows, differ, mean_is_nan;
-};
-struct not_finite not_finite_check(const struct algorithm *ours, enum fuseln_dtype dtype);
-
 #endif
