@@ -4,7 +4,7 @@
 those read from tests/gpu/results, and no constant was chosen to meet them.
 
     model.py                      predicted times of the bench's shapes, and the model's error against measured ones
-    model.py --table [FILE]       predicted.md: kept figures, before, and those of $TEST_BUILD or of FILE, after
+    model.py --table [FILE]       predicted.md, by the figures of $TEST_BUILD or of FILE
     model.py --keep FILE          what the machine code in $TEST_BUILD says of the bench's shapes, to FILE
 
 time of a launch = (DRAM^4 + lat^4)^(1/4) + 2 us
@@ -25,7 +25,8 @@ sys.path.append(str(HERE.parent / "gpu"))
 import bench  # noqa: E402
 
 RESULTS = HERE.parent / "gpu/results"
-KEPT, BEFORE, PREDICTED = HERE / "figures", "h100-2026-11-27", HERE / "predicted.md"
+KEPT, PREDICTED = HERE / "figures", HERE / "predicted.md"
+UNPAIRED = "h100-2026-11-27"  # results of kernels that made no pairs
 DTYPES = {"bf16": 2, "f16": 2, "f32": 4}
 LAUNCH_US, POWER, L2_ROUND_US = 2.0, 4, 0.20
 COPY_SHARE = 3007 / 3352  # of the memory bandwidth: what a copy reached on the H100 of results/h100-2026-11-27
@@ -185,7 +186,7 @@ def error_lines(folder, every):
     """By the figures that were kept of what was measured, else by `every`."""
     path = KEPT / f"{folder.name}.csv"
     name, times = measured(folder)
-    found = errors(name, times, kept(path) if path.exists() else every, folder.name != BEFORE)
+    found = errors(name, times, kept(path) if path.exists() else every, folder.name != UNPAIRED)
     yield f"error against {folder.name}, flushed, by {'its kept' if path.exists() else 'present'} figures"
     for op, dtype in sorted({key[:2] for key, _ in found}):
         pairs = [pair for key, pair in found if key[:2] == (op, dtype)]
@@ -215,33 +216,27 @@ def print_all(every):
         print(f"predicted, {key[0]} {key[1]:<5}{key[2]:>8}x{key[3]:<6} {', '.join(cells)}")
 
 
-def table(before, after):
-    """The lines of predicted.md. before, after: all_times."""
-    columns = [(name, op) for name in DEVICES if any(key[0] == name for key in after) for op in ("forward", "backward")]
+def table(times):
+    """The lines of predicted.md. times: all_times."""
+    columns = [(name, op) for name in DEVICES if any(key[0] == name for key in times) for op in ("forward", "backward")]
     yield f"| | {' | '.join(map(' '.join, columns))} |"
     yield "|---" * (1 + len(columns)) + "|"
     for dtype in ("bf16", "f32"):
-        gains = collections.defaultdict(list)
         for shape in shapes():
-            cells = []
-            for name, op in columns:
-                old, new = (times[name, dtype, *shape][op] for times in (before, after))
-                gains[name, op].append(old / new)
-                cells.append(f"{old:.1f} → {new:.1f}, {share(new, op, name, dtype, *shape):.0f} %")
+            us = [times[name, dtype, *shape][op] for name, op in columns]
+            cells = (f"{one:.1f}, {share(one, op, name, dtype, *shape):.0f} %" for one, (name, op) in zip(us, columns))
             yield f"| predicted {dtype} {shape[0]}x{shape[1]} | {' | '.join(cells)} |"
-        means = (f"{statistics.geometric_mean(gain):.2f}x" for gain in gains.values())
-        yield f"| **predicted gain, {dtype}, geometric mean** | {' | '.join(means)} |"
 
 
-def write_table(before, after):
-    PREDICTED.write_text(f"""# Predicted times, before and after
+def write_table(times):
+    PREDICTED.write_text("""# Predicted times
 
 Predicted, not measured: microseconds by `model.py`, which says how, and how far it was off where there is a measured
-time. Before: the kernels of `figures/{BEFORE}.csv`. After: those of this checkout, and their share of the
-bandwidth of a copy. `backward` is dX with gamma and beta, in pairs where the plan has them, without the rows of zeros
-that PyTorch asks for above 65,536 rows; no launch overlaps another. `model.py --table` writes this file.
+time; and the share of the bandwidth of a copy. `backward` is dX with gamma and beta, in pairs where the plan has them,
+without the rows of zeros that PyTorch asks for above 65,536 rows; no launch overlaps another. `model.py --table` writes
+this file.
 
-""" + "\n".join(table(all_times(before), all_times(after))) + "\n")
+""" + "\n".join(table(times)) + "\n")
 
 
 def main():
@@ -249,7 +244,7 @@ def main():
         return keep(sys.argv[2], built())
     every = kept(sys.argv[2]) if sys.argv[2:] else built()
     if sys.argv[1:2] == ["--table"]:
-        return write_table(kept(KEPT / f"{BEFORE}.csv"), every)
+        return write_table(all_times(every))
     print_all(every)
     for folder in sorted(path for path in RESULTS.iterdir() if path.is_dir()):
         for line in error_lines(folder, every):
