@@ -195,26 +195,9 @@ SAME_PLACE(out_rows);
 SAME_PLACE(rms);
 #undef SAME_PLACE
 
-/* So is a part of the plan, from partial_rows to stages. */
-enum { PLANNED = offsetof(struct fuseln_plan, stages) + sizeof(unsigned) - offsetof(struct fuseln_plan, partial_rows) };
-#define SAME_PLACE(member)                                                                                          \
-    _Static_assert(offsetof(struct fuseln_plan, member) - offsetof(struct fuseln_plan, partial_rows) ==             \
-                       offsetof(struct fuseln_ln_params, member) - offsetof(struct fuseln_ln_params, partial_rows), \
-                   #member)
-SAME_PLACE(parts);
-SAME_PLACE(inverse_cols);
-SAME_PLACE(inverse_cols_f);
-SAME_PLACE(width);
-SAME_PLACE(log_lanes);
-SAME_PLACE(stages);
-#undef SAME_PLACE
-
-static void params_complete(struct fuseln_call *call, const struct fuseln_plan *plan, const struct fuseln_slab *slab)
+static void *memory_of(const struct fuseln_slab *slab)
 {
-    struct fuseln_ln_params *params = &call->params;
-    params->partials = slab ? (void *)(uintptr_t)slab->address : NULL;
-    params->eps_f = (float)call->eps;
-    memcpy(&params->partial_rows, &plan->partial_rows, PLANNED);
+    return slab ? (void *)(uintptr_t)slab->address : NULL;
 }
 
 /* Can both kernels be had? Else neither is launched, and no scratch is taken. */
@@ -238,7 +221,7 @@ static __attribute__((noinline)) enum fuseln_verdict issue_both(const struct fus
         verdict = fuseln_slab_acquire(job, &slab);
     if (verdict != FUSELN_VERDICT_OK)
         return verdict;
-    params_complete(call, job->plan, slab);
+    fuseln_params_plan(&call->params, job->plan, memory_of(slab));
     for (int which = 0; which < 2 && verdict == FUSELN_VERDICT_OK; which++)
         verdict = issue_kernel(job, which, &call->params);
     fuseln_slab_release(slab);
@@ -256,7 +239,7 @@ enum fuseln_verdict fuseln_kernel_launch(const struct fuseln_job *job, struct fu
     const bool two = job->plan->kernel[1];
     if (two && !job->sums)
         return issue_both(job, call);
-    params_complete(call, job->plan, job->sums);
+    fuseln_params_plan(&call->params, job->plan, memory_of(job->sums));
     return issue_kernel(job, two, &call->params);
 }
 

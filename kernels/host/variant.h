@@ -8,6 +8,8 @@
 #include "kernels/host/device.h"
 #include "kernels/schedules.h"
 
+#include <string.h>
+
 enum fuseln_module {
 #define X(name) FUSELN_MODULE_##name,
     FUSELN_MODULES(X)
@@ -35,5 +37,31 @@ static inline size_t fuseln_variant_index(const struct fuseln_variant *variant)
     return (size_t)(variant - fuseln_variants);
 }
 const struct fuseln_variant *fuseln_variant_named(const char *name); /* of this name, which is in the table */
+
+/* A part of the plan, from partial_rows to stages, is a part of the parameters, too. */
+enum {
+    FUSELN_PLANNED =
+        offsetof(struct fuseln_plan, stages) + sizeof(unsigned) - offsetof(struct fuseln_plan, partial_rows)
+};
+#define SAME_PLACE(member)                                                                                          \
+    _Static_assert(offsetof(struct fuseln_plan, member) - offsetof(struct fuseln_plan, partial_rows) ==             \
+                       offsetof(struct fuseln_ln_params, member) - offsetof(struct fuseln_ln_params, partial_rows), \
+                   #member)
+SAME_PLACE(parts);
+SAME_PLACE(inverse_cols);
+SAME_PLACE(inverse_cols_f);
+SAME_PLACE(width);
+SAME_PLACE(log_lanes);
+SAME_PLACE(stages);
+#undef SAME_PLACE
+
+/* Completes the argument of the plan's kernels, which begins with the call. Not member by member: that takes three
+ * instructions more, and a launch has none left (tests/budgets). */
+static inline void fuseln_params_plan(struct fuseln_ln_params *params, const struct fuseln_plan *plan, void *partials)
+{
+    params->partials = partials;
+    params->eps_f = (float)params->eps;
+    memcpy(&params->partial_rows, &plan->partial_rows, FUSELN_PLANNED);
+}
 
 #endif

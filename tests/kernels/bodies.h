@@ -24,38 +24,16 @@ static void (*const bodies[])(const void *) = {
 #undef X
 };
 
-/* What kernels/host/launch.c passes, member by member: the operation gets only what it may read or write. */
+/* The argument of the plan's kernels. A test's call may have all of a layer's tensors: as decoding would, this leaves
+ * out what the operation must not touch. */
 static struct fuseln_ln_params params_of(const struct fuseln_call *call, const struct fuseln_plan *plan, void *partials)
 {
-    return (struct fuseln_ln_params){.x = call->x,
-                                     .dy = call->dy,
-                                     .gamma = call->gamma,
-                                     .beta = call->beta,
-                                     .mean = call->rms ? NULL : call->mean,
-                                     .rstd = call->rstd,
-                                     .y = call->op == FUSELN_OP_MOMENTS ? NULL : call->y,
-                                     .dx = call->op == FUSELN_OP_DGAMMA ? NULL : call->dx,
-                                     .dgamma = call->dgamma,
-                                     .dbeta = call->dbeta,
-                                     .partials = partials,
-                                     .rows = call->rows,
-                                     .cols = call->cols,
-                                     .partial_rows = plan->partial_rows,
-                                     .parts = plan->parts,
-                                     .out_rows = call->out_rows,
-                                     .residual = call->residual,
-                                     .bias = call->bias,
-                                     .sum = call->sum,
-                                     .gamma_add = call->gamma_add,
-                                     .rms = call->rms,
-                                     .rounding = call->rounding,
-                                     .eps = call->eps,
-                                     .inverse_cols = plan->inverse_cols,
-                                     .eps_f = (float)call->eps,
-                                     .inverse_cols_f = plan->inverse_cols_f,
-                                     .width = (int)plan->width,
-                                     .log_lanes = (int)plan->log_lanes,
-                                     .stages = (int)plan->stages};
+    struct fuseln_ln_params params = call->params;
+    params.mean = call->rms ? NULL : call->mean;
+    params.y = call->op == FUSELN_OP_MOMENTS ? NULL : call->y;
+    params.dx = call->op == FUSELN_OP_DGAMMA ? NULL : call->dx;
+    fuseln_params_plan(&params, plan, partials);
+    return params;
 }
 
 /* Kernel `which` of the plan; NULL, or what the executor found wrong. */
