@@ -11,7 +11,7 @@
 
 const struct fuseln_variant fuseln_variants[] = {
 #define X(kernel, module, dtype, type, lanes, chunks, rows, storage, unaligned, blocks) \
-    {#kernel, FUSELN_MODULE_##module, FUSELN_DTYPE_##dtype, unaligned, storage, lanes, chunks},
+    {#kernel, FUSELN_MODULE_##module, FUSELN_DTYPE_##dtype, unaligned, storage, rows, blocks, chunks, lanes},
     FUSELN_VARIANTS(X)
 #undef X
 };
@@ -54,6 +54,12 @@ enum {
 static const struct fuseln_variant *variant_of(size_t part, size_t schedule, enum fuseln_dtype dtype)
 {
     return &fuseln_variants[part + schedule * FUSELN_DTYPE_F64 + dtype];
+}
+
+/* Of the longest row that a schedule holds at once. */
+static int64_t held_bytes(const struct fuseln_variant *variant)
+{
+    return (int64_t)variant->lanes * variant->chunks * FUSELN_CHUNK_BYTES;
 }
 
 static int64_t row_bytes(const struct fuseln_call *call)
@@ -212,31 +218,23 @@ static enum fuseln_verdict plan_long_row(const struct fuseln_call *call, const s
 static enum fuseln_verdict plan_forward(const struct fuseln_call *call, const struct fuseln_device *device,
                                         struct fuseln_plan *plan)
 {
-    static const struct {
-        unsigned short lanes, chunks, rows;
-        size_t unaligned; /* the unaligned variant of as many chunks */
-    } schedules[] = {
-#define X(unused, name, lanes, chunks, rows, storage, blocks) \
-    {lanes, chunks, rows, FORWARD_SCHEDULES + ((chunks) > 4 ? 2 : (chunks) / 4)},
-        FUSELN_FORWARD_SCHEDULES(X, )
-#undef X
-    };
     size_t at = 0;
     if (call->dtype == FUSELN_DTYPE_F64) {
         plan->width = (unsigned)fuseln_dtype_bytes(call->dtype);
         return plan_long_row(call, device, plan);
     }
-    while (at < FORWARD_HELD &&
-           row_bytes(call) > (int64_t)schedules[at].lanes * schedules[at].chunks * FUSELN_CHUNK_BYTES)
+    while (at < FORWARD_HELD && row_bytes(call) > held_bytes(variant_of(FORWARD, at, call->dtype)))
         at++;
     if (at == FORWARD_HELD)
         return plan_long_row(call, device, plan);
+    const struct fuseln_variant *aligned = variant_of(FORWARD, at, call->dtype);
+    const size_t as_many_chunks = FORWARD_SCHEDULES + (aligned->chunks > 4 ? 2 : aligned->chunks / 4);
     const bool unaligned = is_unaligned(call, plan);
-    const int64_t block = schedules[at].lanes > 32 ? schedules[at].lanes : FUSELN_ROW_THREADS;
-    plan->kernel[0] = variant_of(FORWARD, unaligned ? schedules[at].unaligned : at, call->dtype);
-    plan->log_lanes = logarithm(schedules[at].lanes);
-    const int64_t groups = block / schedules[at].lanes, rows = groups * (unaligned ? 1 : schedules[at].rows);
-    plan->smem_bytes[0] = unaligned ? (unsigned)groups * tile_bytes(schedules[at].lanes * schedules[at].chunks) : 0;
+    const int64_t block = aligned->lanes > 32 ? aligned->lanes : FUSELN_ROW_THREADS;
+    plan->kernel[0] = unaligned ? variant_of(FORWARD, as_many_chunks, call->dtype) : aligned;
+    plan->log_lanes = logarithm(aligned->lanes);
+    const int64_t groups = block / aligned->lanes, rows = groups * plan->kernel[0]->rows;
+    plan->smem_bytes[0] = unaligned ? (unsigned)groups * tile_bytes(aligned->lanes * aligned->chunks) : 0;
     return set_grid(plan, 0, divide_up(call->rows, rows), block);
 }
 
@@ -273,36 +271,27 @@ static void set_partials(const struct fuseln_call *call, struct fuseln_plan *pla
  */
 static bool plan_backward(const struct fuseln_call *call, const struct fuseln_device *device, struct fuseln_plan *plan)
 {
-    static const struct {
-        int64_t lanes, cols;
-        int blocks;
-    } schedules[] = {
-#define X(unused1, unused2, name, lanes, cols, blocks) {lanes, cols, blocks},
-        FUSELN_BACKWARD_SCHEDULES(X, , )
-#undef X
-    };
-    size_t at = 0;
     if (call->dtype == FUSELN_DTYPE_F64 || call->cols > FUSELN_BACKWARD_COLS)
         return false;
-    while (call->cols > schedules[at].lanes * schedules[at].cols)
-        at++;
-    const int64_t threads = larger(schedules[at].lanes, FUSELN_BACKWARD_THREADS);
-    const int64_t groups = threads / schedules[at].lanes;
+    const struct fuseln_variant *const shortest = variant_of(BACKWARD, 0, call->dtype), *aligned = shortest;
+    while (row_bytes(call) > held_bytes(aligned))
+        aligned += FUSELN_DTYPE_F64; /* the next schedule */
+    const int64_t threads = larger(aligned->lanes, FUSELN_BACKWARD_THREADS);
+    const int64_t groups = threads / aligned->lanes;
     /* As much for aligned rows as for unaligned ones: the number of partial rows must not depend on the alignment. */
-    const int64_t stage = 2 * groups *
-                          tile_bytes((int)(schedules[at].lanes * schedules[at].cols *
-                                           (int64_t)fuseln_dtype_bytes(call->dtype) / FUSELN_CHUNK_BYTES));
+    const int64_t stage = 2 * groups * tile_bytes(aligned->lanes * aligned->chunks);
     if (stage > shared_bytes(device, 1))
         return false;
-    const size_t unaligned = BACKWARD_SCHEDULES + (schedules[at].cols > 8);
-    plan->kernel[0] = variant_of(BACKWARD, is_unaligned(call, plan) ? unaligned : at, call->dtype);
-    plan->log_lanes = logarithm(schedules[at].lanes);
+    plan->kernel[0] = aligned;
+    if (is_unaligned(call, plan)) /* the shortest has half as many chunks as the others */
+        plan->kernel[0] = variant_of(BACKWARD, BACKWARD_SCHEDULES + (aligned != shortest), call->dtype);
+    plan->log_lanes = logarithm(aligned->lanes);
     /* Behind two stages unaligned rows of half types have room for dx. */
     const bool room = plan->kernel[0]->unaligned && call->dtype != FUSELN_DTYPE_F32;
     const int64_t two = 2 * stage + (room ? stage / 2 : 0);
-    plan->stages = two <= shared_bytes(device, schedules[at].blocks) ? 2 : 1;
+    plan->stages = two <= shared_bytes(device, aligned->blocks) ? 2 : 1;
     plan->smem_bytes[0] = (unsigned)(plan->stages == 2 ? two : stage);
-    set_partials(call, plan, (int64_t)schedules[at].blocks * device->sm_count, device->sm_count);
+    set_partials(call, plan, (int64_t)aligned->blocks * device->sm_count, device->sm_count);
     plan->parts = smaller(call->rows, plan->partial_rows);
     plan->grid[0] = (unsigned)plan->parts;
     plan->block[0] = (unsigned)threads;
@@ -314,8 +303,7 @@ static bool plan_backward(const struct fuseln_call *call, const struct fuseln_de
 static bool has_pass(const struct fuseln_call *call)
 {
     const struct fuseln_variant *variant = variant_of(DX, 0, call->dtype);
-    return call->dtype != FUSELN_DTYPE_F64 &&
-           row_bytes(call) <= (int64_t)variant->lanes * variant->chunks * FUSELN_CHUNK_BYTES;
+    return call->dtype != FUSELN_DTYPE_F64 && row_bytes(call) <= held_bytes(variant);
 }
 
 /* The partial sums of long rows, of one kernel or the other. */

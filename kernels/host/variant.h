@@ -26,10 +26,11 @@ enum {
 struct fuseln_variant {
     const char *name; /* of the kernel in its image */
     unsigned char module, dtype;
-    bool unaligned;
-    unsigned char storage;
-    unsigned short lanes, chunks; /* the schedule, as in schedules.h */
+    bool unaligned : 1;
+    unsigned char storage : 2, rows, blocks, chunks; /* as in schedules.h */
+    unsigned short lanes;
 };
+_Static_assert(sizeof(struct fuseln_variant) == 16, "each launch asks for a variant's index: a shift, no division");
 
 extern const struct fuseln_variant fuseln_variants[FUSELN_VARIANT_COUNT];
 static inline size_t fuseln_variant_index(const struct fuseln_variant *variant)
