@@ -7,7 +7,7 @@
  * Per context one region of slots; a slot is ISSUED from the launch until its result is collected. Lock-free, as every
  * launch of FUSELN_MODE=verify comes by here.
  */
-#include "kernels/host/launch.h"
+#include "kernels/host/context.h"
 
 #include "base/config.h"
 #include "base/shield.h"

@@ -58,4 +58,8 @@ static inline _Atomic uintptr_t *fuseln_function_slot(struct fuseln_context *con
 /* Which of all contexts, below FUSELN_CONTEXTS_MAX. */
 size_t fuseln_context_index(const struct fuseln_context *context);
 
+/* launch.c: launch one kernel of check.cu. The job's plan has that kernel, its grid and block alone. Verdicts as
+ * fuseln_kernel_launch. */
+enum fuseln_verdict fuseln_kernel_launch_check(const struct fuseln_job *job, struct fuseln_check_params *params);
+
 #endif

@@ -5,9 +5,7 @@
  * scratch, ask whether the stream is being captured. That a foreign stream belongs to the current context is asked once
  * per variant and context; later the driver itself refuses a function of another context.
  */
-#include "kernels/host/launch.h"
-
-#include <string.h>
+#include "kernels/host/context.h"
 
 bool fuseln_kernel_capturing(void *stream)
 {

@@ -6,8 +6,6 @@
 #ifndef FUSELN_TEST_CHECK_RUN_H
 #define FUSELN_TEST_CHECK_RUN_H
 
-#include "kernels/host/launch.h"
-
 #include "kernels/host/device.h"
 #include "accuracy.h"
 
