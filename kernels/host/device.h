@@ -47,7 +47,7 @@ struct fuseln_plan {
  * Choose kernels and geometry for a call. Pure: no state, no CUDA call, thread-safe.
  * The variant depends on op, cols, dtype, alignment and device, never on rows (batch invariance); that of DGAMMA, which
  * is a sum over the batch, on whether the rows are few, too.
- * Returns OK, EMPTY, SHAPE, NULLPTR or ALIGN; *ret_plan is written only on OK.
+ * Returns OK, EMPTY, SHAPE, REQUIRE (no kernel adds that up), NULLPTR or ALIGN; *ret_plan is written only on OK.
  */
 enum fuseln_verdict fuseln_plan_make(const struct fuseln_call *call, const struct fuseln_device *device,
                                      struct fuseln_plan *ret_plan);
@@ -104,8 +104,8 @@ const char *fuseln_job_kernel(const struct fuseln_job *job);
  * Launch a plan for this call. Never synchronises; allocates and loads only outside of stream capture, under
  * cuThreadExchangeStreamCaptureMode(RELAXED), and only the first time.
  * Returns OK (launched), or CONTEXT, CAPTURE, SCRATCH, IMAGE or REFUSED: then nothing that the original does not
- * itself overwrite has been written, and the caller launches the original. call->params is completed on the way, and
- * what the operation shall neither read nor write is NULL after it. Thread-safe, lock-free.
+ * itself overwrite has been written, and the caller launches the original. What the operation shall neither read nor
+ * write is NULL in the call, as decoding leaves it; call->params is completed on the way. Thread-safe, lock-free.
  */
 enum fuseln_verdict fuseln_kernel_launch(const struct fuseln_job *job, struct fuseln_call *call);
 

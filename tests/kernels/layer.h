@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tensors, layers and launches for test_kernels.c: a layer norm with all of its tensors, planned by fuseln_plan_make
- * and run on the executor of tests/softgpu. Tensors end at a page that cannot be touched and begin behind marked bytes,
- * so that an access beyond a row's bytes is found.
+ * Tensors, layers and launches for tests/kernels and tests/accuracy: a layer norm with all of its tensors, planned by
+ * fuseln_plan_make and run on the executor of tests/softgpu. Tensors end at a page that cannot be touched and begin
+ * behind marked bytes, so that an access beyond a row's bytes is found.
  */
 #ifndef FUSELN_TEST_LAYER_H
 #define FUSELN_TEST_LAYER_H
