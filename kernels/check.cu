@@ -512,11 +512,10 @@ static __device__ __forceinline__ int telling(const fuseln_check_params &p, cons
 /* Do the lanes of the warp have all bits together? */
 static __device__ __forceinline__ bool told(int needed, int bits)
 {
-    bool all = true;
 #pragma unroll 1
-    for (int bit = 1; bit <= TELLS; bit *= 2)
-        all = sum_warp(bits & bit ? 1.0 : 0.0) > 0 || !(needed & bit) ? all : false;
-    return all;
+    for (int distance = 16; distance > 0; distance /= 2)
+        bits |= __shfl_xor_sync(0xffffffffu, bits, distance);
+    return (bits & needed) == needed;
 }
 
 static __device__ __forceinline__ void check_row(const fuseln_check_params &p, const number_type &type, long long at,
