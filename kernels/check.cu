@@ -586,26 +586,6 @@ extern "C" __global__ void __launch_bounds__(FUSELN_CHECK_THREADS, 1)
     found.store(p.records + warp * FUSELN_CHECK_FIELDS, p.more);
 }
 
-/* Copies the rows of x and of residual, which the original may write over. Two bytes at a time: any type, any address.
- */
-extern "C" __global__ void __launch_bounds__(FUSELN_CHECK_THREADS, 1)
-    fuseln_check_save(const struct fuseln_check_params p)
-{
-    const number_type type(p.dtype);
-    const long long cells = p.host.rows * p.host.cols *
-                            (type.dtype == FUSELN_CHECK_F32   ? 2
-                             : type.dtype == FUSELN_CHECK_F64 ? 4
-                                                              : 1);
-#pragma unroll 1
-    for (long long i = static_cast<long long>(blockIdx.x) * FUSELN_CHECK_THREADS + threadIdx.x; i < cells;
-         i += static_cast<long long>(gridDim.x) * FUSELN_CHECK_THREADS) {
-        static_cast<unsigned short *>(p.saved_x)[i] = static_cast<const unsigned short *>(p.host.x)[i];
-        if (p.host.residual)
-            static_cast<unsigned short *>(p.saved_residual)[i] =
-                static_cast<const unsigned short *>(p.host.residual)[i];
-    }
-}
-
 /* A sum over the elements, each mixed with its place, so that the order of additions is free. */
 static __device__ __forceinline__ unsigned long long hash(const void *base, long long count, int dtype,
                                                           long long thread, long long threads)

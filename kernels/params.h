@@ -78,8 +78,7 @@ struct fuseln_check_params {
     const void *out, *mean, *rstd; /* written by ours: y, dx or dgamma; the statistics, NULL where they are inputs,
                                       never where they are outputs: of the host's launch they may be absent */
     const void *dbeta, *sum;
-    void *saved_x, *saved_residual; /* room for copies, of fuseln_check_save */
-    double *records;                /* [record_count][FUSELN_CHECK_FIELDS], one a warp */
+    double *records; /* [record_count][FUSELN_CHECK_FIELDS], one a warp */
     struct fuseln_check_result *result;
     unsigned long long ticket;
     unsigned long long *hashes; /* [2][hash_count]: of what must not change, before the original and after it */

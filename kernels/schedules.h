@@ -120,7 +120,6 @@
 /* The kernels of check.cu belong to no operation, take any type, and have an argument of their own. */
 #define FUSELN_CHECK_VARIANTS(X)                                                \
     X(fuseln_check_rows,    check, F32, float, 0, 0, 1, FUSELN_MEMORY, true, 1) \
-    X(fuseln_check_save,    check, F32, float, 0, 0, 1, FUSELN_MEMORY, true, 1) \
     X(fuseln_check_hash,    check, F32, float, 0, 0, 1, FUSELN_MEMORY, true, 1) \
     X(fuseln_check_columns, check, F32, float, 0, 0, 1, FUSELN_MEMORY, true, 1) \
     X(fuseln_check_sum,     check, F32, float, 0, 0, 1, FUSELN_MEMORY, true, 1)

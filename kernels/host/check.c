@@ -514,6 +514,12 @@ static int64_t rows_to_save(struct run *run, const struct fuseln_call *call)
     return saved.rows;
 }
 
+static bool copy(const struct fuseln_check *check, const struct fuseln_call *call, int role, void *to)
+{
+    const struct fuseln_job job = {.context = check->context, .stream = check->stream};
+    return !to || fuseln_kernel_copy(&job, to, pointer_of(call, role), bytes_of(call, role)) == FUSELN_VERDICT_OK;
+}
+
 struct fuseln_saved fuseln_kernel_check_save(const struct fuseln_check *check, const struct fuseln_call *call)
 {
     struct run run = {.check = check};
@@ -523,13 +529,11 @@ struct fuseln_saved fuseln_kernel_check_save(const struct fuseln_check *check, c
     saved.rows = rows_to_save(&run, call);
     saved.first = slice_begin(call, saved.rows, check->slice < 0 ? 0 : check->slice);
     const struct fuseln_call slice = slice_of(call, saved.first, saved.rows);
-    const size_t bytes = copies(&saved, &slice, &run.params.saved_x, &run.params.saved_residual);
-    if (get_slab(check, bytes, &saved.slab) != FUSELN_VERDICT_OK)
+    void *x, *residual;
+    if (get_slab(check, copies(&saved, &slice, &x, &residual), &saved.slab) != FUSELN_VERDICT_OK)
         return saved;
-    copies(&saved, &slice, &run.params.saved_x, &run.params.saved_residual);
-    run.params.host = slice.params;
-    run.params.dtype = (int)call->dtype;
-    if (launch_check(&run, "fuseln_check_save", grid_of(check), FUSELN_CHECK_THREADS) != FUSELN_VERDICT_OK) {
+    copies(&saved, &slice, &x, &residual);
+    if (!copy(check, &slice, FUSELN_ROLE_X, x) || !copy(check, &slice, FUSELN_ROLE_RESIDUAL, residual)) {
         fuseln_slab_release(saved.slab);
         saved.slab = NULL;
     }

@@ -61,5 +61,7 @@ size_t fuseln_context_index(const struct fuseln_context *context);
 /* launch.c: launch one kernel of check.cu. The job's plan has that kernel, its grid and block alone. Verdicts as
  * fuseln_kernel_launch. */
 enum fuseln_verdict fuseln_kernel_launch_check(const struct fuseln_job *job, struct fuseln_check_params *params);
+/* launch.c: copy device memory on the job's stream, without waiting. OK, CONTEXT or REFUSED. */
+enum fuseln_verdict fuseln_kernel_copy(const struct fuseln_job *job, void *to, const void *from, size_t bytes);
 
 #endif

@@ -245,3 +245,13 @@ enum fuseln_verdict fuseln_kernel_launch_check(const struct fuseln_job *job, str
 {
     return issue_kernel(job, 0, params);
 }
+
+/* A copy, unlike a kernel, might go to a stream of another context. */
+enum fuseln_verdict fuseln_kernel_copy(const struct fuseln_job *job, void *to, const void *from, size_t bytes)
+{
+    if (!in_current_context(job))
+        return FUSELN_VERDICT_CONTEXT;
+    const CUresult result = fuseln_driver_known()->memcpy_device(
+        (CUdeviceptr)(uintptr_t)to, (CUdeviceptr)(uintptr_t)from, bytes, (CUstream)job->stream);
+    return result == CUDA_SUCCESS ? FUSELN_VERDICT_OK : FUSELN_VERDICT_REFUSED;
+}

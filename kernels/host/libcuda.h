@@ -82,6 +82,8 @@ enum { CU_HOST_REGISTER_PORTABLE = 1, CU_HOST_REGISTER_DEVICEMAP = 2 };
     X(func_set_attr,      "cuFuncSetAttribute",      (CUfunction function, int attribute, int value))           \
     X(mem_alloc,          "cuMemAlloc_v2",           (CUdeviceptr *ptr, size_t bytes))                          \
     X(mem_free,           "cuMemFree_v2",            (CUdeviceptr ptr))                                         \
+    X(memcpy_device,      "cuMemcpyDtoDAsync_v2",    (CUdeviceptr to, CUdeviceptr from, size_t bytes,            \
+        CUstream stream))                                                                                       \
     X(host_register,      "cuMemHostRegister_v2",    (void *ptr, size_t bytes, unsigned flags))                 \
     X(host_get_device,    "cuMemHostGetDevicePointer_v2", (CUdeviceptr *ptr, void *host, unsigned flags))       \
     X(event_create,       "cuEventCreate",           (CUevent *event, unsigned flags))                          \

@@ -176,6 +176,8 @@ STUB(func_set_attr, cuFuncSetAttribute, (CUfunction function, int attribute, int
      allow_large((const char *)function, attribute, value))
 RELAXED_STUB(mem_alloc, cuMemAlloc_v2, (CUdeviceptr *ptr, size_t bytes), *ptr = map_memory(bytes))
 STUB(mem_free, cuMemFree_v2, (CUdeviceptr ptr), unmap_memory(ptr))
+STUB(memcpy_device, cuMemcpyDtoDAsync_v2, (CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream),
+     memcpy((void *)(uintptr_t)to, (const void *)(uintptr_t)from, bytes))
 RELAXED_STUB(host_register, cuMemHostRegister_v2, (void *ptr, size_t bytes, unsigned flags),
              error = registered(bytes, flags))
 STUB(host_get_device, cuMemHostGetDevicePointer_v2, (CUdeviceptr *ptr, void *host, unsigned flags),

@@ -314,6 +314,39 @@ TEST(rows_that_do_not_fit_are_checked_in_slices)
     assert_true(report().scratch_bytes - before <= 5 << 20);
 }
 
+TEST(inputs_that_the_original_writes_over_are_copied)
+{
+    static float rows[2][1024];
+    struct fuseln_check_result result;
+    const struct fuseln_call call = {.op = FUSELN_OP_FORWARD,
+                                     .rows = 2,
+                                     .cols = 1024,
+                                     .eps = 1e-5,
+                                     .x = rows,
+                                     .y = rows,
+                                     .mean = (void *)0x80000000,
+                                     .rstd = (void *)0x90000000};
+    struct fuseln_check check = {.context = fuseln_context_current(), .stream = STREAM, .owner = &result};
+    config.scratch_bytes = 32 << 20;
+    rows[1][5] = 3;
+    check.saved = fuseln_kernel_check_save(&check, &call);
+    assert_non_null(check.saved.slab);
+    rows[1][5] = 4; /* by the original */
+    assert_int_equal(fuseln_kernel_check(&check, &call), FUSELN_VERDICT_OK);
+    assert_true(((const float *)last_check.host.x)[1024 + 5] == 3);
+    finish(1);
+    assert_non_null(fuseln_check_collect(&result));
+    fuseln_slab_release(check.saved.slab);
+
+    fail_calls(memcpy_device, 2, 2, 2);
+    assert_null(fuseln_kernel_check_save(&check, &call).slab);
+    stand_in_stream_context = 7;
+    assert_null(fuseln_kernel_check_save(&check, &call).slab);
+    assert_int_equal(calls(memcpy_device), 2);
+    check.saved.slab = NULL;
+    assert_int_equal(fuseln_kernel_check(&check, &call), FUSELN_VERDICT_ALIAS);
+}
+
 TEST(what_cannot_be_checked_says_why_and_launches_nothing)
 {
     stand_in_capturing = 1;
