@@ -11,37 +11,41 @@
  */
 #include "kernels/row.cuh"
 
-/*
- * x + c, each sum rounded, two at a time, where an instruction does so. It rounds as a float sum that is rounded: float
- * has more than twice the digits of half types.
- */
+/* x + c, each sum rounded. */
 template <class T>
-struct packed {
-    enum : bool { EXISTS = false };
-    static __device__ __forceinline__ void add_rounded(chunk<T> &, const chunk<T> &) {}
-};
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
-template <class T, class PAIR>
-struct packed_pairs {
-    enum : bool { EXISTS = true };
-    static __device__ __forceinline__ void add_rounded(chunk<T> &x, const chunk<T> &c)
-    {
+static __device__ __forceinline__ void add_rounded(chunk<T> &x, const chunk<T> &c)
+{
+    pair<acc_of<T>> v[chunk<T>::size / 2], addend[chunk<T>::size / 2];
+    widen(x, v);
+    widen(c, addend);
 #pragma unroll
-        for (int i = 0; i < 4; i++) {
-            PAIR a, b;
-            memcpy(&a, &x.word[i], sizeof a);
-            memcpy(&b, &c.word[i], sizeof b);
-            a = __hadd2(a, b);
-            memcpy(&x.word[i], &a, sizeof a);
-        }
+    for (int i = 0; i < chunk<T>::size / 2; i++)
+        v[i] = add(v[i], addend[i]);
+    round_into(v, x);
+}
+/* The same of two half types at a time. It rounds as a float sum that is rounded: float has more than twice their
+ * digits. */
+template <class PAIR, class T>
+static __device__ __forceinline__ void add_rounded_pairs(chunk<T> &x, const chunk<T> &c)
+{
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        PAIR a, b;
+        memcpy(static_cast<void *>(&a), &x.word[i], sizeof a); /* not trivial to g++ */
+        memcpy(static_cast<void *>(&b), &c.word[i], sizeof b);
+        a = __hadd2(a, b);
+        memcpy(&x.word[i], &a, sizeof a);
     }
-};
-template <>
-struct packed<__half> : packed_pairs<__half, __half2> {
-};
-template <>
-struct packed<__nv_bfloat16> : packed_pairs<__nv_bfloat16, __nv_bfloat162> {
-};
+}
+static __device__ __forceinline__ void add_rounded(chunk<__half> &x, const chunk<__half> &c)
+{
+    add_rounded_pairs<__half2>(x, c);
+}
+#if __CUDA_ARCH__ / 100 != 7 /* no instruction adds bfloat16 there; the CPU's build knows no architecture */
+static __device__ __forceinline__ void add_rounded(chunk<__nv_bfloat16> &x, const chunk<__nv_bfloat16> &c)
+{
+    add_rounded_pairs<__nv_bfloat162>(x, c);
+}
 #endif
 
 template <class T, int K, bool STAGED>
@@ -114,12 +118,12 @@ struct residual {
             for (int k = 0; k < K; k++)
                 c[k] = splat<T>(-0.0f); /* changes nothing, not even a zero's sign */
         }
-        if (packed<T>::EXISTS && p.rounding) {
+        if (p.rounding) {
 #pragma unroll 1
             for (;; more = false) {
 #pragma unroll
                 for (int k = 0; k < K && tile.reaches(k); k++)
-                    packed<T>::add_rounded(x[k], c[k]);
+                    add_rounded(x[k], c[k]);
                 if (!more)
                     break;
                 load(c, last);
@@ -144,8 +148,6 @@ struct residual {
                 for (int i = 0; i < P; i++)
                     v[k][i] = add(v[k][i], addend[i]);
                 round_into(v[k], c[k]);
-                if (!packed<T>::EXISTS && p.rounding)
-                    widen(c[k], v[k]);
             }
             if (!more)
                 break;

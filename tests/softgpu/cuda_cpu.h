@@ -174,5 +174,13 @@ inline float2 __half22float2(T pair)
 {
     return make_float2(__half2float(pair.x), __half2float(pair.y));
 }
+/* The same of a pair of half types: each sum is rounded once, from float, which holds all of its digits that count. */
+template <class PAIR>
+inline PAIR __hadd2(PAIR a, PAIR b)
+{
+    a.x = static_cast<float>(a.x) + static_cast<float>(b.x);
+    a.y = static_cast<float>(a.y) + static_cast<float>(b.y);
+    return a;
+}
 
 #endif
