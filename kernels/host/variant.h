@@ -57,7 +57,7 @@ SAME_PLACE(stages);
 #undef SAME_PLACE
 
 /* Completes the argument of the plan's kernels, which begins with the call. Not member by member: that takes three
- * instructions more, and a launch has none left (tests/budgets). */
+ * instructions more, and a launch would miss its budget (tools/budgets.sh matched). */
 static inline void fuseln_params_plan(struct fuseln_ln_params *params, const struct fuseln_plan *plan, void *partials)
 {
     params->partials = partials;
