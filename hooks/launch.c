@@ -164,7 +164,7 @@ static int launch_unproven(struct fuseln_hooked *hooked)
     return launch_recognised(hooked);
 }
 
-/* No target was found. Apart, so that fuseln_launch needs no more registers than before. */
+/* No target was found. Apart, so that launch_any needs no registers for it. */
 static __attribute__((noinline)) int launch_unknown(struct fuseln_hooked *hooked)
 {
     if (hooked->launch.boundary == FUSELN_BOUNDARY_RUNTIME)
@@ -175,15 +175,27 @@ static __attribute__((noinline)) int launch_unknown(struct fuseln_hooked *hooked
     return launch_foreign(hooked);
 }
 
-int fuseln_launch(struct fuseln_hooked *hooked)
+/* In a thread that has joined. Inline: else the compiler puts a part of fuseln_launch into each hook. */
+static inline __attribute__((always_inline)) int launch_any(struct fuseln_hooked *hooked)
 {
     if (fuseln_thread_counter.launching == hooked->function) {
         fuseln_thread_counter.launching = NULL; /* it came back, or the original was left by a jump */
         return launch_foreign(hooked);
     }
-    fuseln_process_launch(hooked->launch.boundary);
+    fuseln_record_launch(hooked->launch.boundary);
     hooked->launch.target = fuseln_registry_find(hooked->function);
     return hooked->launch.target ? launch_recognised(hooked) : launch_unknown(hooked);
+}
+
+static __attribute__((noinline)) int launch_first(struct fuseln_hooked *hooked)
+{
+    fuseln_process_join();
+    return launch_any(hooked);
+}
+
+int fuseln_launch(struct fuseln_hooked *hooked)
+{
+    return __builtin_expect(fuseln_thread_counter.joined, 1) ? launch_any(hooked) : launch_first(hooked);
 }
 
 int fuseln_launch_ex(struct fuseln_hooked *hooked, const struct fuseln_launch_config *config, bool ptsz)

@@ -16,14 +16,6 @@ void fuseln_process_handle_fork(void);
  * of FUSELN_LOG=info, and fixes the report's path; not in mode off. */
 void fuseln_process_join(void);
 
-/* Count one launch of any kernel, in this thread. */
-static inline void fuseln_process_launch(enum fuseln_boundary boundary)
-{
-    if (__builtin_expect(!fuseln_thread_counter.joined, 0))
-        fuseln_process_join();
-    fuseln_record_launch(boundary);
-}
-
 /* Print what is wrong with the settings, once. */
 void fuseln_process_warn(void);
 /* Called where a kernel was registered: says once that some were left out for want of room, but not before the first

@@ -7,7 +7,6 @@
 
 #include "base/thread.h"
 #include "core/record.h"
-#include "hooks/process.h"
 
 enum { THREADS = 8, EACH = 200000 };
 static struct fuseln_target target = {.name = "test/target"};
@@ -16,7 +15,7 @@ static pthread_barrier_t barrier;
 static void *count(void *launches)
 {
     for (intptr_t i = 0; i < (intptr_t)launches; i++)
-        fuseln_process_launch(FUSELN_BOUNDARY_RUNTIME);
+        count_launch();
     return NULL;
 }
 

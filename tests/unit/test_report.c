@@ -86,13 +86,13 @@ static void assert_no_line_is_longer(size_t columns)
 
 static void launch_foreign(void)
 {
-    fuseln_process_launch(FUSELN_BOUNDARY_RUNTIME);
+    count_launch();
 }
 
 static void register_and_launch_foreign(void)
 {
     fuseln_registry_add(&forward, &forward, &forward);
-    fuseln_process_launch(FUSELN_BOUNDARY_RUNTIME);
+    count_launch();
 }
 
 static void launch_foreign_norm(void)

@@ -157,7 +157,7 @@ TEST(a_closed_pipe_does_not_kill_the_host)
 
 static void launch_and_move(void)
 {
-    fuseln_process_launch(FUSELN_BOUNDARY_RUNTIME);
+    count_launch();
     setenv("WHERE", "elsewhere", 1);
     check(!chdir("/"));
     launch_some();

@@ -53,7 +53,7 @@ static bool is_known(const char *build_id)
 
 static void *launch(void *unused)
 {
-    fuseln_process_launch(FUSELN_BOUNDARY_RUNTIME);
+    fuseln_process_join();
     return unused;
 }
 

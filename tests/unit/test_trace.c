@@ -13,7 +13,7 @@ static void *trace_many(void *number)
 
 static void trace_in_threads_and_child(void)
 {
-    fuseln_process_launch(FUSELN_BOUNDARY_RUNTIME);
+    count_launch();
     run_threads(8, trace_many);
     if (fork() == 0) {
         trace_one(4000);
