@@ -159,7 +159,7 @@ void fuseln_handles_learn(const struct fuseln_found *found)
 
 void fuseln_handles_learn_function(const void *function, const void *kernel)
 {
-    if (fuseln_registry_find(kernel) || fuseln_registry_unproven(kernel) || fuseln_registry_foreign(kernel))
+    if (fuseln_registry_find(kernel) || fuseln_registry_foreign(kernel))
         fuseln_registry_alias(function, kernel);
     else
         fuseln_registry_learn(function, NULL, NULL);

@@ -145,15 +145,16 @@ static int original_was_launched(const struct fuseln_hooked *hooked)
 
 /* A user's row that is not proven: nothing of a launch is read before it is. Once its original was launched it goes the
  * way of one that may not be replaced, which counts it with its site; where the proof must wait, with one without
- * columns. */
-static int launch_unproven(struct fuseln_hooked *hooked)
+ * columns. At the driver nobody can be asked. Apart, as two below: launch_any needs no registers for them. */
+static __attribute__((noinline)) int launch_unproven(struct fuseln_hooked *hooked)
 {
     struct fuseln_launch *launch = &hooked->launch;
     const int rc = launch_foreign(hooked);
     const int errno_of_original = errno;
     const enum fuseln_verdict proof =
-        rc == 0 ? fuseln_proof_of_launched(launch->target, launch->stream, hooked->node, hooked->caller)
-                : FUSELN_VERDICT_FAILED;
+        rc == 0 && launch->boundary == FUSELN_BOUNDARY_RUNTIME
+            ? fuseln_proof_of_launched(launch->target, launch->stream, hooked->node, hooked->caller)
+            : FUSELN_VERDICT_FAILED;
 
     errno = errno_of_original;
     if (proof == FUSELN_VERDICT_FAILED)
@@ -164,13 +165,9 @@ static int launch_unproven(struct fuseln_hooked *hooked)
     return launch_recognised(hooked);
 }
 
-/* No target was found. Apart, so that launch_any needs no registers for it. */
-static __attribute__((noinline)) int launch_unknown(struct fuseln_hooked *hooked)
+/* No target was found. */
+static __attribute__((noinline)) int launch_unknown(const struct fuseln_hooked *hooked)
 {
-    if (hooked->launch.boundary == FUSELN_BOUNDARY_RUNTIME)
-        hooked->launch.target = fuseln_registry_unproven(hooked->function);
-    if (hooked->launch.target)
-        return launch_unproven(hooked);
     count_norm(hooked);
     return launch_foreign(hooked);
 }
@@ -183,8 +180,10 @@ static inline __attribute__((always_inline)) int launch_any(struct fuseln_hooked
         return launch_foreign(hooked);
     }
     fuseln_record_launch(hooked->launch.boundary);
-    hooked->launch.target = fuseln_registry_find(hooked->function);
-    return hooked->launch.target ? launch_recognised(hooked) : launch_unknown(hooked);
+    const struct fuseln_target *target = hooked->launch.target = fuseln_registry_find(hooked->function);
+    if (!target)
+        return launch_unknown(hooked);
+    return fuseln_target_is_proven(target) ? launch_recognised(hooked) : launch_unproven(hooked);
 }
 
 static __attribute__((noinline)) int launch_first(struct fuseln_hooked *hooked)

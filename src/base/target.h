@@ -8,6 +8,8 @@
 
 #include "base/fuseln.h"
 
+#include <stdatomic.h>
+
 /* Arguments by role: the pointers in the order of struct fuseln_call. X(ENUM, word in a target row) */
 // clang-format off
 #define FUSELN_POINTER_ROLES(X) \
@@ -119,6 +121,7 @@ struct fuseln_target {
     enum fuseln_op op;
     enum fuseln_dtype dtype;
     int rms;                      /* bool */
+    atomic_bool unproven;         /* kept by core/registry: it has a host_function, and was not proven yet */
     struct fuseln_user_row *user; /* of FUSELN_TARGETS: never replaced before it was checked; else NULL */
     struct fuseln_layout layout;
     const char *symbol; /* complete mangled name; the registry owns the copy */
@@ -126,7 +129,7 @@ struct fuseln_target {
     enum fuseln_runtime runtime; /* of that library, as far as the hook could tell; SHARED by default */
     const void *owner; /* of a user's row: its module, as another may hold something else by that name; else NULL */
     /* Of a user's row, where a shared runtime registered the kernel: its host function, by which that runtime is asked
-     * for it. No launch finds the target before its arguments are proven (core/registry). Else NULL. */
+     * for it. No argument of a launch is read before they are proven. Else NULL. */
     const void *host_function;
 };
 

@@ -20,8 +20,8 @@ enum { TARGETS_MAX = 4096, SYMBOL_BYTES = 1 << 20, OWNERS_MAX = 1024 };
 
 pthread_mutex_t fuseln_core_mutex = PTHREAD_MUTEX_INITIALIZER;
 struct fuseln_slot fuseln_slots[SLOTS];
-static const void *slot_owners[SLOTS]; /* apart: of 32 bytes a slot, a launch finds its by a shift */
-static size_t slots_taken;             /* tombstones too: they lengthen probes like others */
+_Static_assert(sizeof(struct fuseln_slot) == 32, "a launch finds its slot by a shift");
+static size_t slots_taken; /* tombstones too: they lengthen probes like others */
 static struct fuseln_target targets[TARGETS_MAX];
 static atomic_size_t target_count;
 static char symbols[SYMBOL_BYTES];
@@ -47,7 +47,7 @@ static struct fuseln_slot *find_slot(const void *address)
 const struct fuseln_target *fuseln_registry_probe(const void *address)
 {
     const struct fuseln_slot *slot = find_slot(address);
-    return slot ? fuseln_slot_holds(slot, address, &slot->target) : NULL;
+    return slot ? fuseln_slot_target(slot, address) : NULL;
 }
 
 /* All functions from here to the interface are called with the mutex held. */
@@ -64,13 +64,9 @@ static struct fuseln_slot *take_slot(const void *address)
     }
 }
 
-/* What an address stands for. A target that is proven is also the unproven one that it was. */
-struct meaning {
-    const struct fuseln_target *target, *unproven;
-    struct fuseln_foreign *foreign;
-};
-
-static int insert(const void *address, const void *owner, struct meaning meaning)
+/* The address stands for one of these two; the other is NULL. */
+static int insert(const void *address, const void *owner, const struct fuseln_target *target,
+                  struct fuseln_foreign *foreign)
 {
     struct fuseln_slot *slot = find_slot(address);
     if (!slot)
@@ -78,10 +74,9 @@ static int insert(const void *address, const void *owner, struct meaning meaning
     if (!slot)
         return -ENOMEM;
     /* Release: a launch that sees one of these also sees that the address before it was removed. */
-    atomic_store_explicit(&slot->target, meaning.target, memory_order_release);
-    atomic_store_explicit(&slot->unproven, meaning.unproven, memory_order_release);
-    atomic_store_explicit(&slot->foreign, meaning.foreign, memory_order_relaxed);
-    slot_owners[slot - fuseln_slots] = owner;
+    atomic_store_explicit(&slot->target, target, memory_order_release);
+    atomic_store_explicit(&slot->foreign, foreign, memory_order_release);
+    slot->owner = owner;
     atomic_store(&used, true);
     atomic_store_explicit(&slot->address, address, memory_order_release);
     return 0;
@@ -92,8 +87,8 @@ static void remove_slot(struct fuseln_slot *slot)
 {
     size_t i = (size_t)(slot - fuseln_slots);
     atomic_store_explicit(&slot->target, NULL, memory_order_relaxed);
-    atomic_store_explicit(&slot->unproven, NULL, memory_order_relaxed);
-    slot_owners[i] = NULL;
+    atomic_store_explicit(&slot->foreign, NULL, memory_order_relaxed);
+    slot->owner = NULL;
     atomic_store_explicit(&slot->address, TOMBSTONE, memory_order_release);
     if (atomic_load_explicit(&fuseln_slots[(i + 1) % SLOTS].address, memory_order_relaxed))
         return;
@@ -118,6 +113,7 @@ static const struct fuseln_target *copy_target(const struct fuseln_target *targe
     if (count >= TARGETS_MAX / share || bytes > SYMBOL_BYTES / share || symbol_bytes > SYMBOL_BYTES / share - bytes)
         return NULL;
     targets[count] = *target;
+    atomic_store(&targets[count].unproven, target->host_function != NULL);
     targets[count].symbol = memcpy(symbols + symbol_bytes, target->symbol, bytes);
     symbol_bytes += bytes;
     atomic_store(&target_count, count + 1);
@@ -135,7 +131,7 @@ static size_t find_owner(const void *owner)
 static void remove_owner(size_t i)
 {
     for (size_t slot = 0; slot < SLOTS; slot++)
-        if (owners[i] && slot_owners[slot] == owners[i])
+        if (owners[i] && fuseln_slots[slot].owner == owners[i])
             remove_slot(&fuseln_slots[slot]);
     for (size_t t = 0; owners[i] && t < atomic_load(&target_count); t++)
         if (targets[t].owner == owners[i]) /* the address may be another module's soon */
@@ -162,16 +158,17 @@ static void add_owner(const void *owner)
     owners[i] = owner;
 }
 
-static int insert_or_evict(const void *address, const void *owner, struct meaning meaning)
+static int insert_or_evict(const void *address, const void *owner, const struct fuseln_target *target,
+                           struct fuseln_foreign *foreign)
 {
-    int rc = insert(address, owner, meaning);
+    int rc = insert(address, owner, target, foreign);
     for (int tries = 0; rc == -ENOMEM && tries < OWNERS_MAX; tries++) {
         if (owners[oldest] == owner) {
             oldest = (oldest + 1) % OWNERS_MAX;
             continue;
         }
         evict_oldest();
-        rc = insert(address, owner, meaning);
+        rc = insert(address, owner, target, foreign);
     }
     return rc;
 }
@@ -184,9 +181,7 @@ int fuseln_registry_add(const void *host_function, const void *owner, const stru
     const struct fuseln_target *copy = copy_target(target);
     if (copy) {
         add_owner(owner);
-        rc = insert_or_evict(host_function, owner,
-                             target->host_function ? (struct meaning){.unproven = copy}
-                                                   : (struct meaning){.target = copy});
+        rc = insert_or_evict(host_function, owner, copy, NULL);
     }
     fuseln_shield_unlock(&before, &fuseln_core_mutex);
     if (rc)
@@ -206,7 +201,7 @@ void fuseln_registry_learn_norm(const void *handle, const void *owner, const cha
     fuseln_shield_lock(&before, &fuseln_core_mutex);
     if (has_room_for_norms()) {
         add_owner(owner);
-        insert(handle, owner, (struct meaning){.foreign = fuseln_foreign_get(name, maker)});
+        insert(handle, owner, NULL, fuseln_foreign_get(name, maker));
     }
     fuseln_shield_unlock(&before, &fuseln_core_mutex);
 }
@@ -214,40 +209,29 @@ void fuseln_registry_learn_norm(const void *handle, const void *owner, const cha
 struct fuseln_foreign *fuseln_registry_foreign(const void *handle)
 {
     const struct fuseln_slot *slot = find_slot(handle);
-    return slot ? atomic_load_explicit(&slot->foreign, memory_order_relaxed) : NULL;
-}
-
-const struct fuseln_target *fuseln_registry_unproven(const void *address)
-{
-    const struct fuseln_slot *slot = find_slot(address);
-    return slot ? fuseln_slot_holds(slot, address, &slot->unproven) : NULL;
+    struct fuseln_foreign *foreign = slot ? atomic_load_explicit(&slot->foreign, memory_order_acquire) : NULL;
+    /* As fuseln_slot_target. */
+    return foreign && atomic_load_explicit(&slot->address, memory_order_relaxed) == handle ? foreign : NULL;
 }
 
 void fuseln_registry_prove(const struct fuseln_target *target)
 {
-    struct fuseln_shield before;
-    fuseln_shield_lock(&before, &fuseln_core_mutex);
-    for (size_t slot = 0; slot < SLOTS; slot++)
-        if (atomic_load_explicit(&fuseln_slots[slot].unproven, memory_order_relaxed) == target)
-            atomic_store_explicit(&fuseln_slots[slot].target, target, memory_order_release);
-    fuseln_shield_unlock(&before, &fuseln_core_mutex);
+    atomic_store(&targets[target - targets].unproven, false);
 }
 
 void fuseln_registry_alias(const void *handle, const void *host_function)
 {
-    const struct fuseln_target *target = fuseln_registry_find(host_function);
+    const struct fuseln_target *known = fuseln_registry_find(host_function);
     struct fuseln_shield before;
-    if (!handle || (target && fuseln_registry_find(handle) == target) || !find_slot(host_function))
+    if (!handle || (known && fuseln_registry_find(handle) == known) || !find_slot(host_function))
         return;
     fuseln_shield_lock(&before, &fuseln_core_mutex);
     const struct fuseln_slot *slot = find_slot(host_function); /* NULL if it was removed in between */
-    struct meaning meaning = {0};
-    if (slot)
-        meaning =
-            (struct meaning){atomic_load(&slot->target), atomic_load(&slot->unproven), atomic_load(&slot->foreign)};
-    const bool fits = meaning.target || meaning.unproven || (meaning.foreign && has_room_for_norms());
+    const struct fuseln_target *target = slot ? atomic_load(&slot->target) : NULL;
+    struct fuseln_foreign *foreign = slot ? atomic_load(&slot->foreign) : NULL;
+    const bool fits = target || (foreign && has_room_for_norms());
     struct fuseln_slot *const stale = fits ? NULL : find_slot(handle); /* from before the driver reused the handle */
-    const int rc = fits ? insert_or_evict(handle, slot_owners[slot - fuseln_slots], meaning) : 0;
+    const int rc = fits ? insert_or_evict(handle, slot->owner, target, foreign) : 0;
     if (stale)
         remove_slot(stale);
     fuseln_shield_unlock(&before, &fuseln_core_mutex);

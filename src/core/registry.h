@@ -20,23 +20,23 @@
 enum { FUSELN_SLOT_BITS = 14 };
 struct fuseln_slot {
     const void *_Atomic address;
-    const struct fuseln_target *_Atomic target;   /* NULL: one of the next two */
-    const struct fuseln_target *_Atomic unproven; /* or NULL */
-    struct fuseln_foreign *_Atomic foreign;       /* or NULL */
+    const struct fuseln_target *_Atomic target; /* NULL: a foreign norm */
+    struct fuseln_foreign *_Atomic foreign;     /* or NULL */
+    const void *owner;                          /* for those that hold the mutex */
 };
 extern struct fuseln_slot fuseln_slots[1 << FUSELN_SLOT_BITS]; /* open addressing, linear probing */
-const struct fuseln_target *fuseln_registry_probe(const void *address);
+/* Apart, so that a launch that ends at the first slot needs no more instructions. */
+__attribute__((noinline)) const struct fuseln_target *fuseln_registry_probe(const void *address);
 
 static inline size_t fuseln_registry_first_slot(const void *address)
 {
     return (size_t)((uint64_t)(uintptr_t)address * 0x9e3779b97f4a7c15u >> (64 - FUSELN_SLOT_BITS));
 }
 
-/* One of the two targets of a slot that held this address; NULL if the slot has been reused for another. */
-static inline const struct fuseln_target *fuseln_slot_holds(const struct fuseln_slot *slot, const void *address,
-                                                            const struct fuseln_target *const _Atomic *which)
+/* The target of a slot that held this address; NULL if the slot has been reused for another. */
+static inline const struct fuseln_target *fuseln_slot_target(const struct fuseln_slot *slot, const void *address)
 {
-    const struct fuseln_target *target = atomic_load_explicit(which, memory_order_acquire);
+    const struct fuseln_target *target = atomic_load_explicit(&slot->target, memory_order_acquire);
     return atomic_load_explicit(&slot->address, memory_order_relaxed) == address ? target : NULL;
 }
 
@@ -54,21 +54,24 @@ static inline const struct fuseln_target *fuseln_registry_find(const void *addre
     const void *found = atomic_load_explicit(&slot->address, memory_order_acquire);
     if (__builtin_expect(!found, 1))
         return NULL;
-    return found == address ? fuseln_slot_holds(slot, address, &slot->target) : fuseln_registry_probe(address);
+    return found == address ? fuseln_slot_target(slot, address) : fuseln_registry_probe(address);
 }
 
 /*
- * Adds a host function. The target is copied, with its symbol. One that has a host_function is not found until it is
- * proven. If there are already 8,192 addresses or 1,024 owners, the oldest owner, which may be long gone, is evicted.
- * 0, or -ENOMEM if the table of targets is full: the kernel is then treated as a foreign one.
+ * Adds a host function. The target is copied, with its symbol. One that has a host_function is unproven. If there are
+ * already 8,192 addresses or 1,024 owners, the oldest owner, which may be long gone, is evicted. 0, or -ENOMEM if the
+ * table of targets is full: the kernel is then treated as a foreign one.
  */
 int fuseln_registry_add(const void *host_function, const void *owner, const struct fuseln_target *target);
 /* Makes a kernel handle (cudaKernel_t, CUfunction) another address of host_function, which may be a handle, too.
  * Ignored if that is unknown. */
 void fuseln_registry_alias(const void *handle, const void *host_function);
-/* The target that a host function or its handle would stand for if it were proven; or NULL. Lock-free. */
-const struct fuseln_target *fuseln_registry_unproven(const void *address);
-/* From now on all its addresses stand for it. */
+/* May arguments of its launches be read? */
+static inline bool fuseln_target_is_proven(const struct fuseln_target *target)
+{
+    return !atomic_load_explicit(&target->unproven, memory_order_relaxed);
+}
+/* From now on they may, whatever its address. */
 void fuseln_registry_prove(const struct fuseln_target *target);
 /*
  * Says what a driver handle (CUfunction, CUkernel), which the driver may have reused, stands for from now on: this

@@ -115,9 +115,9 @@ static enum fuseln_verdict launched(const char *types)
     assert_int_equal(fuseln_registry_add(host_function, &own, &target), 0);
     asked = 0;
     const enum fuseln_verdict verdict =
-        fuseln_proof_of_launched(fuseln_registry_unproven(host_function), NULL, FUSELN_NODE_13, NULL);
+        fuseln_proof_of_launched(fuseln_registry_find(host_function), NULL, FUSELN_NODE_13, NULL);
     assert_int_equal(capture_mode, 0); /* as found */
-    assert_int_equal(fuseln_registry_find(host_function) != NULL, verdict == FUSELN_VERDICT_OK);
+    assert_int_equal(fuseln_target_is_proven(fuseln_registry_find(host_function)), verdict == FUSELN_VERDICT_OK);
     return verdict;
 }
 
