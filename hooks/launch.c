@@ -160,6 +160,8 @@ static __attribute__((noinline)) int launch_unproven(struct fuseln_hooked *hooke
     if (proof == FUSELN_VERDICT_FAILED)
         return rc;
     launch->declined = proof == FUSELN_VERDICT_OK ? FUSELN_VERDICT_CHECK : proof;
+    if (fuseln_config_get()->mode == FUSELN_MODE_OBSERVE)
+        launch->declined = FUSELN_VERDICT_OBSERVE;
     launch->args = proof == FUSELN_VERDICT_OK ? hooked->args : NULL;
     hooked->original = original_was_launched;
     return launch_recognised(hooked);

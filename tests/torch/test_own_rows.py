@@ -149,6 +149,11 @@ def test_verify_mode_replaces_nothing(run, program):
     assert checked == (0, LAUNCHES - program.first, False)
 
 
+def test_observe_mode_observes_each_launch(run, program):
+    (site,) = launch(run, program, NORM, RIGHT[NORM], env={"FUSELN_MODE": "observe"})[0]["sites"]
+    assert (site["substituted"], site["passed_through"]) == (0, {"observe": LAUNCHES})
+
+
 def test_more_checks_may_be_asked_for(run, program):
     (site,) = launch(run, program, NORM, RIGHT[NORM], env={"FUSELN_CHECK": "5"})[0]["sites"]
     assert (site["substituted"], site["verify"]["launches"]) == (LAUNCHES - 5 - program.first, 5)
