@@ -18,8 +18,10 @@
  *
  * A site whose DGAMMA did not come FUSELN_PAIRING_TRIES times, as its thread or stream went on without it, stops making
  * partial sums. What other threads do tells nothing about that: a DX is followed without its sums after they
- * invalidated them, and so is each of a site that makes none. When a DGAMMA comes again, sums are made again. Static
- * storage, valid when zeroed; thread-safe, no locks. Nothing is held back: each launch is made when it comes.
+ * invalidated them, and so is each of a site that makes none. When a DGAMMA comes again, sums are made again at once:
+ * a site can be norms of which some are frozen, and one that tried only now and then would miss most of the others'
+ * pairs. Static storage, valid when zeroed; thread-safe, no locks. Nothing is held back: each launch is made when it
+ * comes.
  */
 #ifndef FUSELN_PAIRING_H
 #define FUSELN_PAIRING_H

@@ -434,6 +434,19 @@ TEST(a_site_learns_and_resumes)
     assert_non_null(use_dgamma(5));
 }
 
+/* A backward through norms of one size, half of them frozen: they are one site. */
+TEST(frozen_norms_cost_the_others_one_pair_a_step)
+{
+    enum { STEPS = 10, TRAINED = 24 };
+    for (int i = 0; i < STEPS * 2 * TRAINED; i++) {
+        make(&gradient, 5);
+        if (i / TRAINED % 2 == 0)
+            use_dgamma(5);
+    }
+    assert_int_equal(site.sums[FUSELN_PAIRING_PAIRED], STEPS * (TRAINED - 1) + 1);
+    assert_int_equal(site.sums[FUSELN_PAIRING_LAUNCH], STEPS * FUSELN_PAIRING_TRIES);
+}
+
 TEST(a_site_learns_nothing_from_other_threads)
 {
     struct elsewhere call = {.context = current, .call = true}, legacy = {.context = current},
