@@ -139,6 +139,9 @@ static void child(void *stream)
 static void *forker(void *stream)
 {
     const struct timespec pause = {0, 20000000};
+    /* The first launch finds functions by dlopen. In a child forked beside another thread's dlopen glibc's fails an
+     * assertion (r_state == RT_CONSISTENT), and CUDA's own runtime would call it there, too. */
+    launch_all(client_launch, stream, 1);
     while (!atomic_load_explicit(&over, memory_order_relaxed)) {
         int status = 0;
         const pid_t pid = fork();
