@@ -111,6 +111,20 @@ bool fuseln_out_real(char ret_text[FUSELN_REAL_MAX], double value)
     return true;
 }
 
+const char *fuseln_out_short(char ret_text[FUSELN_REAL_MAX], double value)
+{
+    int exponent = 0;
+    if (!fuseln_out_real(ret_text, value) || value < 999999) {
+        ret_text[6] = '\0';
+        return ret_text;
+    }
+    for (; value >= 9.95; exponent++)
+        value /= 10;
+    const unsigned tenths = (unsigned)(value * 10 + 0.5);
+    snprintf(ret_text, FUSELN_REAL_MAX, "%u.%ue%d", tenths / 10, tenths % 10, exponent);
+    return ret_text;
+}
+
 int fuseln_out_flush(struct fuseln_out *out)
 {
     if (out->length > 0 && out->fd >= 0)

@@ -33,6 +33,8 @@ void fuseln_out_format(struct fuseln_out *out, const char *format, ...) __attrib
  * negative, NaN or beyond 10^300. */
 enum { FUSELN_REAL_MAX = 32 };
 bool fuseln_out_real(char ret_text[FUSELN_REAL_MAX], double value);
+/* The same in six characters, such as 0.2500, 123456 or 8.4e15; seven from 10^100 on. Returns ret_text. */
+const char *fuseln_out_short(char ret_text[FUSELN_REAL_MAX], double value);
 int fuseln_out_flush(struct fuseln_out *out); /* returns the first error */
 
 /*

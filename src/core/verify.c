@@ -167,15 +167,14 @@ static void say_failed(const struct fuseln_site *site, const struct fuseln_check
     const int64_t first = (int64_t)-field[FUSELN_CHECK_FIRST], cols = site->key.cols > 0 ? site->key.cols : 1;
     char ulp[FUSELN_REAL_MAX];
 
-    fuseln_out_real(ulp, largest);
     pr_warn(
         "%s cols=%lld in %s is not replaced: %s: of %llu values %llu of ours and %llu of the original's lie beyond the "
-        "bound, %llu are NaN in one of them; up to %.6s ulp; first at row %lld, column %lld",
+        "bound, %llu are NaN in one of them; up to %s ulp; first at row %lld, column %lld",
         target ? target->name : "other", (long long)site->key.cols,
         target && target->library ? target->library->name : "?", who_is_wrong(field),
         (unsigned long long)field[FUSELN_CHECK_ELEMENTS], (unsigned long long)field[FUSELN_CHECK_OUTSIDE_OURS],
-        (unsigned long long)field[FUSELN_CHECK_OUTSIDE_THEIRS], (unsigned long long)field[FUSELN_CHECK_NAN], ulp,
-        (long long)(first / cols), (long long)(first % cols));
+        (unsigned long long)field[FUSELN_CHECK_OUTSIDE_THEIRS], (unsigned long long)field[FUSELN_CHECK_NAN],
+        fuseln_out_short(ulp, largest), (long long)(first / cols), (long long)(first % cols));
 }
 
 /* For good: what it writes besides would go stale. */

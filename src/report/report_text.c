@@ -194,14 +194,6 @@ static void write_pairs(struct fuseln_out *out, const struct fuseln_snapshot *sn
     write_reasons(out, snapshot->sums, fuseln_unpaired_reasons, FUSELN_PAIRING_COUNT);
 }
 
-/* A number of ulp in six characters. */
-static const char *ulp(char ret_text[FUSELN_REAL_MAX], double value)
-{
-    fuseln_out_real(ret_text, value);
-    ret_text[6] = '\0';
-    return ret_text;
-}
-
 static double mean(double squares, double elements)
 {
     return elements > 0 ? fuseln_report_root(squares / elements) : 0;
@@ -217,8 +209,9 @@ static void write_check(struct fuseln_out *out, const struct fuseln_site_view *s
     snprintf(cols, sizeof cols, "%" PRId64, site->key->cols);
     line(out, CHECK_ROW, target_name(site->key), cols, fuseln_word_count(count, checked->compared),
          fuseln_word_checked(checked->failed, checked->compared, checked->inconclusive),
-         ulp(apart, field[FUSELN_CHECK_MAX]), ulp(ours, mean(field[FUSELN_CHECK_SQUARES_OURS], elements)),
-         ulp(theirs, mean(field[FUSELN_CHECK_SQUARES_THEIRS], elements)));
+         fuseln_out_short(apart, field[FUSELN_CHECK_MAX]),
+         fuseln_out_short(ours, mean(field[FUSELN_CHECK_SQUARES_OURS], elements)),
+         fuseln_out_short(theirs, mean(field[FUSELN_CHECK_SQUARES_THEIRS], elements)));
 }
 
 /* Sites that were verified, or should have been. */

@@ -321,6 +321,14 @@ TEST(numbers_are_written_without_the_locale)
         if (numbers[i].text)
             assert_string_equal(text, numbers[i].text);
     }
+    static const struct {
+        double value;
+        const char *text;
+    } shorts[] = {{0.25, "0.25"},      {2.0 / 3, "0.6666"},          {123456.7, "123456"},
+                  {999999.4, "1.0e6"}, {8388608, "8.4e6"},           {9.96e9, "1.0e10"},
+                  {1e300, "1.0e300"},  {4503599627370496, "4.5e15"}, {(double)NAN, ""}};
+    for (size_t i = 0; i < sizeof shorts / sizeof *shorts; i++)
+        assert_string_equal(fuseln_out_short(text, shorts[i].value), shorts[i].text);
     for (double x = 1e-12; x < 1e150; x *= 7)
         assert_true(fabs(fuseln_report_root(x * x) / x - 1) < 1e-12);
     assert_true(fuseln_report_root(0) == 0);
