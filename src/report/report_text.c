@@ -111,7 +111,7 @@ static const char *range(char ret_text[48], int64_t from, int64_t to)
     return ret_text;
 }
 
-#define SITE_ROW "%-36s%7s%13s%10s%10s %.23s" /* 100 columns, unless numbers are huge */
+#define SITE_ROW "%-36s %6s %12s %9s %9s %.23s" /* 100 columns, unless numbers are huge */
 
 static void write_site(struct fuseln_out *out, const struct fuseln_site_view *site)
 {
@@ -199,7 +199,7 @@ static double mean(double squares, double elements)
     return elements > 0 ? fuseln_report_root(squares / elements) : 0;
 }
 
-#define CHECK_ROW "%-36.55s%7s%10s %-9s%9s %9s %9s"
+#define CHECK_ROW "%-36.55s %6s %9s %-9s%9s %9s %9s"
 
 static void write_check(struct fuseln_out *out, const struct fuseln_site_view *site)
 {
@@ -246,7 +246,7 @@ static void write_checks(struct fuseln_out *out, const struct fuseln_snapshot *s
                  fuseln_passed_reasons[i].key, fuseln_passed_reasons[i].text);
 }
 
-#define MEASURE_ROW "%-36.55s%7s%16s %11.9s %11.9s %s"
+#define MEASURE_ROW "%-36.55s %6s %15s %11.9s %11.9s %s"
 
 /* What was measured at a site for some range of rows, and which of the two kernels is launched from now on. */
 static void write_measure(struct fuseln_out *out, const struct fuseln_measure_view *bucket)
@@ -260,7 +260,7 @@ static void write_measure(struct fuseln_out *out, const struct fuseln_measure_vi
     if (bucket->decided)
         line(out, MEASURE_ROW, target_name(key), cols, rows, ours, original, bucket->ours ? "ours" : "original");
     else
-        line(out, "%-36.55s%7s%16s %u of %d pairs: not enough, ours", target_name(key), cols, rows, bucket->pairs,
+        line(out, "%-36.55s %6s %15s %u of %d pairs: not enough, ours", target_name(key), cols, rows, bucket->pairs,
              FUSELN_MEASURE_PAIRS);
 }
 

@@ -7,7 +7,6 @@
 #include "base/log.h"
 #include "core/foreign.h"
 #include "core/registry.h"
-#include "report/report_snapshot.h"
 
 TEST(the_json_report_says_what_happened)
 {
@@ -271,23 +270,6 @@ TEST(the_text_report_is_a_table_of_100_columns)
     assert_child(launch_wide, "FUSELN_REPORT", in_folder("r.txt"));
     assert_non_null(strstr(read_file(in_folder("r.txt"), stderr_text, sizeof stderr_text), "65536"));
     assert_null(strstr(stderr_text, "still running"));
-}
-
-TEST(a_command_gives_way_to_what_stands_behind_it)
-{
-    static struct fuseln_snapshot snapshot = {.mode = "replace", .rank = "rank 1234567"};
-    char bytes[1024];
-    memset(snapshot.host, 'h', sizeof snapshot.host - 1);
-    memset(snapshot.command, 'c', 300);
-    snapshot.command_size = 301;
-    for (uint64_t seconds = 1; seconds < 10000000000; seconds *= 10) {
-        struct fuseln_out out = {.fd = -1, .buffer = bytes, .capacity = sizeof bytes - 1};
-        snapshot.age_us = seconds * 1000000;
-        fuseln_report_text(&snapshot, &out);
-        bytes[out.length] = '\0';
-        assert_non_null(strstr(bytes, "... (pid "));
-        assert_non_null(strstr(bytes, " s, still running)\n"));
-    }
 }
 
 static void exec_with_odd_words(void)
