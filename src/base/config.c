@@ -70,6 +70,23 @@ static const char *copy_number(unsigned *to, uint64_t least, uint64_t most, cons
     return NULL;
 }
 
+static void add_warning(struct fuseln_config *config, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void add_warning(struct fuseln_config *config, const char *format, ...)
+{
+    const size_t end = strlen(config->warnings), room = sizeof config->warnings - end - 1;
+    char *line = config->warnings + end;
+    va_list arguments;
+    va_start(arguments, format);
+    const int length = vsnprintf(line, room, format, arguments);
+    va_end(arguments);
+    if (length < 0 || (size_t)length >= room) {
+        *line = '\0';
+        return;
+    }
+    fuseln_clean(line);
+    strcat(line, "\n");
+}
+
 /* The parsers. Each returns NULL, or the part of value that is not allowed, and then changes nothing. */
 static const char *parse_MODE(struct fuseln_config *config, const char *value)
 {
@@ -209,17 +226,23 @@ static bool skip_matches(struct word word, const struct fuseln_target *target, c
     return matches;
 }
 
+/* And those that fit even if some do not. */
 static const char *parse_SKIP(struct fuseln_config *config, const char *value)
 {
-    const char *bad = copy_text(config->skip, sizeof config->skip, value);
+    const char *list = value, *end = value, *bad = NULL;
     struct word word;
     config->pairs = FUSELN_PAIRING_PAIRED;
-    while (next_word(&value, &word)) {
+    while (next_word(&list, &word) && (size_t)(list - value) < sizeof config->skip) {
+        end = list;
         if (is_word(word, "pairs"))
             config->pairs = FUSELN_PAIRING_SKIPPED;
         else if (!bad && !skip_matches(word, NULL, NULL))
             bad = word.text;
     }
+    snprintf(config->skip, sizeof config->skip, "%.*s", (int)(end - value), value);
+    if (word.length)
+        add_warning(config, "FUSELN_SKIP is longer than 1023 bytes: \"%.*s\" and what follows is left out",
+                    word.length < 200 ? (int)word.length : 200, word.text);
     return bad;
 }
 
@@ -245,23 +268,6 @@ static const struct variable {
 #undef V
 };
 enum { VARIABLES = sizeof variables / sizeof *variables };
-
-static void add_warning(struct fuseln_config *config, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void add_warning(struct fuseln_config *config, const char *format, ...)
-{
-    const size_t end = strlen(config->warnings), room = sizeof config->warnings - end - 1;
-    char *line = config->warnings + end;
-    va_list arguments;
-    va_start(arguments, format);
-    const int length = vsnprintf(line, room, format, arguments);
-    va_end(arguments);
-    if (length < 0 || (size_t)length >= room) {
-        *line = '\0';
-        return;
-    }
-    fuseln_clean(line);
-    strcat(line, "\n");
-}
 
 static void load_variable(struct fuseln_config *config, const struct variable *variable)
 {

@@ -117,6 +117,26 @@ TEST(a_bad_word_in_skip_leaves_the_others)
     assert_non_null(strstr(stderr_text, "\"bckward\""));
 }
 
+static void check_first_word(void)
+{
+    const struct fuseln_target target = {.name = "a/b", .op = FUSELN_OP_DX};
+    const struct fuseln_config *config = fuseln_config_get();
+    check(fuseln_config_skips(config, &target, &(struct fuseln_call){.cols = 7}));
+    check(!fuseln_config_skips(config, &target, &(struct fuseln_call){.cols = 8}));
+    fuseln_process_warn();
+}
+
+TEST(of_a_skip_that_is_too_long_the_words_that_fit_are_taken)
+{
+    char list[1100];
+    memset(list, 0, sizeof list);
+    for (size_t at = 0; at < 1080; at += 7)
+        strcpy(list + at, at < 1016 ? "cols=7," : "cols=8,"); /* 1023 bytes end within the first of these */
+    assert_child(check_first_word, "FUSELN_SKIP", list);
+    assert_non_null(strstr(stderr_text, "longer than 1023 bytes: \"cols=8\" and what follows is left out\n"));
+    assert_int_equal(occurrences(stderr_text, "\n"), 1);
+}
+
 TEST(a_mistyped_name_is_reported_with_the_nearest)
 {
     assert_child(read_twice_and_warn_twice, "FUSELN_REPROT", "x", "FUSELN_REPORT_EVRY", "1",
