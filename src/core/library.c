@@ -97,6 +97,18 @@ void fuseln_library_build_id(const void *notes, size_t bytes, char ret_hex[41])
     }
 }
 
+/* Does the loader map all of this part? A tool that moved sections may have left it behind. */
+static bool is_loaded(const struct dl_phdr_info *info, const ElfW(Phdr) * part)
+{
+    for (size_t i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
+        if (ph->p_type == PT_LOAD && part->p_vaddr >= ph->p_vaddr && part->p_memsz <= ph->p_memsz &&
+            part->p_vaddr - ph->p_vaddr <= ph->p_memsz - part->p_memsz)
+            return true;
+    }
+    return false;
+}
+
 void fuseln_library_extent(const struct dl_phdr_info *info, uintptr_t *ret_begin, uintptr_t *ret_end)
 {
     *ret_begin = UINTPTR_MAX;
@@ -124,7 +136,7 @@ static int visit_object(struct dl_phdr_info *info, size_t size, void *data)
     snprintf(search->library.name, sizeof search->library.name, "%s", *name ? name : "(program)");
     for (size_t i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
-        if (ph->p_type == PT_NOTE && search->library.build_id[0] == '\0')
+        if (ph->p_type == PT_NOTE && is_loaded(info, ph) && search->library.build_id[0] == '\0')
             fuseln_library_build_id((const char *)info->dlpi_addr + ph->p_vaddr, ph->p_memsz, search->library.build_id);
     }
     return 1;

@@ -5,11 +5,13 @@ the same runtime, called with the same arguments, with and without fuseln; and t
 libcuda is loaded here, so every recognised launch is passed on, for that reason."""
 import collections
 import shutil
+import struct
 import unittest
 
 import stand_in
 from stand_in import HERE, NODES, gcc
 
+PT_NOTE = 4
 LAUNCHES = 4 * 9  # of each kernel in one client_run: two handles, two streams, nine calls
 PASSED = {"driver": 4 * 6, "cooperative": 4 * 2, "attribute": 4 * 1}  # of the layer-norm kernel in one client_run
 
@@ -50,6 +52,17 @@ class Hooks(stand_in.Clients):
         report = self.check("l:anonymous13", "l:client13", runs=4)
         builds = {site["library"]: (len(site["build_id"] or ""), site["build"]) for site in report["sites"]}
         self.assertEqual(builds, {"anonymous13.so": (0, "unverified"), "client13.so": (40, "unverified")})
+
+    def test_a_library_whose_notes_are_not_loaded_is_unverified(self):
+        """As tools leave it that move sections. The loader itself reads only the notes that are aligned to 8 bytes."""
+        library = bytearray((self.dir / "client13.so").read_bytes())
+        begin, count = struct.unpack_from("<Q", library, 32)[0], struct.unpack_from("<H", library, 56)[0]
+        for at in range(begin, begin + count * 56, 56):
+            if struct.unpack_from("<I", library, at)[0] == PT_NOTE and struct.unpack_from("<Q", library, at + 48)[0] == 4:
+                struct.pack_into("<Q", library, at + 16, 1 << 40)  # its address
+        (self.dir / "stray13.so").write_bytes(library)
+        report = self.check("l:stray13", runs=2)
+        self.assertEqual({site["build_id"] for site in report["sites"]}, {None})
 
     def test_more_libraries_than_there_once_was_room_for(self):
         for i in range(70):
