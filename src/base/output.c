@@ -20,12 +20,13 @@
 #include "base/config.h"
 #include "base/shield.h"
 
-/* A pipe that polls as ready accepts PIPE_BUF bytes without blocking. */
+/* A pipe that polls as ready accepts PIPE_BUF bytes without blocking. Where RLIMIT_NOFILE is 0, poll fails: then nobody
+ * can say. */
 static int write_all(int fd, const char *bytes, size_t size, int patience_ms)
 {
     while (size > 0) {
         struct pollfd ready = {.fd = fd, .events = POLLOUT};
-        if (patience_ms >= 0 && poll(&ready, 1, patience_ms) == 0)
+        if (patience_ms >= 0 && poll(&ready, 1, patience_ms) <= 0)
             return -EAGAIN;
         ssize_t written = write(fd, bytes, patience_ms >= 0 && size > PIPE_BUF ? PIPE_BUF : size);
         if (written >= 0) {

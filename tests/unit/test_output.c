@@ -259,6 +259,18 @@ TEST(a_stalled_reader_of_the_trace_loses_lines_but_costs_no_time)
     assert_int_equal(occurrences(stderr_text, "\n"), 1);
 }
 
+TEST_IN_CHILD(a_stalled_reader_costs_no_time_where_no_file_may_be_opened, "FUSELN_LOG", "debug")
+{
+    int ends[2];
+    check(!pipe(ends));
+    put_at_2(ends[1]);
+    pr_debug("the first line");
+    setrlimit(RLIMIT_NOFILE, &(struct rlimit){0}); /* poll fails then */
+    for (int i = 0; i < 10000; i++)
+        pr_debug("line %d", i);
+    _exit(0);
+}
+
 TEST_IN_CHILD(a_stalled_reader_of_stderr_loses_lines_but_costs_no_time, "FUSELN_LOG", "debug")
 {
     int ends[2];
