@@ -113,7 +113,7 @@ static inline __attribute__((always_inline)) bool read_geometry(const struct fus
     const struct fuseln_layout *layout = &launch->target->layout;
     const unsigned per_block = layout->cols_per_block;
 
-    if (launch->grid[2] != 1 || (launch->grid[1] != 1 && !layout->partial))
+    if (launch->grid[2] != 1 || launch->grid[1] - 1 >= (layout->partial ? GRID_MAX : 1u)) /* 0 is none of them */
         return false;
     call->out_rows = launch->grid[1];
     if (per_block) /* grid.x = cols / per_block, rounded up */
@@ -132,9 +132,9 @@ static bool read_other_geometry(const struct fuseln_launch *launch, struct fusel
     case FUSELN_ROWS_GRID_X_BLOCK_Y:
         call->rows = (int64_t)grid[0] * launch->block[1];
         return grid[1] == 1 && grid[2] == 1;
-    case FUSELN_ROWS_GRID: /* a CUDA grid has less than 2^31 * 2^16 * 2^16 blocks */
+    case FUSELN_ROWS_GRID:
         call->rows = (int64_t)((uint64_t)grid[0] * grid[1] * grid[2]);
-        return true;
+        return grid[1] <= GRID_MAX && grid[2] <= GRID_MAX;
     case FUSELN_ROWS_LOOP:
         return grid[0] == 1 && grid[2] == 1 && grid[1] == (call->rows < GRID_MAX ? call->rows : GRID_MAX);
     default:

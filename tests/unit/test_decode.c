@@ -195,8 +195,14 @@ static void wrong_grids(const struct fuseln_target *target)
     struct fuseln_call call;
     bool rows_are_an_argument = target->layout.rows >= 0, rows_are_required = false;
 
-    if (target->layout.rows_from == FUSELN_ROWS_GRID) /* any grid */
+    launch.grid[1] = 65536; /* no launch: the driver refuses it */
+    assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_GEOMETRY);
+    launch = make_launch(target, &arguments);
+    if (target->layout.rows_from == FUSELN_ROWS_GRID) /* any other grid */
         return;
+    launch.grid[1] = 0;
+    assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_GEOMETRY);
+    launch = make_launch(target, &arguments);
     launch.grid[2] = 2;
     assert_int_equal(fuseln_decode(&launch, &call), FUSELN_VERDICT_GEOMETRY);
     launch.grid[2] = 1;
