@@ -213,7 +213,7 @@ int fuseln_file_number(const char *path)
     strcpy(at, path);
     for (int links = 0; links < 8; links++) {
         const int number = written_number(at);
-        const ssize_t length = number < 0 ? readlink(at, target, sizeof target - 1) : -1;
+        const ssize_t length = number < 0 ? readlink(at, target, sizeof target) : -1; /* all 256: cut off */
         if (length < 0)
             return number;
         if (!replace_link(at, sizeof at, target, (size_t)length))

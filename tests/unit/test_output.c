@@ -159,6 +159,16 @@ TEST(a_path_can_name_an_open_descriptor)
     }
 }
 
+TEST(a_link_that_is_too_long_names_no_descriptor)
+{
+    char target[300] = "/dev/";
+    while (strlen(target) < 251)
+        strcat(target, "./");
+    strcat(target, "fd/22"); /* of 256 bytes: 255 of them name another descriptor */
+    assert_int_equal(symlink(target, in_folder("link")), 0);
+    assert_int_equal(fuseln_file_number(in_folder("link")), -1);
+}
+
 static void use_another_descriptor(void)
 {
     char text[256];
