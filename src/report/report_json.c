@@ -4,6 +4,7 @@
  */
 #include "report/report_snapshot.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,8 +49,9 @@ static void write_process(struct fuseln_json *json, const struct fuseln_snapshot
     fuseln_json_integer(json, "pid", getpid());
     fuseln_json_string(json, "host", snapshot->host);
     char *end = NULL;
-    long rank = snapshot->rank ? strtol(snapshot->rank, &end, 10) : 0;
-    if (end && end != snapshot->rank && *end == '\0')
+    errno = 0;
+    const long rank = snapshot->rank ? strtol(snapshot->rank, &end, 10) : 0;
+    if (end && end != snapshot->rank && *end == '\0' && !errno)
         fuseln_json_integer(json, "rank", rank);
     else
         fuseln_json_string(json, "rank", snapshot->rank);

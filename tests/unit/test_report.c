@@ -272,6 +272,13 @@ TEST(the_text_report_is_a_table_of_100_columns)
     assert_null(strstr(stderr_text, "still running"));
 }
 
+TEST(a_rank_that_is_no_number_of_64_bits_is_a_text)
+{
+    assert_child(launch_some, REPORT, "RANK", "9223372036854775808");
+    json_auto_t *report = load(in_folder("r.json"));
+    assert_string_equal(text(report, "process.rank"), "9223372036854775808");
+}
+
 static void exec_with_odd_words(void)
 {
     execl("/proc/self/exe", "a \"b\"\n", "--launch", "\\\xc3\xa9\t\x7f", "\xff\xc0\x80\xed\xa0\x80!",
