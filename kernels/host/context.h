@@ -11,7 +11,7 @@
 #include "kernels/host/image.h"
 #include "kernels/host/libcuda.h"
 
-enum { FUSELN_CONTEXTS_MAX = 1024, FUSELN_DEVICES_MAX = 64 };
+enum { FUSELN_CONTEXTS_MAX = 1024 };
 
 struct fuseln_device_record {
     atomic_bool complete; /* the next three are set, and constant */

@@ -159,6 +159,8 @@ struct fuseln_timer *fuseln_timer_begin(struct fuseln_context *context, void *st
 void fuseln_timer_end(struct fuseln_timer *timer, void *stream, bool launched);
 void *fuseln_timer_collect(struct fuseln_context *context, int *ret_kind, float *ret_us);
 
+enum { FUSELN_DEVICES_MAX = 64 };
+
 /* What the report says of each device that fuseln saw. Read without any CUDA call; index 0 ... count-1. */
 struct fuseln_device_report {
     int index;

@@ -219,7 +219,7 @@ static void write_now(bool final)
     snapshot.final = final;
     snapshot.mode = fuseln_mode_name(fuseln_config_get()->mode);
     snapshot.why = why_nothing();
-    snapshot.device_count = fuseln_device_reports(snapshot.devices, FUSELN_REPORT_DEVICES);
+    snapshot.device_count = fuseln_device_reports(snapshot.devices, FUSELN_DEVICES_MAX);
     fuseln_report_file_write(&snapshot);
 }
 

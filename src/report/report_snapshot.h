@@ -14,8 +14,6 @@
 #include "core/user.h"
 #include "kernels/host/device.h"
 
-enum { FUSELN_REPORT_DEVICES = 16 };
-
 struct fuseln_site_view {
     const struct fuseln_site_key *key; /* key->target is NULL in the site `other` */
     int64_t rows_first, rows_min, rows_max;
@@ -46,7 +44,7 @@ struct fuseln_snapshot {
     uint64_t launches, recognised, substituted, passed[FUSELN_VERDICT_COUNT], sums[FUSELN_PAIRING_COUNT];
     unsigned left_out; /* registrations that found no room (registry.h) */
     size_t site_count, device_count;
-    struct fuseln_device_report devices[FUSELN_REPORT_DEVICES];
+    struct fuseln_device_report devices[FUSELN_DEVICES_MAX];
     struct fuseln_site_view sites[FUSELN_SITES_MAX + 1]; /* most launches first */
     size_t foreign_count;
     struct fuseln_foreign_view foreign[FUSELN_FOREIGN_MAX + 1]; /* those launched, in the order of their look-up */

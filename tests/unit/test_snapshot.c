@@ -14,7 +14,7 @@
 #include <math.h>
 #include <stdio.h>
 
-enum { SNAPSHOTS = 1000, REPORT_BYTES = 1 << 20, SITES = 4, DEVICES = 2 };
+enum { SNAPSHOTS = 1000, REPORT_BYTES = 1 << 20, SITES = 4 };
 
 static uint64_t drawn = 88172645463325252u;
 
@@ -70,8 +70,8 @@ static void draw_process(void)
     draw_text(rank, sizeof rank);
     snapshot.command_size = 1 + draw_text(snapshot.command, 1 + draw(draw(2) ? 200 : sizeof snapshot.command));
     snapshot.launches = draw_count();
-    snapshot.device_count = DEVICES;
-    for (size_t i = 0; i < DEVICES; i++) {
+    snapshot.device_count = draw(FUSELN_DEVICES_MAX + 1);
+    for (size_t i = 0; i < snapshot.device_count; i++) {
         struct fuseln_device_report *device = &snapshot.devices[i];
         *device = (struct fuseln_device_report){.image = draw(2) ? "" : "sm_90", .compiler = "NVRTC 12.0.140"};
         draw_text(device->name, sizeof device->name);
