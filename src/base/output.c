@@ -29,9 +29,11 @@ static int write_all(int fd, const char *bytes, size_t size, int patience_ms)
         if (patience_ms >= 0 && poll(&ready, 1, patience_ms) <= 0)
             return -EAGAIN;
         ssize_t written = write(fd, bytes, patience_ms >= 0 && size > PIPE_BUF ? PIPE_BUF : size);
-        if (written >= 0) {
+        if (written > 0) {
             bytes += written;
             size -= (size_t)written;
+        } else if (written == 0) { /* a broken file system or device, which would take nothing for ever */
+            return -EIO;
         } else if (errno == EAGAIN && patience_ms <= 0) {
             return -EAGAIN;
         } else if (errno != EINTR && errno != EAGAIN) {

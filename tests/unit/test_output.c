@@ -296,6 +296,21 @@ TEST_IN_CHILD(a_stalled_reader_of_stderr_loses_lines_but_costs_no_time, "FUSELN_
     check(strtoul(piped + strlen("fuseln: "), NULL, 10) == 10000 - there && strstr(piped, "lost here\nfuseln["));
 }
 
+static bool takes_nothing;
+
+ssize_t write(int fd, const void *bytes, size_t size)
+{
+    return takes_nothing ? 0 : syscall(SYS_write, fd, bytes, size);
+}
+
+TEST(a_file_that_takes_nothing_is_not_written_to_for_ever)
+{
+    takes_nothing = true;
+    const int error = fuseln_write(STDERR_FILENO, "x", 1, FUSELN_WRITE_FILE);
+    takes_nothing = false;
+    assert_int_equal(error, -EIO);
+}
+
 /* ---- signals and cancellation ---- */
 static void log_with_a_pending_signal(void)
 {
