@@ -28,7 +28,7 @@ static void say_complaint(const char *text, int length)
         return;
     char *complaint = fuseln_text("%.*s", length, text);
     const bool unknown = strstr(complaint, " is not a variable of fuseln") != NULL;
-    const bool bad = strstr(complaint, " is not valid (") || strstr(complaint, "\" is not known (");
+    const bool bad = strstr(complaint, " is not valid (") || strstr(complaint, " is left out");
     doctor_say(bad ? BAD : NOTE, CHECK, unknown ? "correct its name, or unset it" : "correct it, or unset it", "%s",
                complaint);
     free(complaint);
