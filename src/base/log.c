@@ -54,12 +54,14 @@ static void write_line(const char *line, size_t length)
     int error = fuseln_sink_write(&sink, *path ? path : "stderr", line, length);
     if (!error || error == -EAGAIN || !*path)
         return;
-    char why[256];
-    int size =
-        snprintf(why, sizeof why, "fuseln[%d]: FUSELN_LOG=:%.100s cannot be written: %s, the log goes to stderr\n",
-                 (int)getpid(), path, strerror(-error));
-    if (!is_repeated(why))
-        fuseln_sink_write(&sink, "stderr", why, (size_t)size);
+    char why[512]; /* in the host's language */
+    snprintf(why, sizeof why - 1, "fuseln[%d]: FUSELN_LOG=:%.100s cannot be written: %s, the log goes to stderr",
+             (int)getpid(), path, strerror(-error));
+    fuseln_clean(why);
+    if (!is_repeated(why)) {
+        strcat(why, "\n");
+        fuseln_sink_write(&sink, "stderr", why, strlen(why));
+    }
     fuseln_sink_write(&sink, "stderr", line, length);
 }
 

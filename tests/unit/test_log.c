@@ -100,6 +100,23 @@ TEST(a_log_that_cannot_be_written_goes_to_stderr)
     assert_int_equal(occurrences(stderr_text, "different"), 5);
 }
 
+/* In a language of long words. */
+char *strerror(int number)
+{
+    static char text[1024];
+    return getenv("LONG") ? memset(text, 'e', sizeof text - 1) : (char *)(uintptr_t)strerrordesc_np(number);
+}
+
+TEST(why_a_log_cannot_be_written_is_one_clean_line_of_any_language)
+{
+    assert_child(log_many, "FUSELN_LOG", "warn:/missing/log", "LONG", "1");
+    assert_non_null(strstr(stderr_text, "/missing/log cannot be written: eeee"));
+    assert_int_equal(occurrences(stderr_text, "\n"), 7);
+    folder_renew();
+    assert_child(log_many, "FUSELN_LOG", "warn:/missing/\033[2J\n/log");
+    assert_non_null(strstr(stderr_text, "FUSELN_LOG=:/missing/?[2J?/log cannot be written: No such file"));
+}
+
 static void log_into_closed_pipe(void)
 {
     int ends[2];
