@@ -54,7 +54,7 @@ struct fuseln_config {
     enum fuseln_pairing pairs; /* PAIRED; or why this process forms no pairs: SKIPPED or UNSEEN */
     char targets[1024];        /* path template of the user's rows; "" unset */
     size_t scratch_bytes;
-    char folder[1024];   /* working directory when the settings were read: relative paths start there */
+    char folder[4096];   /* working directory when the settings were read: relative paths start there */
     char warnings[2048]; /* about bad values: lines, each ended by \n */
 };
 

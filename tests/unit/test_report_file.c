@@ -176,6 +176,32 @@ TEST(the_path_is_fixed_at_the_first_launch)
     assert_int_equal(access(in_folder("here.json"), F_OK), 0);
 }
 
+static void go_down(bool make)
+{
+    char name[200] = "";
+    memset(name, 'd', sizeof name - 1);
+    check(!chdir(folder));
+    for (int i = 0; i < 8; i++)
+        check((!make || !mkdir(name, 0700)) && !chdir(name));
+}
+
+static void start_deep_down(void)
+{
+    go_down(true);
+    fuseln_config_get(); /* as a look-up or registration does */
+    check(!chdir("/"));
+    launch_some();
+    fuseln_report_write();
+    go_down(false);
+    check(!access("deep.json", F_OK));
+}
+
+TEST(a_path_starts_in_the_folder_that_the_program_started_in)
+{
+    assert_child(start_deep_down, "FUSELN_REPORT", "deep.json");
+    assert_string_equal(stderr_text, "");
+}
+
 int main(void)
 {
     return run_registered_tests();
