@@ -96,10 +96,12 @@ static void add_decision(const struct fuseln_pass *pass)
     atomic_store_explicit(&slots[slot], &decisions[slot], memory_order_release);
 }
 
-/* Were rows, cols and pointers read? */
+/* Were rows, cols and pointers read, and are they such? A user's row may have named the wrong arguments; reports count
+ * to 2^53. */
 static bool has_call(const struct fuseln_pass *pass)
 {
-    return pass->decoded == FUSELN_VERDICT_OK || pass->decoded == FUSELN_VERDICT_REQUIRE;
+    return (pass->decoded == FUSELN_VERDICT_OK || pass->decoded == FUSELN_VERDICT_REQUIRE) &&
+           !((uint64_t)pass->call.rows >> 53) && !((uint64_t)pass->call.cols >> 53);
 }
 
 static struct fuseln_site *find_site(const struct fuseln_pass *pass)

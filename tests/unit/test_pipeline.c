@@ -25,7 +25,7 @@ static const char *const symbols[] = {
     UNIT "35GammaBetaBackwardCUDAKernelTemplateIffLj32ELj1ELj32ELb0ELb0ELb1EEEvllPKT_S5_PKT0_S8_PS3_S9_",
     UNIT "35GammaBetaBackwardCUDAKernelTemplateIffLj32ELj1ELj32ELb1ELb0ELb0EEEvllPKT_S5_PKT0_S8_PS3_S9_", /* partial */
 };
-enum { SYMBOLS = sizeof symbols / sizeof symbols[0], FORWARD = 0, DX = 4, DGAMMA = 6, PARTIAL = 8 };
+enum { SYMBOLS = sizeof symbols / sizeof symbols[0], FORWARD = 0, MOMENTS = 2, DX = 4, DGAMMA = 6, PARTIAL = 8 };
 
 static _Thread_local struct {
     int launches;
@@ -383,6 +383,21 @@ TEST(threads_share_what_was_decided)
 }
 
 /* Last: this context refuses the kernel from here on. */
+TEST(what_is_no_number_of_columns_is_not_recorded)
+{
+    static const uint64_t wrong[] = {(uint64_t)-5, UINT64_C(1) << 60};
+    struct fuseln_pass pass;
+    struct made made;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        make(&made, &targets[MOMENTS], 4, 64, 0x10000);
+        set_argument(&made, FUSELN_ROLE_COLS, wrong[i]);
+        fuseln_pipeline_run(&made.launch, &pass);
+        assert_int_equal(pass.verdict, FUSELN_VERDICT_SHAPE);
+        assert_int_equal(pass.site->key.cols, 0);
+        assert_int_equal(pass.site->rows_max, 0);
+    }
+}
+
 TEST(what_was_refused_is_decided_again)
 {
     struct made one;
