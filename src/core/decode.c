@@ -158,7 +158,7 @@ static bool is_met(const struct fuseln_require *require, int64_t value, const st
 
 static bool read_gamma_add(const struct fuseln_layout *layout, void **args, struct fuseln_call *call)
 {
-    int64_t integer;
+    int64_t integer = 0;
 
     call->gamma_add = layout->gamma_add;
     if (layout->add < 0)
