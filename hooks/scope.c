@@ -253,8 +253,8 @@ struct fuseln_library_kind fuseln_scope_kind(const void *address)
 static void ask_versions(struct question *question, const struct object *holder)
 {
     const ElfW(Dyn) *defined = entry_of(holder, DT_VERDEFNUM);
-    for (ElfW(Half) i = 1; defined && i <= defined->d_un.d_val; i++) {
-        const char *name = version_name(holder, i);
+    for (unsigned i = 1; defined && i <= defined->d_un.d_val && i <= INDEX; i++) {
+        const char *name = version_name(holder, (ElfW(Half))i);
         for (size_t k = 0; name && k < question->version_count; k++)
             question->answer |= strcmp(name, question->versions[k]) == 0;
     }
