@@ -33,7 +33,7 @@ def read(build):
     files = collections.defaultdict(dict)
     for notes in sorted(build.rglob("*.gcno")):
         for file in gcov(notes):
-            path = os.path.relpath(os.path.join(notes.parent, file["file"]), SOURCE)
+            path = os.path.relpath(SOURCE / file["file"], SOURCE)  # ours are relative to it (-ffile-prefix-map)
             if not path.startswith(FOLDERS):
                 continue
             for line in file["lines"]:

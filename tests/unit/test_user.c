@@ -188,6 +188,17 @@ TEST(what_a_name_shows)
     assert_string_equal(shown("_ZL6kernelPKf5uint4x"), "c?v");
     assert_string_equal(shown("_ZN2ns6kernelINS_1AEEEvPKNS_1BERS2_"), "none"); /* references are not read */
     assert_string_equal(shown("_ZN2ns6kernelINS_1AEEEvPKNS_1BEPS2_PKT_"), "cpc");
+    assert_string_equal(shown("_Z6kernelPKSt4pairIffEPNSt3any1aE"), "cp"); /* std::pair<float, float>, std::any::a */
+    assert_string_equal(shown("_Z6kernelPK3boxIfEPS_IiEPS2_"),
+                        "cpp"); /* box<float> const *, box<int> *, and the first once more */
+    assert_string_equal(shown("_Z6kernelPK3boxILi8EEi"), "cv");
+    assert_string_equal(shown("_Z6kernelPK3boxIL_EEi"), "none");
+    assert_string_equal(shown("_Z6kernelPKN3box"), "none");
+    assert_string_equal(shown("_Z6kernelPKSt"), "none");
+#define PARTS_20 "1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a"
+    assert_string_equal(shown("_Z6kernelPN" PARTS_20 PARTS_20 PARTS_20 "1a1aEf"), "pv");
+    assert_string_equal(shown("_Z6kernelPN" PARTS_20 PARTS_20 PARTS_20 "1a1a1aE1b"), "none"); /* over 64 components */
+    assert_string_equal(shown("_Z6kernelPN" PARTS_20 PARTS_20 PARTS_20 "1a1a1a1a1aE"), "none");
     assert_string_equal(shown("_Z1fv"), "");
     assert_string_equal(shown("norm_v2"), "none");
     assert_string_equal(shown("_Z6kernelPKf5"), "none");
