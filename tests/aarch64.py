@@ -29,7 +29,6 @@ LEFT_OUT = {
     "unit/test_output": {
         "a_stalled_reader_of_the_trace_loses_lines_but_costs_no_time": SLOW,
         "a_stalled_reader_of_stderr_loses_lines_but_costs_no_time": SLOW,
-        "lines_lost_at_the_end_are_reported": SLOW,
     },
     "unit/test_record": {"a_forked_child_counts_from_zero": FORK},
     "unit/test_report": {"a_report_without_layer_norms_says_why": START},
