@@ -188,7 +188,7 @@ bool fuseln_config_names(const char *list, const char *executable, const char *i
     return named;
 }
 
-/* This and parse_SKIP take the valid words even if one is not. */
+/* Unlike the others this and parse_SKIP take the valid words even if one is not. */
 static const char *parse_ONLY(struct fuseln_config *config, const char *value)
 {
     char executable[NAME_BYTES];
@@ -226,7 +226,7 @@ static bool skip_matches(struct word word, const struct fuseln_target *target, c
     return matches;
 }
 
-/* And those that fit even if some do not. */
+/* As parse_ONLY; and where the list is too long, it takes the words that fit. */
 static const char *parse_SKIP(struct fuseln_config *config, const char *value)
 {
     const char *list = value, *end = value, *bad = NULL;

@@ -100,7 +100,7 @@ class Notice(unittest.TestCase):
     def test_listed_once_and_short_enough(self):
         for which in LISTS:
             self.assertEqual(len(self.lists[which]), len(set(self.lists[which])), which)
-        for which in LISTS[:5]: # NAME_BYTES of names.c
+        for which in LISTS[:5]:  # NAME_BYTES of names.c
             self.assertLess(max(map(len, self.lists[which])), 56)
 
     def test_what_changes_memory_or_order_is_noticed(self):
